@@ -1,0 +1,256 @@
+"""All settings, read from the environment in one place: one frozen dataclass for each concern.
+
+`Settings.from_environment(os.environ)` is called once, by the command line; everything else is
+handed the values it needs. A variable that cannot be read raises `SettingsError` with a sentence
+that names it. `Settings.to_environment` is the way back, for the processes the stack starts.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Literal
+from urllib.parse import urlsplit
+
+DEFAULT_MOCK_SECRET: Final = "supersecret"  # noqa: S105
+DEFAULT_TICKET_SECRET: Final = "supersecret-tickets"  # noqa: S105
+DEFAULT_ADMIN_PASSWORD: Final = "supasecret"  # noqa: S105
+
+WORKERS_MAX: Final = 64
+TICKETS_MAX: Final = 1_000_000_000
+HOLD_SECONDS_MAX: Final = 24 * 3600
+
+Environment = Literal["development", "production"]
+
+
+class SettingsError(Exception):
+    """A setting cannot be used; the message is one sentence that names its variable."""
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogSettings:
+    """How much there is to sell."""
+
+    tickets_a: int = 5_000_000
+    tickets_b: int = 5_000_000
+    goodies: int = 100
+
+
+@dataclass(frozen=True, slots=True)
+class HttpSettings:
+    """Where the shop listens and with how many worker processes."""
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+    workers: int = 2
+
+    @property
+    def url(self) -> str:
+        """Where this machine reaches the shop; a wildcard address is reached over loopback."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(self.host, self.host)  # noqa: S104
+        return f"http://{host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class SequencerSettings:
+    """The sequencer's socket for workers, and its address (`host:port`) for metrics."""
+
+    socket: Path = Path("data/run/sequencer.sock")
+    metrics_host: str = "127.0.0.1"
+    metrics_port: int = 8001
+
+
+@dataclass(frozen=True, slots=True)
+class StoreSettings:
+    """PostgreSQL and Redis; None means that `tigerfans up` starts one."""
+
+    database_url: str | None = None
+    redis_url: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentSettings:
+    """MockPay: the secret that signs webhooks, and where it sends them (None: to this shop)."""
+
+    mock_secret: str = field(default=DEFAULT_MOCK_SECRET, repr=False)
+    webhook_url: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AdminSettings:
+    username: str = "admin"
+    password: str = field(default=DEFAULT_ADMIN_PASSWORD, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    catalog: CatalogSettings = CatalogSettings()
+    http: HttpSettings = HttpSettings()
+    sequencer: SequencerSettings = SequencerSettings()
+    stores: StoreSettings = StoreSettings()
+    payments: PaymentSettings = PaymentSettings()
+    admin: AdminSettings = AdminSettings()
+    # `embedded:DIR`, `tigerbeetle://ADDR[,ADDR…]/CLUSTER`, or None: `tigerfans up` decides.
+    ledger: str | None = None
+    data: Path = Path("data")
+    hold_seconds: int = 300
+    # Ticket codes, payment session ids and the order ids of idempotency keys derive from it.
+    ticket_secret: str = field(default=DEFAULT_TICKET_SECRET, repr=False)
+    bench: bool = False
+    environment: Environment = "development"
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str]) -> "Settings":
+        """Reads the variables listed in docs/settings.md; an empty one counts as not set."""
+        read = _Reader(environ)
+        data = Path(read.text("TIGERFANS_DATA", "data"))
+        metrics_host, metrics_port = read.address("TIGERFANS_METRICS_ADDRESS", "127.0.0.1:8001")
+        return cls(
+            catalog=CatalogSettings(
+                tickets_a=read.integer("TIGERFANS_TICKETS_A", 5_000_000, 0, TICKETS_MAX),
+                tickets_b=read.integer("TIGERFANS_TICKETS_B", 5_000_000, 0, TICKETS_MAX),
+                goodies=read.integer("TIGERFANS_GOODIES", 100, 0, TICKETS_MAX),
+            ),
+            http=HttpSettings(
+                host=read.text("TIGERFANS_HOST", "127.0.0.1"),
+                port=read.integer("TIGERFANS_PORT", 8000, 1, 65535),
+                workers=read.integer("TIGERFANS_WORKERS", 2, 1, WORKERS_MAX),
+            ),
+            sequencer=SequencerSettings(
+                socket=Path(
+                    read.text("TIGERFANS_SEQUENCER_SOCKET", str(data / "run" / "sequencer.sock"))
+                ),
+                metrics_host=metrics_host,
+                metrics_port=metrics_port,
+            ),
+            stores=StoreSettings(
+                database_url=read.url("DATABASE_URL", ("postgresql", "postgres")),
+                redis_url=read.url("REDIS_URL", ("redis", "rediss", "unix")),
+            ),
+            payments=PaymentSettings(
+                mock_secret=read.text("MOCK_SECRET", DEFAULT_MOCK_SECRET),
+                webhook_url=read.url("MOCK_WEBHOOK_URL", ("http", "https")),
+            ),
+            admin=AdminSettings(
+                username=read.text("ADMIN_USERNAME", "admin"),
+                password=read.text("ADMIN_PASSWORD", DEFAULT_ADMIN_PASSWORD),
+            ),
+            ledger=read.ledger("TIGERFANS_LEDGER"),
+            data=data,
+            hold_seconds=read.integer("TIGERFANS_HOLD_SECONDS", 300, 1, HOLD_SECONDS_MAX),
+            ticket_secret=read.text("TIGERFANS_TICKET_SECRET", DEFAULT_TICKET_SECRET),
+            bench=read.switch("TIGERFANS_BENCH"),
+            environment=read.environment("TIGERFANS_ENV"),
+        ).checked()
+
+    def checked(self) -> "Settings":
+        """These settings; in production, raises where a secret is still the default."""
+        if self.environment == "production":
+            defaults = {
+                "MOCK_SECRET": self.payments.mock_secret == DEFAULT_MOCK_SECRET,
+                "TIGERFANS_TICKET_SECRET": self.ticket_secret == DEFAULT_TICKET_SECRET,
+                "ADMIN_PASSWORD": self.admin.password == DEFAULT_ADMIN_PASSWORD,
+            }
+            if missing := [name for name, is_default in defaults.items() if is_default]:
+                raise SettingsError(
+                    f"TIGERFANS_ENV=production needs a value of your own for {', '.join(missing)}."
+                )
+            if self.bench:
+                raise SettingsError(
+                    "TIGERFANS_BENCH=1 opens unpaid sales and is refused with"
+                    " TIGERFANS_ENV=production."
+                )
+        return self
+
+    def to_environment(self) -> dict[str, str]:
+        """The variables that `from_environment` reads back as these settings."""
+        optional = {
+            "TIGERFANS_LEDGER": self.ledger,
+            "DATABASE_URL": self.stores.database_url,
+            "REDIS_URL": self.stores.redis_url,
+            "MOCK_WEBHOOK_URL": self.payments.webhook_url,
+        }
+        metrics = f"{self.sequencer.metrics_host}:{self.sequencer.metrics_port}"
+        return {
+            "TIGERFANS_TICKETS_A": str(self.catalog.tickets_a),
+            "TIGERFANS_TICKETS_B": str(self.catalog.tickets_b),
+            "TIGERFANS_GOODIES": str(self.catalog.goodies),
+            "TIGERFANS_HOST": self.http.host,
+            "TIGERFANS_PORT": str(self.http.port),
+            "TIGERFANS_WORKERS": str(self.http.workers),
+            "TIGERFANS_SEQUENCER_SOCKET": str(self.sequencer.socket),
+            "TIGERFANS_METRICS_ADDRESS": metrics,
+            "MOCK_SECRET": self.payments.mock_secret,
+            "ADMIN_USERNAME": self.admin.username,
+            "ADMIN_PASSWORD": self.admin.password,
+            "TIGERFANS_DATA": str(self.data),
+            "TIGERFANS_HOLD_SECONDS": str(self.hold_seconds),
+            "TIGERFANS_TICKET_SECRET": self.ticket_secret,
+            "TIGERFANS_BENCH": "1" if self.bench else "0",
+            "TIGERFANS_ENV": self.environment,
+            **{name: value for name, value in optional.items() if value is not None},
+        }
+
+
+class _Reader:
+    """Reads typed values; every failure is a `SettingsError` that names the variable."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+
+    def text(self, name: str, default: str) -> str:
+        return self._environ.get(name) or default
+
+    def integer(self, name: str, default: int, minimum: int, maximum: int) -> int:
+        raw = self.text(name, str(default))
+        try:
+            value = int(raw)
+        except ValueError:
+            raise SettingsError(f"{name} must be a whole number, not {raw!r}.") from None
+        if not minimum <= value <= maximum:
+            raise SettingsError(f"{name} must be from {minimum} to {maximum}, not {value}.")
+        return value
+
+    def switch(self, name: str) -> bool:
+        raw = self.text(name, "0")
+        if raw not in ("0", "1"):
+            raise SettingsError(f"{name} must be 0 or 1, not {raw!r}.")
+        return raw == "1"
+
+    def address(self, name: str, default: str) -> tuple[str, int]:
+        raw = self.text(name, default)
+        host, _, port = raw.rpartition(":")
+        if not host or not port.isdecimal() or not 1 <= int(port) <= 65535:
+            raise SettingsError(f"{name} must be host:port, not {raw!r}.")
+        return host, int(port)
+
+    def url(self, name: str, schemes: tuple[str, ...]) -> str | None:
+        raw = self.text(name, "")
+        if not raw:
+            return None
+        if urlsplit(raw).scheme not in schemes:
+            expected = " or ".join(f"{scheme}://…" for scheme in schemes)
+            raise SettingsError(f"{name} must be a URL such as {expected}.")
+        return raw
+
+    def ledger(self, name: str) -> str | None:
+        raw = self.text(name, "")
+        if not raw:
+            return None
+        if raw.startswith("embedded:") and len(raw) > len("embedded:"):
+            return raw
+        if raw.startswith("tigerbeetle://"):
+            addresses, slash, cluster = raw.removeprefix("tigerbeetle://").partition("/")
+            if addresses and slash and cluster.isdecimal() and int(cluster) < 2**128:
+                return raw
+        raise SettingsError(
+            f"{name} must be embedded:DIR or tigerbeetle://ADDR[,ADDR…]/CLUSTER, not {raw!r}."
+        )
+
+    def environment(self, name: str) -> Environment:
+        match self.text(name, "development"):
+            case "development":
+                return "development"
+            case "production":
+                return "production"
+            case other:
+                raise SettingsError(f"{name} must be development or production, not {other!r}.")
