@@ -1,0 +1,163 @@
+"""The order store, against a real PostgreSQL."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import asyncpg
+import pytest
+
+from tigerfans.booking import OrderId
+from tigerfans.errors import UnavailableError
+from tigerfans.orders import Order, Orders, OrderStatus, Recorded
+from tigerfans.schema import MIGRATIONS, SchemaTooNewError, migrate
+
+
+@pytest.fixture
+async def orders(database_url: str) -> AsyncIterator[Orders]:
+    orders = await Orders.connect(database_url)
+    yield orders
+    await orders.close()
+
+
+def failed_order() -> Order:
+    return Order(
+        id=OrderId.new(),
+        status=OrderStatus.FAILED,
+        cls="B",
+        amount_cents=3500,
+        email='"<img src=x onerror=alert(1)>"@x.io',
+        created_at=datetime(2026, 11, 22, 12, 0, 0, 123456, UTC),
+    )
+
+
+def paid_order() -> Order:
+    return replace(
+        failed_order(),
+        status=OrderStatus.PAID,
+        paid_at=datetime(2026, 11, 22, 12, 1, 0, 654321, UTC),
+        ticket_code="TF-0000-0000-0000",
+        got_goodie=True,
+    )
+
+
+async def test_an_order_is_read_back_as_it_was_recorded(orders: Orders) -> None:
+    order = paid_order()
+    assert await orders.record(order) == Recorded(order, is_new=True)
+    assert await orders.find(order.id) == order
+
+
+async def test_an_unknown_order_is_none(orders: Orders) -> None:
+    assert await orders.find(OrderId.new()) is None
+
+
+async def test_recording_again_changes_nothing_and_says_so(orders: Orders) -> None:
+    order = paid_order()
+    await orders.record(order)
+    other = replace(order, ticket_code="TF-1111-1111-1111")
+    assert await orders.record(other) == Recorded(order, is_new=False)
+    assert await orders.find(order.id) == order
+
+
+async def test_a_failed_order_that_is_paid_after_all_becomes_a_paid_one(orders: Orders) -> None:
+    failed = failed_order()
+    paid = replace(paid_order(), id=failed.id)
+    await orders.record(failed)
+    assert await orders.record(paid) == Recorded(paid, is_new=True)
+    assert await orders.find(failed.id) == paid
+
+
+@pytest.mark.parametrize("status", [OrderStatus.PAID, OrderStatus.PAID_UNFULFILLED])
+async def test_a_charged_order_never_becomes_a_failed_one(
+    orders: Orders, status: OrderStatus
+) -> None:
+    charged = replace(paid_order(), status=status)
+    await orders.record(charged)
+    recorded = await orders.record(replace(failed_order(), id=charged.id))
+    assert recorded == Recorded(charged, is_new=False)
+
+
+async def test_an_unfulfilled_order_stays_unfulfilled(orders: Orders) -> None:
+    unfulfilled = replace(paid_order(), status=OrderStatus.PAID_UNFULFILLED)
+    await orders.record(unfulfilled)
+    recorded = await orders.record(replace(paid_order(), id=unfulfilled.id))
+    assert recorded.order.status is OrderStatus.PAID_UNFULFILLED
+
+
+async def test_two_outcomes_of_one_order_in_one_batch_leave_the_charged_one(
+    orders: Orders,
+) -> None:
+    failed = failed_order()
+    paid = replace(paid_order(), id=failed.id)
+    outcomes = await asyncio.gather(
+        orders.record(failed), orders.record(paid), orders.record(paid), orders.record(failed)
+    )
+    assert {recorded.order for recorded in outcomes} == {paid}
+    assert await orders.find(failed.id) == paid
+
+
+async def test_two_stores_record_the_same_orders_in_opposite_order_without_a_deadlock(
+    database_url: str, orders: Orders
+) -> None:
+    other = await Orders.connect(database_url)
+    batch = [paid_order() for _ in range(200)]
+    try:
+        first = asyncio.gather(*map(orders.record, batch))
+        second = asyncio.gather(*map(other.record, reversed(batch)))
+        recorded = [*await first, *await second]
+    finally:
+        await other.close()
+    assert sum(r.is_new for r in recorded) == len(batch)
+
+
+async def test_the_latest_orders_come_newest_first(orders: Orders) -> None:
+    first, second = paid_order(), failed_order()
+    await orders.record(first)
+    await orders.record(second)
+    assert await orders.latest(2) == [second, first]
+
+
+async def test_a_cancelled_caller_leaves_the_batch_to_the_others(orders: Orders) -> None:
+    kept, dropped = paid_order(), paid_order()
+    cancelled = asyncio.ensure_future(orders.record(dropped))
+    waiting = asyncio.ensure_future(orders.record(kept))
+    cancelled.cancel()
+    assert (await waiting).order == kept
+    assert await orders.find(dropped.id) == dropped
+
+
+async def test_twenty_workers_apply_the_schema_at_once(database_url: str) -> None:
+    stores = await asyncio.gather(*(Orders.connect(database_url) for _ in range(20)))
+    for store in stores:
+        await store.close()
+    connection = await asyncpg.connect(database_url)
+    versions = await connection.fetch("SELECT version FROM schema_version ORDER BY version")
+    await connection.close()
+    assert [row["version"] for row in versions] == list(range(1, len(MIGRATIONS) + 1))
+
+
+async def test_a_database_of_a_newer_version_is_refused(database_url: str) -> None:
+    connection = await asyncpg.connect(database_url)
+    await migrate(connection)
+    await connection.execute("INSERT INTO schema_version VALUES (999)")
+    with pytest.raises(SchemaTooNewError, match="schema version 999"):
+        await migrate(connection)
+    await connection.close()
+
+
+async def test_a_lost_connection_is_told_once_and_then_replaced(
+    database_url: str, orders: Orders
+) -> None:
+    order = paid_order()
+    await orders.record(order)
+    operator = await asyncpg.connect(database_url)
+    await operator.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE pid <> pg_backend_pid() AND datname = current_database()"
+    )
+    await operator.close()
+    outcomes = await asyncio.gather(orders.find(order.id), return_exceptions=True)
+    assert outcomes in ([order], [outcomes[0]])
+    assert isinstance(outcomes[0], Order | UnavailableError)
+    assert await orders.find(order.id) == order

@@ -1,0 +1,162 @@
+"""Payment sessions, against a real Redis."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+
+import pytest
+from redis.asyncio import Redis
+
+from tigerfans.booking import OrderId
+from tigerfans.errors import UnavailableError
+from tigerfans.sessions import SESSION_SECONDS, Session, Sessions
+
+
+@pytest.fixture
+async def redis(redis_url: str) -> AsyncIterator[Redis]:
+    async with Redis.from_url(redis_url) as redis:
+        await redis.flushall()
+        yield redis
+
+
+@pytest.fixture
+async def sessions(redis: Redis, redis_url: str) -> AsyncIterator[Sessions]:
+    sessions = Sessions.connect(redis_url)
+    yield sessions
+    await sessions.close()
+
+
+def a_session(created_ms: int | None = None) -> Session:
+    order_id = OrderId.new()
+    created_ms = created_ms or time.time_ns() // 1_000_000
+    return Session(
+        psid=f"mock_{order_id.hex_digits}",
+        order_id=order_id,
+        cls="A",
+        amount_cents=6500,
+        email='"line\\nfeed"@x.io',
+        created_ms=created_ms,
+        expires_ms=created_ms + 300_000,
+    )
+
+
+async def drained(sessions: Sessions) -> None:
+    """Waits for what nobody waits for: the ends of sessions."""
+    await sessions._finishes.drain()
+
+
+async def test_a_session_is_read_back_as_it_was_saved(sessions: Sessions) -> None:
+    session = a_session()
+    await sessions.save(session)
+    entry = await sessions.find(session.order_id)
+    assert entry is not None
+    assert entry.session == session
+    assert entry.paid_answer == b""
+
+
+async def test_an_unknown_session_is_none(sessions: Sessions) -> None:
+    assert await sessions.find(OrderId.new()) is None
+
+
+async def test_a_session_outlives_its_hold_and_ends_after_a_day(
+    sessions: Sessions, redis: Redis
+) -> None:
+    session = a_session()
+    await sessions.save(session)
+    [key] = await redis.keys("tigerfans:order:*")
+    assert SESSION_SECONDS - 60 < await redis.ttl(key) <= SESSION_SECONDS
+
+
+async def test_a_paid_order_leaves_its_answer_and_is_pending_no_more(sessions: Sessions) -> None:
+    session = a_session()
+    await sessions.save(session)
+    sessions.finish(session, b'{"status":"PAID"}')
+    await drained(sessions)
+    entry = await sessions.find(session.order_id)
+    assert entry is not None
+    assert (entry.session, entry.paid_answer) == (session, b'{"status":"PAID"}')
+    assert await sessions.pending(10) == ([], 0)
+
+
+async def test_a_checkout_that_is_replayed_does_not_take_the_answer_away(
+    sessions: Sessions,
+) -> None:
+    session = a_session()
+    sessions.finish(session, b"{}")
+    await drained(sessions)
+    await sessions.save(session)
+    entry = await sessions.find(session.order_id)
+    assert entry is not None
+    assert entry.paid_answer == b"{}"
+    assert await sessions.pending(10) == ([], 0)
+
+
+async def test_a_failed_order_is_pending_no_more_but_keeps_its_session(sessions: Sessions) -> None:
+    session = a_session()
+    await sessions.save(session)
+    sessions.finish(session, b"")
+    await drained(sessions)
+    assert await sessions.find(session.order_id) is not None
+    assert await sessions.pending(10) == ([], 0)
+
+
+async def test_pending_sessions_come_newest_first_and_are_counted(sessions: Sessions) -> None:
+    now_ms = time.time_ns() // 1_000_000
+    saved = [a_session(now_ms + i) for i in range(5)]
+    await asyncio.gather(*map(sessions.save, saved))
+    assert await sessions.pending(2) == ([saved[4], saved[3]], 5)
+
+
+async def test_the_index_of_pending_sessions_forgets_what_is_a_day_old(sessions: Sessions) -> None:
+    now_ms = time.time_ns() // 1_000_000
+    await sessions.save(a_session(now_ms - SESSION_SECONDS * 1_000 - 1))
+    await sessions.save(a_session(now_ms))
+    assert (await sessions.pending(10))[1] == 1
+
+
+async def test_what_is_saved_at_once_travels_together(sessions: Sessions, redis: Redis) -> None:
+    await sessions.save(a_session())
+    await redis.config_resetstat()
+    await asyncio.gather(*(sessions.save(a_session()) for _ in range(100)))
+    stats = await redis.info("commandstats")
+    assert stats["cmdstat_evalsha"]["calls"] == 1
+
+
+async def test_scripts_survive_a_redis_that_lost_everything(
+    sessions: Sessions, redis: Redis
+) -> None:
+    await sessions.save(a_session())
+    await redis.flushall()
+    await redis.script_flush()
+    session = a_session()
+    await sessions.save(session)
+    assert await sessions.find(session.order_id) is not None
+
+
+async def test_lost_connections_are_replaced(sessions: Sessions, redis: Redis) -> None:
+    session = a_session()
+    await sessions.save(session)
+    await redis.client_kill_filter(_type="normal", skipme=True)
+    entry = await sessions.find(session.order_id)
+    assert entry is not None
+    assert entry.session == session
+
+
+async def test_a_cancelled_caller_leaves_the_batch_to_the_others(sessions: Sessions) -> None:
+    kept, dropped = a_session(), a_session()
+    cancelled = asyncio.ensure_future(sessions.save(dropped))
+    waiting = asyncio.ensure_future(sessions.save(kept))
+    cancelled.cancel()
+    await waiting
+    assert await sessions.find(kept.order_id) is not None
+    assert await sessions.find(dropped.order_id) is not None
+
+
+async def test_a_redis_that_is_away_is_named(tmp_path: object) -> None:
+    sessions = Sessions.connect(f"unix://{tmp_path}/nothing.sock")
+    with pytest.raises(UnavailableError, match="Redis"):
+        await sessions.save(a_session())
+    with pytest.raises(UnavailableError, match="Redis"):
+        await sessions.find(OrderId.new())
+    sessions.finish(a_session(), b"{}")
+    await sessions.close()

@@ -1,0 +1,60 @@
+"""What can go wrong for a caller of the shop, each with the HTTP status it becomes.
+
+    ShopError
+    ├── InvalidRequestError 400     the caller's data is wrong; nothing was changed
+    ├── UnknownOrderError 404
+    ├── SoldOutError 409
+    ├── IdempotencyConflictError 409
+    ├── TooLargeError 413
+    └── UnavailableError 503        busy, or a store is away; try again
+
+A message is a sentence for a person. `http.answers.explain` is the one place that turns these,
+and the ledger's and the batcher's own errors, into answers.
+"""
+
+from typing import ClassVar
+
+
+class ShopError(Exception):
+    """The shop cannot do this."""
+
+    status: ClassVar[int] = 500
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or self.__doc__)
+
+
+class InvalidRequestError(ShopError):
+    """The request is not valid."""
+
+    status = 400
+
+
+class UnknownOrderError(ShopError):
+    """There is no such order."""
+
+    status = 404
+
+
+class SoldOutError(ShopError):
+    """Sold out: there are no tickets of this class left."""
+
+    status = 409
+
+
+class IdempotencyConflictError(ShopError):
+    """This Idempotency-Key was used before with another class or email."""
+
+    status = 409
+
+
+class TooLargeError(ShopError):
+    """The request's body is too large."""
+
+    status = 413
+
+
+class UnavailableError(ShopError):
+    """The shop is very busy right now. Please try again in a moment."""
+
+    status = 503

@@ -1,0 +1,71 @@
+"""The Litestar application: routes, and how errors read to a program and to a browser."""
+
+from typing import Any
+
+from litestar import Litestar, Request, Response
+from litestar.exceptions import HTTPException
+from litestar.openapi import OpenAPIConfig
+from litestar.types import ControllerRouterHandler
+
+from tigerfans import __version__
+from tigerfans.http.accounting import accounting_routes
+from tigerfans.http.admin import admin_routes
+from tigerfans.http.auth import basic_auth_guard
+from tigerfans.http.buying import buying_routes
+from tigerfans.http.errors import Problem, explain, explain_or_log
+from tigerfans.http.health import health_routes
+from tigerfans.http.pages import pages_router
+from tigerfans.http.payments import payment_routes
+from tigerfans.http.raw import BODY_BYTES_MAX
+from tigerfans.http.rendering import Renderer, wants_page
+from tigerfans.payments.mockpay import MockPay
+from tigerfans.settings import Settings
+from tigerfans.shop import Shop
+
+
+def create_app(settings: Settings, shop: Shop, mockpay: MockPay) -> Litestar:
+    """The application over an open shop; it starts and stops nothing by itself."""
+    renderer = Renderer()
+    guard = basic_auth_guard(settings.admin)
+    routes: list[ControllerRouterHandler] = [
+        *buying_routes(shop),
+        *payment_routes(shop, mockpay),
+        *health_routes(shop),
+        admin_routes(shop, guard),
+        pages_router(shop=shop, renderer=renderer, explain=explain, admin_guard=guard),
+        renderer.static.router(),
+    ]
+    if settings.bench:
+        routes += accounting_routes(shop)
+
+    def on_error(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
+        problem = _problem(error)
+        if wants_page(request):
+            return renderer.error_page(
+                request, problem.status_code, problem.detail, problem.headers
+            )
+        return Response(
+            {"detail": problem.detail},
+            status_code=problem.status_code,
+            headers=dict(problem.headers or {}),
+        )
+
+    return Litestar(
+        route_handlers=routes,
+        exception_handlers={Exception: on_error},
+        request_max_body_size=BODY_BYTES_MAX,
+        openapi_config=OpenAPIConfig(title="TigerFans", version=__version__),
+    )
+
+
+def _problem(error: Exception) -> Problem:
+    if isinstance(error, HTTPException):
+        return Problem(error.status_code, _sentence(error), error.headers)
+    return explain_or_log(error)
+
+
+def _sentence(error: HTTPException) -> str:
+    """What the framework refused, with the fields it names."""
+    extra = error.extra if isinstance(error.extra, list) else []
+    fields = [f"{e['key']}: {e['message']}" for e in extra if isinstance(e, dict) and "key" in e]
+    return f"{error.detail} ({'; '.join(fields)})" if fields else error.detail

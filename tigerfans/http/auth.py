@@ -1,0 +1,46 @@
+"""The operator's login: HTTP Basic, compared in constant time, wrong guesses slowed."""
+
+import asyncio
+import hmac
+from base64 import b64decode
+from binascii import Error as Base64Error
+from typing import Any, Final
+
+from litestar.connection import ASGIConnection
+from litestar.exceptions import NotAuthorizedException
+from litestar.handlers import BaseRouteHandler
+from litestar.types import Guard
+
+from tigerfans.settings import AdminSettings
+
+FAILED_LOGIN_SECONDS: Final = 0.5
+_CHALLENGE: Final = {"WWW-Authenticate": 'Basic realm="TigerFans admin", charset="UTF-8"'}
+
+
+def basic_auth_guard(admin: AdminSettings) -> Guard:
+    """A guard that lets only the operator in."""
+    expected = f"{admin.username}:{admin.password}".encode()
+
+    async def guard(
+        connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler
+    ) -> None:
+        header = connection.headers.get("authorization", "")
+        given = _credentials(header)
+        if given is not None and hmac.compare_digest(given, expected):
+            return
+        if given is not None:
+            await asyncio.sleep(FAILED_LOGIN_SECONDS)
+        raise NotAuthorizedException("Please log in as the operator.", headers=_CHALLENGE)
+
+    return guard
+
+
+def _credentials(header: str) -> bytes | None:
+    """The decoded `user:password` of an Authorization header; None where it holds none."""
+    scheme, _, encoded = header.partition(" ")
+    if scheme.lower() != "basic":
+        return None
+    try:
+        return b64decode(encoded, validate=True)
+    except (Base64Error, ValueError):
+        return None

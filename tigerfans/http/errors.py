@@ -1,0 +1,57 @@
+"""The one place that turns an error into an answer: a status, and a sentence for a person."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from tigerfans.batching import ClosedError, QueueFullError
+from tigerfans.errors import ShopError
+from tigerfans.ledger.base import LedgerBusyError, LedgerError, LedgerTimeoutError
+
+RETRY_AFTER_SECONDS: Final = 1
+
+logger = logging.getLogger(__name__)
+
+_RETRY: Final[Mapping[str, str]] = {"Retry-After": str(RETRY_AFTER_SECONDS)}
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """An error as its cause hears of it."""
+
+    status_code: int
+    detail: str
+    headers: Mapping[str, str] | None = None
+
+
+_BUSY: Final = Problem(503, "The shop is very busy right now. Please try again.", _RETRY)
+_AWAY: Final = Problem(503, "The ticket ledger is away for a moment. Please try again.", _RETRY)
+_UNKNOWN: Final = Problem(
+    503, "The ticket ledger did not answer in time. Please check, then try again.", _RETRY
+)
+BUG: Final = Problem(500, "Something went wrong on our side.")
+
+
+def explain(error: Exception) -> Problem | None:
+    """How the error reads; None where it is a bug, which no caller can do anything about."""
+    match error:
+        case ShopError():
+            headers = _RETRY if error.status == 503 else None
+            return Problem(error.status, str(error), headers)
+        case LedgerTimeoutError():
+            return _UNKNOWN
+        case LedgerBusyError() | QueueFullError() | ClosedError():
+            return _BUSY
+        case LedgerError():
+            return _AWAY
+    return None
+
+
+def explain_or_log(error: Exception) -> Problem:
+    """How the error reads; a bug is logged and reads as one."""
+    problem = explain(error)
+    if problem is None:
+        logger.error("a request failed: %r", error, exc_info=error)
+        return BUG
+    return problem

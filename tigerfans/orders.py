@@ -1,0 +1,220 @@
+"""Orders in PostgreSQL: every terminal outcome of a payment, durable before it is confirmed.
+
+An order has one row, keyed by its id. Recording it again changes nothing, with one exception that
+money asks for: a payment that succeeds after it failed or was canceled turns the row into a paid
+one. Rows travel by the auto-batcher, many to an INSERT.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from operator import attrgetter
+from typing import Any, Final
+
+import asyncpg
+
+from tigerfans.batching import BatchedCalls
+from tigerfans.booking import OrderId
+from tigerfans.catalog import CURRENCY, ClassCode
+from tigerfans.errors import UnavailableError
+from tigerfans.schema import migrate
+
+DEADLINE_SECONDS: Final = 1.5
+BATCH_MAX: Final = 500
+QUEUE_MAX: Final = 20_000
+CONNECTIONS_MAX: Final = 4
+
+# The row of a failed or canceled payment becomes a paid one, never the other way round.
+_RECORD: Final = """
+    INSERT INTO orders (id, status, cls, amount_cents, currency, email, created_at, paid_at,
+                        ticket_code, got_goodie)
+    SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::int[], $5::text[], $6::text[],
+                         $7::timestamptz[], $8::timestamptz[], $9::text[], $10::bool[])
+    ON CONFLICT (id) DO UPDATE
+    SET status = EXCLUDED.status, paid_at = EXCLUDED.paid_at, ticket_code = EXCLUDED.ticket_code,
+        got_goodie = EXCLUDED.got_goodie, recorded_at = now()
+    WHERE orders.status IN ('FAILED', 'CANCELED')
+      AND EXCLUDED.status IN ('PAID', 'PAID_UNFULFILLED')
+    RETURNING id
+"""
+
+_COLUMNS: Final = """
+    id, status, cls, amount_cents, currency, email, created_at, paid_at, ticket_code, got_goodie
+"""
+_FIND: Final = f"SELECT {_COLUMNS} FROM orders WHERE id = ANY($1::uuid[])"  # noqa: S608
+_LATEST: Final = f"SELECT {_COLUMNS} FROM orders ORDER BY recorded_at DESC LIMIT $1"  # noqa: S608
+
+
+# Any other error of PostgreSQL is a bug of ours and must look like one.
+_AWAY: Final = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.InterfaceError,
+    OSError,
+    TimeoutError,
+)
+
+
+class OrderStatus(StrEnum):
+    """Pending and expired are read off a hold; the others are stored and final."""
+
+    PENDING = "PENDING"
+    EXPIRED = "EXPIRED"
+    PAID = "PAID"
+    # Paid, but nothing was left to sell: a refund is due.
+    PAID_UNFULFILLED = "PAID_UNFULFILLED"
+    FAILED = "FAILED"
+    CANCELED = "CANCELED"
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One order; the amount in cents, `paid_at` is the ledger's time of the sale."""
+
+    id: OrderId
+    status: OrderStatus
+    cls: ClassCode
+    amount_cents: int
+    email: str
+    created_at: datetime
+    paid_at: datetime | None = None
+    ticket_code: str | None = None
+    got_goodie: bool = False
+    currency: str = CURRENCY
+
+    @property
+    def is_charged(self) -> bool:
+        return self.status in (OrderStatus.PAID, OrderStatus.PAID_UNFULFILLED)
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What is stored now, and whether this very call stored it."""
+
+    order: Order
+    is_new: bool
+
+
+async def _keep_session(connection: asyncpg.Connection) -> None:
+    """Spares the reset query that the pool would send at each release; we change no setting."""
+
+
+class Orders:
+    """The order store; every method raises `UnavailableError` where PostgreSQL gives no answer."""
+
+    def __init__(self, pool: asyncpg.Pool) -> None:
+        self._pool = pool
+        self._records = BatchedCalls[Order, Recorded](
+            "order writes", self._record_many, batch_max=BATCH_MAX, queue_max=QUEUE_MAX
+        )
+        self._finds = BatchedCalls[OrderId, Order | None](
+            "order reads", self._find_many, batch_max=BATCH_MAX, queue_max=QUEUE_MAX
+        )
+
+    @classmethod
+    async def connect(cls, url: str) -> "Orders":
+        """Connects and brings the schema up to date."""
+        pool = await asyncpg.create_pool(
+            url, min_size=1, max_size=CONNECTIONS_MAX, reset=_keep_session, timeout=DEADLINE_SECONDS
+        )
+        async with pool.acquire() as connection:
+            await migrate(connection)
+        return cls(pool)
+
+    async def close(self) -> None:
+        await self._records.close()
+        await self._finds.close()
+        await self._pool.close()
+
+    def record(self, order: Order) -> Awaitable[Recorded]:
+        """Stores a terminal outcome durably, once."""
+        return self._records.call(order)
+
+    def find(self, order_id: OrderId) -> Awaitable[Order | None]:
+        return self._finds.call(order_id)
+
+    async def latest(self, limit: int) -> list[Order]:
+        """The orders recorded last, newest first."""
+        async with self._connection() as connection:
+            return [_order(row) for row in await connection.fetch(_LATEST, limit)]
+
+    async def ping(self) -> None:
+        async with self._connection() as connection:
+            await connection.fetchval("SELECT 1")
+
+    async def _find_many(self, order_ids: list[OrderId]) -> Sequence[Order | None]:
+        async with self._connection() as connection:
+            rows = await connection.fetch(_FIND, [i.hex_digits for i in order_ids])
+        found = {order.id: order for order in map(_order, rows)}
+        return [found.get(order_id) for order_id in order_ids]
+
+    async def _record_many(self, orders: list[Order]) -> Sequence[Recorded]:
+        # One row for each order even where a batch holds two outcomes of it, and always in the
+        # same order, so that two workers' batches cannot wait for each other.
+        wanted: dict[OrderId, Order] = {}
+        for order in orders:
+            if order.id not in wanted or (order.is_charged and not wanted[order.id].is_charged):
+                wanted[order.id] = order
+        rows = sorted(wanted.values(), key=attrgetter("id"))
+        async with self._connection() as connection:
+            returned = await connection.fetch(_RECORD, *_columns(rows))
+        written = {_order_id(row["id"]) for row in returned}
+        stored = {order_id: wanted[order_id] for order_id in written}
+        before = [order_id for order_id in wanted if order_id not in written]
+        if before:
+            for order_id, found in zip(before, await self._find_many(before), strict=True):
+                if found is None:
+                    raise UnavailableError(f"Order {order_id.hex_digits} vanished while recorded.")
+                stored[order_id] = found
+        return [Recorded(stored[order.id], stored[order.id] is order) for order in orders]
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[asyncpg.Connection]:
+        try:
+            async with (
+                asyncio.timeout(DEADLINE_SECONDS),
+                # The pool's own timeout bounds the release of a connection that hangs.
+                self._pool.acquire(timeout=DEADLINE_SECONDS) as connection,
+            ):
+                yield connection
+        except _AWAY as error:
+            raise UnavailableError("Orders are away (PostgreSQL does not answer).") from error
+
+
+def _order_id(uuid: Any) -> OrderId:
+    return OrderId(uuid.bytes[::-1])
+
+
+def _order(row: asyncpg.Record) -> Order:
+    return Order(
+        id=_order_id(row["id"]),
+        status=OrderStatus(row["status"]),
+        cls=row["cls"],
+        amount_cents=row["amount_cents"],
+        currency=row["currency"],
+        email=row["email"],
+        created_at=row["created_at"],
+        paid_at=row["paid_at"],
+        ticket_code=row["ticket_code"],
+        got_goodie=row["got_goodie"],
+    )
+
+
+def _columns(orders: list[Order]) -> tuple[list[Any], ...]:
+    """The parameters of `_RECORD`: one list for each column."""
+    return (
+        [o.id.hex_digits for o in orders],
+        [o.status for o in orders],
+        [o.cls for o in orders],
+        [o.amount_cents for o in orders],
+        [o.currency for o in orders],
+        [o.email for o in orders],
+        [o.created_at for o in orders],
+        [o.paid_at for o in orders],
+        [o.ticket_code for o in orders],
+        [o.got_goodie for o in orders],
+    )

@@ -1,0 +1,1 @@
+"""Payment providers: how the shop asks for money and how it hears of it."""

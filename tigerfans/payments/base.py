@@ -1,0 +1,56 @@
+"""What a payment provider is to the shop.
+
+The provider is redirected to with a payment session, and tells the outcome by a signed webhook,
+at least once, in any order, hours late if need be. `MockPay` is the one that ships.
+"""
+
+from enum import StrEnum
+from typing import Any, Final, Protocol
+
+import msgspec
+
+from tigerfans.errors import InvalidRequestError
+
+WEBHOOK_BYTES_MAX: Final = 16 * 1024
+
+
+class EventType(StrEnum):
+    SUCCEEDED = "payment.succeeded"
+    FAILED = "payment.failed"
+    CANCELED = "payment.canceled"
+
+
+class PaymentEvent(msgspec.Struct, frozen=True):
+    """A provider's verified word on one payment; `amount` in cents, `order_id` as hex digits.
+
+    `cls` and `customer_email` come back as the shop gave them to the provider. They let a sale be
+    completed when the payment session is lost, and are None from providers that carry neither.
+    """
+
+    type: EventType
+    payment_session_id: str
+    order_id: str
+    amount: int
+    currency: str
+    created_at: Any = None
+    idempotency_key: str | None = None
+    cls: str | None = None
+    customer_email: str | None = None
+
+
+class InvalidWebhookError(InvalidRequestError):
+    """The webhook is not signed by the payment provider."""
+
+
+class PaymentProvider(Protocol):
+    def session_id(self, order_id: str) -> str:
+        """The id of the payment session that belongs to an order, always the same one."""
+
+    def order_id(self, session_id: str) -> str | None:
+        """The order a session id belongs to; None where it is not one of this provider's."""
+
+    def redirect_url(self, session_id: str) -> str:
+        """Where the buyer pays."""
+
+    def read_webhook(self, body: bytes, signature: str | None) -> PaymentEvent:
+        """The event in a webhook's body; raises `InvalidWebhookError` unless it is genuine."""

@@ -1,0 +1,54 @@
+"""The versioned schema of the order store.
+
+Every worker applies it when it starts; an advisory lock lets one of them do the work while the
+others wait and then find it done. A migration, once released, is never edited: append another.
+"""
+
+from typing import Final
+
+import asyncpg
+
+# Any fixed number; it only has to be ours within the database.
+ADVISORY_LOCK: Final = 0x7167_6572
+
+MIGRATIONS: Final = (
+    """
+    CREATE TABLE orders (
+        id uuid PRIMARY KEY,
+        status text NOT NULL
+            CHECK (status IN ('PAID', 'PAID_UNFULFILLED', 'FAILED', 'CANCELED')),
+        cls text NOT NULL,
+        amount_cents integer NOT NULL,
+        currency text NOT NULL,
+        email text NOT NULL,
+        created_at timestamptz NOT NULL,
+        paid_at timestamptz,
+        ticket_code text,
+        got_goodie boolean NOT NULL,
+        recorded_at timestamptz NOT NULL DEFAULT now()
+    );
+    CREATE INDEX orders_recorded_at ON orders (recorded_at);
+    """,
+)
+
+
+class SchemaTooNewError(Exception):
+    """The database was set up by a newer version of the shop."""
+
+
+async def migrate(connection: asyncpg.Connection) -> None:
+    """Brings the database to this version's schema, whoever else tries at the same time."""
+    async with connection.transaction():
+        await connection.execute("SELECT pg_advisory_xact_lock($1)", ADVISORY_LOCK)
+        await connection.execute(
+            "CREATE TABLE IF NOT EXISTS schema_version (version integer NOT NULL)"
+        )
+        version = await connection.fetchval("SELECT max(version) FROM schema_version") or 0
+        if version > len(MIGRATIONS):
+            raise SchemaTooNewError(
+                f"DATABASE_URL names a database with schema version {version};"
+                f" this version of the shop knows up to {len(MIGRATIONS)}."
+            )
+        for number, statements in enumerate(MIGRATIONS[version:], start=version + 1):
+            await connection.execute(statements)
+            await connection.execute("INSERT INTO schema_version VALUES ($1)", number)

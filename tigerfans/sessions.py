@@ -1,0 +1,217 @@
+"""Payment sessions in Redis: what a checkout promised, until it is paid or a day has passed.
+
+Redis is a shortcut here and never the truth. A session outlives its hold, so that a late payment
+still finds it; when Redis is wiped, the signed payment event and the ledger's hold carry enough
+to finish the sale. An order's entry holds its session and, once the order is paid and durable,
+its public answer: duplicates of the webhook and status requests are served from it.
+
+Reads and writes travel by the auto-batcher: one MGET for all that was asked while the last one
+was under way, one script call for all that was written.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar, cast
+
+import orjson
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+from tigerfans.batching import BatchedCalls, Batcher, QueueFullError
+from tigerfans.booking import OrderId
+from tigerfans.catalog import ClassCode
+from tigerfans.errors import UnavailableError
+
+SESSION_SECONDS: Final = 24 * 3600
+DEADLINE_SECONDS: Final = 1.5
+BATCH_MAX: Final = 500
+QUEUE_MAX: Final = 20_000
+CONNECTIONS_MAX: Final = 8
+
+_ENTRY: Final = b"tigerfans:order:"
+_PENDING: Final = "tigerfans:pending"
+
+# Argument triples: order id, creation time in ms, entry. A checkout that is replayed must not
+# take the answer from an order that is paid. The index of pending sessions forgets what is as old
+# as the sessions it points to, so that it cannot grow for ever.
+_SAVE_SCRIPT: Final = """
+for i = 4, #ARGV, 3 do
+    if redis.call('SET', ARGV[1] .. ARGV[i], ARGV[i + 2], 'EX', ARGV[2], 'NX') then
+        redis.call('ZADD', KEYS[1], ARGV[i + 1], ARGV[i])
+    end
+end
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', ARGV[3])
+"""
+
+# Argument pairs: order id, the paid order's entry or nothing.
+_FINISH_SCRIPT: Final = """
+for i = 3, #ARGV, 2 do
+    if ARGV[i + 1] ~= '' then
+        redis.call('SET', ARGV[1] .. ARGV[i], ARGV[i + 1], 'EX', ARGV[2])
+    end
+    redis.call('ZREM', KEYS[1], ARGV[i])
+end
+"""
+
+Output = TypeVar("Output")
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One checkout that waits for its payment; the amount in cents, times in ms since the epoch."""
+
+    psid: str
+    order_id: OrderId
+    cls: ClassCode
+    amount_cents: int
+    email: str
+    created_ms: int
+    expires_ms: int
+
+    def pack(self) -> bytes:
+        return orjson.dumps(
+            [
+                self.psid,
+                self.order_id.hex_digits,
+                self.cls,
+                self.amount_cents,
+                self.email,
+                self.created_ms,
+                self.expires_ms,
+            ]
+        )
+
+    @classmethod
+    def unpack(cls, packed: bytes) -> "Session":
+        psid, order_id, *rest = orjson.loads(packed)
+        return cls(psid, OrderId(bytes.fromhex(order_id)[::-1]), *rest)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What Redis holds of an order: its session, and its public answer once it is paid for good."""
+
+    packed_session: bytes
+    paid_answer: bytes
+
+    @property
+    def session(self) -> Session:
+        return Session.unpack(self.packed_session)
+
+
+class Sessions:
+    """Payment sessions; a method that answers raises `UnavailableError` where Redis does not."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+        self._save_script = redis.register_script(_SAVE_SCRIPT)
+        self._finish_script = redis.register_script(_FINISH_SCRIPT)
+        self._reads = BatchedCalls[OrderId, Entry | None](
+            "session reads", self._find_many, batch_max=BATCH_MAX, queue_max=QUEUE_MAX
+        )
+        self._saves = BatchedCalls[Session, None](
+            "session writes", self._save_many, batch_max=BATCH_MAX, queue_max=QUEUE_MAX
+        )
+        self._finishes = Batcher[tuple[Session, bytes]](
+            "session ends", self._finish_many, batch_max=BATCH_MAX, queue_max=QUEUE_MAX
+        )
+
+    @classmethod
+    def connect(cls, url: str) -> "Sessions":
+        """Sessions in the Redis at `url`; connections are made when they are needed."""
+        redis = Redis.from_url(
+            url,
+            # The deadline is ours, once for each batch: redis-py's costs 70 µs a command.
+            socket_timeout=None,
+            socket_connect_timeout=DEADLINE_SECONDS,
+            # One attempt more, for a connection that died while it was idle.
+            retry=Retry(NoBackoff(), 1),
+            max_connections=CONNECTIONS_MAX,
+        )
+        return cls(redis)
+
+    async def close(self) -> None:
+        await self._reads.close()
+        await self._saves.close()
+        await self._finishes.close()
+        await self._redis.aclose()
+
+    def save(self, session: Session) -> Awaitable[None]:
+        return self._saves.call(session)
+
+    def find(self, order_id: OrderId) -> Awaitable[Entry | None]:
+        return self._reads.call(order_id)
+
+    def finish(self, session: Session, paid_answer: bytes) -> None:
+        """The session is pending no more; a paid order leaves its public answer.
+
+        Nobody waits for this and nothing depends on it: where Redis is away or too slow, it is
+        left undone.
+        """
+        with suppress(QueueFullError):
+            self._finishes.put((session, paid_answer))
+
+    async def pending(self, limit: int) -> tuple[list[Session], int]:
+        """The latest sessions that wait for their payment, and how many there are in all."""
+
+        async def read() -> tuple[list[bytes | None], int]:
+            ids = cast("list[bytes]", await self._redis.zrevrange(_PENDING, 0, limit - 1))
+            entries = await self._mget([_ENTRY + order_id for order_id in ids]) if ids else []
+            return entries, await self._redis.zcard(_PENDING)
+
+        entries, total = await self._answered(read())
+        return [_unpack(entry).session for entry in entries if entry], total
+
+    async def ping(self) -> None:
+        await self._answered(self._redis.ping())
+
+    async def _find_many(self, order_ids: list[OrderId]) -> Sequence[Entry | None]:
+        keys = [_ENTRY + order_id.hex_digits.encode() for order_id in order_ids]
+        entries = await self._answered(self._mget(keys))
+        return [_unpack(entry) if entry else None for entry in entries]
+
+    def _mget(self, keys: list[bytes]) -> Awaitable[list[bytes | None]]:
+        # The client does not decode replies, so what it types as text is bytes.
+        return cast("Awaitable[list[bytes | None]]", self._redis.mget(keys))
+
+    async def _save_many(self, sessions: list[Session]) -> Sequence[None]:
+        now_ms = time.time_ns() // 1_000_000
+        arguments: list[Any] = [_ENTRY, SESSION_SECONDS, now_ms - SESSION_SECONDS * 1_000]
+        for session in sessions:
+            arguments += session.order_id.hex_digits, session.created_ms, _pack(session, b"")
+        await self._answered(self._save_script(keys=[_PENDING], args=arguments))
+        return [None] * len(sessions)
+
+    async def _finish_many(self, ends: list[tuple[Session, bytes]]) -> None:
+        arguments: list[Any] = [_ENTRY, SESSION_SECONDS]
+        for session, answer in ends:
+            arguments += session.order_id.hex_digits, _pack(session, answer) if answer else b""
+        try:
+            await self._answered(self._finish_script(keys=[_PENDING], args=arguments))
+        except UnavailableError as error:
+            logger.warning("%d finished sessions stay listed as pending: %s", len(ends), error)
+
+    async def _answered(self, command: Awaitable[Output]) -> Output:
+        try:
+            async with asyncio.timeout(DEADLINE_SECONDS):
+                return await command
+        except (RedisError, OSError, TimeoutError) as error:
+            raise UnavailableError("Payment sessions are away (Redis does not answer).") from error
+
+
+def _pack(session: Session, paid_answer: bytes) -> bytes:
+    # Two JSON documents, which hold no line feed: a paid answer is served without parsing either.
+    return session.pack() + b"\n" + paid_answer
+
+
+def _unpack(entry: bytes) -> Entry:
+    session, _, paid_answer = entry.partition(b"\n")
+    return Entry(session, paid_answer)

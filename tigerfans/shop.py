@@ -1,0 +1,367 @@
+"""The shop itself: a checkout and a payment, step by step, over ledger, Redis and PostgreSQL.
+
+The steps are ordered so that a crash between any two of them is healed by a retry: the ledger
+decides first, under ids that a retry derives again; then the outcome is stored in PostgreSQL;
+then the payment is confirmed. Redis is read as a shortcut and written without waiting; where it
+fails, the ledger's hold and the signed event say the same.
+"""
+
+import re
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import orjson
+
+from tigerfans.booking import (
+    Booking,
+    HoldOutcome,
+    Inventory,
+    OrderId,
+    ReleaseOutcome,
+    SaleOutcome,
+    check_created,
+    decode_hold,
+    decode_late_sale,
+    decode_release,
+    decode_sale,
+    fingerprint,
+    ticket_code,
+)
+from tigerfans.caching import Cached
+from tigerfans.catalog import CURRENCY, ClassCode, TicketClass
+from tigerfans.errors import (
+    IdempotencyConflictError,
+    InvalidRequestError,
+    SoldOutError,
+    UnavailableError,
+    UnknownOrderError,
+)
+from tigerfans.ledger.base import Ledger
+from tigerfans.ledger.wire import AccountStatus, Operation, TransferStatus
+from tigerfans.orders import Order, Orders, OrderStatus
+from tigerfans.payments.base import EventType, PaymentEvent, PaymentProvider
+from tigerfans.sessions import Entry, Session, Sessions
+
+EMAIL_CHARACTERS_MAX: Final = 254
+IDEMPOTENCY_KEY_CHARACTERS_MAX: Final = 255
+INVENTORY_SECONDS: Final = 0.1
+
+# Only the shape; the proof of an address is that the ticket arrives. A quoted local part may hold
+# nearly anything, which is valid and must be harmless on every page.
+_EMAIL: Final = re.compile(
+    r'(?:"[^"\\\x00-\x1f\x7f-\x9f\ud800-\udfff]+"|[^\s"<>()\[\]:;,\\@\x00-\x1f\x7f-\x9f\ud800-\udfff]+)'
+    r"@(?:[^\W_](?:[\w-]*[^\W_])?\.)+[^\W_](?:[\w-]*[^\W_])?"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Checkout:
+    """A ticket is held for this order until `redirect_url` is paid or the hold expires."""
+
+    order_id: str
+    redirect_url: str
+    amount_cents: int
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """What became of an order by a payment event, and whether it was so before."""
+
+    order_status: str
+    is_replay: bool
+
+
+class Shop:
+    def __init__(
+        self,
+        booking: Booking,
+        ledger: Ledger,
+        sessions: Sessions,
+        orders: Orders,
+        provider: PaymentProvider,
+        secret: str,
+    ) -> None:
+        self.booking = booking
+        self.catalog = booking.catalog
+        self.ledger = ledger
+        self.sessions = sessions
+        self.orders = orders
+        self.provider = provider
+        self._secret = secret
+        self._classes: dict[str, TicketClass] = {c.code: c for c in self.catalog.classes}
+        self._stock = Cached(self._read_stock, INVENTORY_SECONDS)
+
+    async def open(self) -> None:
+        """Sets up the ledger's accounts and stock; whoever did so before, it happens once."""
+        accounts = await self.ledger.submit(Operation.CREATE_ACCOUNTS, self.booking.accounts())
+        check_created(accounts, AccountStatus)
+        funding = await self.ledger.submit(Operation.CREATE_TRANSFERS, self.booking.funding())
+        check_created(funding, TransferStatus)
+
+    async def checkout(self, cls: str, email: str, idempotency_key: str | None = None) -> Checkout:
+        """Holds one ticket for a while.
+
+        Raises `InvalidRequestError`, `SoldOutError`, `IdempotencyConflictError`, a `LedgerError`,
+        or `UnavailableError`. After the last two, the same key tries the same order again.
+        """
+        ticket_class = self._ticket_class(cls)
+        check_email(email)
+        order_id = self._order_id(idempotency_key)
+        results = await self.ledger.submit(
+            Operation.CREATE_TRANSFERS,
+            self.booking.hold(order_id, ticket_class.code, fingerprint(ticket_class.code, email)),
+        )
+        outcome, held_ns = decode_hold(results)
+        if outcome is HoldOutcome.SOLD_OUT:
+            raise SoldOutError
+        if outcome is HoldOutcome.CONFLICT:
+            raise IdempotencyConflictError
+        held_ms = held_ns // 1_000_000
+        session = self._session(
+            order_id,
+            ticket_class,
+            email,
+            created_ms=held_ms,
+            expires_ms=held_ms + self.booking.hold_seconds * 1_000,
+        )
+        await self.sessions.save(session)
+        return Checkout(
+            order_id.hex_digits,
+            self.provider.redirect_url(session.psid),
+            ticket_class.price_cents,
+        )
+
+    async def settle(self, event: PaymentEvent) -> Settlement:
+        """Does what a payment event asks for; returns only when all of it is durable.
+
+        Raises `InvalidRequestError` where the event does not fit its order, `UnknownOrderError`,
+        a `LedgerError` or `UnavailableError`; after the last two the event is to be sent again.
+        """
+        order_id = OrderId.parse(event.order_id)
+        if order_id is None or event.payment_session_id != self.provider.session_id(event.order_id):
+            raise InvalidRequestError("The payment session does not belong to the order.")
+        entry = await self._entry(order_id)
+        session = (
+            entry.session
+            if entry
+            else await self._session_on_ledger(order_id, event.customer_email or "")
+        )
+        if session is None:
+            raise UnknownOrderError
+        _check_event(event, session)
+        if entry and entry.paid_answer:
+            return Settlement(orjson.loads(entry.paid_answer)["status"], is_replay=True)
+        if event.type is EventType.SUCCEEDED:
+            order = await self._sell(session)
+        else:
+            order = await self._release(session, event.type)
+        recorded = await self.orders.record(order)
+        answer = order_answer(recorded.order) if recorded.order.is_charged else b""
+        self.sessions.finish(session, answer)
+        return Settlement(recorded.order.status, is_replay=not recorded.is_new)
+
+    async def order_answer(self, order_id: OrderId) -> bytes | None:
+        """An order as public JSON; None where it is unknown."""
+        entry = await self._entry(order_id)
+        if entry and entry.paid_answer:
+            return entry.paid_answer
+        order = await self._order_of(order_id, entry)
+        return None if order is None else order_answer(order)
+
+    async def order(self, order_id: OrderId) -> Order | None:
+        """An order in its state of now, from its hold on; None where it is unknown."""
+        return await self._order_of(order_id, await self._entry(order_id))
+
+    async def payment_session(self, psid: str) -> Session | None:
+        """The session a buyer pays for at the provider's page; None where it is unknown."""
+        order_id = OrderId.parse(self.provider.order_id(psid) or "")
+        if order_id is None:
+            return None
+        entry = await self._entry(order_id)
+        return entry.session if entry else await self._session_on_ledger(order_id)
+
+    async def inventory(self) -> dict[ClassCode, Inventory]:
+        """The stock of each ticket class, at most `INVENTORY_SECONDS` old."""
+        stock = await self._stock.get()
+        return {c.code: stock[i] for i, c in enumerate(self.catalog.classes)}
+
+    async def goodies(self) -> Inventory:
+        """The stock of goodies, at most `INVENTORY_SECONDS` old."""
+        return (await self._stock.get())[-1]
+
+    async def _read_stock(self) -> list[Inventory]:
+        budgets = await self.ledger.submit(Operation.LOOKUP_ACCOUNTS, self.booking.budgets())
+        return Inventory.unpack_all(budgets)
+
+    async def _order_of(self, order_id: OrderId, entry: Entry | None) -> Order | None:
+        order = await self.orders.find(order_id)
+        if order is not None:
+            return order
+        session = entry.session if entry else await self._session_on_ledger(order_id)
+        return None if session is None else _unpaid(session)
+
+    async def _entry(self, order_id: OrderId) -> Entry | None:
+        """The order's entry in Redis; None where there is none or Redis does not answer."""
+        try:
+            return await self.sessions.find(order_id)
+        except UnavailableError:
+            return None
+
+    async def _session_on_ledger(self, order_id: OrderId, email: str = "") -> Session | None:
+        """The session as the ledger's hold remembers it; `email` must be the one it was for."""
+        record = await self.ledger.submit(Operation.LOOKUP_TRANSFERS, bytes(order_id))
+        hold = self.booking.hold_of(record) if record else None
+        if hold is None:
+            return None
+        if email and fingerprint(hold.ticket_class.code, email) != hold.fingerprint:
+            raise InvalidRequestError("The payment does not match its order.")
+        return self._session(
+            order_id,
+            hold.ticket_class,
+            email,
+            created_ms=hold.created_ns // 1_000_000,
+            expires_ms=hold.expires_ns // 1_000_000,
+        )
+
+    async def _sell(self, session: Session) -> Order:
+        sale = self.booking.sale(session.order_id, session.cls)
+        outcome, sold_ns = decode_sale(await self.ledger.submit(Operation.CREATE_TRANSFERS, sale))
+        if outcome is SaleOutcome.HOLD_GONE:
+            late = self.booking.late_sale(session.order_id, session.cls)
+            results = await self.ledger.submit(Operation.CREATE_TRANSFERS, late)
+            outcome, sold_ns = decode_late_sale(results)
+        if outcome is SaleOutcome.MISMATCH:
+            raise InvalidRequestError("The payment does not match its order.")
+        if outcome is SaleOutcome.UNFULFILLED:
+            return _order(session, OrderStatus.PAID_UNFULFILLED, paid_at=datetime.now(UTC))
+        return _order(
+            session,
+            OrderStatus.PAID,
+            paid_at=_at(sold_ns // 1_000),
+            ticket_code=ticket_code(session.order_id, self._secret),
+            got_goodie=outcome is SaleOutcome.SOLD_WITH_GOODIE,
+        )
+
+    async def _release(self, session: Session, event_type: EventType) -> Order:
+        release = self.booking.release(session.order_id, session.cls)
+        outcome = decode_release(await self.ledger.submit(Operation.CREATE_TRANSFERS, release))
+        if outcome is ReleaseOutcome.MISMATCH:
+            raise InvalidRequestError("The payment does not match its order.")
+        if outcome is ReleaseOutcome.SOLD:
+            # It was paid before. Replaying the sale tells how, and changes nothing.
+            return await self._sell(session)
+        failed = event_type is EventType.FAILED
+        return _order(session, OrderStatus.FAILED if failed else OrderStatus.CANCELED)
+
+    @property
+    def hold_seconds(self) -> int:
+        return self.booking.hold_seconds
+
+    def _order_id(self, idempotency_key: str | None) -> OrderId:
+        if idempotency_key is None:
+            return OrderId.new()
+        if not 0 < len(idempotency_key) <= IDEMPOTENCY_KEY_CHARACTERS_MAX:
+            raise InvalidRequestError(
+                f"Idempotency-Key takes 1 to {IDEMPOTENCY_KEY_CHARACTERS_MAX} characters."
+            )
+        return OrderId.from_key(idempotency_key, self._secret)
+
+    def _ticket_class(self, cls: str) -> TicketClass:
+        ticket_class = self._classes.get(cls)
+        if ticket_class is None:
+            raise InvalidRequestError("Please choose ticket class A or B.")
+        return ticket_class
+
+    def _session(
+        self,
+        order_id: OrderId,
+        ticket_class: TicketClass,
+        email: str,
+        *,
+        created_ms: int,
+        expires_ms: int,
+    ) -> Session:
+        return Session(
+            psid=self.provider.session_id(order_id.hex_digits),
+            order_id=order_id,
+            cls=ticket_class.code,
+            amount_cents=ticket_class.price_cents,
+            email=email,
+            created_ms=created_ms,
+            expires_ms=expires_ms,
+        )
+
+
+def check_email(email: str) -> None:
+    """Raises `InvalidRequestError` unless `email` has the shape of an address."""
+    if not email:
+        raise InvalidRequestError("Please give an email address for the ticket.")
+    if len(email) > EMAIL_CHARACTERS_MAX:
+        raise InvalidRequestError(
+            f"An email address has at most {EMAIL_CHARACTERS_MAX} characters."
+        )
+    if not _EMAIL.fullmatch(email):
+        raise InvalidRequestError("This does not look like an email address.")
+
+
+def order_answer(order: Order) -> bytes:
+    """An order as the public JSON of the HTTP contract; nothing of the buyer is in it."""
+    return orjson.dumps(
+        {
+            "order_id": order.id.hex_digits,
+            "status": order.status,
+            "cls": order.cls,
+            "qty": 1,
+            "amount": order.amount_cents,
+            "currency": order.currency,
+            "paid_at": order.paid_at and order.paid_at.isoformat(),
+            "ticket_code": order.ticket_code,
+            "got_goodie": order.got_goodie,
+        }
+    )
+
+
+def _check_event(event: PaymentEvent, session: Session) -> None:
+    if (
+        event.amount != session.amount_cents
+        or event.currency != CURRENCY
+        or event.cls not in (None, session.cls)
+        or (event.customer_email and session.email and event.customer_email != session.email)
+    ):
+        raise InvalidRequestError("The payment does not match its order.")
+
+
+def _order(
+    session: Session,
+    status: OrderStatus,
+    *,
+    paid_at: datetime | None = None,
+    ticket_code: str | None = None,
+    got_goodie: bool = False,
+) -> Order:
+    return Order(
+        id=session.order_id,
+        status=status,
+        cls=session.cls,
+        amount_cents=session.amount_cents,
+        email=session.email,
+        created_at=_at(session.created_ms * 1_000),
+        paid_at=paid_at,
+        ticket_code=ticket_code,
+        got_goodie=got_goodie,
+    )
+
+
+def _unpaid(session: Session) -> Order:
+    """An order nobody has paid yet, whose hold may have run out."""
+    is_expired = session.expires_ms <= time.time_ns() // 1_000_000
+    return _order(session, OrderStatus.EXPIRED if is_expired else OrderStatus.PENDING)
+
+
+def _at(microseconds: int) -> datetime:
+    return _EPOCH + timedelta(microseconds=microseconds)
+
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
