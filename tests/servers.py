@@ -1,0 +1,76 @@
+"""Real servers for tests: PostgreSQL and Redis from the wheels, on Unix sockets in a folder of
+their own. They end with the test run, also when that is killed.
+
+Durability is off: a test that needs it starts the whole stack.
+"""
+
+import asyncio
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from tigerfans.stack import postgres, redis
+from tigerfans.stack.programs import Program, launch_command
+from tigerfans.stack.readiness import Asking
+
+START_TIMEOUT_S = 60
+STOP_TIMEOUT_S = 10
+CONNECTIONS_MAX = 100
+
+
+@contextmanager
+def running(program: Program, log_path: Path, extra: Sequence[str] = ()) -> Iterator[None]:
+    """Runs a server until the block ends; `extra` arguments go after its own."""
+    command = launch_command([*program.argv, *extra], program.user, program.end_signal)
+    with log_path.open("ab") as log:
+        child = subprocess.Popen(
+            command, cwd="/", stdin=subprocess.DEVNULL, stdout=log, stderr=log, process_group=0
+        )
+    try:
+        _wait_until_ready(program, child, log_path)
+        yield
+    finally:
+        child.send_signal(program.stop_signal)
+        try:
+            child.wait(STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            child.send_signal(program.end_signal)
+            child.wait()
+
+
+def _wait_until_ready(program: Program, child: subprocess.Popen[bytes], log_path: Path) -> None:
+    probe = program.probe
+    assert probe is not None
+
+    async def alive_and_ready() -> bool:
+        if child.poll() is not None:
+            raise RuntimeError(f"{program.name} did not start; see {log_path}")
+        return await probe()
+
+    # Not asyncio.run: that would take away the event loop which the tests set.
+    loop = asyncio.new_event_loop()
+    try:
+        loop.run_until_complete(asyncio.wait_for(Asking(alive_and_ready).wait(), START_TIMEOUT_S))
+    finally:
+        loop.close()
+
+
+@contextmanager
+def postgres_server(folder: Path) -> Iterator[Path]:
+    """A PostgreSQL server in `folder`; gives the folder of its socket."""
+    data, sockets = folder / "postgres", folder / "pg"
+    user = postgres.choose_user(data, sockets)
+    postgres.initialise(data, user)
+    postgres.own_folder(sockets, user)
+    program = postgres.program(data, sockets, user, connections_max=CONNECTIONS_MAX)
+    with running(program, folder / "postgres.log", ["-c", "fsync=off"]):
+        yield sockets
+
+
+@contextmanager
+def redis_server(folder: Path) -> Iterator[str]:
+    """A Redis server in `folder`; gives its URL."""
+    socket = folder / "redis.sock"
+    with running(redis.program(folder, socket), folder / "redis.log", ["--appendonly", "no"]):
+        yield redis.redis_url(socket)

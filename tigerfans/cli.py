@@ -1,0 +1,108 @@
+"""The command `tigerfans`: the one place that reads the process's environment and arguments.
+
+What was asked for wrongly is answered in one sentence on stderr, with exit code 2. Each command
+imports its own part of the package when it runs, so that a worker does not load the stack.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+from tigerfans import __version__
+from tigerfans.settings import Settings, SettingsError
+
+EXIT_USAGE: Final = 2
+EXIT_INTERRUPTED: Final = 130
+
+Command = Callable[[argparse.Namespace], int]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command and returns its exit code."""
+    parsed = _parser().parse_args(arguments)
+    command: Command = parsed.command
+    try:
+        return command(parsed)
+    except SettingsError as error:
+        print(error, file=sys.stderr)
+        return EXIT_USAGE
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="tigerfans",
+        description="A ticket shop that sells a hall in seconds and never sells a seat twice.",
+        epilog="Settings are environment variables; docs/settings.md lists them.",
+    )
+    parser.add_argument("--version", action="version", version=f"tigerfans {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    def add(name: str, command: Command, summary: str) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=summary, description=summary)
+        added.set_defaults(command=command)
+        return added
+
+    add("up", _up, "Start the shop with everything it needs, and keep it running until Ctrl-C.")
+    add("ps", _ps, "Print each process of the running shop, as one JSON object a line.")
+    add("reload", _reload, "Replace the workers of the running shop one after the other.")
+    add("sequencer", _sequencer, "Run the sequencer alone.")
+    worker = add("worker", _worker, "Run one HTTP worker alone.")
+    worker.add_argument("--name", required=True, help="what metrics and logs call it")
+    ledger = add("ledger", _replay, "Check a ledger.")
+    ledger_commands = ledger.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    replay_summary = "Replay recorded scenarios against the ledger that TIGERFANS_LEDGER names."
+    replay = ledger_commands.add_parser("replay", help=replay_summary, description=replay_summary)
+    replay.add_argument("file", type=Path, help="recorded scenarios, one JSON object a line")
+    add("tigerbeetle", _tigerbeetle, "Download the TigerBeetle server into ./bin.")
+    return parser
+
+
+def _settings() -> Settings:
+    return Settings.from_environment(os.environ)
+
+
+def _up(_: argparse.Namespace) -> int:
+    from tigerfans.stack import up
+
+    return up.run(_settings(), os.environ)
+
+
+def _ps(_: argparse.Namespace) -> int:
+    from tigerfans.stack import control
+
+    return control.ps(_settings())
+
+
+def _reload(_: argparse.Namespace) -> int:
+    from tigerfans.stack import control
+
+    return control.reload(_settings())
+
+
+def _sequencer(_: argparse.Namespace) -> int:
+    from tigerfans.sequencer.main import run
+
+    return run(_settings())
+
+
+def _worker(arguments: argparse.Namespace) -> int:
+    from tigerfans.http.worker import run
+
+    return run(_settings(), arguments.name)
+
+
+def _replay(arguments: argparse.Namespace) -> int:
+    from tigerfans.ledger.replay import run
+
+    return run(_settings(), arguments.file)
+
+
+def _tigerbeetle(_: argparse.Namespace) -> int:
+    from tigerfans.stack.download import main as download
+
+    return download()

@@ -1,0 +1,85 @@
+"""The data folder (TIGERFANS_DATA): what lies where, and that only one shop uses it at a time.
+
+postgres/  redis/  ledger/  tigerbeetle/    the data, each its server's own
+ledger.txt     which ledger the shop's sales are on
+log/           what each process prints
+run/           sockets and the stack's state: of no use once it has stopped
+lock           held by the running stack
+"""
+
+import fcntl
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from tigerfans.settings import SettingsError
+
+# The kernel's limit for the path of a Unix socket is 107 bytes on Linux and 103 on macOS.
+SOCKET_PATH_BYTES_MAX: Final = 103
+# Longer than any name the stack puts below its folder for sockets, `pg/.s.PGSQL.5432` among them.
+SOCKET_NAME_BYTES_MAX: Final = 32
+# Others may pass through, as PostgreSQL's user has to; each socket keeps them out itself.
+SOCKET_FOLDER_MODE: Final = 0o711
+
+
+class DataFolder:
+    """The places in a data folder; all of them exist but the servers' own."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.absolute()
+        self.run = self.root / "run"
+        self.logs = self.root / "log"
+        self.postgres = self.root / "postgres"
+        self.redis = self.root / "redis"
+        self.embedded_ledger = self.root / "ledger"
+        self.tigerbeetle_file = self.root / "tigerbeetle" / "ledger.tigerbeetle"
+        self.ledger_choice = self.root / "ledger.txt"
+        self.state = self.run / "state.json"
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            self.run.mkdir(mode=SOCKET_FOLDER_MODE, exist_ok=True)
+            for folder in (self.logs, self.redis, self.tigerbeetle_file.parent):
+                folder.mkdir(mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise SettingsError(f"TIGERFANS_DATA cannot be used: {error}.") from error
+        self.sockets = self._socket_folder()
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Holds the folder; raises `SettingsError` where another shop does."""
+        # Not inherited by the programs we start: the lock ends with this process.
+        descriptor = os.open(self.root / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            self._lock(descriptor)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def log(self, name: str) -> Path:
+        return self.logs / f"{name}.log"
+
+    def _lock(self, descriptor: int) -> None:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise SettingsError(
+                f"TIGERFANS_DATA={self.root} is in use by another shop that is running."
+            ) from None
+
+    def _socket_folder(self) -> Path:
+        """`run`, or a folder with a shorter path that belongs to this data folder."""
+        if len(os.fsencode(self.run)) + 1 + SOCKET_NAME_BYTES_MAX <= SOCKET_PATH_BYTES_MAX:
+            return self.run
+        digest = hashlib.sha256(os.fsencode(self.root)).hexdigest()[:12]
+        short = Path(tempfile.gettempdir()) / f"tigerfans-{digest}"
+        short.mkdir(mode=SOCKET_FOLDER_MODE, exist_ok=True)
+        status = short.lstat()
+        if status.st_uid != os.geteuid() or status.st_mode & 0o022:
+            raise SettingsError(
+                f"TIGERFANS_DATA has a path too long for sockets, and {short} is not ours alone."
+            )
+        return short

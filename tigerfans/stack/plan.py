@@ -1,0 +1,92 @@
+"""From settings to what the stack runs: which servers it has to start, and the settings with which
+the shop's own processes find them.
+
+Prepares the servers' data where it is new. All that can be wrong with settings shows here, as a
+`SettingsError`, before anything runs.
+"""
+
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from tigerfans.settings import Settings, SettingsError
+from tigerfans.stack import ledger_choice, postgres, programs, redis
+from tigerfans.stack.folder import DataFolder
+from tigerfans.stack.ledger_choice import LedgerChoice
+from tigerfans.stack.programs import Program
+
+# More than a worker's pool ever holds; one more worker runs during a reload, and the rest is for
+# people and their tools.
+CONNECTIONS_PER_WORKER: Final = 8
+CONNECTIONS_SPARE: Final = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """The programs of a stack. Servers start together, and stop one by one, the last first."""
+
+    servers: Sequence[Program]
+    sequencer: Program
+    workers: Sequence[Program]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A shop that is about to start: settings in which nothing is left open, and its programs."""
+
+    settings: Settings
+    folder: DataFolder
+    ledger: LedgerChoice
+    fleet: Fleet
+
+
+def prepare(settings: Settings, folder: DataFolder, environ: Mapping[str, str]) -> Plan:
+    """Decides what to start; raises `SettingsError`."""
+    ledger = ledger_choice.choose(settings.ledger, folder, environ)
+    servers = [] if ledger.program is None else [ledger.program]
+    stores = settings.stores
+    if stores.redis_url is None:
+        socket = folder.sockets / "redis.sock"
+        servers.insert(0, redis.program(folder.redis, socket))
+        stores = replace(stores, redis_url=redis.redis_url(socket))
+    if stores.database_url is None:
+        sockets = folder.sockets / "pg"
+        servers.insert(0, _prepare_postgres(folder.postgres, sockets, settings.http.workers))
+        stores = replace(stores, database_url=postgres.database_url(sockets))
+    settings = replace(
+        settings,
+        stores=stores,
+        ledger=ledger.url,
+        data=folder.root,
+        sequencer=replace(settings.sequencer, socket=_sequencer_socket(settings, folder)),
+    )
+    workers = range(1, settings.http.workers + 1)
+    fleet = Fleet(
+        servers=servers,
+        sequencer=programs.sequencer(settings),
+        workers=[programs.worker(settings, number) for number in workers],
+    )
+    return Plan(settings, folder, ledger, fleet)
+
+
+def _prepare_postgres(data: Path, sockets: Path, workers: int) -> Program:
+    user = postgres.choose_user(data, sockets)
+    try:
+        postgres.initialise(data, user)
+    except subprocess.CalledProcessError as error:
+        raise SettingsError(
+            f"PostgreSQL cannot keep its data below TIGERFANS_DATA:\n{error.output.strip()}"
+        ) from error
+    postgres.remove_stale_lock(data)
+    postgres.own_folder(sockets, user)
+    connections_max = (workers + 1) * CONNECTIONS_PER_WORKER + CONNECTIONS_SPARE
+    return postgres.program(data, sockets, user, connections_max=connections_max)
+
+
+def _sequencer_socket(settings: Settings, folder: DataFolder) -> Path:
+    """The socket that was asked for; by default one whose path is short enough."""
+    default = Settings.from_environment({"TIGERFANS_DATA": str(settings.data)}).sequencer.socket
+    chosen = settings.sequencer.socket
+    return folder.sockets / chosen.name if chosen == default else chosen.absolute()

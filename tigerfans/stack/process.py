@@ -1,0 +1,145 @@
+"""One process of the stack, from its start to its end.
+
+It runs in a session of its own, so that Ctrl-C reaches the stack alone and the stack stops it in
+its turn.
+"""
+
+import asyncio
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from signal import SIGKILL, Signals
+from typing import Final
+
+from tigerfans.stack.folder import DataFolder
+from tigerfans.stack.log import Log
+from tigerfans.stack.process_table import start_time
+from tigerfans.stack.programs import Program, launch_command
+from tigerfans.stack.readiness import Asking, NotifySocket, Readiness
+
+# PostgreSQL may have to recover, and TigerBeetle prepares gigabytes of memory first.
+START_TIMEOUT_S: Final = 60.0
+# Between a program's own last signal and SIGKILL.
+END_TIMEOUT_S: Final = 0.5
+
+
+class NotReadyError(Exception):
+    """A process ended, or took too long, before it was ready.
+
+    `exit_code` is None where it took too long.
+    """
+
+    def __init__(self, message: str, exit_code: int | None) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+class Process:
+    """A running process.
+
+    `exited` is the task that waits for its end. It gives the exit code; a negative one is the
+    number of the signal that ended it.
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        child: asyncio.subprocess.Process,
+        log: Log,
+        readiness: Readiness,
+    ) -> None:
+        self.program = program
+        self.pid = child.pid
+        self.start_time = start_time(child.pid)
+        self.exited = asyncio.create_task(child.wait(), name=f"wait for {program.name}")
+        self._log = log
+        self._readiness = readiness
+
+    @classmethod
+    async def start(
+        cls, program: Program, folder: DataFolder, environ: Mapping[str, str]
+    ) -> "Process":
+        """Starts it, without waiting until it is ready."""
+        environment = {**environ, **program.environment}
+        readiness: Readiness
+        if program.probe is None:
+            readiness = NotifySocket(folder.sockets / f"{program.name}.notify")
+            environment["NOTIFY_SOCKET"] = str(readiness.path)
+        else:
+            readiness = Asking(program.probe)
+        log = Log(folder.log(program.name))
+        try:
+            with log.start_run() as output:
+                child = await asyncio.create_subprocess_exec(
+                    *launch_command(program.argv, program.user, program.end_signal),
+                    env=environment,
+                    stdin=asyncio.subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=output,
+                    start_new_session=True,
+                )
+        except BaseException:
+            readiness.close()
+            raise
+        return cls(program, child, log, readiness)
+
+    async def ready(self) -> None:
+        """Waits until it serves; raises `NotReadyError`."""
+        ready = asyncio.create_task(
+            self._readiness.wait(), name=f"readiness of {self.program.name}"
+        )
+        try:
+            await asyncio.wait(
+                {ready, self.exited},
+                timeout=START_TIMEOUT_S,
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+            if self.exited.done():
+                raise NotReadyError(self.describe_end(), self.exited.result())
+            if not ready.done():
+                reason = f"was not ready within {START_TIMEOUT_S:.0f} s."
+                raise NotReadyError(f"{self.program.name} {reason}{self._hint()}", None)
+            ready.result()
+        finally:
+            ready.cancel()
+            await asyncio.wait({ready})
+            self._readiness.close()
+
+    async def stop(self, timeout_s: float) -> None:
+        """Asks it to stop, then ends it; returns when it is gone."""
+        for stop_signal, patience_s in (
+            (self.program.stop_signal, timeout_s),
+            (self.program.end_signal, END_TIMEOUT_S),
+        ):
+            self._send(stop_signal)
+            await asyncio.wait({self.exited}, timeout=patience_s)
+            if self.exited.done():
+                break
+        await self.kill()
+
+    async def kill(self) -> None:
+        """Kills it and what it started, at once; returns when it is gone."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.pid, SIGKILL)
+        await asyncio.wait({self.exited})
+
+    def describe_end(self) -> str:
+        """How it ended, in a sentence, with the end of its log where that says why."""
+        exit_code = self.exited.result()
+        if exit_code < 0:
+            return f"{self.program.name} was ended by {Signals(-exit_code).name}."
+        return f"{self.program.name} ended with exit code {exit_code}.{self._hint()}"
+
+    def last_words(self) -> str:
+        """The last line it printed."""
+        return next(iter(self._log.tail()[::-1]), "")
+
+    def _hint(self) -> str:
+        tail = self._log.tail()
+        return "\n".join([f" From {self._log.path}:", *(f"    {line}" for line in tail)])
+
+    def _send(self, number: Signals) -> None:
+        # Once it was waited for, its id may be another process.
+        if not self.exited.done():
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, number)

