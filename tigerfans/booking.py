@@ -178,13 +178,20 @@ class Stock:
             0,
         )
 
-    def settle(self, transfer_id: bytes, hold_id: bytes, flags: int) -> bytes:
-        """Posts or voids all of a hold."""
+    def post(self, transfer_id: bytes, hold_id: bytes, flags: int = 0) -> bytes:
+        """Sells what a hold holds."""
+        return self._settle(transfer_id, hold_id, AMOUNT_MAX, _POST | flags)
+
+    def void(self, transfer_id: bytes, hold_id: bytes) -> bytes:
+        """Gives back what a hold holds; here it is zero that means all of it."""
+        return self._settle(transfer_id, hold_id, _NOTHING, _VOID)
+
+    def _settle(self, transfer_id: bytes, hold_id: bytes, amount: bytes, flags: int) -> bytes:
         return TRANSFER.pack(
             transfer_id,
             self._budget,
             self._sold,
-            AMOUNT_MAX,
+            amount,
             hold_id,
             _NOTHING,
             0,
@@ -198,8 +205,8 @@ class Stock:
 
 
 _POST: Final = int(TransferFlags.POST_PENDING_TRANSFER)
-_POST_LINKED: Final = int(TransferFlags.POST_PENDING_TRANSFER | TransferFlags.LINKED)
 _VOID: Final = int(TransferFlags.VOID_PENDING_TRANSFER)
+_LINKED: Final = int(TransferFlags.LINKED)
 
 
 class Booking:
@@ -250,7 +257,7 @@ class Booking:
     def release(self, order_id: OrderId, cls: ClassCode) -> bytes:
         """One void of the hold, to be read with `decode_release`."""
         release_id = order_id.transfer_id(Purpose.RELEASE)
-        return self._tickets[cls].settle(release_id, order_id, _VOID)
+        return self._tickets[cls].void(release_id, order_id)
 
     def _sale_of(
         self,
@@ -263,9 +270,9 @@ class Booking:
     ) -> bytes:
         tickets = self._tickets[cls]
         return (
-            tickets.settle(order_id.transfer_id(with_goodie), hold_id, _POST_LINKED)
+            tickets.post(order_id.transfer_id(with_goodie), hold_id, _LINKED)
             + self._goodies.take(order_id.transfer_id(goodie))
-            + tickets.settle(order_id.transfer_id(alone), hold_id, _POST)
+            + tickets.post(order_id.transfer_id(alone), hold_id)
         )
 
     def accounts(self) -> bytes:

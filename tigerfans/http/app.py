@@ -14,6 +14,7 @@ from tigerfans.http.auth import basic_auth_guard
 from tigerfans.http.buying import buying_routes
 from tigerfans.http.errors import Problem, explain, explain_or_log
 from tigerfans.http.health import health_routes
+from tigerfans.http.order import order_route
 from tigerfans.http.pages import pages_router
 from tigerfans.http.payments import payment_routes
 from tigerfans.http.raw import BODY_BYTES_MAX
@@ -29,6 +30,7 @@ def create_app(settings: Settings, shop: Shop, mockpay: MockPay) -> Litestar:
     guard = basic_auth_guard(settings.admin)
     routes: list[ControllerRouterHandler] = [
         *buying_routes(shop),
+        order_route(shop),
         *payment_routes(shop, mockpay),
         *health_routes(shop),
         admin_routes(shop, guard),

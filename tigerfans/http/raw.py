@@ -5,7 +5,7 @@ and one that raises 208 µs (docs/performance.md). So the routes that a rush hit
 body, and their errors become answers here instead of in Litestar's exception handling.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Final, cast
 
 import orjson
@@ -13,55 +13,75 @@ from litestar.handlers import ASGIRouteHandler
 from litestar.types import HTTPScope, Receive, Scope, Send
 
 from tigerfans.errors import InvalidRequestError, TooLargeError
-from tigerfans.http.errors import explain_or_log
+from tigerfans.http.errors import Problem, explain_or_log
 
 BODY_BYTES_MAX: Final = 16 * 1024
 
+JSON: Final = b"application/json"
+
 _HEADERS: Final = (
-    (b"content-type", b"application/json"),
     (b"cache-control", b"no-store"),
     (b"x-content-type-options", b"nosniff"),
 )
 
 Answer = Callable[[HTTPScope, Receive], Awaitable[bytes]]
+Handler = Callable[[HTTPScope, Receive, Send], Awaitable[None]]
 
 
 def json_route(method: str, path: str, answer: Answer) -> ASGIRouteHandler:
-    """A route for one method, from a function that gives the JSON of a 200.
+    """A route for one method, from a function that gives the JSON of a 200."""
 
-    The errors it raises become answers. Unlike Litestar's other routes, an ASGI route takes every
-    method, so the wrong ones are refused here.
+    async def handle(scope: HTTPScope, receive: Receive, send: Send) -> None:
+        await respond(send, 200, await answer(scope, receive))
+
+    return raw_route(method, path, handle)
+
+
+def raw_route(
+    method: str, path: str, handle: Handler, *, is_mount: bool = False
+) -> ASGIRouteHandler:
+    """A route for one method; the errors that leave `handle` become answers.
+
+    A mount serves all that lies below its path, and finds the rest of it in `scope["path"]`.
+    Unlike Litestar's other routes, these take every method, so the wrong ones are refused here.
     """
 
-    async def handle(scope: Scope, receive: Receive, send: Send) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
         scope = cast("HTTPScope", scope)  # A websocket never gets here: the server refuses them.
         if scope["method"] != method:
-            detail = orjson.dumps({"detail": f"Please use {method} here."})
-            await respond(send, 405, detail, {"allow": method})
+            await _respond_problem(
+                send, Problem(405, f"Please use {method} here.", {"Allow": method})
+            )
             return
         try:
-            body = await answer(scope, receive)
+            await handle(scope, receive, send)
         except Exception as error:
-            problem = explain_or_log(error)
-            detail = orjson.dumps({"detail": problem.detail})
-            await respond(send, problem.status_code, detail, problem.headers)
-        else:
-            await respond(send, 200, body)
+            await _respond_problem(send, explain_or_log(error))
 
-    return ASGIRouteHandler(path, copy_scope=False)(handle)
+    return ASGIRouteHandler(path, copy_scope=False, is_mount=is_mount)(app)
 
 
 async def respond(
-    send: Send, status: int, body: bytes, headers: Mapping[str, str] | None = None
+    send: Send,
+    status: int,
+    body: bytes,
+    *,
+    media_type: bytes = JSON,
+    headers: Iterable[tuple[bytes, bytes]] = _HEADERS,
 ) -> None:
-    """Sends a whole JSON answer."""
-    raw = [*_HEADERS, (b"content-length", b"%d" % len(body))]
-    if headers:
-        raw += [(name.encode(), value.encode()) for name, value in headers.items()]
+    """Sends a whole answer."""
+    length = b"%d" % len(body)
+    raw = [(b"content-type", media_type), (b"content-length", length), *headers]
     start: Any = {"type": "http.response.start", "status": status, "headers": raw}
     end: Any = {"type": "http.response.body", "body": body, "more_body": False}
     await send(start)
     await send(end)
+
+
+async def _respond_problem(send: Send, problem: Problem) -> None:
+    more = [(name.encode(), value.encode()) for name, value in (problem.headers or {}).items()]
+    body = orjson.dumps({"detail": problem.detail})
+    await respond(send, problem.status_code, body, headers=[*_HEADERS, *more])
 
 
 async def read_body(receive: Receive, bytes_max: int = BODY_BYTES_MAX) -> bytes:

@@ -1,0 +1,60 @@
+"""Shops for tests: the real thing over an embedded ledger, PostgreSQL and Redis, in one process."""
+
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tigerfans.booking import Booking
+from tigerfans.catalog import Catalog
+from tigerfans.ledger import open_ledger
+from tigerfans.ledger.base import Ledger
+from tigerfans.orders import Orders
+from tigerfans.payments.mockpay import MockPay
+from tigerfans.sessions import Sessions
+from tigerfans.shop import Shop
+
+OpenShop = Callable[..., Any]
+
+
+@pytest.fixture
+async def ledger(tmp_path: Path) -> AsyncIterator[Ledger]:
+    ledger = await open_ledger(f"embedded:{tmp_path}")
+    yield ledger
+    await ledger.close()
+
+
+@pytest.fixture
+async def open_shop(ledger: Ledger, redis_url: str, database_url: str) -> AsyncIterator[OpenShop]:
+    """Opens shops over the same stores, as several workers are."""
+    opened: list[Shop] = []
+    client = httpx.AsyncClient()
+
+    async def open_one(
+        tickets_a: int = 10, tickets_b: int = 10, goodies: int = 2, hold_seconds: int = 300
+    ) -> Shop:
+        shop = Shop(
+            Booking(Catalog.build(tickets_a, tickets_b, goodies), hold_seconds),
+            ledger,
+            Sessions.connect(redis_url),
+            await Orders.connect(database_url),
+            MockPay("secret", "http://127.0.0.1:1/payments/webhook", client),
+            "ticket secret",
+        )
+        opened.append(shop)
+        await shop.open()
+        return shop
+
+    yield open_one
+    for shop in opened:
+        await shop.sessions.close()
+        await shop.orders.close()
+    await client.aclose()
+
+
+@pytest.fixture
+async def shop(open_shop: OpenShop) -> Shop:
+    shop: Shop = await open_shop()
+    return shop

@@ -1,0 +1,340 @@
+"""The shop's steps over a real ledger, Redis and PostgreSQL, in the orders that life deals them."""
+
+import asyncio
+from typing import Any
+
+import orjson
+import pytest
+from redis.asyncio import Redis
+
+from tests.shops import OpenShop
+from tigerfans.booking import OrderId, fingerprint
+from tigerfans.errors import (
+    IdempotencyConflictError,
+    InvalidRequestError,
+    SoldOutError,
+    UnknownOrderError,
+)
+from tigerfans.orders import OrderStatus
+from tigerfans.payments.base import EventType, PaymentEvent
+from tigerfans.shop import Checkout, Shop, check_email
+
+EMAIL = "fan@example.org"
+
+
+def event(
+    checkout: Checkout, event_type: EventType = EventType.SUCCEEDED, **changes: Any
+) -> PaymentEvent:
+    fields: dict[str, Any] = {
+        "type": event_type,
+        "payment_session_id": f"mock_{checkout.order_id}",
+        "order_id": checkout.order_id,
+        "amount": checkout.amount_cents,
+        "currency": "eur",
+    }
+    return PaymentEvent(**fields | changes)
+
+
+async def answer(shop: Shop, checkout: Checkout) -> dict[str, Any]:
+    order_id = OrderId.parse(checkout.order_id)
+    assert order_id is not None
+    body = await shop.order_answer(order_id)
+    assert body is not None
+    answered: dict[str, Any] = orjson.loads(body)
+    return answered
+
+
+async def stock(shop: Shop, cls: str = "A") -> tuple[int, int, int]:
+    """Available, held, sold: straight from the ledger, not from the cache."""
+    a, b, _ = await shop._read_stock()
+    inventory = a if cls == "A" else b
+    return inventory.available, inventory.held, inventory.sold
+
+
+# --- Checkout --------------------------------------------------------------------------------
+
+
+async def test_a_checkout_holds_one_ticket_and_leads_to_the_payment(shop: Shop) -> None:
+    checkout = await shop.checkout("A", EMAIL)
+    assert checkout.amount_cents == 6500
+    assert checkout.redirect_url == f"/mockpay/mock_{checkout.order_id}"
+    assert await stock(shop) == (9, 1, 0)
+    answered = await answer(shop, checkout)
+    assert answered["status"] == "PENDING"
+    assert answered["paid_at"] is None
+
+
+async def test_a_class_without_stock_is_sold_out_and_the_other_is_not(open_shop: OpenShop) -> None:
+    shop = await open_shop(tickets_a=1)
+    await shop.checkout("A", EMAIL)
+    with pytest.raises(SoldOutError):
+        await shop.checkout("A", EMAIL)
+    await shop.checkout("B", EMAIL)
+
+
+@pytest.mark.parametrize("cls", ["", "a", "C", "AA"])
+async def test_an_unknown_class_is_refused_and_holds_nothing(shop: Shop, cls: str) -> None:
+    with pytest.raises(InvalidRequestError, match="class"):
+        await shop.checkout(cls, EMAIL)
+    assert await stock(shop) == (10, 0, 0)
+
+
+@pytest.mark.parametrize(
+    "email",
+    [
+        "a@b.de",
+        "first.last+tag@sub.example.co.uk",
+        "grün@bücher.example",
+        '"<img src=x onerror=alert(1)>"@x.io',
+        "o'hara@example.org",
+    ],
+)
+def test_an_address_of_good_shape_is_taken(email: str) -> None:
+    check_email(email)
+
+
+@pytest.mark.parametrize(
+    "email",
+    [
+        "",
+        "fan",
+        "fan@",
+        "@example.org",
+        "fan@example",
+        "fan@example.org\n",
+        "fan@example.org\0",
+        "two@at@example.org",
+        "fan@-.org",
+        "a b@example.org",
+        '"\ud800"@example.org',
+        "\ud800@example.org",
+        "x" * 243 + "@example.org",
+    ],
+)
+def test_an_address_of_bad_shape_is_refused(email: str) -> None:
+    with pytest.raises(InvalidRequestError, match="email"):
+        check_email(email)
+
+
+async def test_the_same_key_and_body_give_the_same_order_and_one_hold(
+    open_shop: OpenShop,
+) -> None:
+    workers = [await open_shop() for _ in range(3)]
+    checkouts = await asyncio.gather(*(w.checkout("A", EMAIL, "key-1") for w in workers * 5))
+    assert len({checkout.order_id for checkout in checkouts}) == 1
+    assert await stock(workers[0]) == (9, 1, 0)
+
+
+@pytest.mark.parametrize(("cls", "email"), [("B", EMAIL), ("A", "other@example.org")])
+async def test_the_same_key_with_another_body_is_a_conflict(
+    shop: Shop, cls: str, email: str
+) -> None:
+    await shop.checkout("A", EMAIL, "key-1")
+    with pytest.raises(IdempotencyConflictError):
+        await shop.checkout(cls, email, "key-1")
+    assert await stock(shop, cls) == ((10, 0, 0) if cls == "B" else (9, 1, 0))
+
+
+@pytest.mark.parametrize("key", ["", "k" * 256])
+async def test_a_key_that_is_empty_or_too_long_is_refused(shop: Shop, key: str) -> None:
+    with pytest.raises(InvalidRequestError, match="Idempotency-Key"):
+        await shop.checkout("A", EMAIL, key)
+
+
+# --- Payment ---------------------------------------------------------------------------------
+
+
+async def test_a_paid_order_has_a_ticket_and_the_first_ones_a_goodie(shop: Shop) -> None:
+    answers = []
+    for _ in range(3):
+        checkout = await shop.checkout("A", EMAIL)
+        settled = await shop.settle(event(checkout))
+        assert (settled.order_status, settled.is_replay) == ("PAID", False)
+        answers.append(await answer(shop, checkout))
+    assert [a["got_goodie"] for a in answers] == [True, True, False]
+    assert all(a["status"] == "PAID" and a["paid_at"] for a in answers)
+    assert len({a["ticket_code"] for a in answers}) == 3
+    assert await stock(shop) == (7, 0, 3)
+
+
+@pytest.mark.parametrize("redis_is_wiped", [False, True])
+async def test_a_replayed_payment_changes_nothing_and_says_so(
+    shop: Shop, redis_url: str, redis_is_wiped: bool
+) -> None:
+    checkout = await shop.checkout("A", EMAIL)
+    await shop.settle(event(checkout))
+    before = await answer(shop, checkout)
+    if redis_is_wiped:
+        async with Redis.from_url(redis_url) as redis:
+            await redis.flushall()
+    settled = await shop.settle(event(checkout))
+    assert (settled.order_status, settled.is_replay) == ("PAID", True)
+    assert await answer(shop, checkout) == before
+    assert await stock(shop) == (9, 0, 1)
+
+
+async def test_the_same_payment_told_to_all_workers_at_once_sells_one_ticket(
+    open_shop: OpenShop,
+) -> None:
+    workers = [await open_shop() for _ in range(3)]
+    checkout = await workers[0].checkout("A", EMAIL)
+    settled = await asyncio.gather(*(w.settle(event(checkout)) for w in workers * 5))
+    assert {s.order_status for s in settled} == {"PAID"}
+    assert sum(not s.is_replay for s in settled) == 1
+    assert await stock(workers[0]) == (9, 0, 1)
+    assert len(await workers[0].orders.latest(10)) == 1
+
+
+@pytest.mark.parametrize(
+    ("event_type", "status"),
+    [(EventType.FAILED, OrderStatus.FAILED), (EventType.CANCELED, OrderStatus.CANCELED)],
+)
+async def test_a_payment_that_fails_gives_the_ticket_back(
+    shop: Shop, event_type: EventType, status: OrderStatus
+) -> None:
+    checkout = await shop.checkout("A", EMAIL)
+    settled = await shop.settle(event(checkout, event_type))
+    assert (settled.order_status, settled.is_replay) == (status, False)
+    assert await stock(shop) == (10, 0, 0)
+    assert (await answer(shop, checkout))["status"] == status
+    assert (await shop.settle(event(checkout, event_type))).is_replay
+
+
+async def test_a_payment_that_succeeds_after_it_failed_sells_late(shop: Shop) -> None:
+    checkout = await shop.checkout("A", EMAIL)
+    await shop.settle(event(checkout, EventType.FAILED))
+    settled = await shop.settle(event(checkout))
+    assert settled.order_status == "PAID"
+    assert await stock(shop) == (9, 0, 1)
+    paid = await answer(shop, checkout)
+    assert paid["got_goodie"] is True
+    assert (await shop.settle(event(checkout))).is_replay
+    assert await answer(shop, checkout) == paid
+
+
+async def test_a_payment_that_fails_after_it_succeeded_stays_paid(
+    shop: Shop, redis_url: str
+) -> None:
+    checkout = await shop.checkout("A", EMAIL)
+    await shop.settle(event(checkout))
+    assert (await shop.settle(event(checkout, EventType.FAILED))).order_status == "PAID"
+    async with Redis.from_url(redis_url) as redis:
+        await redis.flushall()
+    settled = await shop.settle(event(checkout, EventType.FAILED))
+    assert (settled.order_status, settled.is_replay) == ("PAID", True)
+    assert await stock(shop) == (9, 0, 1)
+
+
+async def test_a_failure_told_before_the_paid_order_is_stored_stores_the_paid_order(
+    shop: Shop,
+) -> None:
+    checkout = await shop.checkout("A", EMAIL)
+    order_id = OrderId.parse(checkout.order_id)
+    assert order_id is not None
+    # The sale is on the ledger, and then the worker died.
+    entry = await shop.sessions.find(order_id)
+    assert entry is not None
+    await shop._sell(entry.session)
+    settled = await shop.settle(event(checkout, EventType.FAILED))
+    assert (settled.order_status, settled.is_replay) == ("PAID", False)
+    assert (await answer(shop, checkout))["status"] == "PAID"
+
+
+async def test_a_late_payment_without_stock_is_unfulfilled_for_ever(open_shop: OpenShop) -> None:
+    shop = await open_shop(tickets_a=1)
+    late = await shop.checkout("A", EMAIL)
+    await shop.settle(event(late, EventType.CANCELED))
+    other = await shop.checkout("A", "other@example.org")
+    assert (await shop.settle(event(late))).order_status == "PAID_UNFULFILLED"
+    # Even when stock comes back, the buyer was told of a refund.
+    await shop.settle(event(other, EventType.CANCELED))
+    settled = await shop.settle(event(late))
+    assert (settled.order_status, settled.is_replay) == ("PAID_UNFULFILLED", True)
+    assert (await answer(shop, late))["ticket_code"] is None
+    assert await stock(shop) == (1, 0, 0)
+
+
+async def test_an_expired_hold_reads_expired_and_still_sells_late(open_shop: OpenShop) -> None:
+    shop = await open_shop(hold_seconds=1)
+    checkout = await shop.checkout("A", EMAIL)
+    async with asyncio.timeout(10):
+        # The hold runs out by the ledger's clock, which tells nobody.
+        while (await answer(shop, checkout))["status"] != "EXPIRED":  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+    assert (await shop.settle(event(checkout))).order_status == "PAID"
+    assert await stock(shop) == (9, 0, 1)
+
+
+# --- Events that do not fit ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"amount": 1},
+        {"currency": "usd"},
+        {"cls": "B"},
+        {"customer_email": "other@example.org"},
+        {"payment_session_id": "mock_of_another"},
+        {"order_id": "nonsense"},
+    ],
+)
+@pytest.mark.parametrize("redis_is_wiped", [False, True])
+async def test_an_event_that_does_not_match_its_session_changes_nothing(
+    shop: Shop, redis_url: str, changes: dict[str, Any], redis_is_wiped: bool
+) -> None:
+    checkout = await shop.checkout("A", EMAIL)
+    if redis_is_wiped:
+        async with Redis.from_url(redis_url) as redis:
+            await redis.flushall()
+    with pytest.raises(InvalidRequestError):
+        await shop.settle(event(checkout, **changes))
+    assert await stock(shop) == (9, 1, 0)
+    assert await shop.orders.latest(10) == []
+
+
+async def test_an_event_for_an_unknown_order_is_refused(shop: Shop) -> None:
+    unknown = OrderId.new().hex_digits
+    with pytest.raises(UnknownOrderError):
+        await shop.settle(event(Checkout(unknown, "", 6500)))
+
+
+# --- Redis wiped -----------------------------------------------------------------------------
+
+
+async def test_with_redis_wiped_the_ledger_still_knows_the_order(
+    shop: Shop, redis_url: str
+) -> None:
+    checkout = await shop.checkout("B", EMAIL)
+    before = await answer(shop, checkout)
+    async with Redis.from_url(redis_url) as redis:
+        await redis.flushall()
+    assert await answer(shop, checkout) == before
+    session = await shop.payment_session(f"mock_{checkout.order_id}")
+    assert session is not None
+    assert (session.cls, session.amount_cents) == ("B", 3500)
+
+
+async def test_with_redis_wiped_the_signed_event_brings_the_email_back(
+    shop: Shop, redis_url: str
+) -> None:
+    checkout = await shop.checkout("B", EMAIL)
+    async with Redis.from_url(redis_url) as redis:
+        await redis.flushall()
+    await shop.settle(event(checkout, cls="B", customer_email=EMAIL))
+    [order] = await shop.orders.latest(10)
+    assert (order.status, order.email) == (OrderStatus.PAID, EMAIL)
+
+
+# --- Opening ---------------------------------------------------------------------------------
+
+
+async def test_opening_twenty_times_at_once_funds_once(open_shop: OpenShop) -> None:
+    shops = await asyncio.gather(*(open_shop() for _ in range(20)))
+    assert await stock(shops[0]) == (10, 0, 0)
+    assert (await shops[0].goodies()).capacity == 2
+
+
+async def test_the_body_of_a_checkout_is_on_the_ledger_as_a_fingerprint(shop: Shop) -> None:
+    assert fingerprint("A", EMAIL) != fingerprint("B", EMAIL)
+    assert fingerprint("A", EMAIL) != fingerprint("A", "other@example.org")
