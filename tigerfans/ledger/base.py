@@ -5,6 +5,7 @@ connection to the sequencer. One contract suite (tests/ledger) runs over all of 
 shop never knows which one it talks to.
 
     LedgerError
+    ├── LedgerOpenError         the ledger cannot be opened; the message is a sentence that says why
     ├── InvalidEventsError      the caller's bytes are not whole records; nothing was done
     ├── TooManyEventsError      more events than one submission may carry; nothing was done
     ├── LedgerBusyError         a bounded queue is full; nothing was done
@@ -26,6 +27,10 @@ class LedgerError(Exception):
 
     def __init__(self, message: str | None = None) -> None:
         super().__init__(message or self.__doc__)
+
+
+class LedgerOpenError(LedgerError):
+    """The ledger cannot be opened."""
 
 
 class InvalidEventsError(LedgerError):

@@ -1,0 +1,115 @@
+"""The embedded ledger without its thread: accounts in memory, everything in the store, a clock.
+
+Nothing here waits for anything but the disk. Memory holds the accounts, and of the transfers only
+those that the batch at hand names; if a batch cannot be stored, its effect on the accounts is
+taken back, so memory and disk never disagree.
+
+Time is the machine's, in nanoseconds, but never stands still and never goes back: not when the
+machine's clock is set back, and not across a restart.
+"""
+
+import time
+from collections.abc import Callable
+from struct import Struct
+from typing import Final
+
+from tigerfans.ledger.create_accounts import AccountBatch
+from tigerfans.ledger.create_transfers import TransferBatch, expire
+from tigerfans.ledger.entries import move_back
+from tigerfans.ledger.store import Store
+from tigerfans.ledger.wire import ID_SIZE, TRANSFER_SIZE, Operation
+
+# Pending transfers that expire in one transaction; more take several.
+EXPIRE_MAX: Final = 8189
+
+# The id and the pending id of a transfer's record.
+_NAMED_IDS: Final = Struct("<16s48x16s48x")
+
+
+class Books:
+    """A ledger for one thread. Errors are `sqlite3.Error`; nothing was done, then."""
+
+    def __init__(self, store: Store, clock: Callable[[], int] = time.time_ns) -> None:
+        self._store = store
+        self._clock = clock
+        self._accounts = store.accounts()
+        self._timestamp = store.timestamp()
+        self._next_due = store.next_due()
+
+    def execute(self, operation: Operation, events: bytes) -> bytes:
+        """Applies one submission of whole records and gives its results back."""
+        self._expire()
+        match operation:
+            case Operation.CREATE_TRANSFERS:
+                return self._create_transfers(events)
+            case Operation.CREATE_ACCOUNTS:
+                return self._create_accounts(events)
+            case Operation.LOOKUP_TRANSFERS:
+                return self._lookup_transfers(events)
+            case Operation.LOOKUP_ACCOUNTS:
+                return self._lookup_accounts(events)
+
+    def close(self) -> None:
+        self._store.close()
+
+    def _create_transfers(self, events: bytes) -> bytes:
+        named = {id_ for ids in _NAMED_IDS.iter_unpack(events) for id_ in ids}
+        batch = TransferBatch(self._accounts, self._store.transfers(named))
+        first, last = self._timestamps(events)
+        try:
+            results = batch.apply(events, first)
+            with self._store.transaction(last):
+                self._store.write_transfers(batch.journal, batch.burnt)
+        except BaseException:
+            batch.undo()
+            raise
+        self._timestamp = last
+        self._next_due = self._store.next_due()
+        return results
+
+    def _create_accounts(self, events: bytes) -> bytes:
+        batch = AccountBatch(self._accounts)
+        first, last = self._timestamps(events)
+        try:
+            results = batch.apply(events, first)
+            with self._store.transaction(last):
+                self._store.write_accounts(batch.created)
+        except BaseException:
+            batch.undo()
+            raise
+        self._timestamp = last
+        return results
+
+    def _lookup_transfers(self, ids: bytes) -> bytes:
+        asked = _split(ids)
+        found = self._store.transfers(set(asked))
+        return b"".join(found[id_].record for id_ in asked if id_ in found)
+
+    def _lookup_accounts(self, ids: bytes) -> bytes:
+        found = map(self._accounts.get, _split(ids))
+        return b"".join(account.pack() for account in found if account is not None)
+
+    def _expire(self) -> None:
+        now = max(self._clock(), self._timestamp)
+        while self._next_due is not None and self._next_due <= now:
+            due = self._store.due(now, EXPIRE_MAX)
+            journal = expire(self._accounts, due)
+            try:
+                with self._store.transaction(now):
+                    self._store.write_transfers(journal, ())
+            except BaseException:
+                for movement in journal:
+                    move_back(movement)
+                raise
+            # What was freed at this time must never again look as if it were not yet due.
+            self._timestamp = now
+            self._next_due = self._store.next_due()
+
+    def _timestamps(self, events: bytes) -> tuple[int, int]:
+        """The timestamps of the first and the last event."""
+        first = max(self._clock(), self._timestamp + 1)
+        return first, first + len(events) // TRANSFER_SIZE - 1
+
+
+def _split(ids: bytes) -> list[bytes]:
+    return [ids[start : start + ID_SIZE] for start in range(0, len(ids), ID_SIZE)]

@@ -1,0 +1,103 @@
+"""The embedded ledger: TigerBeetle's accounting inside this process, for want of a TigerBeetle.
+
+The same bytes in, the same bytes out, durable before it answers. All the work is done on one
+thread of its own, so the event loop never waits for the disk. Submissions are applied one at a
+time, in the order they came; one whose waiter is cancelled before its turn is not applied.
+"""
+
+import asyncio
+import sqlite3
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Final
+
+from tigerfans.ledger.base import (
+    EVENTS_MAX,
+    LedgerBusyError,
+    LedgerError,
+    LedgerOpenError,
+    LedgerTimeoutError,
+    LedgerUnavailableError,
+    count_events,
+)
+from tigerfans.ledger.books import Books
+from tigerfans.ledger.store import FILE_NAME, Store
+from tigerfans.ledger.wire import Operation
+
+# Submissions that may wait for the thread. The sequencer never has more than one in flight.
+SUBMISSIONS_MAX: Final = 1024
+
+
+class EmbeddedLedger:
+    """A `Ledger` in a folder of this machine, or in memory."""
+
+    kind: Final = "embedded"
+    events_max: Final = EVENTS_MAX
+
+    def __init__(self, books: Books, thread: ThreadPoolExecutor) -> None:
+        self._books = books
+        self._thread = thread
+        self._submissions = 0
+        self._closed = False
+
+    def __repr__(self) -> str:
+        state = "closed" if self._closed else "open"
+        return f"<EmbeddedLedger {state}: {self._submissions} submissions>"
+
+    async def submit(self, operation: Operation, events: bytes) -> bytes:
+        count_events(operation, events, self.events_max)
+        if self._closed:
+            raise LedgerUnavailableError("The embedded ledger is closed.")
+        if self._submissions >= SUBMISSIONS_MAX:
+            raise LedgerBusyError
+        self._submissions += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(
+                self._thread, self._books.execute, operation, events
+            )
+        except sqlite3.Error as error:
+            raise _explain(error) from error
+        finally:
+            self._submissions -= 1
+
+    async def close(self) -> None:
+        """Closes the file behind the submissions that wait; later ones are refused."""
+        if not self._closed:
+            self._closed = True
+            await asyncio.get_running_loop().run_in_executor(self._thread, self._books.close)
+            self._thread.shutdown()
+
+
+async def open_embedded(directory: Path) -> EmbeddedLedger:
+    """Opens the ledger in `directory`, making both where they do not exist.
+
+    Raises `LedgerOpenError` where the directory cannot be used, or its ledger is held by another
+    process or is of another version.
+    """
+    try:
+        await asyncio.to_thread(directory.mkdir, parents=True, exist_ok=True)
+    except OSError as error:
+        raise LedgerOpenError(f"{directory} cannot hold a ledger: {error.strerror}.") from error
+    return await _open(directory / FILE_NAME)
+
+
+async def open_in_memory() -> EmbeddedLedger:
+    """An empty ledger that is gone when it is closed."""
+    return await _open(None)
+
+
+async def _open(path: Path | None) -> EmbeddedLedger:
+    thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="embedded-ledger")
+    try:
+        books = await asyncio.get_running_loop().run_in_executor(thread, lambda: Books(Store(path)))
+    except BaseException:
+        thread.shutdown(wait=False)
+        raise
+    return EmbeddedLedger(books, thread)
+
+
+def _explain(error: sqlite3.Error) -> LedgerError:
+    # Where the log was written but could not be synced, a crash may still bring the batch back.
+    if error.sqlite_errorcode == sqlite3.SQLITE_IOERR_FSYNC:
+        return LedgerTimeoutError(f"The embedded ledger's disk failed: {error}.")
+    return LedgerUnavailableError(f"The embedded ledger cannot use its file: {error}.")
