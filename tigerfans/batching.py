@@ -29,9 +29,11 @@ class ClosedError(Exception):
 class Batcher(Generic[Item]):
     """Gathers items while `send` is busy and hands it everything gathered since.
 
-    `send` answers its own items, failures included; an exception that leaves it is a bug, and
-    the event loop's exception handler hears of it. A batch carries at most `batch_max` of weight
-    and never splits an item; the queue holds at most `queue_max`.
+    `send` answers its own items, failures included; an exception that leaves it is a bug, which
+    the event loop's exception handler hears of, and the next batch goes out all the same. A batch
+    carries at most `batch_max` of weight and never splits an item; the queue holds at most
+    `queue_max`. `batch_max` may change at any time: what became too heavy while it was queued
+    goes out alone, and it is for `send` to refuse it.
     """
 
     def __init__(
@@ -89,7 +91,12 @@ class Batcher(Generic[Item]):
     async def _run(self) -> None:
         try:
             while self._queue:
-                await self._send(self._take())
+                try:
+                    await self._send(self._take())
+                except Exception as error:
+                    asyncio.get_running_loop().call_exception_handler(
+                        {"message": f"{self!r} lost a batch", "exception": error}
+                    )
         finally:
             self._task = None
 
@@ -98,9 +105,9 @@ class Batcher(Generic[Item]):
             batch, self._queue, self._queued = self._queue, [], 0
             return batch
         weight = end = 0
-        while True:
-            item_weight = self._weigh(self._queue[end]) if self._weigh else 1
-            if weight + item_weight > self.batch_max:
+        for item in self._queue:
+            item_weight = self._weigh(item) if self._weigh else 1
+            if end and weight + item_weight > self.batch_max:
                 break
             weight += item_weight
             end += 1
