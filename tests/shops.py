@@ -9,10 +9,12 @@ import pytest
 
 from tigerfans.booking import Booking
 from tigerfans.catalog import Catalog
+from tigerfans.database import Database
 from tigerfans.ledger import open_ledger
 from tigerfans.ledger.base import Ledger
 from tigerfans.orders import Orders
 from tigerfans.payments.mockpay import MockPay
+from tigerfans.payments.outbox import Outbox
 from tigerfans.sessions import Sessions
 from tigerfans.shop import Shop
 
@@ -30,17 +32,20 @@ async def ledger(tmp_path: Path) -> AsyncIterator[Ledger]:
 async def open_shop(ledger: Ledger, redis_url: str, database_url: str) -> AsyncIterator[OpenShop]:
     """Opens shops over the same stores, as several workers are."""
     opened: list[Shop] = []
+    databases: list[Database] = []
     client = httpx.AsyncClient()
 
     async def open_one(
         tickets_a: int = 10, tickets_b: int = 10, goodies: int = 2, hold_seconds: int = 300
     ) -> Shop:
+        database = await Database.connect(database_url)
+        databases.append(database)
         shop = Shop(
             Booking(Catalog.build(tickets_a, tickets_b, goodies), hold_seconds),
             ledger,
             Sessions.connect(redis_url),
-            await Orders.connect(database_url),
-            MockPay("secret", "http://127.0.0.1:1/payments/webhook", client),
+            Orders(database),
+            MockPay(("secret",), "http://127.0.0.1:1/payments/webhook", client, Outbox(database)),
             "ticket secret",
         )
         opened.append(shop)
@@ -51,6 +56,8 @@ async def open_shop(ledger: Ledger, redis_url: str, database_url: str) -> AsyncI
     for shop in opened:
         await shop.sessions.close()
         await shop.orders.close()
+    for database in databases:
+        await database.close()
     await client.aclose()
 
 

@@ -9,6 +9,7 @@ import asyncpg
 import pytest
 
 from tigerfans.booking import OrderId
+from tigerfans.database import Database
 from tigerfans.errors import UnavailableError
 from tigerfans.orders import Order, Orders, OrderStatus, Recorded
 from tigerfans.schema import MIGRATIONS, SchemaTooNewError, migrate
@@ -16,9 +17,11 @@ from tigerfans.schema import MIGRATIONS, SchemaTooNewError, migrate
 
 @pytest.fixture
 async def orders(database_url: str) -> AsyncIterator[Orders]:
-    orders = await Orders.connect(database_url)
+    database = await Database.connect(database_url)
+    orders = Orders(database)
     yield orders
     await orders.close()
+    await database.close()
 
 
 def failed_order() -> Order:
@@ -100,7 +103,8 @@ async def test_two_outcomes_of_one_order_in_one_batch_leave_the_charged_one(
 async def test_two_stores_record_the_same_orders_in_opposite_order_without_a_deadlock(
     database_url: str, orders: Orders
 ) -> None:
-    other = await Orders.connect(database_url)
+    database = await Database.connect(database_url)
+    other = Orders(database)
     batch = [paid_order() for _ in range(200)]
     try:
         first = asyncio.gather(*map(orders.record, batch))
@@ -108,6 +112,7 @@ async def test_two_stores_record_the_same_orders_in_opposite_order_without_a_dea
         recorded = [*await first, *await second]
     finally:
         await other.close()
+        await database.close()
     assert sum(r.is_new for r in recorded) == len(batch)
 
 
@@ -128,9 +133,9 @@ async def test_a_cancelled_caller_leaves_the_batch_to_the_others(orders: Orders)
 
 
 async def test_twenty_workers_apply_the_schema_at_once(database_url: str) -> None:
-    stores = await asyncio.gather(*(Orders.connect(database_url) for _ in range(20)))
-    for store in stores:
-        await store.close()
+    workers = await asyncio.gather(*(Database.connect(database_url) for _ in range(20)))
+    for worker in workers:
+        await worker.close()
     connection = await asyncpg.connect(database_url)
     versions = await connection.fetch("SELECT version FROM schema_version ORDER BY version")
     await connection.close()

@@ -5,9 +5,7 @@ money asks for: a payment that succeeds after it failed or was canceled turns th
 one. Rows travel by the auto-batcher, many to an INSERT.
 """
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -19,13 +17,11 @@ import asyncpg
 from tigerfans.batching import BatchedCalls
 from tigerfans.booking import OrderId
 from tigerfans.catalog import CURRENCY, ClassCode
+from tigerfans.database import Database
 from tigerfans.errors import UnavailableError
-from tigerfans.schema import migrate
 
-DEADLINE_SECONDS: Final = 1.5
 BATCH_MAX: Final = 500
 QUEUE_MAX: Final = 20_000
-CONNECTIONS_MAX: Final = 4
 
 # The row of a failed or canceled payment becomes a paid one, never the other way round.
 _RECORD: Final = """
@@ -46,17 +42,6 @@ _COLUMNS: Final = """
 """
 _FIND: Final = f"SELECT {_COLUMNS} FROM orders WHERE id = ANY($1::uuid[])"  # noqa: S608
 _LATEST: Final = f"SELECT {_COLUMNS} FROM orders ORDER BY recorded_at DESC LIMIT $1"  # noqa: S608
-
-
-# Any other error of PostgreSQL is a bug of ours and must look like one.
-_AWAY: Final = (
-    asyncpg.PostgresConnectionError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.InsufficientResourcesError,
-    asyncpg.InterfaceError,
-    OSError,
-    TimeoutError,
-)
 
 
 class OrderStatus(StrEnum):
@@ -99,15 +84,11 @@ class Recorded:
     is_new: bool
 
 
-async def _keep_session(connection: asyncpg.Connection) -> None:
-    """Spares the reset query that the pool would send at each release; we change no setting."""
-
-
 class Orders:
     """The order store; every method raises `UnavailableError` where PostgreSQL gives no answer."""
 
-    def __init__(self, pool: asyncpg.Pool) -> None:
-        self._pool = pool
+    def __init__(self, database: Database) -> None:
+        self._database = database
         self._records = BatchedCalls[Order, Recorded](
             "order writes", self._record_many, batch_max=BATCH_MAX, queue_max=QUEUE_MAX
         )
@@ -115,20 +96,10 @@ class Orders:
             "order reads", self._find_many, batch_max=BATCH_MAX, queue_max=QUEUE_MAX
         )
 
-    @classmethod
-    async def connect(cls, url: str) -> "Orders":
-        """Connects and brings the schema up to date."""
-        pool = await asyncpg.create_pool(
-            url, min_size=1, max_size=CONNECTIONS_MAX, reset=_keep_session, timeout=DEADLINE_SECONDS
-        )
-        async with pool.acquire() as connection:
-            await migrate(connection)
-        return cls(pool)
-
     async def close(self) -> None:
+        """Waits for what is under way; the database stays open."""
         await self._records.close()
         await self._finds.close()
-        await self._pool.close()
 
     def record(self, order: Order) -> Awaitable[Recorded]:
         """Stores a terminal outcome durably, once."""
@@ -139,15 +110,14 @@ class Orders:
 
     async def latest(self, limit: int) -> list[Order]:
         """The orders recorded last, newest first."""
-        async with self._connection() as connection:
+        async with self._database.connection() as connection:
             return [_order(row) for row in await connection.fetch(_LATEST, limit)]
 
     async def ping(self) -> None:
-        async with self._connection() as connection:
-            await connection.fetchval("SELECT 1")
+        await self._database.ping()
 
     async def _find_many(self, order_ids: list[OrderId]) -> Sequence[Order | None]:
-        async with self._connection() as connection:
+        async with self._database.connection() as connection:
             rows = await connection.fetch(_FIND, [i.hex_digits for i in order_ids])
         found = {order.id: order for order in map(_order, rows)}
         return [found.get(order_id) for order_id in order_ids]
@@ -160,7 +130,7 @@ class Orders:
             if order.id not in wanted or (order.is_charged and not wanted[order.id].is_charged):
                 wanted[order.id] = order
         rows = sorted(wanted.values(), key=attrgetter("id"))
-        async with self._connection() as connection:
+        async with self._database.connection() as connection:
             returned = await connection.fetch(_RECORD, *_columns(rows))
         written = {_order_id(row["id"]) for row in returned}
         stored = {order_id: wanted[order_id] for order_id in written}
@@ -171,18 +141,6 @@ class Orders:
                     raise UnavailableError(f"Order {order_id.hex_digits} vanished while recorded.")
                 stored[order_id] = found
         return [Recorded(stored[order.id], stored[order.id] is order) for order in orders]
-
-    @asynccontextmanager
-    async def _connection(self) -> AsyncIterator[asyncpg.Connection]:
-        try:
-            async with (
-                asyncio.timeout(DEADLINE_SECONDS),
-                # The pool's own timeout bounds the release of a connection that hangs.
-                self._pool.acquire(timeout=DEADLINE_SECONDS) as connection,
-            ):
-                yield connection
-        except _AWAY as error:
-            raise UnavailableError("Orders are away (PostgreSQL does not answer).") from error
 
 
 def _order_id(uuid: Any) -> OrderId:

@@ -25,9 +25,25 @@ MIGRATIONS: Final = (
         paid_at timestamptz,
         ticket_code text,
         got_goodie boolean NOT NULL,
-        recorded_at timestamptz NOT NULL DEFAULT now()
+        recorded_at timestamptz NOT NULL DEFAULT now(),
+        refunded_at timestamptz
     );
     CREATE INDEX orders_recorded_at ON orders (recorded_at);
+    CREATE INDEX orders_refund_due ON orders (recorded_at)
+        WHERE status = 'PAID_UNFULFILLED' AND refunded_at IS NULL;
+
+    -- MockPay's webhooks that nobody has confirmed yet.
+    CREATE TABLE mockpay_webhooks (
+        id uuid PRIMARY KEY,
+        order_id text NOT NULL,
+        type text NOT NULL,
+        body bytea NOT NULL,
+        created_at timestamptz NOT NULL DEFAULT now(),
+        next_attempt_at timestamptz NOT NULL,
+        attempts integer NOT NULL DEFAULT 0,
+        last_error text NOT NULL DEFAULT ''
+    );
+    CREATE INDEX mockpay_webhooks_next_attempt_at ON mockpay_webhooks (next_attempt_at);
     """,
 )
 

@@ -18,6 +18,7 @@ DEFAULT_ADMIN_PASSWORD: Final = "supasecret"  # noqa: S105
 WORKERS_MAX: Final = 64
 TICKETS_MAX: Final = 1_000_000_000
 HOLD_SECONDS_MAX: Final = 24 * 3600
+SECRETS_MAX: Final = 2
 
 Environment = Literal["development", "production"]
 
@@ -71,7 +72,8 @@ class StoreSettings:
 class PaymentSettings:
     """MockPay: the secret that signs webhooks, and where it sends them (None: to this shop)."""
 
-    mock_secret: str = field(default=DEFAULT_MOCK_SECRET, repr=False)
+    # While it is rotated, MOCK_SECRET holds two, comma between: the first one signs.
+    mock_secrets: tuple[str, ...] = field(default=(DEFAULT_MOCK_SECRET,), repr=False)
     webhook_url: str | None = None
 
 
@@ -127,7 +129,7 @@ class Settings:
                 redis_url=read.url("REDIS_URL", ("redis", "rediss", "unix")),
             ),
             payments=PaymentSettings(
-                mock_secret=read.text("MOCK_SECRET", DEFAULT_MOCK_SECRET),
+                mock_secrets=read.secrets("MOCK_SECRET", DEFAULT_MOCK_SECRET),
                 webhook_url=read.url("MOCK_WEBHOOK_URL", ("http", "https")),
             ),
             admin=AdminSettings(
@@ -146,7 +148,7 @@ class Settings:
         """These settings; in production, raises where a secret is still the default."""
         if self.environment == "production":
             defaults = {
-                "MOCK_SECRET": self.payments.mock_secret == DEFAULT_MOCK_SECRET,
+                "MOCK_SECRET": DEFAULT_MOCK_SECRET in self.payments.mock_secrets,
                 "TIGERFANS_TICKET_SECRET": self.ticket_secret == DEFAULT_TICKET_SECRET,
                 "ADMIN_PASSWORD": self.admin.password == DEFAULT_ADMIN_PASSWORD,
             }
@@ -179,7 +181,7 @@ class Settings:
             "TIGERFANS_WORKERS": str(self.http.workers),
             "TIGERFANS_SEQUENCER_SOCKET": str(self.sequencer.socket),
             "TIGERFANS_METRICS_ADDRESS": metrics,
-            "MOCK_SECRET": self.payments.mock_secret,
+            "MOCK_SECRET": ",".join(self.payments.mock_secrets),
             "ADMIN_USERNAME": self.admin.username,
             "ADMIN_PASSWORD": self.admin.password,
             "TIGERFANS_DATA": str(self.data),
@@ -199,6 +201,12 @@ class _Reader:
 
     def text(self, name: str, default: str) -> str:
         return self._environ.get(name) or default
+
+    def secrets(self, name: str, default: str) -> tuple[str, ...]:
+        secrets = tuple(self.text(name, default).split(","))
+        if not all(secrets) or len(secrets) > SECRETS_MAX:
+            raise SettingsError(f"{name} must be one secret, or two with a comma between them.")
+        return secrets
 
     def integer(self, name: str, default: int, minimum: int, maximum: int) -> int:
         raw = self.text(name, str(default))

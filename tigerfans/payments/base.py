@@ -54,3 +54,6 @@ class PaymentProvider(Protocol):
 
     def read_webhook(self, body: bytes, signature: str | None) -> PaymentEvent:
         """The event in a webhook's body; raises `InvalidWebhookError` unless it is genuine."""
+
+    async def refund(self, session_id: str, amount: int) -> None:
+        """Gives back `amount` cents; asking again for the same session gives back no more."""

@@ -1,25 +1,35 @@
 """MockPay: a payment provider to demonstrate and test with.
 
 It behaves like a real one where it matters: the buyer is redirected to its page, and the outcome
-comes as an HTTP request of its own, signed with HMAC-SHA256 over the body.
+comes as an HTTP request of its own, signed with HMAC-SHA256 over the body, at least once: an event
+without a 2xx stays in the outbox and is sent again.
 """
 
+import asyncio
 import hmac
 import logging
 import time
 from base64 import b64encode
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
+from uuid import uuid4
 
 import httpx
 import msgspec
 import orjson
 
+from tigerfans.errors import UnavailableError
 from tigerfans.payments.base import EventType, InvalidWebhookError, PaymentEvent
+from tigerfans.payments.outbox import Outbox, Webhook
 
 SIGNATURE_HEADER: Final = "x-mockpay-signature"
 SESSION_PREFIX: Final = "mock_"
+# Less than the outbox's lease, so that a slow delivery is not sent twice at a time.
 DELIVERY_SECONDS_MAX: Final = 10.0
+DELIVERIES_AT_ONCE_MAX: Final = 20
+POLL_SECONDS: Final = 0.5
 
 logger = logging.getLogger(__name__)
 
@@ -39,12 +49,18 @@ class Payment:
 
 
 class MockPay:
-    """Implements `PaymentProvider`, and sends the webhooks of the buttons on its page."""
+    """Implements `PaymentProvider`, and sends the webhooks of the buttons on its page.
 
-    def __init__(self, secret: str, webhook_url: str, client: httpx.AsyncClient) -> None:
-        self._secret = secret.encode()
+    `secrets` are all accepted, so that they can be rotated; the first one signs.
+    """
+
+    def __init__(
+        self, secrets: Sequence[str], webhook_url: str, client: httpx.AsyncClient, outbox: Outbox
+    ) -> None:
+        self._secrets = [secret.encode() for secret in secrets]
         self._webhook_url = webhook_url
         self._client = client
+        self._outbox = outbox
 
     def session_id(self, order_id: str) -> str:
         return SESSION_PREFIX + order_id
@@ -57,19 +73,24 @@ class MockPay:
         return f"/mockpay/{session_id}"
 
     def sign(self, body: bytes) -> str:
-        return b64encode(hmac.digest(self._secret, body, "sha256")).decode()
+        return _signature(self._secrets[0], body).decode()
 
     def read_webhook(self, body: bytes, signature: str | None) -> PaymentEvent:
-        expected = self.sign(body).encode()
-        if signature is None or not hmac.compare_digest(expected, signature.encode()):
+        given = (signature or "").encode()
+        # Every secret is tried, so that the time taken tells nothing about which one fitted.
+        matches = [hmac.compare_digest(_signature(key, body), given) for key in self._secrets]
+        if not any(matches):
             raise InvalidWebhookError
         try:
             return _decoder.decode(body)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise InvalidWebhookError(f"The webhook's body is not valid: {error}.") from None
 
-    async def emit(self, payment: Payment, event_type: EventType) -> bool:
-        """Sends one event as a webhook; whether it was confirmed with a 2xx."""
+    async def emit(self, payment: Payment, event_type: EventType) -> None:
+        """Stores the event's webhook durably, and tries to deliver it at once.
+
+        Raises `UnavailableError` where it cannot be stored: then nothing was charged.
+        """
         body = orjson.dumps(
             {
                 "type": event_type,
@@ -83,16 +104,44 @@ class MockPay:
                 "customer_email": payment.customer_email,
             }
         )
+        webhook = Webhook(uuid4(), body)
+        await self._outbox.add(webhook, payment.order_id, event_type)
+        await self._deliver(webhook)
+
+    async def refund(self, session_id: str, amount: int) -> None:
+        """Nothing was really paid, so there is nothing to give back; a replay is harmless."""
+        logger.info("refunded %d cents of payment session %s", amount, session_id)
+
+    async def deliver_forever(self) -> None:
+        """Sends what is due again, until cancelled."""
+        while True:
+            await asyncio.sleep(POLL_SECONDS)
+            try:
+                due = await self._outbox.lease(DELIVERIES_AT_ONCE_MAX)
+            except UnavailableError:
+                continue
+            await asyncio.gather(*map(self._deliver, due))
+
+    async def _deliver(self, webhook: Webhook) -> None:
+        error = await self._send(webhook.body)
+        # Where the outcome cannot be stored, the lease runs out and the webhook is sent again.
+        with suppress(UnavailableError):
+            if error is None:
+                await self._outbox.delivered(webhook)
+            else:
+                await self._outbox.failed(webhook, error)
+
+    async def _send(self, body: bytes) -> str | None:
+        """Sends one webhook; why it was not confirmed, or None where it was."""
         headers = {"content-type": "application/json", SIGNATURE_HEADER: self.sign(body)}
         try:
             response = await self._client.post(
                 self._webhook_url, content=body, headers=headers, timeout=DELIVERY_SECONDS_MAX
             )
         except httpx.HTTPError as error:
-            logger.warning("webhook for order %s not delivered: %s", payment.order_id, error)
-            return False
-        if not response.is_success:
-            logger.warning(
-                "webhook for order %s answered with %s", payment.order_id, response.status_code
-            )
-        return response.is_success
+            return repr(error)
+        return None if response.is_success else f"status {response.status_code}"
+
+
+def _signature(secret: bytes, body: bytes) -> bytes:
+    return b64encode(hmac.digest(secret, body, "sha256"))

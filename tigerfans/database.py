@@ -1,0 +1,68 @@
+"""The connection to PostgreSQL, shared by everything in a worker that stores rows.
+
+A pool of few connections, kept open, each call under a deadline of ours. What PostgreSQL does not
+answer becomes `UnavailableError`; any other error of it is a bug and must look like one.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+import asyncpg
+
+from tigerfans.errors import UnavailableError
+from tigerfans.schema import migrate
+
+DEADLINE_SECONDS: Final = 1.5
+CONNECTIONS_MAX: Final = 4
+
+_AWAY: Final = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.InterfaceError,
+    OSError,
+    TimeoutError,
+)
+
+
+async def _keep_session(connection: asyncpg.Connection) -> None:
+    """Spares the reset query that the pool would send at each release; we change no setting."""
+
+
+class Database:
+    def __init__(self, pool: asyncpg.Pool) -> None:
+        self._pool = pool
+
+    @classmethod
+    async def connect(cls, url: str) -> "Database":
+        """Connects and brings the schema up to date."""
+        pool = await asyncpg.create_pool(
+            url, min_size=1, max_size=CONNECTIONS_MAX, reset=_keep_session, timeout=DEADLINE_SECONDS
+        )
+        async with pool.acquire() as connection:
+            await migrate(connection)
+        return cls(pool)
+
+    async def close(self) -> None:
+        await self._pool.close()
+
+    @asynccontextmanager
+    async def connection(
+        self, deadline_seconds: float = DEADLINE_SECONDS
+    ) -> AsyncIterator[asyncpg.Connection]:
+        """A connection for one short piece of work; raises `UnavailableError`."""
+        try:
+            async with (
+                asyncio.timeout(deadline_seconds),
+                # The pool's own timeout bounds the release of a connection that hangs.
+                self._pool.acquire(timeout=DEADLINE_SECONDS) as connection,
+            ):
+                yield connection
+        except _AWAY as error:
+            raise UnavailableError("Orders are away (PostgreSQL does not answer).") from error
+
+    async def ping(self) -> None:
+        async with self.connection() as connection:
+            await connection.fetchval("SELECT 1")

@@ -1,0 +1,106 @@
+"""MockPay's outbox: webhooks are delivered at least once, over failures and restarts, for a day.
+
+A webhook is stored before it is sent and deleted once it is confirmed. Whoever sends one takes a
+lease on it first, by moving its next attempt into the future; so several workers share the outbox
+without sending the same webhook at the same time, and a sender that dies delays it only.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+from tigerfans.database import Database
+
+LEASE_SECONDS: Final = 15
+# The pause before the next attempt doubles from the first to the second.
+PAUSE_SECONDS_MIN: Final = 1
+PAUSE_SECONDS_MAX: Final = 300
+GIVE_UP_AFTER: Final = timedelta(hours=24)
+
+_ADD: Final = """
+    INSERT INTO mockpay_webhooks (id, order_id, type, body, next_attempt_at)
+    VALUES ($1, $2, $3, $4, now() + make_interval(secs => $5))
+"""
+_LEASE: Final = """
+    UPDATE mockpay_webhooks SET next_attempt_at = now() + make_interval(secs => $1)
+    WHERE id IN (
+        SELECT id FROM mockpay_webhooks
+        WHERE next_attempt_at <= now() AND created_at > now() - $2::interval
+        ORDER BY next_attempt_at
+        LIMIT $3
+        FOR UPDATE SKIP LOCKED
+    )
+    RETURNING id, body
+"""
+_FAILED: Final = """
+    UPDATE mockpay_webhooks
+    SET attempts = attempts + 1, last_error = $2,
+        next_attempt_at = now() + make_interval(
+            secs => least($3 * power(2, least(attempts, 30)), $4) * (0.75 + random() / 2))
+    WHERE id = $1
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Webhook:
+    """A webhook to be sent."""
+
+    id: UUID
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Undelivered:
+    """A webhook that was sent and not confirmed, `attempts` times."""
+
+    order_id: str
+    type: str
+    created_at: datetime
+    next_attempt_at: datetime
+    attempts: int
+    last_error: str
+
+
+class Outbox:
+    """The stored webhooks; every method raises `UnavailableError` without PostgreSQL."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def add(self, webhook: Webhook, order_id: str, event_type: str) -> None:
+        """Stores a webhook durably; the caller has a lease on it and sends it now."""
+        async with self._database.connection() as connection:
+            await connection.execute(
+                _ADD, webhook.id, order_id, event_type, webhook.body, LEASE_SECONDS
+            )
+
+    async def lease(self, limit: int) -> list[Webhook]:
+        """Up to `limit` webhooks that are due; nobody else gets them for `LEASE_SECONDS`."""
+        async with self._database.connection() as connection:
+            rows = await connection.fetch(_LEASE, LEASE_SECONDS, GIVE_UP_AFTER, limit)
+        return [Webhook(row["id"], row["body"]) for row in rows]
+
+    async def delivered(self, webhook: Webhook) -> None:
+        async with self._database.connection() as connection:
+            await connection.execute("DELETE FROM mockpay_webhooks WHERE id = $1", webhook.id)
+
+    async def failed(self, webhook: Webhook, error: str) -> None:
+        """Not confirmed; the next attempt comes after a growing pause."""
+        async with self._database.connection() as connection:
+            await connection.execute(
+                _FAILED, webhook.id, error, PAUSE_SECONDS_MIN, PAUSE_SECONDS_MAX
+            )
+
+    async def undelivered(self, limit: int) -> tuple[list[Undelivered], int]:
+        """The oldest webhooks nobody confirmed, and how many there are in all."""
+        async with self._database.connection() as connection:
+            rows = await connection.fetch(
+                "SELECT order_id, type, created_at, next_attempt_at, attempts, last_error"
+                " FROM mockpay_webhooks WHERE attempts > 0 ORDER BY created_at LIMIT $1",
+                limit,
+            )
+            total = await connection.fetchval(
+                "SELECT count(*) FROM mockpay_webhooks WHERE attempts > 0"
+            )
+        return [Undelivered(**row) for row in rows], total
