@@ -38,10 +38,18 @@ _RECORD: Final = """
 """
 
 _COLUMNS: Final = """
-    id, status, cls, amount_cents, currency, email, created_at, paid_at, ticket_code, got_goodie
+    id, status, cls, amount_cents, currency, email, created_at, paid_at, ticket_code, got_goodie,
+    refunded_at
 """
 _FIND: Final = f"SELECT {_COLUMNS} FROM orders WHERE id = ANY($1::uuid[])"  # noqa: S608
 _LATEST: Final = f"SELECT {_COLUMNS} FROM orders ORDER BY recorded_at DESC LIMIT $1"  # noqa: S608
+_REFUND_IS_DUE: Final = "status = 'PAID_UNFULFILLED' AND refunded_at IS NULL"
+_REFUNDS_DUE: Final = f"""
+    SELECT {_COLUMNS} FROM orders WHERE {_REFUND_IS_DUE} ORDER BY recorded_at LIMIT $1
+"""  # noqa: S608
+_MARK_REFUNDED: Final = f"""
+    UPDATE orders SET refunded_at = now() WHERE id = $1 AND {_REFUND_IS_DUE}
+"""  # noqa: S608
 
 
 class OrderStatus(StrEnum):
@@ -70,6 +78,7 @@ class Order:
     ticket_code: str | None = None
     got_goodie: bool = False
     currency: str = CURRENCY
+    refunded_at: datetime | None = None
 
     @property
     def is_charged(self) -> bool:
@@ -112,6 +121,18 @@ class Orders:
         """The orders recorded last, newest first."""
         async with self._database.connection() as connection:
             return [_order(row) for row in await connection.fetch(_LATEST, limit)]
+
+    async def refunds_due(self, limit: int) -> tuple[list[Order], int]:
+        """The oldest orders that were paid and cannot be fulfilled, and how many there are."""
+        async with self._database.connection() as connection:
+            rows = await connection.fetch(_REFUNDS_DUE, limit)
+            total = await connection.fetchval(f"SELECT count(*) FROM orders WHERE {_REFUND_IS_DUE}")  # noqa: S608
+        return [_order(row) for row in rows], total
+
+    async def mark_refunded(self, order_id: OrderId) -> None:
+        """The money went back; nothing happens where no refund is due."""
+        async with self._database.connection() as connection:
+            await connection.execute(_MARK_REFUNDED, order_id.hex_digits)
 
     async def ping(self) -> None:
         await self._database.ping()
@@ -159,6 +180,7 @@ def _order(row: asyncpg.Record) -> Order:
         paid_at=row["paid_at"],
         ticket_code=row["ticket_code"],
         got_goodie=row["got_goodie"],
+        refunded_at=row["refunded_at"],
     )
 
 

@@ -182,6 +182,23 @@ class Shop:
         entry = await self._entry(order_id)
         return entry.session if entry else await self._session_on_ledger(order_id)
 
+    async def refund(self, order_id: OrderId) -> Order:
+        """Gives back the money of an order that was paid and cannot be fulfilled.
+
+        Raises `UnknownOrderError`, or `InvalidRequestError` where no refund is due. The provider
+        comes first: a crash after it leaves the refund due, and asking it again is harmless.
+        """
+        order = await self.orders.find(order_id)
+        if order is None:
+            raise UnknownOrderError
+        if order.status is not OrderStatus.PAID_UNFULFILLED:
+            raise InvalidRequestError("No refund is due for this order.")
+        if order.refunded_at is None:
+            psid = self.provider.session_id(order_id.hex_digits)
+            await self.provider.refund(psid, order.amount_cents)
+            await self.orders.mark_refunded(order_id)
+        return await self.orders.find(order_id) or order
+
     async def inventory(self) -> dict[ClassCode, Inventory]:
         """The stock of each ticket class, at most `INVENTORY_SECONDS` old."""
         stock = await self._stock.get()

@@ -293,7 +293,14 @@ async def test_the_inventory_counts_holds_and_sales(client: httpx.AsyncClient, s
 # --- Operator --------------------------------------------------------------------------------
 
 OPERATOR = {"Authorization": "Basic " + b64encode(b"admin:supasecret").decode()}
-ADMIN_PATHS = ["/api/pending", "/api/admin/orders", "/api/admin/goodies", "/admin"]
+ADMIN_PATHS = [
+    "/admin",
+    "/api/pending",
+    "/api/admin/orders",
+    "/api/admin/goodies",
+    "/api/admin/webhooks",
+    "/api/admin/refunds",
+]
 
 
 @pytest.mark.parametrize("path", ADMIN_PATHS)
@@ -332,6 +339,81 @@ async def test_a_bad_limit_is_a_400_that_names_it(client: httpx.AsyncClient, lim
     response = await client.get(f"/api/pending?limit={limit}", headers=OPERATOR)
     assert response.status_code == 400
     assert "limit" in response.json()["detail"]
+
+
+async def test_a_refund_that_is_due_is_listed_and_given_once(open_shop: OpenShop) -> None:
+    shop = await open_shop(tickets_a=1)
+    async with client_of(shop) as client:
+        late = await checkout(client)
+        await send(client, shop, event(late, "failed"))
+        await checkout(client)
+        assert (await send(client, shop, event(late))).json()["order_status"] == "PAID_UNFULFILLED"
+        client.headers.update(OPERATOR)
+        due = (await client.get("/api/admin/refunds")).json()
+        assert (due["total"], [item["id"] for item in due["items"]]) == (1, [late["order_id"]])
+        path = f"/api/admin/orders/{late['order_id']}/refund"
+        first = (await client.post(path)).json()
+        assert first["refunded_at_iso"]
+        assert (await client.post(path)).json() == first
+        assert (await client.get("/api/admin/refunds")).json()["total"] == 0
+
+
+async def test_no_refund_is_given_for_an_order_that_got_its_ticket(
+    client: httpx.AsyncClient, shop: Shop
+) -> None:
+    order = await checkout(client)
+    await send(client, shop, event(order))
+    path = f"/api/admin/orders/{order['order_id']}/refund"
+    assert (await client.post(path)).status_code == 401
+    assert (await client.post(path, headers=OPERATOR)).status_code == 400
+
+
+@pytest.mark.parametrize("headers", [{"Sec-Fetch-Site": "cross-site"}, {"Origin": "http://evil"}])
+async def test_another_site_cannot_act_with_the_operators_login(
+    client: httpx.AsyncClient, headers: dict[str, str]
+) -> None:
+    order = await checkout(client)
+    path = f"/api/admin/orders/{order['order_id']}/refund"
+    assert (await client.post(path, headers=OPERATOR | headers)).status_code == 403
+
+
+async def test_a_webhook_that_is_not_confirmed_is_kept_and_sent_again(
+    client: httpx.AsyncClient, shop: Shop
+) -> None:
+    order = await checkout(client)
+    mockpay = shop.provider
+    assert isinstance(mockpay, MockPay)
+    mockpay._webhook_url = "http://shop/nowhere"
+    emitted = await client.post(f"{order['redirect_url']}/emit", data={"t": "succeeded"})
+    assert emitted.status_code == 303
+    kept = (await client.get("/api/admin/webhooks", headers=OPERATOR)).json()
+    assert kept["total"] == 1
+    assert kept["items"][0] | {"created_at_iso": "", "next_attempt_at_iso": ""} == {
+        "order_id": order["order_id"],
+        "type": "payment.succeeded",
+        "created_at_iso": "",
+        "next_attempt_at_iso": "",
+        "attempts": 1,
+        "last_error": "status 404",
+    }
+    mockpay._webhook_url = "http://shop/payments/webhook"
+    delivering = asyncio.create_task(mockpay.deliver_forever())
+    async with asyncio.timeout(20):
+        # The next attempt comes when the pause is over, and tells nobody.
+        while (await client.get("/api/admin/webhooks", headers=OPERATOR)).json()["total"]:  # noqa: ASYNC110
+            await asyncio.sleep(0.1)
+    delivering.cancel()
+    assert (await client.get(f"/api/orders/{order['order_id']}")).json()["status"] == "PAID"
+
+
+async def test_both_webhook_secrets_are_valid_while_they_are_rotated(shop: Shop) -> None:
+    mockpay = shop.provider
+    assert isinstance(mockpay, MockPay)
+    old = MockPay(("old",), "", mockpay._client, mockpay.outbox)
+    rotating = MockPay(("new", "old"), "", mockpay._client, mockpay.outbox)
+    body = event({"redirect_url": "x", "order_id": "x", "amount": 1, "currency": "eur"})
+    assert rotating.read_webhook(body, old.sign(body)).amount == 1
+    assert rotating.read_webhook(body, rotating.sign(body)).amount == 1
 
 
 # --- Health and benchmarks -------------------------------------------------------------------

@@ -3,12 +3,16 @@
 import time
 from typing import Annotated, Any, Final
 
-from litestar import Router, get
-from litestar.params import Parameter
+from litestar import Router, get, post
+from litestar.params import FromPath, Parameter
 from litestar.types import Guard
 
+from tigerfans.booking import OrderId
 from tigerfans.catalog import CURRENCY
+from tigerfans.errors import UnknownOrderError
+from tigerfans.http.auth import same_origin_guard
 from tigerfans.orders import Order, OrderStatus
+from tigerfans.payments.outbox import Outbox, Undelivered
 from tigerfans.sessions import Session
 from tigerfans.shop import Shop
 
@@ -17,7 +21,7 @@ ITEMS_MAX: Final = 200
 Limit = Annotated[int, Parameter(ge=1, le=ITEMS_MAX, description="How many items at most.")]
 
 
-def admin_routes(shop: Shop, guard: Guard) -> Router:
+def admin_routes(shop: Shop, outbox: Outbox, guard: Guard) -> Router:
     @get("/api/pending")
     async def pending(limit: Limit = ITEMS_MAX) -> dict[str, Any]:
         """The latest payment sessions that wait for their payment."""
@@ -41,9 +45,33 @@ def admin_routes(shop: Shop, guard: Guard) -> Router:
         stock = await shop.goodies()
         return {"used": stock.sold, "limit": stock.capacity}
 
+    @get("/api/admin/webhooks")
+    async def webhooks(limit: Limit = ITEMS_MAX) -> dict[str, Any]:
+        """The oldest webhooks of MockPay that nobody confirmed."""
+        undelivered, total = await outbox.undelivered(limit)
+        return {
+            "items": [_webhook_item(webhook) for webhook in undelivered],
+            "limit": limit,
+            "total": total,
+        }
+
+    @get("/api/admin/refunds")
+    async def refunds(limit: Limit = ITEMS_MAX) -> dict[str, Any]:
+        """The oldest orders that were paid and cannot be fulfilled."""
+        due, total = await shop.orders.refunds_due(limit)
+        return {"items": [_order_item(order) for order in due], "limit": limit, "total": total}
+
+    @post("/api/admin/orders/{order_id:str}/refund", status_code=200, guards=[same_origin_guard])
+    async def refund(order_id: FromPath[str]) -> dict[str, Any]:
+        """Gives the money of an unfulfilled order back."""
+        parsed = OrderId.parse(order_id)
+        if parsed is None:
+            raise UnknownOrderError
+        return _order_item(await shop.refund(parsed))
+
     return Router(
         "/",
-        route_handlers=[pending, orders, goodies],
+        route_handlers=[pending, orders, goodies, webhooks, refunds, refund],
         guards=[guard],
         response_headers={"cache-control": "no-store"},
     )
@@ -77,4 +105,16 @@ def _order_item(order: Order) -> dict[str, Any]:
         "got_goodie": order.got_goodie,
         "ticket_code": order.ticket_code,
         "email": order.email,
+        "refunded_at_iso": order.refunded_at and order.refunded_at.isoformat(),
+    }
+
+
+def _webhook_item(webhook: Undelivered) -> dict[str, Any]:
+    return {
+        "order_id": webhook.order_id,
+        "type": webhook.type,
+        "created_at_iso": webhook.created_at.isoformat(),
+        "next_attempt_at_iso": webhook.next_attempt_at.isoformat(),
+        "attempts": webhook.attempts,
+        "last_error": webhook.last_error,
     }

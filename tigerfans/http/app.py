@@ -33,7 +33,7 @@ def create_app(settings: Settings, shop: Shop, mockpay: MockPay) -> Litestar:
         order_route(shop),
         *payment_routes(shop, mockpay),
         *health_routes(shop),
-        admin_routes(shop, guard),
+        admin_routes(shop, mockpay.outbox, guard),
         pages_router(shop=shop, renderer=renderer, explain=explain, admin_guard=guard),
         renderer.static.router(),
     ]

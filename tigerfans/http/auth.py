@@ -5,9 +5,10 @@ import hmac
 from base64 import b64decode
 from binascii import Error as Base64Error
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from litestar.connection import ASGIConnection
-from litestar.exceptions import NotAuthorizedException
+from litestar.exceptions import NotAuthorizedException, PermissionDeniedException
 from litestar.handlers import BaseRouteHandler
 from litestar.types import Guard
 
@@ -33,6 +34,17 @@ def basic_auth_guard(admin: AdminSettings) -> Guard:
         raise NotAuthorizedException("Please log in as the operator.", headers=_CHALLENGE)
 
     return guard
+
+
+def same_origin_guard(
+    connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler
+) -> None:
+    """A guard for actions: a browser sends the login along with other sites' forms, too."""
+    site = connection.headers.get("sec-fetch-site", "same-origin")
+    origin = connection.headers.get("origin")
+    host = connection.headers.get("host", "")
+    if site != "same-origin" or (origin is not None and urlsplit(origin).netloc != host):
+        raise PermissionDeniedException("This action has to come from the shop's own pages.")
 
 
 def _credentials(header: str) -> bytes | None:

@@ -60,7 +60,7 @@ class MockPay:
         self._secrets = [secret.encode() for secret in secrets]
         self._webhook_url = webhook_url
         self._client = client
-        self._outbox = outbox
+        self.outbox = outbox
 
     def session_id(self, order_id: str) -> str:
         return SESSION_PREFIX + order_id
@@ -105,7 +105,7 @@ class MockPay:
             }
         )
         webhook = Webhook(uuid4(), body)
-        await self._outbox.add(webhook, payment.order_id, event_type)
+        await self.outbox.add(webhook, payment.order_id, event_type)
         await self._deliver(webhook)
 
     async def refund(self, session_id: str, amount: int) -> None:
@@ -117,7 +117,7 @@ class MockPay:
         while True:
             await asyncio.sleep(POLL_SECONDS)
             try:
-                due = await self._outbox.lease(DELIVERIES_AT_ONCE_MAX)
+                due = await self.outbox.lease(DELIVERIES_AT_ONCE_MAX)
             except UnavailableError:
                 continue
             await asyncio.gather(*map(self._deliver, due))
@@ -127,9 +127,9 @@ class MockPay:
         # Where the outcome cannot be stored, the lease runs out and the webhook is sent again.
         with suppress(UnavailableError):
             if error is None:
-                await self._outbox.delivered(webhook)
+                await self.outbox.delivered(webhook)
             else:
-                await self._outbox.failed(webhook, error)
+                await self.outbox.failed(webhook, error)
 
     async def _send(self, body: bytes) -> str | None:
         """Sends one webhook; why it was not confirmed, or None where it was."""
