@@ -80,6 +80,7 @@ def _is_family(family: Any) -> bool:
             "samples": list(samples),
         }:
             bounds = family.get("bounds", [])
+            buckets_count = len(bounds) + 1 if kind == "histogram" else None
             return (
                 _NAME.fullmatch(name) is not None
                 and (kind == "counter") == name.endswith("_total")
@@ -87,22 +88,22 @@ def _is_family(family: Any) -> bool:
                 and all(isinstance(label, str) and _LABEL.fullmatch(label) for label in labels)
                 and _are_numbers(bounds)
                 and (kind == "histogram") == bool(bounds)
-                and all(_is_sample(sample, len(labels), len(bounds)) for sample in samples)
+                and all(_is_sample(sample, len(labels), buckets_count) for sample in samples)
             )
     return False
 
 
-def _is_sample(sample: Any, labels_count: int, bounds_count: int) -> bool:
+def _is_sample(sample: Any, labels_count: int, buckets_count: int | None) -> bool:
+    """`buckets_count` is None for a family of values."""
     match sample:
+        case {"labels": list(labels), "value": int() | float()} if buckets_count is None:
+            pass
         case {"labels": list(labels), "buckets": list(buckets), "sum": int() | float()}:
-            is_value = len(buckets) == bounds_count + 1 and _are_numbers(buckets)
-        case {"labels": list(labels), "value": int() | float()}:
-            is_value = not bounds_count
+            if len(buckets) != buckets_count or not _are_numbers(buckets):
+                return False
         case _:
             return False
-    return (
-        is_value and len(labels) == labels_count and all(isinstance(label, str) for label in labels)
-    )
+    return len(labels) == labels_count and all(isinstance(label, str) for label in labels)
 
 
 def _are_numbers(values: Any) -> bool:
