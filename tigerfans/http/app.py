@@ -12,7 +12,7 @@ from tigerfans.http.accounting import accounting_routes
 from tigerfans.http.admin import admin_routes
 from tigerfans.http.auth import basic_auth_guard
 from tigerfans.http.buying import buying_routes
-from tigerfans.http.errors import Problem, explain, explain_or_log
+from tigerfans.http.errors import Problem, explain_or_log
 from tigerfans.http.health import health_routes
 from tigerfans.http.order import order_route
 from tigerfans.http.pages import pages_router
@@ -34,7 +34,7 @@ def create_app(settings: Settings, shop: Shop, mockpay: MockPay) -> Litestar:
         *payment_routes(shop, mockpay),
         *health_routes(shop),
         admin_routes(shop, mockpay.outbox, guard),
-        pages_router(shop=shop, renderer=renderer, explain=explain, admin_guard=guard),
+        pages_router(shop=shop, renderer=renderer, admin_guard=guard),
         renderer.static.router(),
     ]
     if settings.bench:

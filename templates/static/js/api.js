@@ -1,0 +1,114 @@
+// Talks to the shop's JSON API: one error for each way it can go wrong, and patient repetition.
+
+const TIMEOUT_MS = 8000;
+const RETRY_AFTER_DEFAULT_MS = 1000;
+const PAUSE_FACTOR_MAX = 10;
+
+/** The shop answered, but not with what was asked for; the message is its sentence. */
+export class ShopError extends Error {
+  constructor(status, detail, retryAfterMs) {
+    super(detail);
+    this.status = status;
+    this.retryAfterMs = retryAfterMs;
+  }
+
+  /** Whether the same request may well succeed in a moment. */
+  get isTemporary() {
+    return this.status === 429 || this.status === 502 || this.status === 503 || this.status === 504;
+  }
+}
+
+/** No answer came: no network, no shop, or none in time. What was asked may still happen. */
+export class OfflineError extends Error {}
+
+export function getJson(path) {
+  return request(path, {});
+}
+
+export function postJson(path, body, headers = {}) {
+  return request(path, {
+    method: "POST",
+    headers: { "Content-Type": "application/json", ...headers },
+    body: JSON.stringify(body),
+  });
+}
+
+async function request(path, options) {
+  let response;
+  try {
+    response = await fetch(path, {
+      cache: "no-store",
+      signal: AbortSignal.timeout(TIMEOUT_MS),
+      ...options,
+      headers: { Accept: "application/json", ...options.headers },
+    });
+    if (response.ok) return await response.json();
+  } catch {
+    throw new OfflineError("The shop does not answer.");
+  }
+  throw new ShopError(response.status, await detailOf(response), retryAfterMs(response));
+}
+
+async function detailOf(response) {
+  const fallback = "The shop could not do that. Please try again.";
+  try {
+    const { detail } = await response.json();
+    return typeof detail === "string" ? detail : fallback;
+  } catch {
+    return fallback;
+  }
+}
+
+function retryAfterMs(response) {
+  const seconds = Number.parseFloat(response.headers.get("Retry-After"));
+  return Number.isFinite(seconds) ? seconds * 1000 : RETRY_AFTER_DEFAULT_MS;
+}
+
+/** A little more or less, so that a crowd that was turned away together does not return together. */
+export function jittered(durationMs) {
+  return durationMs * (0.8 + 0.4 * Math.random());
+}
+
+export function sleep(durationMs) {
+  return new Promise((resolve) => setTimeout(resolve, durationMs));
+}
+
+/**
+ * Calls `ask` again and again, until it returns true, with a pause between.
+ *
+ * Nothing is asked while nobody looks at the page. After failures the pause grows; each failure
+ * is handed to `onFailure`. Returns a function that wakes it at once.
+ */
+export function repeat(ask, pauseMs, onFailure) {
+  let wake = () => {};
+  const rest = (durationMs) =>
+    new Promise((resolve) => {
+      const timer = setTimeout(resolve, durationMs);
+      wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+  const visible = () =>
+    new Promise((resolve) => {
+      if (!document.hidden) return resolve();
+      document.addEventListener("visibilitychange", resolve, { once: true });
+    });
+  const run = async () => {
+    let failures = 0;
+    for (;;) {
+      await visible();
+      try {
+        if (await ask()) return;
+        failures = 0;
+      } catch (error) {
+        failures += 1;
+        onFailure(error);
+      }
+      await rest(jittered(pauseMs * Math.min(2 ** failures, PAUSE_FACTOR_MAX)));
+    }
+  };
+  run();
+  window.addEventListener("online", () => wake());
+  return () => wake();
+}

@@ -1,0 +1,120 @@
+// The checkout without leaving the page: posts the form as JSON, waits out a busy shop, and goes
+// on to the payment. Without this script the same form posts itself.
+
+import { OfflineError, ShopError, jittered, postJson, sleep } from "./api.js";
+import { setText } from "./format.js";
+import { followStock } from "./stock.js";
+
+const ATTEMPTS_MAX = 30;
+const OFFLINE_PAUSE_MS = 3000;
+
+const form = document.querySelector("[data-checkout]");
+const email = form.elements.customer_email;
+const button = form.querySelector("[data-submit]");
+const price = form.querySelector("[data-submit-price]");
+const message = form.querySelector("[data-message]");
+
+let underway = false;
+
+function chosen() {
+  return form.querySelector("input[name=cls]:checked:not(:disabled)");
+}
+
+function say(text, kind) {
+  message.dataset.kind = kind;
+  setText(message, text);
+}
+
+function showChoice() {
+  const choice = chosen();
+  setText(price, choice ? ` · ${choice.dataset.price}` : "");
+}
+
+function setUnderway(value) {
+  underway = value;
+  // Not `disabled`: that would take the focus away from whoever pressed it.
+  button.setAttribute("aria-disabled", String(value));
+}
+
+function complain(field, text) {
+  say(text, "bad");
+  field.setAttribute("aria-invalid", "true");
+  field.focus();
+}
+
+/** One key for all attempts of one press, so that repeating never holds a second ticket. */
+function newIdempotencyKey() {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+/** The placed checkout; throws a ShopError that repeating does not help. */
+async function placeHold(order) {
+  const headers = { "Idempotency-Key": newIdempotencyKey() };
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await postJson("/api/checkout", order, headers);
+    } catch (error) {
+      const isTemporary = error instanceof OfflineError || error.isTemporary;
+      if (!isTemporary || attempt === ATTEMPTS_MAX) throw error;
+      if (error instanceof OfflineError) {
+        say("We cannot reach the shop. We keep trying; this page may stay open.", "wait");
+        await sleep(jittered(OFFLINE_PAUSE_MS));
+      } else {
+        say("The shop is busy. We try again by ourselves, no need to press anything.", "wait");
+        await sleep(jittered(error.retryAfterMs));
+      }
+    }
+  }
+}
+
+async function submit(event) {
+  event.preventDefault();
+  if (underway) return;
+  email.removeAttribute("aria-invalid");
+  const choice = chosen();
+  if (!choice) return say("Please choose a ticket that is still to be had.", "bad");
+  if (!/.@./.test(email.value)) {
+    return complain(email, "Please enter your email address, such as ada@example.com.");
+  }
+  setUnderway(true);
+  say("Holding your ticket", "wait");
+  try {
+    const placed = await placeHold({ cls: choice.value, customer_email: email.value });
+    window.location.assign(placed.redirect_url);
+  } catch (error) {
+    setUnderway(false);
+    wakeStock();
+    if (error instanceof ShopError && error.status === 400) complain(email, error.message);
+    else if (error instanceof ShopError) say(error.message, "bad");
+    else say("We could not reach the shop. Nothing was bought; please try again.", "bad");
+  }
+}
+
+/** A class that is sold out can no longer be chosen; one that comes back can. */
+function showAvailability(code, state) {
+  const radio = form.querySelector(`#cls-${code}`);
+  if (!radio) return;
+  radio.disabled = state === "sold-out";
+  const isAllGone = !form.querySelector("input[name=cls]:enabled");
+  form.querySelector("[data-all-gone]").hidden = !isAllGone;
+  form.querySelector("[data-rest]").hidden = isAllGone;
+  showChoice();
+}
+
+const wakeStock = followStock(showAvailability);
+// The messages below the button are kinder than the browser's bubbles, and read in our words.
+form.noValidate = true;
+form.addEventListener("submit", submit);
+form.addEventListener("change", () => {
+  if (!underway) say("", "");
+  showChoice();
+});
+window.addEventListener("pageshow", (event) => {
+  // Back from the payment by the browser's button: the form is as fresh as before.
+  if (event.persisted) {
+    setUnderway(false);
+    say("", "");
+  }
+});
+showChoice();

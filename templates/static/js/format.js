@@ -1,0 +1,57 @@
+// How money, numbers and times read, and the two ways a page changes: text and visibility.
+// Nothing here, or anywhere, turns data into markup.
+
+const numbers = new Intl.NumberFormat("en");
+// British, for 18 Jun 2027: the order in which the pages write all dates.
+const moments = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "medium" });
+
+const amounts = new Map();
+
+/** €65.00 from 6500 cents of "eur". */
+export function money(cents, currency) {
+  if (!amounts.has(currency)) {
+    amounts.set(currency, new Intl.NumberFormat("en", { style: "currency", currency }));
+  }
+  return amounts.get(currency).format(cents / 100);
+}
+
+export function count(number) {
+  return numbers.format(number);
+}
+
+/** A moment in the reader's own time zone, from ISO 8601. */
+export function localMoment(iso) {
+  return moments.format(new Date(iso));
+}
+
+/** 4:09 from 249 seconds. */
+export function clock(seconds) {
+  return `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
+}
+
+/** 12 s, 3 min, 5 h: a rough age. */
+export function age(durationMs) {
+  const seconds = Math.max(0, Math.round(durationMs / 1000));
+  if (seconds < 60) return `${seconds} s`;
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min`;
+  return `${Math.floor(seconds / 3600)} h`;
+}
+
+/** Sets the text only where it differs, so that selections and readers are left in peace. */
+export function setText(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+/** Of all parts below `root` that belong to certain states, shows those of this one. */
+export function showState(root, state) {
+  root.dataset.state = state;
+  for (const part of root.querySelectorAll("[data-when]")) {
+    part.hidden = !part.dataset.when.split(" ").includes(state);
+  }
+}
+
+/** Says it to screen readers. */
+export function announce(text) {
+  const region = document.querySelector("[data-announce]");
+  if (region) setText(region, text);
+}

@@ -1,0 +1,72 @@
+// The live stock of each ticket class, wherever the page shows it.
+
+import { getJson, repeat } from "./api.js";
+import { announce, count, setText, showState } from "./format.js";
+
+const PAUSE_MS = 3000;
+const FEW_LEFT_SHARE = 0.1;
+
+/** Which words the stock deserves; `Offer.state` on the server decides by the same rules. */
+export function stockState({ capacity, sold, active_holds, available }) {
+  if (sold >= capacity) return "sold-out";
+  if (available <= 0) return "held";
+  if (available < capacity * FEW_LEFT_SHARE || active_holds >= available) return "few";
+  return "available";
+}
+
+const ANNOUNCEMENTS = {
+  available: "is available again",
+  few: "is going fast",
+  held: "is all on hold; unpaid ones come back",
+  "sold-out": "is sold out",
+  unknown: "has no live count right now",
+};
+
+/** Keeps every stock on the page current; `onChange(code, state)` hears of each new state. */
+export function followStock(onChange = () => {}) {
+  const roots = [...document.querySelectorAll("[data-stock]")];
+  const show = (inventory) => {
+    const changes = [];
+    for (const root of roots) {
+      const { stock: code, state: before, name } = root.dataset;
+      const stock = inventory[code];
+      const state = stock ? stockState(stock) : "unknown";
+      if (state !== before) changes.push(`${name} ${ANNOUNCEMENTS[state]}.`);
+      showState(root, state);
+      if (stock) {
+        showNumbers(root, stock);
+        showBar(code, stock);
+      }
+      onChange(code, state);
+    }
+    if (changes.length > 0) announce(changes.join(" "));
+  };
+  const ask = async () => {
+    const inventory = await getJson("/api/inventory");
+    show(inventory);
+    showTotal(Object.values(inventory));
+  };
+  return repeat(ask, PAUSE_MS, () => show({}));
+}
+
+export function showNumbers(root, stock) {
+  for (const number of root.querySelectorAll("[data-number]")) {
+    setText(number, count(Math.max(0, stock[number.dataset.number])));
+  }
+}
+
+export function showBar(code, { capacity, sold, active_holds }) {
+  const percent = (part) => `${capacity ? ((100 * part) / capacity).toFixed(2) : 0}%`;
+  for (const bar of document.querySelectorAll(`[data-stock-bar="${code}"]`)) {
+    const [soldPart, heldPart] = bar.children;
+    soldPart.setAttribute("width", percent(sold));
+    heldPart.setAttribute("x", percent(sold));
+    heldPart.setAttribute("width", percent(active_holds));
+  }
+}
+
+function showTotal(stocks) {
+  const total = document.querySelector("[data-total]");
+  if (!total) return;
+  setText(total, count(stocks.reduce((sum, { available }) => sum + Math.max(0, available), 0)));
+}

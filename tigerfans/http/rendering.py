@@ -1,0 +1,242 @@
+"""Turns templates into pages and serves what they link to: styles, scripts and pictures.
+
+Templates and static files are read once, when the process starts, from `templates/` inside the
+installed package or beside it in a checkout. A page's links to static files carry a hash of all
+of them, so browsers may keep each for ever, and a new release is a new address. One hash for all,
+instead of one for each, lets a script import its neighbours by their plain names.
+
+Every page carries `SECURITY_HEADERS`. The policy allows nothing inline, nothing from elsewhere,
+and no text to become markup in a script: whatever a buyer types reaches a page as text.
+"""
+
+import gzip
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from hashlib import blake2b
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from litestar import MediaType, Request, Response, Router, get
+from litestar.exceptions import NotFoundException
+from litestar.params import FromPath
+
+import tigerfans
+from tigerfans.ticket import EVENT
+
+SECURITY_HEADERS: Final[Mapping[str, str]] = {
+    "Content-Security-Policy": "; ".join(
+        (
+            "default-src 'none'",
+            "script-src 'self'",
+            "style-src 'self'",
+            "img-src 'self'",
+            "connect-src 'self'",
+            "form-action 'self'",
+            "base-uri 'none'",
+            "frame-ancestors 'none'",
+            "require-trusted-types-for 'script'",
+            "trusted-types 'none'",
+        )
+    ),
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+    # Order ids stand in addresses; no other site shall learn them.
+    "Referrer-Policy": "same-origin",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+
+# A page shows one buyer's order or the stock of this second.
+PAGE_CACHE_CONTROL: Final = "no-store"
+STATIC_CACHE_CONTROL: Final = "public, max-age=31536000, immutable"
+# Asked for under another release's address, while workers are being replaced.
+STATIC_MISMATCH_CACHE_CONTROL: Final = "no-cache"
+
+VERSION_HEX_DIGITS: Final = 12
+GZIP_SIZE_BYTES_MIN: Final = 512
+
+MEDIA_TYPES: Final[Mapping[str, str]] = {
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".png": "image/png",
+    ".svg": "image/svg+xml",
+}
+_COMPRESSIBLE: Final = frozenset({".css", ".js", ".svg"})
+
+_CURRENCY_SYMBOLS: Final[Mapping[str, str]] = {"eur": "€"}
+
+_ERROR_HEADLINES: Final[Mapping[int, str]] = {
+    400: "We could not read that",
+    401: "Please log in",
+    403: "Not for you",
+    404: "There is nothing here",
+    405: "Not this way",
+    413: "That was too much",
+    429: "One moment, please",
+    503: "The shop is busy",
+}
+
+
+def templates_directory() -> Path:
+    """The folder of the templates, in an installed wheel or in a checkout."""
+    package = Path(tigerfans.__file__).parent
+    for directory in (package / "templates", package.parent / "templates"):
+        if (directory / "base.html").is_file():
+            return directory
+    raise FileNotFoundError(f"The pages' templates are missing: neither in nor beside {package}.")
+
+
+class StaticFile(NamedTuple):
+    body: bytes
+    gzipped: bytes | None
+    media_type: str
+
+
+class StaticFiles:
+    """All files below a folder, held in memory, under addresses that change with their content.
+
+    There are few and they are small. What is not in the table cannot be asked for, whatever the
+    path says.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._files: dict[str, StaticFile] = {}
+        digest = blake2b(digest_size=VERSION_HEX_DIGITS // 2)
+        for path in sorted(p for p in directory.rglob("*") if p.is_file()):
+            name, body = path.relative_to(directory).as_posix(), path.read_bytes()
+            self._files[name] = StaticFile(
+                body=body,
+                gzipped=_gzipped(body) if path.suffix in _COMPRESSIBLE else None,
+                media_type=MEDIA_TYPES[path.suffix],
+            )
+            digest.update(f"{name}\0{len(body)}\0".encode() + body)
+        self.version = digest.hexdigest()
+
+    def url(self, name: str) -> str:
+        """The address of a file, such as `/static/0f3a…/style.css`; KeyError where none is."""
+        if name not in self._files:
+            raise KeyError(f"There is no static file {name!r}.")
+        return f"/static/{self.version}/{name}"
+
+    def get(self, name: str) -> StaticFile | None:
+        return self._files.get(name)
+
+    def router(self) -> Router:
+        """The route that serves these files."""
+
+        @get("/{version:str}/{file_path:path}")
+        async def static_file(
+            request: Request[Any, Any, Any], version: FromPath[str], file_path: FromPath[str]
+        ) -> Response[bytes]:
+            file = self.get(file_path.lstrip("/"))
+            if file is None:
+                raise NotFoundException("There is no such file.")
+            current = version == self.version
+            headers = {
+                "Cache-Control": STATIC_CACHE_CONTROL if current else STATIC_MISMATCH_CACHE_CONTROL,
+                "X-Content-Type-Options": SECURITY_HEADERS["X-Content-Type-Options"],
+            }
+            body = file.body
+            if file.gzipped is not None:
+                headers["Vary"] = "Accept-Encoding"
+                if "gzip" in request.headers.get("accept-encoding", ""):
+                    headers["Content-Encoding"], body = "gzip", file.gzipped
+            return Response(body, media_type=file.media_type, headers=headers)
+
+        return Router("/static", route_handlers=[static_file], include_in_schema=False)
+
+
+def _gzipped(body: bytes) -> bytes | None:
+    if len(body) < GZIP_SIZE_BYTES_MIN:
+        return None
+    return gzip.compress(body, mtime=0)
+
+
+class Renderer:
+    """Renders the templates of one folder; its `static` are the files beside them."""
+
+    def __init__(self, directory: Path | None = None) -> None:
+        directory = directory or templates_directory()
+        self.static = StaticFiles(directory / "static")
+        self._environment = Environment(
+            loader=FileSystemLoader(directory),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            auto_reload=False,
+        )
+        self._environment.filters.update(money=money, count=count, moment=moment, duration=duration)
+        self._environment.globals.update(static=self.static.url, event=EVENT)
+
+    def page(
+        self,
+        template: str,
+        *,
+        status_code: int = 200,
+        headers: Mapping[str, str] | None = None,
+        **context: object,
+    ) -> Response[str]:
+        """The template as an HTML response with the headers of every page."""
+        return Response(
+            self._environment.get_template(template).render(context),
+            media_type=MediaType.HTML,
+            status_code=status_code,
+            headers={"Cache-Control": PAGE_CACHE_CONTROL, **SECURITY_HEADERS, **(headers or {})},
+        )
+
+    def error_page(
+        self,
+        request: Request[Any, Any, Any],
+        status_code: int,
+        detail: str,
+        headers: Mapping[str, str] | None = None,
+    ) -> Response[str]:
+        """A page that says what went wrong; with `Retry-After` a GET is tried again by itself.
+
+        `detail` is a sentence for the buyer. `headers` are sent along, `WWW-Authenticate` say.
+        """
+        headers = headers or {}
+        retry_after = headers.get("Retry-After", "")
+        retries = request.method == "GET" and retry_after.isdecimal()
+        return self.page(
+            "error.html",
+            status_code=status_code,
+            headers=headers,
+            code=status_code,
+            headline=_ERROR_HEADLINES.get(status_code, "Something went wrong"),
+            # The framework's own errors say no more than the status does, in its words.
+            detail="" if detail == HTTPStatus(status_code).phrase else detail,
+            retry_after_seconds=int(retry_after) if retries else None,
+        )
+
+
+def wants_page(request: Request[Any, Any, Any]) -> bool:
+    """Whether an error should answer with a page: a browser that is going somewhere."""
+    return "text/html" in request.headers.get("accept", "")
+
+
+def money(cents: int, currency: str) -> str:
+    """Such as `€65.00`."""
+    symbol = _CURRENCY_SYMBOLS.get(currency, f"{currency.upper()} ")
+    return f"{symbol}{cents // 100:,}.{cents % 100:02}"
+
+
+def count(number: int) -> str:
+    """Such as `4,999,998`."""
+    return f"{number:,}"
+
+
+def duration(seconds: int) -> str:
+    """Such as `5 minutes`, or `90 seconds` where minutes would not be exact."""
+    number, unit = (seconds // 60, "minute") if seconds % 60 == 0 else (seconds, "second")
+    return f"{number} {unit}" if number == 1 else f"{number} {unit}s"
+
+
+def moment(when: datetime) -> str:
+    """Such as `18 Jun 2027, 08:00:00 UTC`; a script shows the same in local time."""
+    when = when.astimezone(UTC)
+    return f"{when.day} {when:%b %Y, %H:%M:%S} UTC"

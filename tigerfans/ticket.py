@@ -1,0 +1,143 @@
+"""The ticket as the buyer takes it along: its QR code as SVG or PNG, and its calendar entry.
+
+Everything here is a pure function of the order, so the same ticket always yields the same bytes.
+The QR code says `TIGERFANS:<order id>:<ticket code>`, in capitals throughout: QR codes store those
+in two thirds of the space, and the squares stay large enough for a cheap phone's camera.
+"""
+
+import io
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, timezone
+from itertools import repeat
+from typing import Final
+
+import png
+from qrcode import QRCode
+from qrcode.constants import ERROR_CORRECT_M
+from qrcode.image.svg import SvgPathFillImage
+
+QR_QUIET_ZONE_MODULES: Final = 4
+# A multiple of 8, so that each module is whole bytes of a picture with one bit for a pixel.
+QR_PNG_MODULE_PIXELS: Final = 16
+
+# Trying all eight masks for the prettiest code takes five times as long as the code itself, and
+# readers accept each of them. The checkerboard breaks up plain areas reliably.
+QR_MASK_CHECKERBOARD: Final = 0
+
+ICS_LINE_OCTETS_MAX: Final = 75
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """What the tickets are for; both times carry the venue's own offset."""
+
+    name: str
+    venue: str
+    starts_at: datetime
+    ends_at: datetime
+
+    @property
+    def day(self) -> str:
+        """Such as `Friday 18 June 2027`."""
+        return f"{self.starts_at:%A} {self.starts_at.day} {self.starts_at:%B %Y}"
+
+
+_HAMBURG_SUMMER: Final = timezone(timedelta(hours=2))
+
+EVENT: Final = Event(
+    name="TigerFans 2027",
+    venue="Tiger Hall, Hamburg",
+    starts_at=datetime(2027, 6, 18, 10, tzinfo=_HAMBURG_SUMMER),
+    ends_at=datetime(2027, 6, 18, 23, tzinfo=_HAMBURG_SUMMER),
+)
+
+
+def qr_svg(ticket_code: str, order_id: str) -> bytes:
+    """The QR code as an SVG document, black on white with its quiet zone."""
+    image = _qr(ticket_code, order_id).make_image(image_factory=SvgPathFillImage)
+    return bytes(image.to_string(encoding="utf-8"))
+
+
+def qr_png(ticket_code: str, order_id: str) -> bytes:
+    """The QR code as a PNG, black on white with its quiet zone, around 600 pixels square.
+
+    The library's own PNG factory visits each pixel, which takes ten times as long as this does.
+    """
+    modules = _qr(ticket_code, order_id).get_matrix()
+    pixels = len(modules) * QR_PNG_MODULE_PIXELS
+    dark, light = bytes(QR_PNG_MODULE_PIXELS // 8), b"\xff" * (QR_PNG_MODULE_PIXELS // 8)
+    stream = io.BytesIO()
+    png.Writer(pixels, pixels, greyscale=True, bitdepth=1).write_packed(
+        stream,
+        (
+            row
+            for line in modules
+            for row in repeat(b"".join(dark if m else light for m in line), QR_PNG_MODULE_PIXELS)
+        ),
+    )
+    return stream.getvalue()
+
+
+def qr_text(ticket_code: str, order_id: str) -> str:
+    """What the door's scanner reads."""
+    return f"TIGERFANS:{order_id.upper()}:{ticket_code}"
+
+
+def _qr(ticket_code: str, order_id: str) -> QRCode:
+    code = QRCode(
+        error_correction=ERROR_CORRECT_M,
+        border=QR_QUIET_ZONE_MODULES,
+        mask_pattern=QR_MASK_CHECKERBOARD,
+    )
+    code.add_data(qr_text(ticket_code, order_id))
+    code.make(fit=True)
+    return code
+
+
+def calendar_entry(
+    ticket_code: str, order_id: str, class_name: str, issued_at: datetime, event: Event = EVENT
+) -> str:
+    """An iCalendar file (RFC 5545) with the event as one entry.
+
+    Its UID is the order's, so that adding it twice still makes one entry. `issued_at` must carry
+    its offset from UTC.
+    """
+    lines = (
+        "BEGIN:VCALENDAR",
+        "VERSION:2.0",
+        "PRODID:-//TigerFans//Ticket//EN",
+        "METHOD:PUBLISH",
+        "BEGIN:VEVENT",
+        f"UID:{order_id}@tigerfans",
+        f"DTSTAMP:{_utc(issued_at)}",
+        f"DTSTART:{_utc(event.starts_at)}",
+        f"DTEND:{_utc(event.ends_at)}",
+        f"SUMMARY:{_escaped(event.name)}",
+        f"LOCATION:{_escaped(event.venue)}",
+        f"DESCRIPTION:{_escaped(f'{class_name} ticket {ticket_code}. Bring its QR code.')}",
+        "END:VEVENT",
+        "END:VCALENDAR",
+    )
+    return "".join(f"{_folded(line)}\r\n" for line in lines)
+
+
+def _utc(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y%m%dT%H%M%SZ}"
+
+
+def _escaped(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace(";", "\\;").replace(",", "\\,")
+    return escaped.replace("\r\n", "\\n").replace("\n", "\\n")
+
+
+def _folded(line: str) -> str:
+    """The line in pieces of at most 75 octets, as the format wants, never inside a character."""
+    pieces, room = [""], ICS_LINE_OCTETS_MAX
+    for character in line:
+        octets = len(character.encode())
+        if octets > room:
+            pieces.append("")
+            room = ICS_LINE_OCTETS_MAX - 1  # the space that marks a continued line
+        pieces[-1] += character
+        room -= octets
+    return "\r\n ".join(pieces)
