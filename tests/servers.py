@@ -6,9 +6,10 @@ Durability is off: a test that needs it starts the whole stack.
 
 import asyncio
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 from tigerfans.stack import postgres, redis
 from tigerfans.stack.programs import Program, launch_command
@@ -17,6 +18,8 @@ from tigerfans.stack.readiness import Asking
 START_TIMEOUT_S = 60
 STOP_TIMEOUT_S = 10
 CONNECTIONS_MAX = 100
+
+Result = TypeVar("Result")
 
 
 @contextmanager
@@ -28,7 +31,7 @@ def running(program: Program, log_path: Path, extra: Sequence[str] = ()) -> Iter
             command, cwd="/", stdin=subprocess.DEVNULL, stdout=log, stderr=log, process_group=0
         )
     try:
-        _wait_until_ready(program, child, log_path)
+        run(_until_ready(program, child, log_path))
         yield
     finally:
         child.send_signal(program.stop_signal)
@@ -39,7 +42,19 @@ def running(program: Program, log_path: Path, extra: Sequence[str] = ()) -> Iter
             child.wait()
 
 
-def _wait_until_ready(program: Program, child: subprocess.Popen[bytes], log_path: Path) -> None:
+def run(coroutine: Coroutine[None, None, Result]) -> Result:
+    """Runs a coroutine to its end, outside of any event loop.
+
+    asyncio.run would take away the loop that the asynchronous tests run on.
+    """
+    loop = asyncio.new_event_loop()
+    try:
+        return loop.run_until_complete(coroutine)
+    finally:
+        loop.close()
+
+
+async def _until_ready(program: Program, child: subprocess.Popen[bytes], log_path: Path) -> None:
     probe = program.probe
     assert probe is not None
 
@@ -48,12 +63,8 @@ def _wait_until_ready(program: Program, child: subprocess.Popen[bytes], log_path
             raise RuntimeError(f"{program.name} did not start; see {log_path}")
         return await probe()
 
-    # Not asyncio.run: that would take away the event loop which the tests set.
-    loop = asyncio.new_event_loop()
-    try:
-        loop.run_until_complete(asyncio.wait_for(Asking(alive_and_ready).wait(), START_TIMEOUT_S))
-    finally:
-        loop.close()
+    async with asyncio.timeout(START_TIMEOUT_S):
+        await Asking(alive_and_ready).wait()
 
 
 @contextmanager

@@ -5,13 +5,13 @@ import signal
 import sys
 import time
 from dataclasses import replace
-from pathlib import Path
 from typing import Final
 
 import orjson
 
 from tigerfans.settings import Settings
 from tigerfans.stack import state
+from tigerfans.stack.folder import state_file
 from tigerfans.stack.process import START_TIMEOUT_S
 from tigerfans.stack.service import REPLACED_STOP_TIMEOUT_S
 from tigerfans.stack.state import ProcessState, StackState
@@ -43,21 +43,24 @@ def reload(settings: Settings) -> int:
         if now is None:
             return 1
         if now.reloads > before.reloads:
-            print(now.reload_error or "All workers were replaced.")
-            return 1 if now.reload_error else 0
+            return _print_outcome(now.reload_error)
     print(f"The reload has not finished within {patience_s:.0f} s.", file=sys.stderr)
     return 1
 
 
+def _print_outcome(error: str | None) -> int:
+    if error:
+        print(error, file=sys.stderr)
+        return 1
+    print("All workers were replaced.")
+    return 0
+
+
 def _running(settings: Settings) -> StackState | None:
-    running = state.read_running(_state_file(settings))
+    running = state.read_running(state_file(settings.data))
     if running is None:
         print(f"No shop is running in TIGERFANS_DATA={settings.data}.", file=sys.stderr)
     return running
-
-
-def _state_file(settings: Settings) -> Path:
-    return settings.data / "run" / "state.json"
 
 
 def _describe(process: ProcessState) -> str:

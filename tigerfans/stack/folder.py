@@ -10,6 +10,7 @@ lock           held by the running stack
 import fcntl
 import hashlib
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,6 +26,9 @@ SOCKET_NAME_BYTES_MAX: Final = 32
 # Others may pass through, as PostgreSQL's user has to; each socket keeps them out itself.
 SOCKET_FOLDER_MODE: Final = 0o711
 
+# What may stand in a database's URL: a comma, for one, would be the start of a second host.
+_PLAIN_PATH: Final = re.compile(r"[\w/.+-]+", re.ASCII)
+
 
 class DataFolder:
     """The places in a data folder; all of them exist but the servers' own."""
@@ -38,7 +42,7 @@ class DataFolder:
         self.embedded_ledger = self.root / "ledger"
         self.tigerbeetle_file = self.root / "tigerbeetle" / "ledger.tigerbeetle"
         self.ledger_choice = self.root / "ledger.txt"
-        self.state = self.run / "state.json"
+        self.state = state_file(self.root)
         try:
             self.root.mkdir(parents=True, exist_ok=True)
             self.run.mkdir(mode=SOCKET_FOLDER_MODE, exist_ok=True)
@@ -71,8 +75,9 @@ class DataFolder:
             ) from None
 
     def _socket_folder(self) -> Path:
-        """`run`, or a folder with a shorter path that belongs to this data folder."""
-        if len(os.fsencode(self.run)) + 1 + SOCKET_NAME_BYTES_MAX <= SOCKET_PATH_BYTES_MAX:
+        """`run`, or a folder with a plainer path that belongs to this data folder."""
+        fits = len(os.fsencode(self.run)) + 1 + SOCKET_NAME_BYTES_MAX <= SOCKET_PATH_BYTES_MAX
+        if fits and _PLAIN_PATH.fullmatch(str(self.run)):
             return self.run
         digest = hashlib.sha256(os.fsencode(self.root)).hexdigest()[:12]
         short = Path(tempfile.gettempdir()) / f"tigerfans-{digest}"
@@ -80,6 +85,11 @@ class DataFolder:
         status = short.lstat()
         if status.st_uid != os.geteuid() or status.st_mode & 0o022:
             raise SettingsError(
-                f"TIGERFANS_DATA has a path too long for sockets, and {short} is not ours alone."
+                f"TIGERFANS_DATA has a path unfit for sockets, and {short} is not ours alone."
             )
         return short
+
+
+def state_file(root: Path) -> Path:
+    """Where a running stack keeps its state, in a folder that may not be there."""
+    return root / "run" / "state.json"

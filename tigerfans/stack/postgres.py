@@ -14,7 +14,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from signal import SIGINT, SIGQUIT
 from typing import Final
-from urllib.parse import quote
 
 import asyncpg
 
@@ -23,6 +22,7 @@ from tigerfans.stack.programs import POSTGRES_STOP_TIMEOUT_S, Program, User, lau
 
 ROLE: Final = "tigerfans"
 DATABASE: Final = "tigerfans"
+SERVER: Final = "postgres"
 CONNECT_TIMEOUT_S: Final = 5.0
 
 # Users that may exist to own nothing of importance, best first.
@@ -46,7 +46,7 @@ def choose_user(data: Path, socket_folder: Path) -> User | None:
         return None
     owner_uid = data.stat().st_uid if data.exists() else 0
     entry = _passwd_entry(owner_uid)
-    needed = (binaries() / "postgres", data.parent, socket_folder.parent)
+    needed = (binaries() / SERVER, data.parent, socket_folder.parent)
     passes = not all(_can_enter(path, entry.pw_uid) for path in needed)
     return User(entry.pw_uid, entry.pw_gid, passes)
 
@@ -114,16 +114,15 @@ def remove_stale_lock(data: Path) -> None:
     lock = data / "postmaster.pid"
     with suppress(OSError, ValueError, IndexError):
         pid = int(lock.read_text().splitlines()[0])
-        if Path(f"/proc/{pid}/comm").read_text().strip() != "postgres":
+        if Path(f"/proc/{pid}/comm").read_text().strip() != SERVER:
             lock.unlink()
 
 
 def program(data: Path, socket_folder: Path, user: User | None, *, connections_max: int) -> Program:
     """The server over an initialised `data`; every commit is on disk before it is confirmed."""
-    quoted_folder = '"' + str(socket_folder).replace('"', '""') + '"'
     options = {
         "listen_addresses": "",
-        "unix_socket_directories": quoted_folder,
+        "unix_socket_directories": str(socket_folder),
         "max_connections": str(connections_max),
         "fsync": "on",
         "synchronous_commit": "on",
@@ -132,7 +131,7 @@ def program(data: Path, socket_folder: Path, user: User | None, *, connections_m
     arguments = [word for name, value in options.items() for word in ("-c", f"{name}={value}")]
     return Program(
         name="postgres",
-        argv=(str(binaries() / "postgres"), "-D", str(data), *arguments),
+        argv=(str(binaries() / SERVER), "-D", str(data), *arguments),
         stop_timeout_s=POSTGRES_STOP_TIMEOUT_S,
         user=user,
         probe=lambda: answers(socket_folder),
@@ -143,7 +142,8 @@ def program(data: Path, socket_folder: Path, user: User | None, *, connections_m
 
 
 def database_url(socket_folder: Path, database: str = DATABASE) -> str:
-    return f"postgresql://{ROLE}@/{database}?host={quote(str(socket_folder), safe='/')}"
+    """The value of DATABASE_URL; the folder's path is plain (see `folder`)."""
+    return f"postgresql://{ROLE}@/{database}?host={socket_folder}"
 
 
 async def answers(socket_folder: Path) -> bool:

@@ -9,7 +9,6 @@ import asyncio
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
-from urllib.parse import quote
 
 from tigerfans.settings import SettingsError
 from tigerfans.stack.programs import REDIS_STOP_TIMEOUT_S, Program
@@ -51,7 +50,8 @@ def program(data: Path, socket: Path) -> Program:
 
 
 def redis_url(socket: Path) -> str:
-    return f"unix://{quote(str(socket), safe='/')}"
+    """The value of REDIS_URL; the socket's path is plain (see `folder`)."""
+    return f"unix://{socket}"
 
 
 async def answers(socket: Path) -> bool:

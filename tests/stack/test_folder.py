@@ -1,0 +1,87 @@
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from tigerfans.settings import SettingsError
+from tigerfans.stack import folder as folders
+from tigerfans.stack.folder import DataFolder
+from tigerfans.stack.log import BYTES_MAX, TAIL_LINES, Log
+
+
+def test_a_data_folder_is_made_where_there_is_none(tmp_path: Path) -> None:
+    folder = DataFolder(tmp_path / "new" / "data")
+    assert folder.run.is_dir()
+    assert stat.S_IMODE(folder.logs.stat().st_mode) == 0o700
+
+
+def test_a_second_shop_in_the_same_folder_is_refused(folder: DataFolder) -> None:
+    with (
+        folder.locked(),
+        pytest.raises(SettingsError, match=r"TIGERFANS_DATA=.* is in use by another shop"),
+        DataFolder(folder.root).locked(),
+    ):
+        pass
+
+
+def test_a_folder_is_free_again_after_its_shop(folder: DataFolder) -> None:
+    with folder.locked():
+        pass
+    with folder.locked():
+        pass
+
+
+def test_a_file_in_place_of_the_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("")
+    with pytest.raises(SettingsError, match="TIGERFANS_DATA cannot be used"):
+        DataFolder(tmp_path / "data")
+
+
+def test_sockets_are_in_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(folders, "SOCKET_PATH_BYTES_MAX", 1000)
+    assert DataFolder(Path("data")).sockets == tmp_path / "data" / "run"
+
+
+def test_sockets_move_to_a_short_path_of_the_folders_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    one, two = (DataFolder(tmp_path / ("x" * 100) / name).sockets for name in ("one", "two"))
+    assert one != two
+    assert one.parent == two.parent == tmp_path
+    assert DataFolder(tmp_path / ("x" * 100) / "one").sockets == one
+
+
+def test_sockets_move_away_from_a_path_that_is_not_plain(tmp_path: Path) -> None:
+    for name in ("a,b", "a b", "ä", "50%"):
+        assert DataFolder(tmp_path / name).sockets.parent != tmp_path / name
+
+
+def test_a_short_path_that_others_can_write_to_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    DataFolder(tmp_path / ("x" * 100)).sockets.chmod(0o777)
+    with pytest.raises(SettingsError, match="not ours alone"):
+        DataFolder(tmp_path / ("x" * 100))
+
+
+def test_a_log_gives_the_last_lines_of_its_run(tmp_path: Path) -> None:
+    log = Log(tmp_path / "worker.log")
+    for run in ("one", "two"):
+        with log.start_run() as file:
+            file.writelines(f"{run} {number}\n".encode() for number in range(TAIL_LINES + 1))
+    assert log.tail() == [f"two {number}" for number in range(1, TAIL_LINES + 1)]
+    with log.start_run() as file:
+        file.write(b"three")
+    assert log.tail() == ["three"]
+
+
+def test_a_full_log_is_kept_once(tmp_path: Path) -> None:
+    log = Log(tmp_path / "worker.log")
+    for _ in range(3):
+        with log.start_run() as file:
+            os.truncate(file.fileno(), BYTES_MAX + 1)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["worker.log", "worker.log.1"]

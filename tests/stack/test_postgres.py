@@ -1,0 +1,133 @@
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from tests.servers import run, running
+from tigerfans.settings import SettingsError
+from tigerfans.stack import postgres
+
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root runs servers as someone else")
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that everyone can enter, as those of pytest are not."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
+def test_without_the_extra_a_sentence_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(postgres, "find_spec", lambda _: None)
+    with pytest.raises(SettingsError, match=r"^DATABASE_URL is not set.*tigerfans\[embedded\]"):
+        postgres.binaries()
+
+
+def test_an_ordinary_user_runs_the_server_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    assert postgres.choose_user(tmp_path / "data", tmp_path / "pg") is None
+
+
+def test_root_runs_the_server_as_someone_unprivileged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    user = postgres.choose_user(tmp_path / "data", tmp_path / "pg")
+    assert user is not None
+    assert user.uid != 0
+
+
+@as_root
+def test_root_runs_the_server_as_the_owner_of_the_data(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    os.chown(data, 65534, 65534)
+    user = postgres.choose_user(data, tmp_path / "pg")
+    assert user is not None
+    assert user.uid == 65534
+
+
+@as_root
+def test_a_user_passes_permissions_only_where_it_has_to(
+    open_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres, "binaries", lambda: Path("/bin"))
+    monkeypatch.setattr(postgres, "SERVER", "sh")
+    closed = open_folder / "closed"
+    closed.mkdir(mode=0o700)
+    for folder, passes in ((open_folder, False), (closed, True)):
+        for data, sockets in ((folder, open_folder), (open_folder, folder)):
+            user = postgres.choose_user(data / "postgres", sockets / "pg")
+            assert user is not None
+            assert user.passes_permissions == passes
+
+
+def test_an_unfinished_cluster_is_made_again_and_a_finished_one_is_kept(tmp_path: Path) -> None:
+    data, sockets = tmp_path / "postgres", tmp_path / "pg"
+    user = postgres.choose_user(data, sockets)
+    unfinished = tmp_path / "postgres.new"
+    unfinished.mkdir()
+    (unfinished / "PG_VERSION").write_text("18")
+    postgres.initialise(data, user)
+    assert not unfinished.exists()
+    inode = (data / "PG_VERSION").stat().st_ino
+    postgres.initialise(data, user)
+    assert (data / "PG_VERSION").stat().st_ino == inode
+
+
+def test_the_server_is_durable_and_has_the_shops_database(tmp_path: Path) -> None:
+    folder = tmp_path / "a b,c'\"%40?#"
+    folder.mkdir(mode=0o700)
+    data, sockets = folder / "postgres", tmp_path / "pg"
+    user = postgres.choose_user(data, sockets)
+    postgres.initialise(data, user)
+    postgres.own_folder(sockets, user)
+    program = postgres.program(data, sockets, user, connections_max=7)
+    with running(program, folder / "log"):
+        shown = run(show(postgres.database_url(sockets)))
+    assert shown == {
+        "fsync": "on",
+        "synchronous_commit": "on",
+        "full_page_writes": "on",
+        "listen_addresses": "",
+        "max_connections": "7",
+    }
+
+
+async def show(url: str) -> dict[str, str]:
+    names = ("fsync", "synchronous_commit", "full_page_writes", "listen_addresses")
+    connection = await asyncpg.connect(url)
+    try:
+        return {
+            name: await connection.fetchval(f"SHOW {name}") for name in (*names, "max_connections")
+        }
+    finally:
+        await connection.close()
+
+
+def test_a_lock_is_removed_only_where_its_process_is_another_program(tmp_path: Path) -> None:
+    lock = tmp_path / "postmaster.pid"
+    lock.write_text(f"{os.getpid()}\n{tmp_path}\n")
+    postgres.remove_stale_lock(tmp_path)
+    assert not lock.exists()
+    # PostgreSQL itself decides on these.
+    shutil.copy("/bin/cat", tmp_path / postgres.SERVER)
+    with subprocess.Popen(
+        [tmp_path / postgres.SERVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
+    ) as server:
+        assert server.stdin
+        assert server.stdout
+        server.stdin.write(b"running\n")
+        server.stdout.readline()
+        for content in (f"{server.pid}\n", "", "no number"):
+            lock.write_text(content)
+            postgres.remove_stale_lock(tmp_path)
+            assert lock.exists()
