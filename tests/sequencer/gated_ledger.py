@@ -1,0 +1,80 @@
+"""A ledger in memory whose submissions stay in flight until the test lets them land."""
+
+import asyncio
+
+from tests.ipc.peers import PATIENCE_SECONDS
+from tigerfans.ledger.base import EVENTS_MAX, TooManyEventsError, count_events
+from tigerfans.ledger.wire import (
+    ACCOUNT_SIZE,
+    EVENT_SIZE,
+    ID_SIZE,
+    RESULT,
+    Operation,
+    TransferStatus,
+)
+
+
+class GatedLedger:
+    """Remembers records by id; `created` at first, then `exists`. Nothing else is checked."""
+
+    kind = "embedded"
+
+    def __init__(self) -> None:
+        self.events_max = EVENTS_MAX
+        # What it really takes, if that is less than what it says.
+        self.events_taken_max = EVENTS_MAX
+        self.submissions: list[tuple[Operation, bytes]] = []
+        # What the next submissions get in place of an answer.
+        self.error: Exception | None = None
+        self.reply: bytes | None = None
+        self.closed = False
+        self._records: dict[bytes, bytes] = {}
+        self._gate = asyncio.Event()
+        self._gate.set()
+        self._arrivals: asyncio.Queue[None] = asyncio.Queue()
+
+    def hold(self) -> None:
+        """Keeps submissions in flight from now on."""
+        self._gate.clear()
+
+    def release(self) -> None:
+        self._gate.set()
+
+    async def arrival(self) -> bytes:
+        """Waits for the next submission that nobody has waited for; its events."""
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            await self._arrivals.get()
+        return self.submissions[-1][1]
+
+    async def submit(self, operation: Operation, events: bytes) -> bytes:
+        if len(events) // EVENT_SIZE[operation] > self.events_taken_max:
+            self.events_max = self.events_taken_max
+            raise TooManyEventsError
+        count_events(operation, events, self.events_max)
+        self.submissions.append((operation, events))
+        self._arrivals.put_nowait(None)
+        await self._gate.wait()
+        if self.error:
+            raise self.error
+        if self.reply is not None:
+            return self.reply
+        if operation in (Operation.CREATE_ACCOUNTS, Operation.CREATE_TRANSFERS):
+            return self._create(events)
+        return self._look_up(events)
+
+    async def close(self) -> None:
+        self.closed = True
+
+    def _create(self, events: bytes) -> bytes:
+        results = []
+        for start in range(0, len(events), ACCOUNT_SIZE):
+            record = events[start : start + ACCOUNT_SIZE]
+            known = self._records.setdefault(record[:ID_SIZE], record)
+            status = TransferStatus.CREATED if known is record else TransferStatus.EXISTS
+            # The id as the timestamp, so that a test sees whose result it is.
+            results.append(RESULT.pack(int.from_bytes(record[:8], "little"), status, 0))
+        return b"".join(results)
+
+    def _look_up(self, ids: bytes) -> bytes:
+        keys = [ids[start : start + ID_SIZE] for start in range(0, len(ids), ID_SIZE)]
+        return b"".join(self._records[key] for key in keys if key in self._records)
