@@ -89,11 +89,25 @@ async def open_in_memory() -> EmbeddedLedger:
 async def _open(path: Path | None) -> EmbeddedLedger:
     thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="embedded-ledger")
     try:
-        books = await asyncio.get_running_loop().run_in_executor(thread, lambda: Books(Store(path)))
+        books = await asyncio.get_running_loop().run_in_executor(thread, _open_books, path)
     except BaseException:
         thread.shutdown(wait=False)
         raise
     return EmbeddedLedger(books, thread)
+
+
+def _open_books(path: Path | None) -> Books:
+    try:
+        return Books(Store(path))
+    except sqlite3.Error as error:
+        match error.sqlite_errorcode:
+            case sqlite3.SQLITE_BUSY:
+                reason = "is in use by another process"
+            case sqlite3.SQLITE_NOTADB:
+                reason = "is no ledger"
+            case _:
+                reason = f"cannot be opened: {error}"
+        raise LedgerOpenError(f"{path} {reason}.") from error
 
 
 def _explain(error: sqlite3.Error) -> LedgerError:

@@ -41,12 +41,10 @@ class EventBatch:
         broken = False
         for index, event in enumerate(TRANSFER.iter_unpack(events)):
             timestamp = first_timestamp + index
-            chain_ends = True
-            if event[FLAGS] & LINKED:
-                if chain is None:
-                    chain, mark = index, self._mark()
-                chain_ends = index == count - 1
-            if chain_ends and event[FLAGS] & LINKED:
+            linked = event[FLAGS] & LINKED
+            if linked and chain is None:
+                chain, mark = index, self._mark()
+            if linked and index == count - 1:
                 status = _LINKED_EVENT_CHAIN_OPEN
             elif broken:
                 status = _LINKED_EVENT_FAILED
@@ -61,7 +59,7 @@ class EventBatch:
                     self._undo(mark)
                     _fail(results, chain, index)
                 self._refused(event, status)
-            if chain_ends:
+            if not linked:
                 chain, broken = None, False
         return bytes(results)
 

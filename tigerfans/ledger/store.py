@@ -12,13 +12,18 @@ log with the state of holds in a table of its own, so it is the simplest one.
 """
 
 import sqlite3
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import cache
+from itertools import chain
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from tigerfans.ledger.base import LedgerOpenError
 from tigerfans.ledger.entries import Account, Movement, StoredTransfer
+
+Item = TypeVar("Item")
 
 FILE_NAME: Final = "ledger.sqlite"
 
@@ -29,10 +34,10 @@ SCHEMA_VERSION: Final = 1
 # What SQLite may keep in memory. The hot end of the transfers is far smaller than this.
 CACHE_KIB: Final = 64 * 1024
 
-# How many ids one query asks for: many, so that its own cost vanishes, or few, so that a lone
-# request does not fill hundreds of places. Two texts only, so that both stay compiled.
-_QUERY_IDS_MAX: Final = 512
-_QUERY_IDS_FEW: Final = 16
+# How many rows one statement reads or writes. Many at once cost half of what they cost one by
+# one, and far less where other threads are busy: SQLite gives the interpreter away at each step.
+# A few sizes only, so that their statements stay compiled.
+_ROWS: Final = (512, 64, 8, 1)
 
 _SCHEMA: Final = (
     "CREATE TABLE clock (timestamp INTEGER NOT NULL)",
@@ -47,18 +52,48 @@ _SCHEMA: Final = (
 
 
 class Store:
-    """Reads and writes the ledger's file. Errors after opening are `sqlite3.Error`."""
+    """Reads and writes the ledger's file. What SQLite cannot do raises `sqlite3.Error`."""
 
     def __init__(self, path: Path | None) -> None:
-        """Opens or creates the file; None keeps everything in memory and nothing durable.
+        """Opens or creates the file; None keeps everything in memory and nothing for good.
 
-        Raises `LedgerOpenError` where the file is held by another process, is of another version
-        or is no ledger.
+        Raises `LedgerOpenError` where the file is another program's or of another version.
         """
+        # No waiting for a lock: whoever holds the file keeps it for as long as it runs.
+        self._db = sqlite3.connect(path or ":memory:", isolation_level=None, timeout=0)
         try:
-            self._db = _connect(path)
-        except sqlite3.Error as error:
-            raise LedgerOpenError(_explain(path, error)) from error
+            self._open(path)
+        except BaseException:
+            self._db.close()
+            raise
+
+    def _open(self, path: Path | None) -> None:
+        # One process at a time: SQLite keeps the first lock it takes until it is closed.
+        self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
+        version = self._version(path)
+        self._db.execute("PRAGMA journal_mode = WAL")
+        self._db.execute("PRAGMA synchronous = FULL")
+        self._db.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+        if version is None:
+            self._db.execute("BEGIN IMMEDIATE")
+            for statement in _SCHEMA:
+                self._db.execute(statement)
+            self._db.execute("COMMIT")
+
+    def _version(self, path: Path | None) -> int | None:
+        """The file's schema version, None for a new file; raises where it is not ours."""
+        application_id = self._scalar("PRAGMA application_id")
+        version = self._scalar("PRAGMA user_version")
+        if not (application_id or version or self._scalar("SELECT count(*) FROM sqlite_schema")):
+            return None
+        if application_id != APPLICATION_ID:
+            raise LedgerOpenError(f"{path} belongs to another program, it is no ledger.")
+        if version != SCHEMA_VERSION:
+            raise LedgerOpenError(
+                f"{path} is a ledger of version {version},"
+                f" this TigerFans reads version {SCHEMA_VERSION}."
+            )
+        return version
 
     def close(self) -> None:
         self._db.close()
@@ -78,15 +113,10 @@ class Store:
 
     def transfers(self, ids: Iterable[bytes]) -> dict[bytes, StoredTransfer]:
         """Those of the ids that are taken."""
-        keys = [id_[::-1] for id_ in ids]
         found: dict[bytes, StoredTransfer] = {}
-        while keys:
-            size = _QUERY_IDS_MAX if len(keys) > _QUERY_IDS_FEW else _QUERY_IDS_FEW
-            chunk, keys = keys[:size], keys[size:]
-            chunk += chunk[-1:] * (size - len(chunk))
-            for key, record, state, due in self._db.execute(_SELECT[size], chunk):
-                id_ = key[::-1]
-                found[id_] = StoredTransfer(id_, record, state, due)
+        for keys in _chunks([id_[::-1] for id_ in ids]):
+            for transfer in map(_stored, self._db.execute(_select(len(keys)), keys)):
+                found[transfer.id] = transfer
         return found
 
     def due(self, timestamp: int, limit: int) -> list[StoredTransfer]:
@@ -95,7 +125,7 @@ class Store:
             "SELECT id, record, state, due FROM transfers WHERE due <= ? LIMIT ?",
             (timestamp, limit),
         )
-        return [StoredTransfer(key[::-1], record, state, due) for key, record, state, due in rows]
+        return list(map(_stored, rows))
 
     @contextmanager
     def transaction(self, timestamp: int) -> Iterator[None]:
@@ -122,19 +152,22 @@ class Store:
         """Writes what a batch did: its journal, and the ids that failed for good."""
         moved: set[Account] = set()
         created = list(burnt)
-        settled = []
+        settled: defaultdict[int, list[bytes]] = defaultdict(list)
         for transfer, debit, credit, _, _, hold in journal:
             moved.add(debit)
             moved.add(credit)
             if transfer is not None:
                 created.append(transfer)
             if hold is not None:
-                settled.append((hold.state, hold.id[::-1]))
+                settled[hold.state].append(hold.id[::-1])
         rows = [(t.id[::-1], t.record, t.state, t.due) for t in created]
         # In the order of the tree, so that neighbours find their page at hand.
         rows.sort()
-        self._db.executemany("INSERT INTO transfers VALUES (?, ?, ?, ?)", rows)
-        self._db.executemany("UPDATE transfers SET state = ?, due = NULL WHERE id = ?", settled)
+        for chunk in _chunks(rows):
+            self._db.execute(_insert(len(chunk)), list(chain.from_iterable(chunk)))
+        for state, ids in settled.items():
+            for keys in _chunks(ids):
+                self._db.execute(_settle(len(keys)), [state, *keys])
         self.write_accounts(moved)
 
     def _scalar(self, sql: str) -> int | None:
@@ -142,54 +175,33 @@ class Store:
         return value
 
 
-_SELECT: Final = {
-    size: "SELECT id, record, state, due FROM transfers WHERE id IN (" + "?, " * (size - 1) + "?)"
-    for size in (_QUERY_IDS_FEW, _QUERY_IDS_MAX)
-}
+def _stored(row: tuple[bytes, bytes, int, int | None]) -> StoredTransfer:
+    key, record, state, due = row
+    return StoredTransfer(key[::-1], record, state, due)
 
 
-def _connect(path: Path | None) -> sqlite3.Connection:
-    # No waiting for a lock: whoever holds the file keeps it for as long as it runs.
-    db = sqlite3.connect(path or ":memory:", isolation_level=None, timeout=0)
-    try:
-        # One process at a time. SQLite keeps the lock of the first access until it is closed.
-        db.execute("PRAGMA locking_mode = EXCLUSIVE")
-        fresh = _check_schema(db, path)
-        db.execute("PRAGMA journal_mode = WAL")
-        db.execute("PRAGMA synchronous = FULL")
-        db.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
-        if fresh:
-            db.execute("BEGIN IMMEDIATE")
-            for statement in _SCHEMA:
-                db.execute(statement)
-            db.execute("COMMIT")
-    except BaseException:
-        db.close()
-        raise
-    return db
+def _chunks(items: list[Item]) -> Iterator[list[Item]]:
+    start = 0
+    for size in _ROWS:
+        while len(items) - start >= size:
+            yield items[start : start + size]
+            start += size
 
 
-def _check_schema(db: sqlite3.Connection, path: Path | None) -> bool:
-    """Whether the file is a new one; raises where it is not ours or of another version."""
-    (tables,) = db.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-    (application_id,) = db.execute("PRAGMA application_id").fetchone()
-    (version,) = db.execute("PRAGMA user_version").fetchone()
-    if not (tables or application_id or version):
-        return True
-    if application_id != APPLICATION_ID:
-        raise LedgerOpenError(f"{path} is another program's database, not a ledger.")
-    if version != SCHEMA_VERSION:
-        raise LedgerOpenError(
-            f"{path} is a ledger of version {version}, this TigerFans reads {SCHEMA_VERSION}."
-        )
-    return False
+@cache
+def _select(ids: int) -> str:
+    return f"SELECT id, record, state, due FROM transfers WHERE id IN ({_places(ids)})"  # noqa: S608
 
 
-def _explain(path: Path | None, error: sqlite3.Error) -> str:
-    match error.sqlite_errorcode:
-        case sqlite3.SQLITE_BUSY:
-            return f"{path} is in use by another process."
-        case sqlite3.SQLITE_NOTADB:
-            return f"{path} is not a ledger."
-        case _:
-            return f"{path} cannot be opened: {error}."
+@cache
+def _insert(rows: int) -> str:
+    return f"INSERT INTO transfers VALUES {', '.join(['(?, ?, ?, ?)'] * rows)}"  # noqa: S608
+
+
+@cache
+def _settle(ids: int) -> str:
+    return f"UPDATE transfers SET state = ?, due = NULL WHERE id IN ({_places(ids)})"  # noqa: S608
+
+
+def _places(count: int) -> str:
+    return ", ".join(["?"] * count)
