@@ -124,7 +124,7 @@ class Process:
         await asyncio.wait({self.exited})
 
     def describe_end(self) -> str:
-        """How it ended, in a sentence, with the end of its log where that says why."""
+        """How it ended, in a sentence, and on further lines what it printed last."""
         exit_code = self.exited.result()
         if exit_code < 0:
             return f"{self.program.name} was ended by {Signals(-exit_code).name}."
@@ -135,8 +135,8 @@ class Process:
         return next(iter(self._log.tail()[::-1]), "")
 
     def _hint(self) -> str:
-        tail = self._log.tail()
-        return "\n".join([f" From {self._log.path}:", *(f"    {line}" for line in tail)])
+        lines = [f"  {self._log.path} ends so:", *(f"    {line}" for line in self._log.tail())]
+        return "\n" + "\n".join(lines)
 
     def _send(self, number: Signals) -> None:
         # Once it was waited for, its id may be another process.

@@ -161,7 +161,7 @@ class Service:
         reason = ended.describe_end()
         await ended.kill()
         while (pause_s := self._budget.take()) is not None:
-            self._report(f"{reason} It starts again in {pause_s:.1f} s.")
+            self._report(_insert(f" It starts again in {pause_s:.1f} s.", reason))
             self._set_state("waiting")
             await asyncio.sleep(pause_s)
             self._restarts += 1
@@ -169,9 +169,8 @@ class Service:
                 return await self._start_once()
             except NotReadyError as error:
                 reason = str(error)
-        raise ServiceError(
-            f"{reason} It ended {RESTARTS_MAX} times within {RESTARTS_WINDOW_S:.0f} s: giving up."
-        )
+        often = f" That was restart {RESTARTS_MAX} within {RESTARTS_WINDOW_S:.0f} s: giving up."
+        raise ServiceError(_insert(often, reason))
 
     async def _start_once(self) -> None:
         self._current = await self._launch(self.program)
@@ -197,3 +196,9 @@ class Service:
             restarts=self._restarts,
             end_signal=int(self.program.end_signal),
         )
+
+
+def _insert(sentence: str, reason: str) -> str:
+    """Puts a sentence after the first line of a reason, before what the log says."""
+    first, newline, log = reason.partition("\n")
+    return f"{first}{sentence}{newline}{log}"

@@ -1,0 +1,169 @@
+"""A whole shop for a test: `tigerfans up` in a process of its own, in a folder of its own."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from tigerfans.stack.ports import free_port
+from tigerfans.stack.process_table import start_time
+
+# What `tigerfans up` promises for a stop.
+STOP_TIMEOUT_S = 10
+DEADLINE_S = 60
+POLL_PAUSE_S = 0.05
+
+_OURS = ("TIGERFANS_", "TIGERBEETLE_", "MOCK_", "ADMIN_", "DATABASE_URL", "REDIS_URL")
+
+
+@dataclass(frozen=True)
+class Identity:
+    """A process, told from a later one with the same id."""
+
+    pid: int
+    started: str | None
+
+    @classmethod
+    def of(cls, pid: int) -> "Identity":
+        return cls(pid, start_time(pid))
+
+    @property
+    def is_running(self) -> bool:
+        return self.started is not None and start_time(self.pid) == self.started
+
+
+class RunningShop:
+    """A shop that is open; its working folder is its own, so no TigerBeetle is found in `./bin`."""
+
+    def __init__(self, root: Path, settings: Mapping[str, str]) -> None:
+        self.data = root / "data"
+        self.url = f"http://127.0.0.1:{settings['TIGERFANS_PORT']}"
+        self.environ = environment(self.data, settings)
+        self._root = root
+        with (root / "stderr").open("w") as stderr:
+            self._child = subprocess.Popen(
+                [sys.executable, "-P", "-m", "tigerfans", "up"],
+                cwd=root,
+                env=self.environ,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                text=True,
+                start_new_session=True,
+            )
+        self.pid = self._child.pid
+
+    def wait_until_open(self) -> str:
+        """Waits for the banner and returns it."""
+        assert self._child.stdout
+        lines: list[str] = []
+        for line in self._child.stdout:
+            lines.append(line)
+            if line.startswith("Ctrl-C"):
+                return "".join(lines)
+        raise RuntimeError((self._root / "stderr").read_text())
+
+    def tigerfans(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        return tigerfans(*arguments, environ=self.environ, cwd=self._root)
+
+    def ps(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.tigerfans("ps").stdout.splitlines()]
+
+    def pid_of(self, name: str) -> int:
+        pids: list[int] = [row["pid"] for row in self.ps() if row["name"] == name]
+        return pids[0]
+
+    def family(self) -> set[Identity]:
+        """The stack's process and all that descend from it."""
+        parents: dict[int, list[int]] = {}
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            try:
+                parent = int(stat.read_text().rpartition(")")[2].split()[1])
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+            parents.setdefault(parent, []).append(int(stat.parent.name))
+        found, queue = set(), [self.pid]
+        while queue:
+            pid = queue.pop()
+            found.add(Identity.of(pid))
+            queue += parents.get(pid, [])
+        return found
+
+    def is_ready(self) -> bool:
+        try:
+            return httpx.get(f"{self.url}/readyz", trust_env=False).is_success
+        except httpx.TransportError:
+            return False
+
+    def stop(self) -> int:
+        self._child.terminate()
+        return self._child.wait(STOP_TIMEOUT_S)
+
+    def kill(self) -> None:
+        self._child.kill()
+        self._child.wait()
+
+    def close(self) -> None:
+        if self._child.poll() is None:
+            self._child.send_signal(signal.SIGTERM)
+            self._child.send_signal(signal.SIGTERM)
+        self._child.wait()
+        assert self._child.stdout
+        self._child.stdout.close()
+
+
+def environment(data: Path, settings: Mapping[str, str]) -> dict[str, str]:
+    """This process's environment with these settings and no others."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
+    return inherited | {"PATH": "/nowhere", "TIGERFANS_DATA": str(data)} | dict(settings)
+
+
+def free_addresses() -> dict[str, str]:
+    """Settings for a shop that is in nobody's way."""
+    host = "127.0.0.1"
+    metrics = f"{host}:{free_port(host)}"
+    return {"TIGERFANS_PORT": str(free_port(host)), "TIGERFANS_METRICS_ADDRESS": metrics}
+
+
+@contextmanager
+def open_shop(root: Path, **settings: str) -> Iterator[RunningShop]:
+    """A shop with its data in `root`/data."""
+    shop = RunningShop(root, free_addresses() | settings)
+    try:
+        shop.wait_until_open()
+        yield shop
+    finally:
+        shop.close()
+
+
+def tigerfans(
+    *arguments: str, environ: Mapping[str, str], cwd: Path
+) -> "subprocess.CompletedProcess[str]":
+    """Runs a command of ours to its end."""
+    return subprocess.run(
+        [sys.executable, "-P", "-m", "tigerfans", *arguments],
+        env=environ,
+        cwd=cwd,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=DEADLINE_S,
+    )
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Waits for something that other processes bring about."""
+    deadline = time.monotonic() + DEADLINE_S
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(POLL_PAUSE_S)

@@ -1,0 +1,139 @@
+"""The whole shop, as `tigerfans up` runs it: real servers, the real sequencer, real workers."""
+
+import os
+import signal
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.stack.running_shop import (
+    RunningShop,
+    environment,
+    free_addresses,
+    open_shop,
+    tigerfans,
+    until,
+)
+from tigerfans.stack import tigerbeetle
+
+REAL_TIGERBEETLE = tigerbeetle.find_binary(os.environ, Path.cwd())
+
+ALL_NAMES = ["postgres", "redis", "sequencer", "worker-1", "worker-2"]
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningShop]:
+    """A shop that the tests of this module share: each leaves it ready."""
+    with open_shop(tmp_path_factory.mktemp("shop"), TIGERFANS_WORKERS="2") as shop:
+        yield shop
+
+
+def checkout(shop: RunningShop) -> str:
+    """Holds a ticket; the order's id."""
+    buyer = {"cls": "A", "customer_email": "buyer@example.com"}
+    response = httpx.post(f"{shop.url}/api/checkout", json=buyer, trust_env=False)
+    order_id: str = response.raise_for_status().json()["order_id"]
+    return order_id
+
+
+def held(shop: RunningShop) -> int:
+    response = httpx.get(f"{shop.url}/api/inventory", trust_env=False)
+    holds: int = response.raise_for_status().json()["A"]["active_holds"]
+    return holds
+
+
+def test_an_open_shop_is_ready_and_sells(shop: RunningShop) -> None:
+    assert shop.is_ready()
+    assert len(checkout(shop)) == 32
+
+
+def test_ps_shows_each_process_as_a_line_of_json(shop: RunningShop) -> None:
+    rows = shop.ps()
+    assert [row["name"] for row in rows] == ALL_NAMES
+    assert all(row.keys() == {"name", "pid", "state", "restarts"} for row in rows)
+    assert {row["state"] for row in rows} == {"running"}
+    assert {row["pid"] for row in rows} < {process.pid for process in shop.family()}
+
+
+@pytest.mark.parametrize("name", ALL_NAMES)
+def test_a_killed_process_comes_back_and_the_shop_with_it(shop: RunningShop, name: str) -> None:
+    killed = shop.pid_of(name)
+    os.kill(killed, signal.SIGKILL)
+    until(lambda: shop.pid_of(name) not in (None, killed))
+    until(lambda: {row["state"] for row in shop.ps()} == {"running"})
+    until(shop.is_ready)
+    assert next(row["restarts"] for row in shop.ps() if row["name"] == name) > 0
+    until(lambda: httpx.get(f"{shop.url}/api/inventory", trust_env=False).is_success)
+    checkout(shop)
+
+
+def test_a_reload_gives_every_worker_a_new_process(shop: RunningShop) -> None:
+    before = {row["name"]: row["pid"] for row in shop.ps()}
+    assert shop.tigerfans("reload").returncode == 0
+    after = {row["name"]: row["pid"] for row in shop.ps()}
+    assert {name for name in ALL_NAMES if before[name] != after[name]} == {"worker-1", "worker-2"}
+    assert shop.is_ready()
+
+
+def test_a_second_shop_in_the_same_folder_is_refused(shop: RunningShop, tmp_path: Path) -> None:
+    refused = tigerfans("up", environ=environment(shop.data, free_addresses()), cwd=tmp_path)
+    assert refused.returncode == 2
+    assert refused.stderr.startswith("TIGERFANS_DATA=")
+    assert refused.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("variable", ["TIGERFANS_PORT", "TIGERFANS_METRICS_ADDRESS"])
+def test_a_taken_port_is_refused(tmp_path: Path, variable: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        value = str(port) if variable == "TIGERFANS_PORT" else f"127.0.0.1:{port}"
+        environ = environment(tmp_path / "data", free_addresses() | {variable: value})
+        refused = tigerfans("up", environ=environ, cwd=tmp_path)
+    assert refused.returncode == 2
+    assert (
+        refused.stderr
+        == f"{variable}: port {port} is taken by another program; choose another one.\n"
+    )
+
+
+def test_what_is_configured_is_not_started(
+    tmp_path: Path, database_url: str, redis_url: str
+) -> None:
+    with open_shop(tmp_path, DATABASE_URL=database_url, REDIS_URL=redis_url) as shop:
+        assert [row["name"] for row in shop.ps()] == ["sequencer", "worker-1", "worker-2"]
+        checkout(shop)
+
+
+def test_a_stop_leaves_no_process_and_the_next_start_finds_all_data(tmp_path: Path) -> None:
+    with open_shop(tmp_path) as shop:
+        order_id = checkout(shop)
+        family = shop.family()
+        assert shop.stop() == 0
+    assert not [process for process in family if process.is_running]
+    gone = shop.tigerfans("ps")
+    assert (gone.returncode, gone.stdout) == (1, "")
+
+    with open_shop(tmp_path) as shop:
+        assert held(shop) == 1
+        order = httpx.get(f"{shop.url}/api/orders/{order_id}", trust_env=False).json()
+        assert order["status"] == "PENDING"
+        family = shop.family()
+        shop.kill()
+        until(lambda: not [process for process in family if process.is_running])
+
+    with open_shop(tmp_path) as shop:
+        assert held(shop) == 1
+
+
+@pytest.mark.skipif(REAL_TIGERBEETLE is None, reason="no TigerBeetle server found")
+def test_a_shop_sells_on_tigerbeetle_where_it_is_found(tmp_path: Path) -> None:
+    with open_shop(tmp_path, TIGERBEETLE_BIN=str(REAL_TIGERBEETLE)) as shop:
+        assert "tigerbeetle" in [row["name"] for row in shop.ps()]
+        checkout(shop)
+        assert shop.stop() == 0
+    refused = tigerfans("up", environ=environment(shop.data, free_addresses()), cwd=tmp_path)
+    assert refused.returncode == 2
+    assert "are on the ledger tigerbeetle:" in refused.stderr
