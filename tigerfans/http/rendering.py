@@ -58,9 +58,10 @@ STATIC_MISMATCH_CACHE_CONTROL: Final = "no-cache"
 VERSION_HEX_DIGITS: Final = 12
 GZIP_SIZE_BYTES_MIN: Final = 512
 
+# Litestar adds the charset of text.
 MEDIA_TYPES: Final[Mapping[str, str]] = {
-    ".css": "text/css; charset=utf-8",
-    ".js": "text/javascript; charset=utf-8",
+    ".css": "text/css",
+    ".js": "text/javascript",
     ".png": "image/png",
     ".svg": "image/svg+xml",
 }

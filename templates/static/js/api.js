@@ -74,10 +74,10 @@ export function sleep(durationMs) {
 }
 
 /**
- * Calls `ask` again and again, until it returns true, with a pause between.
+ * Calls `ask` again and again, until it returns true, with a pause of `pauseMs()` between.
  *
  * Nothing is asked while nobody looks at the page. After failures the pause grows; each failure
- * is handed to `onFailure`. Returns a function that wakes it at once.
+ * is handed to `onFailure`. Returns a function that ends the pause at once.
  */
 export function repeat(ask, pauseMs, onFailure) {
   let wake = () => {};
@@ -105,7 +105,7 @@ export function repeat(ask, pauseMs, onFailure) {
         failures += 1;
         onFailure(error);
       }
-      await rest(jittered(pauseMs * Math.min(2 ** failures, PAUSE_FACTOR_MAX)));
+      await rest(jittered(pauseMs() * Math.min(2 ** failures, PAUSE_FACTOR_MAX)));
     }
   };
   run();

@@ -1,10 +1,11 @@
 // The order's page: follows the order until it is settled, then shows what came of it.
-// It listens to the shop's events, and asks every second where those do not work.
+// It listens to the shop's events; where those do not work it asks, often at first.
 
 import { OfflineError, ShopError, getJson, repeat } from "./api.js";
 import { announce, localMoment, money, setText, showState } from "./format.js";
 
 const PAUSE_MS = 1000;
+const PAUSE_SLOW_MS = 5000;
 const SLOW_MS = 15000;
 // From these an order does not move on by itself.
 const SETTLED = new Set(["PAID", "PAID_UNFULFILLED", "FAILED", "CANCELED", "UNKNOWN"]);
@@ -51,7 +52,7 @@ function setPart(selector, isShown) {
 function poll() {
   repeat(
     async () => show(await getJson(api)),
-    PAUSE_MS,
+    () => (performance.now() < SLOW_MS ? PAUSE_MS : PAUSE_SLOW_MS),
     (error) => {
       const isAway = error instanceof OfflineError || (error instanceof ShopError && error.isTemporary);
       setPart("[data-offline]", isAway);

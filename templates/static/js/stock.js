@@ -46,7 +46,7 @@ export function followStock(onChange = () => {}) {
     show(inventory);
     showTotal(Object.values(inventory));
   };
-  return repeat(ask, PAUSE_MS, () => show({}));
+  return repeat(ask, () => PAUSE_MS, () => show({}));
 }
 
 export function showNumbers(root, stock) {

@@ -5,13 +5,16 @@ import { setText } from "./format.js";
 
 export class LiveTable {
   /**
-   * `body` is a tbody, `template` holds its row, `key(item)` tells items apart, and
-   * `fill(cells, item)` sets a row, where `cells` are its `data-cell` elements by name.
+   * `root` holds the tbody (`data-rows`), the template of a row (`data-row`), and what is said
+   * when there is none (`data-empty`); without the latter, an empty table hides all of `root`.
+   * `key(item)` tells items apart; `fill(cells, item)` sets a row, where `cells` are its
+   * `data-cell` elements by name.
    */
-  constructor({ body, template, empty, key, fill }) {
-    this.body = body;
-    this.template = template;
-    this.empty = empty;
+  constructor(root, key, fill) {
+    this.body = root.querySelector("[data-rows]");
+    this.template = root.querySelector("[data-row]");
+    this.empty = root.querySelector("[data-empty]");
+    this.root = root;
     this.key = key;
     this.fill = fill;
     this.rows = new Map();
@@ -32,7 +35,8 @@ export class LiveTable {
       else this.body.insertBefore(element, next);
     }
     this.rows = rows;
-    this.empty.hidden = rows.size > 0;
+    if (this.empty) this.empty.hidden = rows.size > 0;
+    else this.root.hidden = rows.size === 0;
   }
 
   newRow() {

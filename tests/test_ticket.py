@@ -1,0 +1,114 @@
+"""The ticket's QR code and its calendar entry."""
+
+import io
+import xml.etree.ElementTree as ET
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta, timezone
+
+import png
+
+from tigerfans.ticket import (
+    EVENT,
+    ICS_LINE_OCTETS_MAX,
+    QR_PNG_MODULE_PIXELS,
+    QR_QUIET_ZONE_MODULES,
+    calendar_entry,
+    qr_png,
+    qr_svg,
+    qr_text,
+)
+
+CODE = "TF-7K3M-92QX-HD4W"
+ORDER_ID = "01a2035a2cca0102030405060708a900"
+ISSUED_AT = datetime(2026, 11, 22, 13, 2, 51, tzinfo=timezone(timedelta(hours=1)))
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def rows_of(picture: bytes) -> list[list[int]]:
+    """The picture's rows; 0 is black, 1 is white."""
+    _, _, rows, _ = png.Reader(file=io.BytesIO(picture)).read()
+    return [list(row) for row in rows]
+
+
+def modules_of(picture: bytes) -> list[list[int]]:
+    """One pixel for each module."""
+    middle = QR_PNG_MODULE_PIXELS // 2
+    return [
+        row[middle::QR_PNG_MODULE_PIXELS] for row in rows_of(picture)[middle::QR_PNG_MODULE_PIXELS]
+    ]
+
+
+def test_the_code_names_order_and_ticket_in_characters_that_qr_codes_store_compactly() -> None:
+    text = qr_text(CODE, ORDER_ID)
+    assert text == f"TIGERFANS:{ORDER_ID.upper()}:{CODE}"
+    assert set(text) <= set("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ $%*+-./:")
+
+
+def test_the_png_is_square_and_has_its_quiet_zone() -> None:
+    rows = rows_of(qr_png(CODE, ORDER_ID))
+    assert {len(row) for row in rows} == {len(rows)}
+    quiet = QR_QUIET_ZONE_MODULES * QR_PNG_MODULE_PIXELS
+    for row in rows:
+        assert set(row[:quiet] + row[-quiet:]) == {1}
+    assert {pixel for row in rows[:quiet] + rows[-quiet:] for pixel in row} == {1}
+
+
+def test_every_module_of_the_png_is_one_plain_square() -> None:
+    rows = rows_of(qr_png(CODE, ORDER_ID))
+    size = QR_PNG_MODULE_PIXELS
+    for y in range(0, len(rows), size):
+        assert len({tuple(row) for row in rows[y : y + size]}) == 1
+        for x in range(0, len(rows), size):
+            assert len(set(rows[y][x : x + size])) == 1
+
+
+def test_png_and_svg_show_the_same_modules() -> None:
+    modules = modules_of(qr_png(CODE, ORDER_ID))
+    drawing = ET.fromstring(qr_svg(CODE, ORDER_ID))  # noqa: S314
+    assert drawing.get("viewBox") == f"0 0 {len(modules)} {len(modules)}"
+    path = drawing.find(f"{SVG}path")
+    assert path is not None
+    drawn = {
+        tuple(int(number) for number in square.split("H")[0].split(","))
+        for square in path.attrib["d"].split("M")[1:]
+    }
+    dark = {(x, y) for y, row in enumerate(modules) for x, pixel in enumerate(row) if pixel == 0}
+    assert drawn == dark
+
+
+def test_the_svg_has_a_white_ground_of_its_own() -> None:
+    drawing = ET.fromstring(qr_svg(CODE, ORDER_ID))  # noqa: S314
+    ground = drawing.find(f"{SVG}rect")
+    assert ground is not None
+    assert (ground.get("fill"), ground.get("width")) == ("white", "100%")
+
+
+def test_another_ticket_has_another_code() -> None:
+    assert qr_png(CODE, ORDER_ID) == qr_png(CODE, ORDER_ID)
+    assert qr_png(CODE, ORDER_ID) != qr_png("TF-7K3M-92QX-HD4X", ORDER_ID)
+
+
+def test_the_calendar_entry_is_the_event_in_utc() -> None:
+    lines = calendar_entry(CODE, ORDER_ID, "Premium", ISSUED_AT).split("\r\n")
+    assert lines[0] == "BEGIN:VCALENDAR"
+    assert lines[-2:] == ["END:VCALENDAR", ""]
+    assert f"UID:{ORDER_ID}@tigerfans" in lines
+    assert "DTSTAMP:20261122T120251Z" in lines
+    assert "DTSTART:20270618T080000Z" in lines
+    assert "DTEND:20270618T210000Z" in lines
+    assert r"LOCATION:Tiger Hall\, Hamburg" in lines
+    assert f"DESCRIPTION:Premium ticket {CODE}. Bring its QR code." in lines
+
+
+def test_a_long_line_of_the_calendar_entry_is_folded_between_characters() -> None:
+    event = replace(EVENT, venue="Große Halle; " + "ä" * 100 + "\nHamburg")
+    text = calendar_entry(CODE, ORDER_ID, "Premium", ISSUED_AT, event)
+    assert all(len(line.encode()) <= ICS_LINE_OCTETS_MAX for line in text.split("\r\n"))
+    location = r"LOCATION:Große Halle\; " + "ä" * 100 + r"\nHamburg"
+    assert location in text.replace("\r\n ", "").split("\r\n")
+
+
+def test_the_events_day_reads_as_people_write_it() -> None:
+    starts_at = datetime(2027, 6, 3, tzinfo=UTC)
+    assert replace(EVENT, starts_at=starts_at).day == "Thursday 3 June 2027"
