@@ -47,8 +47,8 @@ class HttpSettings:
     @property
     def url(self) -> str:
         """Where this machine reaches the shop; a wildcard address is reached over loopback."""
-        host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(self.host, self.host)  # noqa: S104
-        return f"http://{host}:{self.port}"
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104
+        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +64,8 @@ class SequencerSettings:
 class StoreSettings:
     """PostgreSQL and Redis; None means that `tigerfans up` starts one."""
 
-    database_url: str | None = None
-    redis_url: str | None = None
+    database_url: str | None = field(default=None, repr=False)
+    redis_url: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

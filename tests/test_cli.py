@@ -1,0 +1,58 @@
+from pathlib import Path
+
+import pytest
+
+from tigerfans import __version__
+from tigerfans.cli import main
+
+
+def test_the_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == f"tigerfans {__version__}\n"
+
+
+def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--help"])
+    assert ended.value.code == 0
+    commands = {"up", "ps", "reload", "sequencer", "worker", "ledger", "tigerbeetle"}
+    assert commands <= set(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize("arguments", [[], ["down"], ["worker"], ["ledger"], ["ledger", "replay"]])
+def test_a_command_that_is_not_one_is_a_usage_error(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+    assert "usage: tigerfans" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["up", "ps", "reload", "sequencer"])
+def test_a_setting_that_cannot_be_used_is_one_sentence_and_exit_code_2(
+    command: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TIGERFANS_PORT", "http")
+    assert main([command]) == 2
+    captured = capsys.readouterr()
+    assert captured.err == "TIGERFANS_PORT must be a whole number, not 'http'.\n"
+    assert captured.out == ""
+
+
+@pytest.mark.parametrize("command", ["ps", "reload"])
+def test_without_a_running_shop_a_sentence_says_so(
+    command: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    data = tmp_path / "data"
+    monkeypatch.setenv("TIGERFANS_DATA", str(data))
+    assert main([command]) == 1
+    captured = capsys.readouterr()
+    assert captured.err == f"No shop is running in TIGERFANS_DATA={data}.\n"
+    assert captured.out == ""
+    assert not data.exists()

@@ -1,0 +1,155 @@
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tigerfans.settings import (
+    CatalogSettings,
+    HttpSettings,
+    PaymentSettings,
+    SequencerSettings,
+    Settings,
+    SettingsError,
+    StoreSettings,
+)
+
+DOCUMENTATION = Path(__file__).parent.parent / "docs" / "settings.md"
+
+OWN_SECRETS = {
+    "TIGERFANS_ENV": "production",
+    "MOCK_SECRET": "one",
+    "TIGERFANS_TICKET_SECRET": "two",
+    "ADMIN_PASSWORD": "three",
+}
+
+
+def documented() -> dict[str, str]:
+    """The variables of docs/settings.md, each with its default as it is written there."""
+    rows = [line.split("|") for line in DOCUMENTATION.read_text().splitlines() if "| `" in line]
+    return {row[1].strip(" `"): row[2].strip() for row in rows}
+
+
+def test_an_empty_environment_gives_the_defaults() -> None:
+    assert Settings.from_environment({}) == Settings()
+
+
+def test_an_empty_variable_counts_as_not_set() -> None:
+    environ = dict.fromkeys(Settings().to_environment(), "")
+    assert Settings.from_environment(environ) == Settings()
+
+
+def test_settings_are_read_back_from_the_environment_they_make() -> None:
+    settings = Settings(
+        catalog=CatalogSettings(tickets_a=1, tickets_b=0, goodies=3),
+        http=HttpSettings(host="0.0.0.0", port=1, workers=64),  # noqa: S104
+        sequencer=SequencerSettings(Path("/run/a.sock"), metrics_host="::1", metrics_port=2),
+        stores=StoreSettings("postgresql://u@/d?host=/run", "unix:///run/redis.sock"),
+        payments=PaymentSettings(("new", "old"), "https://example.com/payments/webhook"),
+        ledger="tigerbeetle://10.0.0.1:3000,10.0.0.2:3000/340282366920938463463374607431768211455",
+        data=Path("/var/lib/tigerfans"),
+        hold_seconds=60,
+        ticket_secret="secret",
+        bench=True,
+    )
+    assert Settings.from_environment(settings.to_environment()) == settings
+
+
+@given(st.integers(1, 65535), st.integers(1, 64), st.text("abc/.", min_size=1))
+def test_any_ports_workers_and_folder_are_read_back(port: int, workers: int, data: str) -> None:
+    settings = Settings(http=HttpSettings(port=port, workers=workers), data=Path(data))
+    assert Settings.from_environment(settings.to_environment()) == settings
+
+
+def test_the_sequencers_socket_is_in_the_data_folder() -> None:
+    settings = Settings.from_environment({"TIGERFANS_DATA": "/srv/shop"})
+    assert settings.sequencer.socket == Path("/srv/shop/run/sequencer.sock")
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("TIGERFANS_PORT", "http"),
+        ("TIGERFANS_PORT", "0"),
+        ("TIGERFANS_PORT", "65536"),
+        ("TIGERFANS_WORKERS", "0"),
+        ("TIGERFANS_WORKERS", "65"),
+        ("TIGERFANS_WORKERS", "1.5"),
+        ("TIGERFANS_TICKETS_A", "-1"),
+        ("TIGERFANS_TICKETS_B", "1000000001"),
+        ("TIGERFANS_GOODIES", "many"),
+        ("TIGERFANS_HOLD_SECONDS", "0"),
+        ("TIGERFANS_HOLD_SECONDS", "86401"),
+        ("TIGERFANS_METRICS_ADDRESS", "8001"),
+        ("TIGERFANS_METRICS_ADDRESS", "localhost:"),
+        ("TIGERFANS_METRICS_ADDRESS", "localhost:70000"),
+        ("TIGERFANS_BENCH", "yes"),
+        ("TIGERFANS_ENV", "staging"),
+        ("TIGERFANS_LEDGER", "sqlite:ledger"),
+        ("TIGERFANS_LEDGER", "embedded:"),
+        ("TIGERFANS_LEDGER", "tigerbeetle://127.0.0.1:3000"),
+        ("TIGERFANS_LEDGER", "tigerbeetle://127.0.0.1:3000/x"),
+        ("TIGERFANS_LEDGER", f"tigerbeetle://127.0.0.1:3000/{2**128}"),
+        ("DATABASE_URL", "mysql://localhost/shop"),
+        ("REDIS_URL", "localhost:6379"),
+        ("MOCK_WEBHOOK_URL", "ftp://localhost"),
+    ],
+)
+def test_a_value_that_cannot_be_used_is_named_in_one_sentence(variable: str, value: str) -> None:
+    with pytest.raises(SettingsError) as raised:
+        Settings.from_environment({variable: value})
+    assert str(raised.value).startswith(variable)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_secret_is_not_in_a_url_errors_message() -> None:
+    with pytest.raises(SettingsError) as raised:
+        Settings.from_environment({"DATABASE_URL": "mysql://user:hidden@localhost/shop"})
+    assert "hidden" not in str(raised.value)
+
+
+def test_no_secret_is_shown_with_the_settings() -> None:
+    settings = Settings.from_environment(OWN_SECRETS)
+    shown = repr(settings)
+    assert not [secret for secret in ("one", "two", "three") if f"'{secret}'" in shown]
+
+
+@pytest.mark.parametrize("missing", ["MOCK_SECRET", "TIGERFANS_TICKET_SECRET", "ADMIN_PASSWORD"])
+def test_production_needs_every_secret_to_be_your_own(missing: str) -> None:
+    environ = {name: value for name, value in OWN_SECRETS.items() if name != missing}
+    with pytest.raises(SettingsError, match=f"needs a value of your own for {missing}"):
+        Settings.from_environment(environ)
+    assert Settings.from_environment(OWN_SECRETS).environment == "production"
+
+
+def test_production_refuses_the_benchmarks_endpoints() -> None:
+    with pytest.raises(SettingsError, match="TIGERFANS_BENCH=1"):
+        Settings.from_environment(OWN_SECRETS | {"TIGERFANS_BENCH": "1"})
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:8000"),
+        ("0.0.0.0", "http://127.0.0.1:8000"),  # noqa: S104
+        ("::", "http://[::1]:8000"),
+        ("::1", "http://[::1]:8000"),
+        ("shop.example.com", "http://shop.example.com:8000"),
+    ],
+)
+def test_the_shops_url_can_be_opened_on_this_machine(host: str, url: str) -> None:
+    assert HttpSettings(host=host).url == url
+
+
+def test_every_variable_is_documented_with_its_default() -> None:
+    everything = replace(
+        Settings(),
+        ledger="embedded:data/ledger",
+        stores=StoreSettings("postgresql://", "redis://"),
+        payments=PaymentSettings(webhook_url="http://localhost"),
+    ).to_environment()
+    rows = documented()
+    assert everything.keys() | {"TIGERBEETLE_BIN"} == rows.keys()
+    for name, value in Settings().to_environment().items():
+        assert rows[name] == f"`{value}`"
