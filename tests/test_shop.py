@@ -17,6 +17,7 @@ from tigerfans.errors import (
 )
 from tigerfans.orders import OrderStatus
 from tigerfans.payments.base import EventType, PaymentEvent
+from tigerfans.settings import SettingsError
 from tigerfans.shop import Checkout, Shop, check_email
 
 EMAIL = "fan@example.org"
@@ -333,6 +334,14 @@ async def test_opening_twenty_times_at_once_funds_once(open_shop: OpenShop) -> N
     shops = await asyncio.gather(*(open_shop() for _ in range(20)))
     assert await stock(shops[0]) == (10, 0, 0)
     assert (await shops[0].goodies()).capacity == 2
+
+
+async def test_a_ledger_that_was_opened_with_other_capacities_is_refused(
+    open_shop: OpenShop,
+) -> None:
+    await open_shop(tickets_b=10)
+    with pytest.raises(SettingsError, match=r"TIGERFANS_TICKETS_B is 11, .* opened with 10"):
+        await open_shop(tickets_b=11)
 
 
 async def test_the_body_of_a_checkout_is_on_the_ledger_as_a_fingerprint(shop: Shop) -> None:

@@ -15,10 +15,14 @@ ClassCode = Literal["A", "B"]
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """Something that is sold by the unit. Account ids are 128-bit integers, fixed for ever."""
+    """Something that is sold by the unit, `capacity` as `setting` says.
+
+    Account ids are 128-bit integers, fixed for ever.
+    """
 
     ledger: int
     capacity: int
+    setting: str
 
     @property
     def operator_account_id(self) -> int:
@@ -57,9 +61,9 @@ class Catalog:
     def build(cls, tickets_a: int, tickets_b: int, goodies: int) -> "Catalog":
         """The catalog for given capacities, in units."""
         return cls(
-            a=TicketClass("A", "Premium", 6500, Resource(ledger=1, capacity=tickets_a)),
-            b=TicketClass("B", "Standard", 3500, Resource(ledger=2, capacity=tickets_b)),
-            goodies=Resource(ledger=3, capacity=goodies),
+            a=TicketClass("A", "Premium", 6500, Resource(1, tickets_a, "TIGERFANS_TICKETS_A")),
+            b=TicketClass("B", "Standard", 3500, Resource(2, tickets_b, "TIGERFANS_TICKETS_B")),
+            goodies=Resource(3, goodies, "TIGERFANS_GOODIES"),
         )
 
     @property

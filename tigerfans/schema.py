@@ -8,6 +8,8 @@ from typing import Final
 
 import asyncpg
 
+from tigerfans.settings import SettingsError
+
 # Any fixed number; it only has to be ours within the database.
 ADVISORY_LOCK: Final = 0x7167_6572
 
@@ -48,7 +50,7 @@ MIGRATIONS: Final = (
 )
 
 
-class SchemaTooNewError(Exception):
+class SchemaTooNewError(SettingsError):
     """The database was set up by a newer version of the shop."""
 
 

@@ -43,6 +43,7 @@ from tigerfans.ledger.wire import AccountStatus, Operation, TransferStatus
 from tigerfans.orders import Order, Orders, OrderStatus
 from tigerfans.payments.base import EventType, PaymentEvent, PaymentProvider
 from tigerfans.sessions import Entry, Session, Sessions
+from tigerfans.settings import SettingsError
 
 EMAIL_CHARACTERS_MAX: Final = 254
 IDEMPOTENCY_KEY_CHARACTERS_MAX: Final = 255
@@ -94,10 +95,20 @@ class Shop:
         self._stock = Cached(self._read_stock, INVENTORY_SECONDS)
 
     async def open(self) -> None:
-        """Sets up the ledger's accounts and stock; whoever did so before, it happens once."""
+        """Sets up the ledger's accounts and stock; whoever did so before, it happens once.
+
+        Raises `SettingsError` where the ledger was set up with other capacities.
+        """
         accounts = await self.ledger.submit(Operation.CREATE_ACCOUNTS, self.booking.accounts())
         check_created(accounts, AccountStatus)
         funding = await self.ledger.submit(Operation.CREATE_TRANSFERS, self.booking.funding())
+        stock = await self._read_stock()
+        for resource, inventory in zip(self.catalog.resources, stock, strict=True):
+            if inventory.capacity != resource.capacity:
+                raise SettingsError(
+                    f"{resource.setting} is {resource.capacity}, but this ledger was opened"
+                    f" with {inventory.capacity}; what is on sale cannot be changed later."
+                )
         check_created(funding, TransferStatus)
 
     async def checkout(self, cls: str, email: str, idempotency_key: str | None = None) -> Checkout:

@@ -11,23 +11,18 @@ import signal
 from contextlib import AsyncExitStack
 from typing import Final
 
-import httpx
 import uvloop
 from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 from granian.server.embed import Server
 
-from tigerfans.booking import Booking
-from tigerfans.catalog import Catalog
-from tigerfans.database import Database
+from tigerfans.assembly import open_shop
+from tigerfans.errors import ShopError
 from tigerfans.http.app import create_app
-from tigerfans.ipc.client import SequencerClient
+from tigerfans.ledger.base import LedgerError
 from tigerfans.notify import notify_ready
-from tigerfans.orders import Orders
 from tigerfans.payments.mockpay import MockPay
-from tigerfans.payments.outbox import Outbox
-from tigerfans.sessions import Sessions
-from tigerfans.settings import Settings, SettingsError
+from tigerfans.settings import Settings
 from tigerfans.shop import Shop
 
 # Connections, idle ones too; past it the kernel's queue holds them, and past that refuses them.
@@ -40,12 +35,16 @@ logger = logging.getLogger(__name__)
 
 def run(settings: Settings, name: str) -> int:
     """Serves until SIGTERM or SIGINT, then finishes what was accepted; the exit code."""
-    return uvloop.run(_serve(settings, name))
+    try:
+        return uvloop.run(_serve(settings, name))
+    except (ShopError, LedgerError, OSError) as error:
+        logger.error("%s cannot open the shop: %s", name, error)
+        return 1
 
 
 async def _serve(settings: Settings, name: str) -> int:
     async with AsyncExitStack() as stack:
-        shop, mockpay = await _open(stack, settings, name)
+        shop, mockpay = await open_shop(stack, settings, name)
         server = _server(settings, shop, mockpay)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -60,36 +59,6 @@ async def _serve(settings: Settings, name: str) -> int:
         delivering.cancel()
         await serving
     return 0
-
-
-async def _open(stack: AsyncExitStack, settings: Settings, name: str) -> tuple[Shop, MockPay]:
-    """Opens everything a worker needs, in the order in which it can be closed again."""
-    if settings.stores.database_url is None:
-        raise SettingsError("DATABASE_URL must name the PostgreSQL database of the orders.")
-    if settings.stores.redis_url is None:
-        raise SettingsError("REDIS_URL must name the Redis of the payment sessions.")
-    database = await Database.connect(settings.stores.database_url)
-    stack.push_async_callback(database.close)
-    orders = Orders(database)
-    stack.push_async_callback(orders.close)
-    sessions = Sessions.connect(settings.stores.redis_url)
-    stack.push_async_callback(sessions.close)
-    ledger = await SequencerClient.connect(settings.sequencer.socket, name=name)
-    stack.push_async_callback(ledger.close)
-    mockpay = MockPay(
-        settings.payments.mock_secrets,
-        settings.payments.webhook_url or f"{settings.http.url}/payments/webhook",
-        # It talks to our own address; a proxy from the environment has no business there.
-        await stack.enter_async_context(httpx.AsyncClient(trust_env=False)),
-        Outbox(database),
-    )
-    catalog = Catalog.build(
-        settings.catalog.tickets_a, settings.catalog.tickets_b, settings.catalog.goodies
-    )
-    booking = Booking(catalog, settings.hold_seconds)
-    shop = Shop(booking, ledger, sessions, orders, mockpay, settings.ticket_secret)
-    await shop.open()
-    return shop, mockpay
 
 
 def _server(settings: Settings, shop: Shop, mockpay: MockPay) -> Server:

@@ -1,0 +1,74 @@
+"""Puts a shop together from settings: one place that knows what is made of what.
+
+Workers open one to sell, and the operator's commands open one to look.
+"""
+
+import asyncio
+import time
+from contextlib import AsyncExitStack
+from typing import Final
+
+import httpx
+
+from tigerfans.booking import Booking
+from tigerfans.catalog import Catalog
+from tigerfans.database import Database
+from tigerfans.ipc.client import SequencerClient
+from tigerfans.ledger.base import LedgerUnavailableError
+from tigerfans.orders import Orders
+from tigerfans.payments.mockpay import MockPay
+from tigerfans.payments.outbox import Outbox
+from tigerfans.sessions import Sessions
+from tigerfans.settings import Settings, SettingsError
+from tigerfans.shop import Shop
+
+LEDGER_SECONDS_MAX: Final = 20.0
+LEDGER_PAUSE_SECONDS: Final = 0.1
+
+
+async def open_shop(stack: AsyncExitStack, settings: Settings, name: str) -> tuple[Shop, MockPay]:
+    """Connects a shop to all that `settings` name; `stack` closes it again, in order.
+
+    `name` is what the sequencer calls this process. Raises `SettingsError` where a store is not
+    named or is of another version, and a store's own error where it does not answer.
+    """
+    if settings.stores.database_url is None:
+        raise SettingsError("DATABASE_URL must name the PostgreSQL database of the orders.")
+    if settings.stores.redis_url is None:
+        raise SettingsError("REDIS_URL must name the Redis of the payment sessions.")
+    database = await Database.connect(settings.stores.database_url)
+    stack.push_async_callback(database.close)
+    orders = Orders(database)
+    stack.push_async_callback(orders.close)
+    sessions = Sessions.connect(settings.stores.redis_url)
+    stack.push_async_callback(sessions.close)
+    ledger = await SequencerClient.connect(settings.sequencer.socket, name=name)
+    stack.push_async_callback(ledger.close)
+    mockpay = MockPay(
+        settings.payments.mock_secrets,
+        settings.payments.webhook_url or f"{settings.http.url}/payments/webhook",
+        # It talks to our own address; a proxy from the environment has no business there.
+        await stack.enter_async_context(httpx.AsyncClient(trust_env=False)),
+        Outbox(database),
+    )
+    catalog = Catalog.build(
+        settings.catalog.tickets_a, settings.catalog.tickets_b, settings.catalog.goodies
+    )
+    booking = Booking(catalog, settings.hold_seconds)
+    shop = Shop(booking, ledger, sessions, orders, mockpay, settings.ticket_secret)
+    await _open_books(shop)
+    return shop, mockpay
+
+
+async def _open_books(shop: Shop) -> None:
+    """Opens the shop's books as soon as there is a ledger: it may start later than we do."""
+    deadline = time.monotonic() + LEDGER_SECONDS_MAX
+    while True:
+        try:
+            await shop.open()
+        except LedgerUnavailableError:
+            if time.monotonic() > deadline:
+                raise
+            await asyncio.sleep(LEDGER_PAUSE_SECONDS)
+        else:
+            return
