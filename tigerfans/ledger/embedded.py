@@ -98,7 +98,12 @@ async def _open(path: Path | None) -> EmbeddedLedger:
 
 def _open_books(path: Path | None) -> Books:
     try:
-        return Books(Store(path))
+        store = Store(path)
+        try:
+            return Books(store)
+        except BaseException:
+            store.close()
+            raise
     except sqlite3.Error as error:
         match error.sqlite_errorcode:
             case sqlite3.SQLITE_BUSY:

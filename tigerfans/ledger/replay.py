@@ -103,7 +103,10 @@ def read_recording(path: Path) -> list[Scenario]:
     for number, line in numbered:
         try:
             scenarios.append(_read_scenario(json.loads(line)))
-        except (ValueError, LookupError, TypeError, AttributeError, struct.error) as error:
+        except KeyError as error:
+            message = f"{path}, line {number}: {error} is missing or unknown."
+            raise RecordingError(message) from error
+        except (ValueError, TypeError, AttributeError, OverflowError, struct.error) as error:
             raise RecordingError(f"{path}, line {number} is no scenario: {error}.") from error
     return scenarios
 

@@ -1,0 +1,226 @@
+"""The embedded ledger's clock, its expiry, its file, and what a failing disk leaves behind."""
+
+import resource
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.ledger.by_hand import (
+    BUDGET,
+    NOON,
+    SECOND,
+    SOLD,
+    BooksByHand,
+    Clock,
+    account,
+    hold,
+    post,
+    transfer,
+    void,
+)
+from tigerfans.ledger import books as books_module
+from tigerfans.ledger.base import LedgerOpenError
+from tigerfans.ledger.store import FILE_NAME, SCHEMA_VERSION, Store
+from tigerfans.ledger.wire import TransferStatus as Status
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def books(tmp_path: Path, clock: Clock) -> Iterator[BooksByHand]:
+    books = BooksByHand(tmp_path, clock)
+    books.open_shop(tickets=10)
+    yield books
+    books.close()
+
+
+def reopen(books: BooksByHand, folder: Path) -> BooksByHand:
+    books.close()
+    return BooksByHand(folder, books.clock)
+
+
+def test_a_hold_can_be_posted_until_the_nanosecond_it_is_due(
+    books: BooksByHand, clock: Clock
+) -> None:
+    held, other = books.submit(hold(100), hold(101))
+    clock.now = held.timestamp + 300 * SECOND - 1
+    assert books.create(post(102, hold_id=100)) == [Status.CREATED]
+    clock.now = other.timestamp + 300 * SECOND
+    assert books.create(post(103, hold_id=101)) == [Status.PENDING_TRANSFER_EXPIRED]
+    assert books.create(void(104, hold_id=101)) == [Status.PENDING_TRANSFER_EXPIRED]
+
+
+def test_a_hold_that_comes_due_inside_a_batch_expires_for_the_events_after_it(
+    books: BooksByHand, clock: Clock
+) -> None:
+    (held,) = books.submit(hold(100))
+    clock.now = held.timestamp + 300 * SECOND - 1
+    assert books.create(transfer(102), post(103, hold_id=100)) == [
+        Status.CREATED,
+        Status.PENDING_TRANSFER_EXPIRED,
+    ]
+    assert books.account(BUDGET).debits_pending == 0
+
+
+def test_what_is_due_is_free_for_the_next_batch(books: BooksByHand, clock: Clock) -> None:
+    books.create(*(hold(100 + n) for n in range(10)))
+    assert books.create(hold(200)) == [Status.EXCEEDS_CREDITS]
+    clock.now += 301 * SECOND
+    assert books.create(*(hold(300 + n) for n in range(10))) == [Status.CREATED] * 10
+
+
+def test_what_is_due_is_free_for_the_next_lookup(books: BooksByHand, clock: Clock) -> None:
+    books.create(hold(100, amount=4), hold(101, timeout=0), hold(102, timeout=900))
+    clock.now += 301 * SECOND
+    assert books.account(BUDGET).debits_pending == 2
+    assert books.account(SOLD).credits_pending == 2
+
+
+def test_more_holds_than_one_transaction_takes_expire_together(
+    books: BooksByHand, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(books_module, "EXPIRE_MAX", 3)
+    books.create(*(hold(100 + n) for n in range(10)))
+    clock.now += 301 * SECOND
+    assert books.account(BUDGET).debits_pending == 0
+
+
+def test_a_settled_hold_does_not_expire(books: BooksByHand, clock: Clock) -> None:
+    books.create(hold(100), hold(101), post(102, hold_id=100), void(103, hold_id=101))
+    clock.now += 301 * SECOND
+    budget = books.account(BUDGET)
+    assert (budget.debits_pending, budget.debits_posted) == (0, 1)
+    assert books.create(post(104, hold_id=100)) == [Status.PENDING_TRANSFER_ALREADY_POSTED]
+    assert books.create(post(105, hold_id=101)) == [Status.PENDING_TRANSFER_ALREADY_VOIDED]
+
+
+def test_an_expired_hold_stays_expired_when_the_clock_is_set_back(
+    books: BooksByHand, clock: Clock, tmp_path: Path
+) -> None:
+    books.create(hold(100))
+    clock.now += 301 * SECOND
+    assert books.account(BUDGET).debits_pending == 0
+    clock.now = NOON
+    assert books.create(post(101, hold_id=100)) == [Status.PENDING_TRANSFER_EXPIRED]
+    books = reopen(books, tmp_path)
+    assert books.create(post(102, hold_id=100)) == [Status.PENDING_TRANSFER_EXPIRED]
+    assert books.account(BUDGET).debits_pending == 0
+
+
+def test_timestamps_rise_when_the_clock_is_set_back(books: BooksByHand, clock: Clock) -> None:
+    (before,) = books.submit(transfer(100))
+    clock.now -= 3600 * SECOND
+    (after,) = books.submit(transfer(101))
+    assert after.timestamp == before.timestamp + 1
+
+
+def test_timestamps_rise_across_a_restart_with_the_clock_set_back(
+    books: BooksByHand, clock: Clock, tmp_path: Path
+) -> None:
+    *_, before = books.submit(transfer(100), transfer(101, code=0))
+    clock.now -= 3600 * SECOND
+    books = reopen(books, tmp_path)
+    (after,) = books.submit(transfer(102))
+    assert after.timestamp == before.timestamp + 1
+    books.close()
+
+
+def test_everything_is_there_after_a_restart(books: BooksByHand, tmp_path: Path) -> None:
+    books.create(hold(100), hold(101), post(102, hold_id=100), transfer(103, amount=99))
+    budget, records = books.account(BUDGET), books.transfers(100, 101, 102)
+    books = reopen(books, tmp_path)
+    assert books.account(BUDGET) == budget
+    assert books.transfers(100, 101, 102, 103) == records
+    assert books.create(transfer(103)) == [Status.ID_ALREADY_FAILED]
+    assert books.create(post(104, hold_id=100)) == [Status.PENDING_TRANSFER_ALREADY_POSTED]
+    books.clock.now += 301 * SECOND
+    assert books.account(BUDGET).debits_pending == 0
+    books.close()
+
+
+def test_a_batch_of_any_size_is_stored_whole(books: BooksByHand) -> None:
+    books.create(transfer(2, debit_account_id=11, credit_account_id=BUDGET, amount=10**6))
+    # Just below and above each number of rows that one statement takes.
+    next_id = 10_000
+    for size in (1, 2, 7, 8, 9, 63, 65, 511, 513, 1199):
+        ids = range(next_id, next_id + size)
+        next_id += size
+        assert set(books.create(*map(hold, ids))) == {Status.CREATED}
+        assert [t.id for t in books.transfers(*ids)] == list(ids)
+        settle = [post(id_ + 100_000, hold_id=id_) for id_ in ids]
+        assert set(books.create(*settle)) == {Status.CREATED}
+    assert books.account(BUDGET).debits_pending == 0
+
+
+@contextmanager
+def no_file_grows_beyond(size: int) -> Iterator[None]:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_batch_that_cannot_be_written_changes_nothing_and_the_next_one_works(
+    books: BooksByHand, tmp_path: Path
+) -> None:
+    books.create(hold(100))
+    budget = books.account(BUDGET)
+    log = tmp_path / f"{FILE_NAME}-wal"
+    with no_file_grows_beyond(log.stat().st_size):
+        with pytest.raises(sqlite3.OperationalError):
+            books.create(hold(101), post(102, hold_id=100))
+        with pytest.raises(sqlite3.OperationalError):
+            books.create_accounts(account(50))
+        assert books.account(BUDGET) == budget
+        assert [t.id for t in books.transfers(100, 101, 102)] == [100]
+    assert books.create(hold(101), post(102, hold_id=100)) == [Status.CREATED] * 2
+    assert books.create(transfer(103, credit_account_id=50)) == [Status.CREDIT_ACCOUNT_NOT_FOUND]
+    budget = books.account(BUDGET)
+    books = reopen(books, tmp_path)
+    assert books.account(BUDGET) == budget
+    books.close()
+
+
+def test_an_expiry_that_cannot_be_written_is_made_up_for(
+    books: BooksByHand, clock: Clock, tmp_path: Path
+) -> None:
+    books.create(hold(100))
+    clock.now += 301 * SECOND
+    log = tmp_path / f"{FILE_NAME}-wal"
+    with no_file_grows_beyond(log.stat().st_size), pytest.raises(sqlite3.OperationalError):
+        books.account(BUDGET)
+    assert books.account(BUDGET).debits_pending == 0
+
+
+def test_a_ledger_of_another_version_is_refused_in_one_sentence(tmp_path: Path) -> None:
+    path = tmp_path / FILE_NAME
+    Store(path).close()
+    db = sqlite3.connect(path)
+    db.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
+    db.close()
+    with pytest.raises(LedgerOpenError) as refused:
+        Store(path)
+    assert str(refused.value) == (
+        f"{path} is a ledger of version {SCHEMA_VERSION + 1},"
+        f" this TigerFans reads version {SCHEMA_VERSION}."
+    )
+
+
+def test_another_programs_database_is_refused_and_not_touched(tmp_path: Path) -> None:
+    path = tmp_path / FILE_NAME
+    db = sqlite3.connect(path)
+    db.execute("CREATE TABLE cats (name TEXT)")
+    db.close()
+    before = path.read_bytes()
+    with pytest.raises(LedgerOpenError, match="belongs to another program"):
+        Store(path)
+    assert path.read_bytes() == before
+    assert [file.name for file in tmp_path.iterdir()] == [FILE_NAME]
