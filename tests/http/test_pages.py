@@ -467,7 +467,9 @@ async def test_every_state_of_an_order_has_its_own_words(
     client: Client, shop: FakeShop, status: OrderStatus, headline: str
 ) -> None:
     shop.found = replace(PENDING, status=status, paid_at=PAID_AT)
-    text = (await get(client, SUCCESS)).text
+    response = await client.get(SUCCESS)
+    assert f"<title>{headline} · TigerFans</title>" in response.text
+    text = Page(response.text).text
     assert headline in text
     assert "You are in" not in text
 

@@ -6,7 +6,7 @@ import { showBar, showNumbers } from "./stock.js";
 import { LiveTable, cellText } from "./table.js";
 
 const PAUSE_MS = 2000;
-// Twelve tell the time, the next six tell orders of the same millisecond apart.
+// Enough to tell orders of the same millisecond apart; the cell's title has all of it.
 const ID_SHOWN_DIGITS = 18;
 
 const STATUS_WORDS = {
