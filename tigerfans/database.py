@@ -22,6 +22,8 @@ _AWAY: Final = (
     asyncpg.OperatorInterventionError,
     asyncpg.InsufficientResourcesError,
     asyncpg.InterfaceError,
+    # What asyncpg says when a connection ends between two messages of one query.
+    asyncpg.InternalClientError,
     OSError,
     TimeoutError,
 )
