@@ -119,21 +119,19 @@ class Worker:
     def drive(self, plan: Plan) -> Outcomes:
         """Sends transfers, each with a new id, and counts what the replies say."""
         outcomes = Outcomes()
-        id_high = secrets.randbits(63)
+        id_high, rest = secrets.randbits(63), plan.transfer_rest
+        pack, operation = REQUEST.pack, int(Operation.CREATE_TRANSFERS)
         deadline = time.monotonic() + plan.seconds
         sent = answered = 0
         room = plan.window
         while sent < plan.transfers and time.monotonic() < deadline:
-            first, sent = sent + 1, min(sent + room, plan.transfers)
-            self._socket.sendall(
-                b"".join(
-                    REQUEST.pack(
-                        *(TRANSFER_SIZE, number & CORRELATION_MAX, Operation.CREATE_TRANSFERS, 0),
-                        *(number, id_high, plan.transfer_rest),
-                    )
-                    for number in range(first, sent + 1)
-                )
-            )
+            numbers = range(sent + 1, min(sent + room, plan.transfers) + 1)
+            requests = [
+                pack(TRANSFER_SIZE, number & CORRELATION_MAX, operation, 0, number, id_high, rest)
+                for number in numbers
+            ]
+            self._socket.sendall(b"".join(requests))
+            sent = numbers[-1]
             room = self._count(self.read(), outcomes)
             answered += room
         while answered < sent:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -27,17 +28,24 @@ async def ledger() -> GatedLedger:
     return GatedLedger()
 
 
-@pytest.fixture
-async def sequencer(ledger: GatedLedger, socket_path: Path) -> AsyncIterator[Sequencer]:
+@asynccontextmanager
+async def listening(ledger: GatedLedger, path: Path) -> AsyncIterator[Sequencer]:
+    """A sequencer that serves until the end of the block."""
     sequencer = Sequencer(ledger)
     loop = asyncio.get_running_loop()
-    with bound_socket(socket_path) as bound:
+    with bound_socket(path) as bound:
         server = await loop.create_unix_server(sequencer.connect, sock=bound)
         yield sequencer
         server.close()
         ledger.release()
         await sequencer.drain(1.0)
         await sequencer.hang_up()
+
+
+@pytest.fixture
+async def sequencer(ledger: GatedLedger, socket_path: Path) -> AsyncIterator[Sequencer]:
+    async with listening(ledger, socket_path) as sequencer:
+        yield sequencer
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from tests.sequencer.events import created, transfer
 from tests.sequencer.gated_ledger import GatedLedger
 from tests.sequencer.process import sequencer_process, settings_in
 from tigerfans.ipc.client import SequencerClient
-from tigerfans.ledger.base import LedgerOpenError, LedgerTimeoutError
+from tigerfans.ledger.base import LedgerOpenError, LedgerTimeoutError, LedgerUnavailableError
 from tigerfans.ledger.wire import Account, Operation, Result, Transfer, TransferStatus, u128
 from tigerfans.sequencer import main, web
 from tigerfans.sequencer.main import run
@@ -82,6 +82,19 @@ def serve(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Serve:
 def test_a_signal_ends_it_in_order(settings: Settings, serve: Serve) -> None:
     async def scenario(ledger: GatedLedger) -> None:
         client = await SequencerClient.connect(settings.sequencer.socket, name="worker-1")
+        assert Result.unpack_all(await client.submit(CREATE, transfer(1))) == created(1)
+        await client.close()
+
+    assert serve(scenario) == 0
+
+
+def test_it_serves_while_its_ledger_is_away(settings: Settings, serve: Serve) -> None:
+    async def scenario(ledger: GatedLedger) -> None:
+        ledger.error = LedgerUnavailableError("away")
+        client = await SequencerClient.connect(settings.sequencer.socket, name="worker-1")
+        with pytest.raises(LedgerUnavailableError, match="away"):
+            await client.submit(CREATE, transfer(1))
+        ledger.error = None
         assert Result.unpack_all(await client.submit(CREATE, transfer(1))) == created(1)
         await client.close()
 
@@ -199,8 +212,10 @@ def test_a_second_sequencer_on_the_same_socket_is_refused(settings: Settings) ->
         assert is_listening(settings.sequencer.socket)
 
 
-def test_metrics_and_status_are_served_over_http(settings: Settings) -> None:
-    url = f"http://127.0.0.1:{settings.sequencer.metrics_port}"
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_metrics_and_status_are_served_over_http(settings: Settings, host: str) -> None:
+    settings = replace(settings, sequencer=replace(settings.sequencer, metrics_host=host))
+    url = f"http://{host}:{settings.sequencer.metrics_port}"
     with sequencer_process(settings) as process, httpx.Client(base_url=url) as http:
         process.wait_ready()
         metrics = http.get("/metrics")

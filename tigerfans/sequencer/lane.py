@@ -72,7 +72,7 @@ class Lane:
         return self._batcher.queued
 
     def accept(self, peer: Peer, correlation: int, payload: bytes) -> None:
-        """Queues one request, or answers at once why not."""
+        """Queues one request, or answers at once why not; nothing at all if this lane is closed."""
         try:
             count_events(self.operation, payload, self._batcher.batch_max)
             if self._creates and payload[_LAST_FLAGS] & _LINKED:
@@ -81,7 +81,8 @@ class Lane:
         except QueueFullError:
             self.refuse(peer, correlation, Status.BUSY, "The sequencer's queue is full.")
         except ClosedError:
-            self.refuse(peer, correlation, Status.UNAVAILABLE, "The sequencer is stopping.")
+            # Every connection ends in a moment; then the worker sends this to our successor.
+            pass
         except LedgerError as error:
             self.refuse(peer, correlation, status_of(error), str(error))
 

@@ -21,7 +21,7 @@ from tigerfans.sequencer import web
 from tigerfans.sequencer.listener import BACKLOG, bound_socket
 from tigerfans.sequencer.metrics import Exporter
 from tigerfans.sequencer.sequencer import Sequencer
-from tigerfans.settings import SequencerSettings, Settings, SettingsError
+from tigerfans.settings import Settings, SettingsError
 
 # Of the ten seconds in which the whole stack has to stop.
 DRAIN_SECONDS_MAX: Final = 5.0
@@ -39,10 +39,11 @@ def run(settings: Settings) -> int:
 async def _main(settings: Settings) -> int:
     ending = _Ending()
     with bound_socket(settings.sequencer.socket) as bound:
-        web.check_address(settings.sequencer.metrics_host, settings.sequencer.metrics_port)
+        metrics_port = settings.sequencer.metrics_port
+        metrics_address = web.find_address(settings.sequencer.metrics_host, metrics_port)
         async with _open_ledger(settings) as ledger:
             sequencer = Sequencer(ledger)
-            async with _serving_metrics(settings.sequencer, sequencer, ending):
+            async with _serving_metrics(metrics_address, metrics_port, sequencer, ending):
                 loop = asyncio.get_running_loop()
                 server = await loop.create_unix_server(
                     sequencer.connect, sock=bound, backlog=BACKLOG
@@ -103,14 +104,14 @@ async def _open_ledger(settings: Settings) -> AsyncIterator[Ledger]:
 
 @asynccontextmanager
 async def _serving_metrics(
-    settings: SequencerSettings, sequencer: Sequencer, ending: _Ending
+    address: str, port: int, sequencer: Sequencer, ending: _Ending
 ) -> AsyncIterator[None]:
     exporter = Exporter(sequencer)
     pages = {
         "/metrics": ("text/plain; version=0.0.4; charset=utf-8", exporter.metrics),
         "/status": ("application/json", exporter.status),
     }
-    server = web.build_server(settings.metrics_host, settings.metrics_port, pages)
+    server = web.build_server(address, port, pages)
     task = asyncio.create_task(server.serve(), name="metrics server")
 
     def on_done(task: asyncio.Task[None]) -> None:
@@ -118,6 +119,7 @@ async def _serving_metrics(
 
     task.add_done_callback(on_done)
     try:
+        await web.wait_until_listening(address, port, task)
         yield
     finally:
         task.remove_done_callback(on_done)
