@@ -1,6 +1,7 @@
 """The worker's client against a sequencer that the test plays."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -263,6 +264,22 @@ async def test_after_a_lost_connection_what_has_no_answer_is_sent_again_byte_by_
     for correlation, _, payload in requests[1:]:
         again.send(encode(correlation, Status.OK, payload[:16]))
     assert await asyncio.gather(*replies[1:]) == [result(2), result(3)]
+
+
+async def test_what_is_submitted_as_the_connection_breaks_leaves_on_the_next(
+    stand_in: StandInSequencer,
+    client: SequencerClient,
+    peer: Peer,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    assert client._link is not None
+    client._link.abort()
+    reply = client.submit(CREATE, transfer(1))
+    again = await stand_in.accept()
+    correlation, _, _ = await again.receive()
+    again.send(encode(correlation, Status.OK, result(1)))
+    assert await reply == result(1)
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
 
 
 async def test_what_nobody_waits_for_any_more_is_not_sent_again(

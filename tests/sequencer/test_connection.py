@@ -176,6 +176,16 @@ async def test_who_says_nothing_is_given_up(dial: Dial, monkeypatch: pytest.Monk
     assert await silent.hung_up()
 
 
+async def test_a_clock_that_runs_out_as_the_connection_breaks_is_no_trouble(
+    stranger: Peer, sequencer: Sequencer
+) -> None:
+    await stranger.receive()
+    connection = only(sequencer)
+    connection.abort()
+    connection._hang_up("No hello.")
+    assert await stranger.hung_up()
+
+
 async def test_a_hello_in_time_stops_the_clock(
     sequencer: Sequencer, socket_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -229,6 +239,23 @@ async def test_a_worker_with_too_many_requests_in_flight_is_told_busy_at_once(
     served = await peer.receive_many(REQUESTS_IN_FLIGHT_MAX)
     assert {frame[1] for frame in served} == {Status.OK}
     assert only(sequencer).in_flight == 0
+
+
+async def test_a_worker_that_goes_on_asking_past_the_limit_is_told_busy_each_time(
+    peer: Peer, sequencer: Sequencer, ledger: GatedLedger
+) -> None:
+    await until(lambda: bool(only(sequencer).worker))
+    ledger.hold()
+    connection = only(sequencer)
+    requests = b"".join(
+        encode(number, CREATE, transfer(number)) for number in range(1, REQUESTS_IN_FLIGHT_MAX + 3)
+    )
+    connection.data_received(requests)
+    connection.data_received(requests[: 10 * 140])
+    refused = await peer.receive_many(12)
+    assert {frame[1] for frame in refused} == {Status.BUSY}
+    assert connection.in_flight == REQUESTS_IN_FLIGHT_MAX
+    assert sequencer.rejections[Status.BUSY] == 12
 
 
 async def test_a_slow_reader_is_not_read_until_it_reads_and_loses_nothing(

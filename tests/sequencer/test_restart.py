@@ -73,6 +73,17 @@ async def test_a_cut_connection_sends_again_what_the_ledger_has_already(
     await client.close()
 
 
+async def test_a_connection_that_breaks_as_it_ends_is_no_trouble(
+    sequencer: Sequencer, socket_path: Path
+) -> None:
+    client = await SequencerClient.connect(socket_path, name="worker-1")
+    (connection,) = sequencer.connections
+    connection.abort()
+    assert await sequencer.drain(1.0)
+    await sequencer.hang_up()
+    await client.close()
+
+
 async def test_a_worker_that_does_not_read_does_not_keep_it_from_ending(
     sequencer: Sequencer, socket_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -53,7 +53,9 @@ class Link(asyncio.Protocol):
         self._transport: asyncio.Transport
 
     def write(self, data: bytes) -> None:
-        self._transport.write(data)
+        """Sends `data`, unless the connection is breaking already."""
+        if not self._transport.is_closing():
+            self._transport.write(data)
 
     def abort(self) -> None:
         self._transport.abort()

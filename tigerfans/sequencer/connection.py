@@ -151,7 +151,8 @@ class Connection(asyncio.Protocol):
         logger.info("%s is connected, pid %d", self.worker, self.pid)
 
     def _on_frames(self, frames: list[Frame]) -> None:
-        room = REQUESTS_IN_FLIGHT_MAX - self.in_flight
+        # Refusals that have not left yet count as well, so it may be full and more.
+        room = max(0, REQUESTS_IN_FLIGHT_MAX - self.in_flight)
         self.requests += len(frames)
         self.in_flight += len(frames)
         for correlation, code, payload in frames[:room]:
@@ -190,7 +191,7 @@ class Connection(asyncio.Protocol):
         self._refused = True
         self._hub.rejections.count(Status.INVALID)
         logger.warning("hung up on %s, pid %d: %s", self.worker or "a stranger", self.pid, sentence)
-        if self._transport.get_write_buffer_size():
+        if self._transport.is_closing() or self._transport.get_write_buffer_size():
             self._transport.abort()
         else:
             self._transport.write(encode_sentence(ABOUT_THE_CONNECTION, Status.INVALID, sentence))
