@@ -16,10 +16,11 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Final
 
 from tigerfans.booking import Booking, OrderId, check_created
-from tigerfans.catalog import Catalog, Resource, TicketClass
+from tigerfans.catalog import Catalog, Resource
 from tigerfans.ledger import open_ledger
 from tigerfans.ledger.base import Ledger, LedgerError
 from tigerfans.ledger.wire import (
@@ -70,11 +71,16 @@ class Phase:
 
 def build_catalog(orders: int) -> Catalog:
     """A catalog on ledger numbers that no earlier run has used, goodies for half the orders."""
+    catalog = Catalog.build(tickets_a=orders, tickets_b=1, goodies=orders // 2)
     first = secrets.randbits(30)
+
+    def moved(resource: Resource) -> Resource:
+        return replace(resource, ledger=first + resource.ledger)
+
     return Catalog(
-        a=TicketClass("A", "Premium", 6500, Resource(ledger=first + 1, capacity=orders)),
-        b=TicketClass("B", "Standard", 3500, Resource(ledger=first + 2, capacity=1)),
-        goodies=Resource(ledger=first + 3, capacity=orders // 2),
+        a=replace(catalog.a, tickets=moved(catalog.a.tickets)),
+        b=replace(catalog.b, tickets=moved(catalog.b.tickets)),
+        goodies=moved(catalog.goodies),
     )
 
 
