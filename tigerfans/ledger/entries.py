@@ -14,7 +14,6 @@ Fields = tuple[Any, ...]
 # Where both records keep the fields they share.
 ID: Final = 0
 LEDGER: Final = 9
-CODE: Final = 10
 FLAGS: Final = 11
 TIMESTAMP: Final = 12
 
