@@ -61,6 +61,12 @@ def _parser() -> argparse.ArgumentParser:
     replay_summary = "Replay recorded scenarios against the ledger that TIGERFANS_LEDGER names."
     replay = ledger_commands.add_parser("replay", help=replay_summary, description=replay_summary)
     replay.add_argument("file", type=Path, help="recorded scenarios, one JSON object a line")
+    reconcile_summary = "Compare the ledger with the orders, while the shop sells."
+    reconcile = add("reconcile", _reconcile, reconcile_summary)
+    reconcile.add_argument("--json", action="store_true", help="print the whole report as JSON")
+    reconcile.add_argument(
+        "--repair", action="store_true", help="store the order of a sale that has none"
+    )
     add("tigerbeetle", _tigerbeetle, "Download the TigerBeetle server into ./bin.")
     return parser
 
@@ -111,6 +117,12 @@ def _replay(arguments: argparse.Namespace) -> int:
     from tigerfans.ledger.replay import run
 
     return run(_settings(), arguments.file)
+
+
+def _reconcile(arguments: argparse.Namespace) -> int:
+    from tigerfans.reconcile_command import run
+
+    return run(_settings(), as_json=arguments.json, repair=arguments.repair)
 
 
 def _tigerbeetle(_: argparse.Namespace) -> int:

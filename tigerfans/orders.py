@@ -15,13 +15,15 @@ from typing import Any, Final
 import asyncpg
 
 from tigerfans.batching import BatchedCalls
-from tigerfans.booking import OrderId
+from tigerfans.booking import ORDER_ID_HEX_DIGITS, OrderId
 from tigerfans.catalog import CURRENCY, ClassCode
 from tigerfans.database import Database
 from tigerfans.errors import UnavailableError
 
 BATCH_MAX: Final = 500
 QUEUE_MAX: Final = 20_000
+# A page for the reconciliation may have to pass over many orders that were not paid.
+PAGE_SECONDS_MAX: Final = 30.0
 
 # The row of a failed or canceled payment becomes a paid one, never the other way round.
 _RECORD: Final = """
@@ -43,6 +45,10 @@ _COLUMNS: Final = """
 """
 _FIND: Final = f"SELECT {_COLUMNS} FROM orders WHERE id = ANY($1::uuid[])"  # noqa: S608
 _LATEST: Final = f"SELECT {_COLUMNS} FROM orders ORDER BY recorded_at DESC LIMIT $1"  # noqa: S608
+_PAID_PAGE: Final = f"""
+    SELECT {_COLUMNS} FROM orders WHERE id > $1 AND status = 'PAID' AND paid_at <= $2
+    ORDER BY id LIMIT $3
+"""  # noqa: S608
 _REFUND_IS_DUE: Final = "status = 'PAID_UNFULFILLED' AND refunded_at IS NULL"
 _REFUNDS_DUE: Final = f"""
     SELECT {_COLUMNS} FROM orders WHERE {_REFUND_IS_DUE} ORDER BY recorded_at LIMIT $1
@@ -133,6 +139,18 @@ class Orders:
         """The money went back; nothing happens where no refund is due."""
         async with self._database.connection() as connection:
             await connection.execute(_MARK_REFUNDED, order_id.hex_digits)
+
+    async def find_many(self, order_ids: Sequence[OrderId]) -> Sequence[Order | None]:
+        """Many orders at once, in the order asked."""
+        return await self._find_many(list(order_ids))
+
+    async def paid_page(
+        self, after: OrderId | None, until: datetime, limit: int
+    ) -> Sequence[Order]:
+        """Up to `limit` orders paid until then, ordered by id, from the one behind `after` on."""
+        start = after.hex_digits if after else "0" * ORDER_ID_HEX_DIGITS
+        async with self._database.connection(PAGE_SECONDS_MAX) as connection:
+            return [_order(row) for row in await connection.fetch(_PAID_PAGE, start, until, limit)]
 
     async def ping(self) -> None:
         await self._database.ping()

@@ -12,6 +12,7 @@ and the sequencer one reply for each, in any order, with the request's correlati
     create_transfers   whole 128-byte transfers            a 16-byte result for each, in order
     lookup_accounts    whole 16-byte ids                   the 128-byte accounts found, in order
     lookup_transfers   whole 16-byte ids                   the 128-byte transfers found, in order
+    get_account_transfers  one 128-byte filter             the 128-byte transfers that pass it
     STATS              the worker's counters, see `stats`  (no reply)
 
 A reply's code is a `Status`; of all but OK the payload is a sentence for the log, or empty. A

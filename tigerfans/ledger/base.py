@@ -58,8 +58,10 @@ class Ledger(Protocol):
 
     `submit` takes a concatenation of whole records for one operation and gives a concatenation of
     records back: for creates one 16-byte result for each event, in order; for lookups the
-    128-byte records that were found, in the order asked, the missing left out. A submission is
-    applied as a whole or not at all known: it raises a `LedgerError` in place of a partial answer.
+    128-byte records that were found, in the order asked, the missing left out; for
+    get_account_transfers, whose one event is a filter, the 128-byte transfers that pass it. A
+    submission is applied as a whole or not at all known: it raises a `LedgerError` in place of a
+    partial answer.
     """
 
     @property
@@ -83,6 +85,8 @@ def count_events(operation: Operation, events: bytes, events_max: int) -> int:
             f"{operation.name.lower()} takes whole records of {EVENT_SIZE[operation]} bytes,"
             f" got {len(events)} bytes"
         )
+    if operation is Operation.GET_ACCOUNT_TRANSFERS:
+        events_max = 1
     if count > events_max:
         raise TooManyEventsError(f"{count} events, this ledger takes {events_max} at once")
     return count

@@ -13,11 +13,21 @@ from collections.abc import Callable
 from struct import Struct
 from typing import Final
 
+from tigerfans.ledger.base import EVENTS_MAX, InvalidEventsError
 from tigerfans.ledger.create_accounts import AccountBatch
 from tigerfans.ledger.create_transfers import TransferBatch, expire
 from tigerfans.ledger.entries import move_back
 from tigerfans.ledger.store import Store
-from tigerfans.ledger.wire import ID_SIZE, TRANSFER_SIZE, Operation
+from tigerfans.ledger.wire import (
+    ACCOUNT_FILTER,
+    ID_SIZE,
+    TRANSFER_SIZE,
+    AccountFilterFlags,
+    Operation,
+)
+
+# SQLite's integers are signed; TigerBeetle's timestamps stay below this as well.
+TIMESTAMP_MAX: Final = 2**63 - 1
 
 # Pending transfers that expire in one transaction; more take several.
 EXPIRE_MAX: Final = 8189
@@ -48,6 +58,8 @@ class Books:
                 return self._lookup_transfers(events)
             case Operation.LOOKUP_ACCOUNTS:
                 return self._lookup_accounts(events)
+            case Operation.GET_ACCOUNT_TRANSFERS:
+                return self._get_account_transfers(events)
 
     def close(self) -> None:
         self._store.close()
@@ -88,6 +100,20 @@ class Books:
     def _lookup_accounts(self, ids: bytes) -> bytes:
         found = map(self._accounts.get, _split(ids))
         return b"".join(account.pack() for account in found if account is not None)
+
+    def _get_account_transfers(self, account_filter: bytes) -> bytes:
+        """The credits of an account; this ledger keeps no list of debits, and refuses to guess.
+
+        An invalid filter finds nothing, as on TigerBeetle.
+        """
+        account_id, data_128, data_64, data_32, code, first, last, limit, flags = (
+            ACCOUNT_FILTER.unpack(account_filter)
+        )
+        if flags != AccountFilterFlags.CREDITS or any(data_128) or data_64 or data_32 or code:
+            raise InvalidEventsError("The embedded ledger filters by credit account and time only.")
+        last = min(last or TIMESTAMP_MAX, TIMESTAMP_MAX)
+        records = self._store.credits(account_id, first, last, min(limit, EVENTS_MAX))
+        return b"".join(records)
 
     def _expire(self) -> None:
         now = max(self._clock(), self._timestamp)

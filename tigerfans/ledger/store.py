@@ -13,12 +13,13 @@ log with the state of holds in a table of its own, so it is the simplest one.
 
 import sqlite3
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from itertools import chain
 from pathlib import Path
-from typing import Final, TypeVar
+from struct import Struct
+from typing import Any, Final, TypeVar
 
 from tigerfans.ledger.base import LedgerOpenError
 from tigerfans.ledger.entries import Account, Movement, StoredTransfer
@@ -39,6 +40,9 @@ CACHE_KIB: Final = 64 * 1024
 # A few sizes only, so that their statements stay compiled.
 _ROWS: Final = (512, 64, 8, 1)
 
+# The credit account and the timestamp of a transfer's record.
+_CREDIT: Final = Struct("<32x16s72xQ")
+
 _SCHEMA: Final = (
     "CREATE TABLE clock (timestamp INTEGER NOT NULL)",
     "INSERT INTO clock VALUES (0)",
@@ -46,6 +50,9 @@ _SCHEMA: Final = (
     "CREATE TABLE transfers (id BLOB PRIMARY KEY, record BLOB NOT NULL, state INTEGER NOT NULL,"
     " due INTEGER) WITHOUT ROWID",
     "CREATE INDEX transfers_due ON transfers (due) WHERE due IS NOT NULL",
+    # What went to an account, in order of time: the way through all sales of a class.
+    "CREATE TABLE credits (account BLOB, timestamp INTEGER, transfer BLOB NOT NULL,"
+    " PRIMARY KEY (account, timestamp)) WITHOUT ROWID",
     f"PRAGMA application_id = {APPLICATION_ID}",
     f"PRAGMA user_version = {SCHEMA_VERSION}",
 )
@@ -127,6 +134,17 @@ class Store:
         )
         return list(map(_stored, rows))
 
+    def credits(
+        self, account_id: bytes, timestamp_min: int, timestamp_max: int, limit: int
+    ) -> list[bytes]:
+        """Records of the transfers that credit an account, the oldest first."""
+        rows = self._db.execute(
+            "SELECT record FROM credits JOIN transfers ON transfers.id = transfer"
+            " WHERE account = ? AND timestamp BETWEEN ? AND ? ORDER BY timestamp LIMIT ?",
+            (account_id, timestamp_min, timestamp_max, limit),
+        )
+        return [record for (record,) in rows]
+
     @contextmanager
     def transaction(self, timestamp: int) -> Iterator[None]:
         """Makes all that is written inside it durable, and `timestamp` used; or none of it."""
@@ -163,12 +181,17 @@ class Store:
         rows = [(t.id[::-1], t.record, t.state, t.due) for t in created]
         # In the order of the tree, so that neighbours find their page at hand.
         rows.sort()
-        for chunk in _chunks(rows):
-            self._db.execute(_insert(len(chunk)), list(chain.from_iterable(chunk)))
+        self._insert("transfers", rows)
+        self._insert("credits", [_credit(key, record) for key, record, _, _ in rows if record])
         for state, ids in settled.items():
             for keys in _chunks(ids):
                 self._db.execute(_settle(len(keys)), [state, *keys])
         self.write_accounts(moved)
+
+    def _insert(self, table: str, rows: Sequence[tuple[Any, ...]]) -> None:
+        for chunk in _chunks(rows):
+            statement = _insert(table, columns=len(chunk[0]), rows=len(chunk))
+            self._db.execute(statement, list(chain.from_iterable(chunk)))
 
     def _scalar(self, sql: str) -> int | None:
         value: int | None = self._db.execute(sql).fetchone()[0]
@@ -180,7 +203,13 @@ def _stored(row: tuple[bytes, bytes, int, int | None]) -> StoredTransfer:
     return StoredTransfer(key[::-1], record, state, due)
 
 
-def _chunks(items: list[Item]) -> Iterator[list[Item]]:
+def _credit(key: bytes, record: bytes) -> tuple[bytes, int, bytes]:
+    """The row of `credits` for a transfer."""
+    account, timestamp = _CREDIT.unpack(record)
+    return account, timestamp, key
+
+
+def _chunks(items: Sequence[Item]) -> Iterator[Sequence[Item]]:
     start = 0
     for size in _ROWS:
         while len(items) - start >= size:
@@ -194,8 +223,9 @@ def _select(ids: int) -> str:
 
 
 @cache
-def _insert(rows: int) -> str:
-    return f"INSERT INTO transfers VALUES {', '.join(['(?, ?, ?, ?)'] * rows)}"  # noqa: S608
+def _insert(table: str, columns: int, rows: int) -> str:
+    row = f"({_places(columns)})"
+    return f"INSERT INTO {table} VALUES {', '.join([row] * rows)}"  # noqa: S608
 
 
 @cache

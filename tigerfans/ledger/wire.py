@@ -15,6 +15,7 @@ from typing import Final, NamedTuple, Self
 ID_SIZE: Final = 16
 ACCOUNT_SIZE: Final = 128
 TRANSFER_SIZE: Final = 128
+ACCOUNT_FILTER_SIZE: Final = 128
 RESULT_SIZE: Final = 16
 
 # Accounts and transfers keep their u16 flags at the same place.
@@ -32,6 +33,10 @@ TRANSFER: Final = Struct("<16s16s16s16s16s16sQIIIHHQ")
 # user_data_64, user_data_32, reserved, ledger, code, flags, timestamp (ns)
 ACCOUNT: Final = Struct("<16s16s16s16s16s16sQIIIHHQ")
 
+# account_id, user_data_128, user_data_64, user_data_32, code, timestamp_min and timestamp_max (ns,
+# inclusive, 0 for none), limit, flags
+ACCOUNT_FILTER: Final = Struct("<16s16sQIH58xQQII")
+
 # timestamp (ns), status, reserved
 RESULT: Final = Struct("<QII")
 
@@ -41,6 +46,7 @@ class Operation(IntEnum):
 
     LOOKUP_ACCOUNTS = 140
     LOOKUP_TRANSFERS = 141
+    GET_ACCOUNT_TRANSFERS = 142
     CREATE_ACCOUNTS = 146
     CREATE_TRANSFERS = 147
 
@@ -48,6 +54,7 @@ class Operation(IntEnum):
 EVENT_SIZE: Final = {
     Operation.LOOKUP_ACCOUNTS: ID_SIZE,
     Operation.LOOKUP_TRANSFERS: ID_SIZE,
+    Operation.GET_ACCOUNT_TRANSFERS: ACCOUNT_FILTER_SIZE,
     Operation.CREATE_ACCOUNTS: ACCOUNT_SIZE,
     Operation.CREATE_TRANSFERS: TRANSFER_SIZE,
 }
@@ -72,6 +79,14 @@ class TransferFlags(IntFlag):
     CLOSING_DEBIT = 1 << 6
     CLOSING_CREDIT = 1 << 7
     IMPORTED = 1 << 8
+
+
+class AccountFilterFlags(IntFlag):
+    """Which transfers of an account a filter takes."""
+
+    DEBITS = 1 << 0
+    CREDITS = 1 << 1
+    REVERSED = 1 << 2
 
 
 class AccountStatus(IntEnum):
@@ -240,6 +255,23 @@ class Account(NamedTuple):
             cls(*(int.from_bytes(field, "little") for field in fields[:6]), *fields[6:])
             for fields in ACCOUNT.iter_unpack(records)
         ]
+
+
+class AccountFilter(NamedTuple):
+    """Asks for an account's transfers, the oldest first; at most `limit` of them.
+
+    Timestamps are in nanoseconds, both ends included; 0 leaves that end open.
+    """
+
+    account_id: int
+    timestamp_min: int
+    timestamp_max: int
+    limit: int
+    flags: int
+
+    def pack(self) -> bytes:
+        account_id, *rest = self
+        return ACCOUNT_FILTER.pack(u128(account_id), u128(0), 0, 0, 0, *rest)
 
 
 class Result(NamedTuple):

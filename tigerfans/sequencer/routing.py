@@ -43,3 +43,10 @@ def cut_records(payloads: Sequence[bytes], records: bytes) -> list[bytes]:
     if start != len(records):
         raise RoutingError("the ledger sent records that nobody asked for, or in another order")
     return parts
+
+
+def uncut(payloads: Sequence[bytes], records: bytes) -> list[bytes]:
+    """For filters, which are submitted one by one: the whole reply."""
+    if len(payloads) != 1:
+        raise RoutingError(f"{len(payloads)} filters cannot share a reply")
+    return [records]

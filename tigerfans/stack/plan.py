@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from tigerfans.settings import Settings, SettingsError
+from tigerfans.settings import Settings, SettingsError, StoreSettings
 from tigerfans.stack import ledger_choice, postgres, programs, redis
 from tigerfans.stack.folder import DataFolder
 from tigerfans.stack.ledger_choice import LedgerChoice
@@ -46,22 +46,12 @@ def prepare(settings: Settings, folder: DataFolder, environ: Mapping[str, str]) 
     """Decides what to start; raises `SettingsError`."""
     ledger = ledger_choice.choose(settings.ledger, folder, environ)
     servers = [] if ledger.program is None else [ledger.program]
-    stores = settings.stores
-    if stores.redis_url is None:
-        socket = folder.sockets / "redis.sock"
-        servers.insert(0, redis.program(folder.redis, socket))
-        stores = replace(stores, redis_url=redis.redis_url(socket))
-    if stores.database_url is None:
-        sockets = folder.sockets / "pg"
+    if settings.stores.redis_url is None:
+        servers.insert(0, redis.program(folder.redis, _redis_socket(folder)))
+    if settings.stores.database_url is None:
+        sockets = _postgres_sockets(folder)
         servers.insert(0, _prepare_postgres(folder.postgres, sockets, settings.http.workers))
-        stores = replace(stores, database_url=postgres.database_url(sockets))
-    settings = replace(
-        settings,
-        stores=stores,
-        ledger=ledger.url,
-        data=folder.root,
-        sequencer=replace(settings.sequencer, socket=_sequencer_socket(settings, folder)),
-    )
+    settings = replace(located(settings, folder), ledger=ledger.url)
     workers = range(1, settings.http.workers + 1)
     fleet = Fleet(
         servers=servers,
@@ -69,6 +59,28 @@ def prepare(settings: Settings, folder: DataFolder, environ: Mapping[str, str]) 
         workers=[programs.worker(settings, number) for number in workers],
     )
     return Plan(settings, folder, ledger, fleet)
+
+
+def located(settings: Settings, folder: DataFolder) -> Settings:
+    """The settings with which the stores and the sequencer of the folder's shop are found."""
+    stores = settings.stores
+    return replace(
+        settings,
+        stores=StoreSettings(
+            database_url=stores.database_url or postgres.database_url(_postgres_sockets(folder)),
+            redis_url=stores.redis_url or redis.redis_url(_redis_socket(folder)),
+        ),
+        data=folder.root,
+        sequencer=replace(settings.sequencer, socket=_sequencer_socket(settings, folder)),
+    )
+
+
+def _redis_socket(folder: DataFolder) -> Path:
+    return folder.sockets / "redis.sock"
+
+
+def _postgres_sockets(folder: DataFolder) -> Path:
+    return folder.sockets / "pg"
 
 
 def _prepare_postgres(data: Path, sockets: Path, workers: int) -> Program:

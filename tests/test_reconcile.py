@@ -1,0 +1,121 @@
+"""Reconciliation, over a real ledger and real orders that were made to differ."""
+
+from collections.abc import Awaitable, Callable
+
+import asyncpg
+import pytest
+
+from tests.shops import OpenShop
+from tests.test_shop import event
+from tigerfans import reconcile
+from tigerfans.booking import OrderId
+from tigerfans.payments.base import EventType
+from tigerfans.reconcile import Reconciler, Report
+from tigerfans.shop import Shop
+
+EMAIL = "fan@example.org"
+Execute = Callable[..., Awaitable[str]]
+
+
+@pytest.fixture
+def execute(database_url: str) -> Execute:
+    """Does to the orders what nobody should."""
+
+    async def run(statement: str, *arguments: object) -> str:
+        connection = await asyncpg.connect(database_url)
+        try:
+            status: str = await connection.execute(statement, *arguments)
+            return status
+        finally:
+            await connection.close()
+
+    return run
+
+
+async def buy(shop: Shop, cls: str = "A") -> str:
+    checkout = await shop.checkout(cls, EMAIL)
+    await shop.settle(event(checkout))
+    return checkout.order_id
+
+
+async def report_of(shop: Shop, *, repair: bool = False) -> Report:
+    return await Reconciler(shop, repair=repair, second_look_seconds=0).run()
+
+
+async def test_a_shop_that_sold_failed_held_and_sold_late_is_clean(shop: Shop) -> None:
+    for cls in "AAABB":
+        await buy(shop, cls)
+    await shop.checkout("A", EMAIL)
+    failed = await shop.checkout("A", EMAIL)
+    await shop.settle(event(failed, EventType.FAILED))
+    await shop.settle(event(failed))
+    report = await report_of(shop)
+    assert report.differences == []
+    assert report.is_clean
+    assert (report.sales, report.orders, report.goodies) == (6, 6, 2)
+    assert [(row.name, row.held, row.sold) for row in report.stock] == [
+        ("A", 1, 4),
+        ("B", 0, 2),
+        ("goodies", 0, 2),
+    ]
+
+
+async def test_many_pages_are_read_to_the_end(
+    open_shop: OpenShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reconcile, "PAGE_MAX", 3)
+    shop = await open_shop(goodies=8)
+    for _ in range(10):
+        await buy(shop)
+    report = await report_of(shop)
+    assert report.is_clean
+    assert (report.sales, report.orders) == (10, 10)
+
+
+async def test_a_sale_without_its_order_is_named_and_repaired(shop: Shop, execute: Execute) -> None:
+    order_id = await buy(shop)
+    await execute("DELETE FROM orders")
+    report = await report_of(shop)
+    assert not report.is_clean
+    assert [(d.what, d.order_id) for d in report.differences] == [
+        ("a sale on the ledger has no order", order_id)
+    ]
+    repaired = await report_of(shop, repair=True)
+    assert [d.repaired for d in repaired.differences] == [True]
+    assert repaired.is_clean
+    assert (await report_of(shop)).differences == []
+    parsed = OrderId.parse(order_id)
+    assert parsed is not None
+    order = await shop.orders.find(parsed)
+    assert order is not None
+    assert (order.email, order.got_goodie) == (EMAIL, True)
+
+
+async def test_a_paid_order_without_its_sale_is_named(shop: Shop, execute: Execute) -> None:
+    checkout = await shop.checkout("A", EMAIL)
+    await shop.settle(event(checkout, EventType.FAILED))
+    await execute("UPDATE orders SET status = 'PAID', paid_at = now() - interval '1 minute'")
+    report = await report_of(shop, repair=True)
+    assert [(d.what, d.repaired) for d in report.differences] == [
+        ("a paid order has 0 sales on the ledger", False)
+    ]
+    assert report.stock[0].sold == 0
+
+
+async def test_an_order_that_differs_from_its_sale_is_named(shop: Shop, execute: Execute) -> None:
+    await buy(shop)
+    await execute("UPDATE orders SET got_goodie = false")
+    report = await report_of(shop)
+    assert "a sale and its order differ in class, goodie or time" in [
+        d.what for d in report.differences
+    ]
+    assert not report.is_clean
+
+
+async def test_what_is_sold_while_it_looks_does_not_count(shop: Shop) -> None:
+    await buy(shop)
+    reconciler = Reconciler(shop, second_look_seconds=0)
+    await buy(shop)
+    report = await reconciler.run()
+    assert report.differences == []
+    assert report.sales == 1

@@ -1,0 +1,311 @@
+"""Reconciliation: does the ledger say the same as the orders?
+
+Both sides are read in pages, so a million orders fit into bounded memory, while the shop goes on
+selling: only what was sold before the start counts, and whatever looks wrong is looked at once
+more after every deadline of a payment has passed, because a sale is on the ledger a moment before
+its order is in PostgreSQL.
+
+    stock     capacity = available + held + sold, on each resource's three accounts
+    sales     each sale on the ledger has its paid order, alike in class, time and goodie
+    orders    each paid order has its one sale on the ledger
+    goodies   granted on the ledger = granted on orders = min(limit, paid)
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from typing import Any, Final, NamedTuple
+
+from tigerfans.booking import Inventory, OrderId, Purpose
+from tigerfans.catalog import ClassCode, Resource, TicketClass
+from tigerfans.ledger.wire import (
+    Account,
+    AccountFilter,
+    AccountFilterFlags,
+    Operation,
+    Transfer,
+    TransferFlags,
+    u128,
+)
+from tigerfans.orders import Order, OrderStatus
+from tigerfans.shop import Shop
+
+# Records and orders in memory at a time. A page of four candidate ids for each order still fits
+# into one lookup.
+PAGE_MAX: Final = 1_000
+# Longer than a payment may take from the ledger to PostgreSQL, retries of its webhook aside.
+SECOND_LOOK_SECONDS: Final = 6.0
+# Past this many, more differences are counted but not named.
+DIFFERENCES_MAX: Final = 1_000
+
+_SALES_WITH_GOODIE: Final = (Purpose.SALE_WITH_GOODIE, Purpose.LATE_SALE_WITH_GOODIE)
+_SALES: Final = (*_SALES_WITH_GOODIE, Purpose.SALE, Purpose.LATE_SALE)
+
+
+@dataclass(frozen=True, slots=True)
+class StockRow:
+    """One resource on the ledger, in units."""
+
+    name: str
+    capacity: int
+    available: int
+    held: int
+    sold: int
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Something that does not add up; `order_id` is empty where it is about a whole resource."""
+
+    what: str
+    order_id: str = ""
+    repaired: bool = False
+
+
+@dataclass(slots=True)
+class Report:
+    """What was compared, and what does not add up."""
+
+    stock: list[StockRow] = field(default_factory=list)
+    sales: int = 0
+    orders: int = 0
+    goodies: int = 0
+    differences: list[Difference] = field(default_factory=list)
+    differences_not_named: int = 0
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether both sides say the same, now that what could be repaired was."""
+        return not self.differences_not_named and all(d.repaired for d in self.differences)
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self) | {"clean": self.is_clean}
+
+
+class Sale(NamedTuple):
+    """A sale as the ledger tells it."""
+
+    order_id: OrderId
+    cls: ClassCode
+    with_goodie: bool
+    timestamp_ns: int
+
+    @property
+    def paid_us(self) -> int:
+        return self.timestamp_ns // 1_000
+
+
+# Told how many records were compared since the last call.
+Progress = Callable[[int], None]
+
+
+class Reconciler:
+    """Compares what was sold before `until_ns` with the orders of `shop`."""
+
+    def __init__(
+        self,
+        shop: Shop,
+        *,
+        repair: bool = False,
+        second_look_seconds: float = SECOND_LOOK_SECONDS,
+        progress: Progress = lambda _: None,
+    ) -> None:
+        self._shop = shop
+        self._repair = repair
+        self._second_look_seconds = second_look_seconds
+        self._progress = progress
+        self._until_ns = time.time_ns()
+        self._report = Report()
+        self._class_of = {c.tickets.ledger: c.code for c in shop.catalog.classes}
+        # In the order they were found, each once.
+        self._suspects: dict[OrderId, None] = {}
+
+    async def run(self) -> Report:
+        """Raises what the shop's stores raise where one of them is away."""
+        await self._check_stock()
+        for ticket_class in self._shop.catalog.classes:
+            async for sales in self._sales(ticket_class):
+                await self._check_sales(sales)
+        async for orders in self._paid_orders():
+            await self._check_orders(orders)
+        await self._look_again()
+        await self._check_goodies()
+        return self._report
+
+    # --- Stock -------------------------------------------------------------------------------
+
+    async def _check_stock(self) -> None:
+        catalog = self._shop.catalog
+        names = [*(c.code for c in catalog.classes), "goodies"]
+        for name, resource in zip(names, catalog.resources, strict=True):
+            operator, budget, sold = await self._accounts(resource)
+            [stock] = Inventory.unpack_all(budget.pack())
+            row = StockRow(name, stock.capacity, stock.available, stock.held, stock.sold)
+            self._report.stock.append(row)
+            adds_up = (
+                stock.available >= 0
+                and resource.capacity == stock.capacity == operator.debits_posted
+                and stock.held == sold.credits_pending
+                and stock.sold == sold.credits_posted
+            )
+            if not adds_up:
+                self._differ(f"the accounts of {name} do not add up")
+
+    async def _accounts(self, resource: Resource) -> list[Account]:
+        ids = (resource.operator_account_id, resource.budget_account_id, resource.sold_account_id)
+        # One lookup, so that the three balances are of the same moment.
+        records = await self._submit(Operation.LOOKUP_ACCOUNTS, b"".join(map(u128, ids)))
+        return Account.unpack_all(records)
+
+    # --- From the ledger to the orders ---------------------------------------------------------
+
+    async def _sales(self, ticket_class: TicketClass) -> AsyncIterator[list[Sale]]:
+        async for transfers in self._credits(ticket_class.tickets):
+            posts = [t for t in transfers if t.flags & TransferFlags.POST_PENDING_TRANSFER]
+            yield [self._sale(post) for post in posts]
+
+    async def _credits(self, resource: Resource) -> AsyncIterator[list[Transfer]]:
+        """All transfers into a resource's `sold` account up to `until_ns`, in pages."""
+        start_ns = 1
+        limit = min(PAGE_MAX, self._shop.ledger.events_max)
+        while start_ns <= self._until_ns:
+            account_filter = AccountFilter(
+                account_id=resource.sold_account_id,
+                timestamp_min=start_ns,
+                timestamp_max=self._until_ns,
+                limit=limit,
+                flags=AccountFilterFlags.CREDITS,
+            )
+            records = await self._submit(Operation.GET_ACCOUNT_TRANSFERS, account_filter.pack())
+            transfers = Transfer.unpack_all(records)
+            if not transfers:
+                return
+            yield transfers
+            self._progress(len(transfers))
+            start_ns = transfers[-1].timestamp + 1
+
+    async def _check_sales(self, sales: Sequence[Sale]) -> None:
+        self._report.sales += len(sales)
+        orders = await self._shop.orders.find_many([sale.order_id for sale in sales])
+        for sale, order in zip(sales, orders, strict=True):
+            if _compare(sale, order):
+                self._suspect(sale.order_id)
+
+    # --- From the orders to the ledger ---------------------------------------------------------
+
+    async def _paid_orders(self) -> AsyncIterator[Sequence[Order]]:
+        after: OrderId | None = None
+        until = datetime.fromtimestamp(self._until_ns / 1e9).astimezone()
+        while orders := await self._shop.orders.paid_page(after, until, PAGE_MAX):
+            yield orders
+            self._progress(len(orders))
+            after = orders[-1].id
+
+    async def _check_orders(self, orders: Sequence[Order]) -> None:
+        self._report.orders += len(orders)
+        self._report.goodies += sum(order.got_goodie for order in orders)
+        sales = await self._sales_of([order.id for order in orders])
+        for order in orders:
+            if len(sales.get(order.id, [])) != 1:
+                self._suspect(order.id)
+
+    async def _sales_of(self, order_ids: Sequence[OrderId]) -> dict[OrderId, list[Sale]]:
+        """The sales each order has on the ledger; an order without any is left out."""
+        candidates = [order_id.transfer_id(p) for order_id in order_ids for p in _SALES]
+        page = min(len(_SALES) * PAGE_MAX, self._shop.ledger.events_max)
+        sales: dict[OrderId, list[Sale]] = {}
+        for start in range(0, len(candidates), page):
+            ids = b"".join(candidates[start : start + page])
+            records = await self._submit(Operation.LOOKUP_TRANSFERS, ids)
+            for transfer in Transfer.unpack_all(records):
+                sale = self._sale(transfer)
+                sales.setdefault(sale.order_id, []).append(sale)
+        return sales
+
+    def _sale(self, post: Transfer) -> Sale:
+        return Sale(
+            order_id=_order_id(post.id),
+            cls=self._class_of[post.ledger],
+            with_goodie=post.id & 0xFF in _SALES_WITH_GOODIE,
+            timestamp_ns=post.timestamp,
+        )
+
+    # --- Once more -----------------------------------------------------------------------------
+
+    def _suspect(self, order_id: OrderId) -> None:
+        if len(self._suspects) < DIFFERENCES_MAX:
+            self._suspects[order_id] = None
+        elif order_id not in self._suspects:
+            self._report.differences_not_named += 1
+
+    async def _look_again(self) -> None:
+        if self._suspects:
+            await asyncio.sleep(self._second_look_seconds)
+        for order_id in self._suspects:
+            problem, is_sold = await self._problem_of(order_id)
+            if not problem:
+                continue
+            repaired = False
+            # Without a sale there is nothing to restore: it would be sold anew.
+            if self._repair and is_sold:
+                await self._shop.restore(order_id)
+                repaired = not (await self._problem_of(order_id))[0]
+            self._differ(problem, order_id, repaired=repaired)
+
+    async def _problem_of(self, order_id: OrderId) -> tuple[str, bool]:
+        """Why ledger and order do not fit together, or nothing; and whether there is a sale."""
+        sales = (await self._sales_of([order_id])).get(order_id, [])
+        [order] = await self._shop.orders.find_many([order_id])
+        if len(sales) == 1:
+            return _compare(sales[0], order), True
+        is_paid = order is not None and order.status is OrderStatus.PAID
+        return (_wrong_number(len(sales)) if is_paid or sales else ""), bool(sales)
+
+    # --- Goodies -------------------------------------------------------------------------------
+
+    async def _check_goodies(self) -> None:
+        """Over all of time up to `until_ns`, both sides granted the same, and as many as due."""
+        goodies = self._shop.catalog.goodies
+        granted = 0
+        async for transfers in self._credits(goodies):
+            granted += len(transfers)
+        due = min(goodies.capacity, self._report.sales)
+        if granted != due:
+            self._differ(f"the ledger granted {granted} goodies where {due} were due")
+        if granted != self._report.goodies and not self._suspects:
+            self._differ(f"the ledger granted {granted} goodies, orders {self._report.goodies}")
+
+    def _differ(
+        self, what: str, order_id: OrderId | None = None, *, repaired: bool = False
+    ) -> None:
+        shown = order_id.hex_digits if order_id else ""
+        self._report.differences.append(Difference(what, shown, repaired))
+
+    async def _submit(self, operation: Operation, events: bytes) -> bytes:
+        return await self._shop.ledger.submit(operation, events)
+
+
+def _order_id(transfer_id: int) -> OrderId:
+    return OrderId(u128(transfer_id & ~0xFF))
+
+
+def _wrong_number(sales: int) -> str:
+    return f"a paid order has {sales} sales on the ledger"
+
+
+def _compare(sale: Sale, order: Order | None) -> str:
+    """Why a sale and its order do not fit together; empty where they do."""
+    if order is None:
+        return "a sale on the ledger has no order"
+    if order.status is not OrderStatus.PAID:
+        return f"a sale on the ledger has an order that is {order.status}"
+    paid_us = order.paid_at and round(order.paid_at.timestamp() * 1_000_000)
+    if (order.cls, order.got_goodie, paid_us) != (
+        sale.cls,
+        sale.with_goodie,
+        sale.paid_us,
+    ):
+        return "a sale and its order differ in class, goodie or time"
+    return ""

@@ -1,0 +1,85 @@
+"""`tigerfans reconcile`: opens a shop to look, and shows what `reconcile` finds."""
+
+import asyncio
+import sys
+from contextlib import AsyncExitStack
+from typing import Final
+
+import orjson
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+from rich.table import Table
+
+from tigerfans.assembly import open_shop
+from tigerfans.errors import ShopError
+from tigerfans.ledger.base import LedgerError
+from tigerfans.reconcile import Reconciler, Report
+from tigerfans.settings import Settings, SettingsError
+from tigerfans.shop import Shop
+from tigerfans.stack.folder import DataFolder
+from tigerfans.stack.plan import located
+
+EXIT_CLEAN: Final = 0
+EXIT_DIFFERENCES: Final = 1
+
+
+def run(settings: Settings, *, as_json: bool, repair: bool) -> int:
+    """Prints the report; 0 where both sides say the same, 1 where they do not.
+
+    Raises `SettingsError` where the shop's stores cannot be reached.
+    """
+    if settings.stores.database_url is None or settings.stores.redis_url is None:
+        settings = located(settings, DataFolder(settings.data))
+    try:
+        report = asyncio.run(_reconcile(settings, repair=repair))
+    except (ShopError, LedgerError, OSError) as error:
+        raise SettingsError(f"The shop cannot be looked at, is it running? {error}") from error
+    if as_json:
+        sys.stdout.buffer.write(orjson.dumps(report.as_dict(), option=orjson.OPT_INDENT_2) + b"\n")
+    else:
+        _show(report)
+    return EXIT_CLEAN if report.is_clean else EXIT_DIFFERENCES
+
+
+async def _reconcile(settings: Settings, *, repair: bool) -> Report:
+    async with AsyncExitStack() as stack:
+        shop, _ = await open_shop(stack, settings, "reconcile")
+        progress = stack.enter_context(_progress())
+        task = progress.add_task("comparing", total=await _records_about(shop))
+        return await Reconciler(
+            shop, repair=repair, progress=lambda count: progress.advance(task, count)
+        ).run()
+
+
+async def _records_about(shop: Shop) -> int:
+    """How much there is to read, roughly: a hold and a sale for each ticket, its order, goodies."""
+    stock = await shop.inventory()
+    tickets = sum(3 * inventory.sold + inventory.held for inventory in stock.values())
+    return tickets + (await shop.goodies()).sold
+
+
+def _progress() -> Progress:
+    return Progress(
+        "[progress.description]{task.description}",
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    )
+
+
+def _show(report: Report) -> None:
+    table = Table("", "capacity", "available", "held", "sold")
+    for row in report.stock:
+        counts = (row.capacity, row.available, row.held, row.sold)
+        table.add_row(row.name, *(f"{count:,}" for count in counts))
+    console = Console()
+    console.print(table)
+    console.print(f"{report.sales:,} sales on the ledger, {report.orders:,} paid orders.")
+    for difference in report.differences:
+        mark = "repaired" if difference.repaired else "differs"
+        console.print(f"{mark}: {difference.what} {difference.order_id}", soft_wrap=True)
+    if report.differences_not_named:
+        console.print(f"… and {report.differences_not_named:,} more.")
+    console.print("Both sides say the same." if report.is_clean else "They do not say the same.")
