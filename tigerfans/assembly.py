@@ -12,6 +12,7 @@ import httpx
 
 from tigerfans.booking import Booking
 from tigerfans.catalog import Catalog
+from tigerfans.counters import Counters
 from tigerfans.database import Database
 from tigerfans.ipc.client import SequencerClient
 from tigerfans.ledger.base import LedgerUnavailableError
@@ -42,7 +43,10 @@ async def open_shop(stack: AsyncExitStack, settings: Settings, name: str) -> tup
     stack.push_async_callback(orders.close)
     sessions = Sessions.connect(settings.stores.redis_url)
     stack.push_async_callback(sessions.close)
-    ledger = await SequencerClient.connect(settings.sequencer.socket, name=name)
+    counters = Counters()
+    ledger = await SequencerClient.connect(
+        settings.sequencer.socket, name=name, stats=counters.stats
+    )
     stack.push_async_callback(ledger.close)
     mockpay = MockPay(
         settings.payments.mock_secrets,
@@ -55,7 +59,9 @@ async def open_shop(stack: AsyncExitStack, settings: Settings, name: str) -> tup
         settings.catalog.tickets_a, settings.catalog.tickets_b, settings.catalog.goodies
     )
     booking = Booking(catalog, settings.hold_seconds)
-    shop = Shop(booking, ledger, sessions, orders, mockpay, settings.ticket_secret)
+    shop = Shop(
+        booking, ledger, sessions, orders, mockpay, settings.ticket_secret, counters=counters
+    )
     await _open_books(shop)
     return shop, mockpay
 

@@ -8,6 +8,7 @@ fails, the ledger's hold and the signed event say the same.
 
 import re
 import time
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -31,6 +32,7 @@ from tigerfans.booking import (
 )
 from tigerfans.caching import Cached
 from tigerfans.catalog import CURRENCY, ClassCode, TicketClass
+from tigerfans.counters import Counters, timed
 from tigerfans.errors import (
     IdempotencyConflictError,
     InvalidRequestError,
@@ -83,6 +85,7 @@ class Shop:
         orders: Orders,
         provider: PaymentProvider,
         secret: str,
+        counters: Counters | None = None,
     ) -> None:
         self.booking = booking
         self.catalog = booking.catalog
@@ -90,6 +93,7 @@ class Shop:
         self.sessions = sessions
         self.orders = orders
         self.provider = provider
+        self.counters = counters or Counters()
         self._secret = secret
         self._classes: dict[str, TicketClass] = {c.code: c for c in self.catalog.classes}
         self._stock = Cached(self._read_stock, INVENTORY_SECONDS)
@@ -99,9 +103,9 @@ class Shop:
 
         Raises `SettingsError` where the ledger was set up with other capacities.
         """
-        accounts = await self.ledger.submit(Operation.CREATE_ACCOUNTS, self.booking.accounts())
+        accounts = await self.submit(Operation.CREATE_ACCOUNTS, self.booking.accounts())
         check_created(accounts, AccountStatus)
-        funding = await self.ledger.submit(Operation.CREATE_TRANSFERS, self.booking.funding())
+        funding = await self.submit(Operation.CREATE_TRANSFERS, self.booking.funding())
         stock = await self._read_stock()
         for resource, inventory in zip(self.catalog.resources, stock, strict=True):
             if inventory.capacity != resource.capacity:
@@ -120,7 +124,7 @@ class Shop:
         ticket_class = self._ticket_class(cls)
         check_email(email)
         order_id = self._order_id(idempotency_key)
-        results = await self.ledger.submit(
+        results = await self.submit(
             Operation.CREATE_TRANSFERS,
             self.booking.hold(order_id, ticket_class.code, fingerprint(ticket_class.code, email)),
         )
@@ -137,7 +141,7 @@ class Shop:
             created_ms=held_ms,
             expires_ms=held_ms + self.booking.hold_seconds * 1_000,
         )
-        await self.sessions.save(session)
+        await timed(self.counters.session, self.sessions.save(session))
         return Checkout(
             order_id.hex_digits,
             self.provider.redirect_url(session.psid),
@@ -168,7 +172,7 @@ class Shop:
             order = await self._sell(session)
         else:
             order = await self._release(session, event.type)
-        recorded = await self.orders.record(order)
+        recorded = await timed(self.counters.order, self.orders.record(order))
         answer = order_answer(recorded.order) if recorded.order.is_charged else b""
         self.sessions.finish(session, answer)
         return Settlement(recorded.order.status, is_replay=not recorded.is_new)
@@ -192,6 +196,18 @@ class Shop:
             return None
         entry = await self._entry(order_id)
         return entry.session if entry else await self._session_on_ledger(order_id)
+
+    async def restore(self, order_id: OrderId) -> Order | None:
+        """Stores the order of a sale that is on the ledger; None where the ledger has no hold.
+
+        Replaying the sale tells how it went. Where Redis has no session any more, the buyer's
+        email is lost with it.
+        """
+        entry = await self._entry(order_id)
+        session = entry.session if entry else await self._session_on_ledger(order_id)
+        if session is None:
+            return None
+        return (await self.orders.record(await self._sell(session))).order
 
     async def refund(self, order_id: OrderId) -> Order:
         """Gives back the money of an order that was paid and cannot be fulfilled.
@@ -219,12 +235,16 @@ class Shop:
         """The stock of goodies, at most `INVENTORY_SECONDS` old."""
         return (await self._stock.get())[-1]
 
+    def submit(self, operation: Operation, events: bytes) -> Awaitable[bytes]:
+        """What the ledger answers; see `Ledger`."""
+        return timed(self.counters.ledger, self.ledger.submit(operation, events))
+
     async def _read_stock(self) -> list[Inventory]:
-        budgets = await self.ledger.submit(Operation.LOOKUP_ACCOUNTS, self.booking.budgets())
+        budgets = await self.submit(Operation.LOOKUP_ACCOUNTS, self.booking.budgets())
         return Inventory.unpack_all(budgets)
 
     async def _order_of(self, order_id: OrderId, entry: Entry | None) -> Order | None:
-        order = await self.orders.find(order_id)
+        order = await timed(self.counters.order, self.orders.find(order_id))
         if order is not None:
             return order
         session = entry.session if entry else await self._session_on_ledger(order_id)
@@ -233,13 +253,13 @@ class Shop:
     async def _entry(self, order_id: OrderId) -> Entry | None:
         """The order's entry in Redis; None where there is none or Redis does not answer."""
         try:
-            return await self.sessions.find(order_id)
+            return await timed(self.counters.session, self.sessions.find(order_id))
         except UnavailableError:
             return None
 
     async def _session_on_ledger(self, order_id: OrderId, email: str = "") -> Session | None:
         """The session as the ledger's hold remembers it; `email` must be the one it was for."""
-        record = await self.ledger.submit(Operation.LOOKUP_TRANSFERS, bytes(order_id))
+        record = await self.submit(Operation.LOOKUP_TRANSFERS, bytes(order_id))
         hold = self.booking.hold_of(record) if record else None
         if hold is None:
             return None
@@ -255,10 +275,10 @@ class Shop:
 
     async def _sell(self, session: Session) -> Order:
         sale = self.booking.sale(session.order_id, session.cls)
-        outcome, sold_ns = decode_sale(await self.ledger.submit(Operation.CREATE_TRANSFERS, sale))
+        outcome, sold_ns = decode_sale(await self.submit(Operation.CREATE_TRANSFERS, sale))
         if outcome is SaleOutcome.HOLD_GONE:
             late = self.booking.late_sale(session.order_id, session.cls)
-            results = await self.ledger.submit(Operation.CREATE_TRANSFERS, late)
+            results = await self.submit(Operation.CREATE_TRANSFERS, late)
             outcome, sold_ns = decode_late_sale(results)
         if outcome is SaleOutcome.MISMATCH:
             raise InvalidRequestError("The payment does not match its order.")
@@ -274,7 +294,7 @@ class Shop:
 
     async def _release(self, session: Session, event_type: EventType) -> Order:
         release = self.booking.release(session.order_id, session.cls)
-        outcome = decode_release(await self.ledger.submit(Operation.CREATE_TRANSFERS, release))
+        outcome = decode_release(await self.submit(Operation.CREATE_TRANSFERS, release))
         if outcome is ReleaseOutcome.MISMATCH:
             raise InvalidRequestError("The payment does not match its order.")
         if outcome is ReleaseOutcome.SOLD:

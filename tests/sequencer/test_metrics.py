@@ -9,12 +9,12 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.ipc.peers import Peer, until
 from tests.sequencer.events import transfer
 from tests.sequencer.gated_ledger import GatedLedger
+from tigerfans.histogram import Histogram
 from tigerfans.ipc.client import SequencerClient
 from tigerfans.ipc.frames import STATS, encode
 from tigerfans.ipc.stats import Family, Stats, encode_stats
 from tigerfans.ledger.base import LedgerUnavailableError
 from tigerfans.ledger.wire import Operation
-from tigerfans.sequencer.counters import Histogram
 from tigerfans.sequencer.metrics import Exporter
 from tigerfans.sequencer.sequencer import Sequencer
 

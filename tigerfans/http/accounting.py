@@ -27,7 +27,7 @@ def accounting_routes(shop: Shop) -> list[ControllerRouterHandler]:
     async def reserve(scope: HTTPScope, receive: Receive) -> bytes:
         order_id = OrderId.new()
         hold = shop.booking.hold(order_id, "A", _NO_BODY)
-        outcome, _ = decode_hold(await shop.ledger.submit(Operation.CREATE_TRANSFERS, hold))
+        outcome, _ = decode_hold(await shop.submit(Operation.CREATE_TRANSFERS, hold))
         if outcome is not HoldOutcome.HELD:
             raise SoldOutError
         return _ids(order_id)
@@ -35,7 +35,7 @@ def accounting_routes(shop: Shop) -> list[ControllerRouterHandler]:
     async def commit(scope: HTTPScope, receive: Receive) -> bytes:
         order_id = _order_id(scope["query_string"])
         sale = shop.booking.sale(order_id, "A")
-        outcome, _ = decode_sale(await shop.ledger.submit(Operation.CREATE_TRANSFERS, sale))
+        outcome, _ = decode_sale(await shop.submit(Operation.CREATE_TRANSFERS, sale))
         if outcome not in (SaleOutcome.SOLD, SaleOutcome.SOLD_WITH_GOODIE):
             raise InvalidRequestError(f"Not sold: {outcome.value}.")
         return _ids(order_id)

@@ -48,6 +48,8 @@ def raw_route(
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         scope = cast("HTTPScope", scope)  # A websocket never gets here: the server refuses them.
+        if is_mount:
+            scope["path_template"] = path  # Which Litestar leaves empty, and `counting` reads.
         if scope["method"] != method:
             await _respond_problem(
                 send, Problem(405, f"Please use {method} here.", {"Allow": method})

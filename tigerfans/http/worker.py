@@ -19,6 +19,7 @@ from granian.server.embed import Server
 from tigerfans.assembly import open_shop
 from tigerfans.errors import ShopError
 from tigerfans.http.app import create_app
+from tigerfans.http.counting import counted
 from tigerfans.ledger.base import LedgerError
 from tigerfans.notify import notify_ready
 from tigerfans.payments.mockpay import MockPay
@@ -63,7 +64,7 @@ async def _serve(settings: Settings, name: str) -> int:
 
 def _server(settings: Settings, shop: Shop, mockpay: MockPay) -> Server:
     return Server(
-        create_app(settings, shop, mockpay),
+        counted(create_app(settings, shop, mockpay), shop.counters),
         address=settings.http.host,
         port=settings.http.port,
         interface=Interfaces.ASGINL,

@@ -3,35 +3,13 @@
 Counting is on the path of every batch, exporting is not: `metrics` reads these when it is asked.
 """
 
-from bisect import bisect_left
-from collections.abc import Sequence
 from typing import Final
 
+from tigerfans.histogram import SECONDS_BOUNDS, Histogram
 from tigerfans.ipc.frames import Status
 
-# Upper bounds: events in a batch (the last is TigerBeetle's limit), and seconds at the ledger.
+# Upper bounds of the events in a batch; the last is TigerBeetle's limit.
 BATCH_EVENTS_BOUNDS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8189)
-LEDGER_SECONDS_BOUNDS: Final = (
-    *(0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032),
-    *(0.064, 0.128, 0.256, 0.512, 1.024, 2.048, 4.096),
-)
-
-
-class Histogram:
-    """Counts observations by upper bound; the last bucket is for those beyond every bound."""
-
-    def __init__(self, bounds: Sequence[float]) -> None:
-        self.bounds = bounds
-        self.buckets = [0] * (len(bounds) + 1)
-        self.sum = 0.0
-
-    @property
-    def count(self) -> int:
-        return sum(self.buckets)
-
-    def observe(self, value: float) -> None:
-        self.buckets[bisect_left(self.bounds, value)] += 1
-        self.sum += value
 
 
 class LaneCounters:
@@ -44,7 +22,7 @@ class LaneCounters:
         self.requests = 0
         self.events = 0
         self.batch_events = Histogram(BATCH_EVENTS_BOUNDS)
-        self.ledger_seconds = Histogram(LEDGER_SECONDS_BOUNDS)
+        self.ledger_seconds = Histogram(SECONDS_BOUNDS)
 
     def count_batch(self, *, requests: int, events: int, workers: int, seconds: float) -> None:
         self.batches += 1
