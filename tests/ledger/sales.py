@@ -1,0 +1,165 @@
+"""A small shop on any ledger: two resources with accounts of their own, and an order's transfers.
+
+Built by hand from the design's tables, and not with the shop's own code, so that the contract is
+the ledger's alone.
+"""
+
+import secrets
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from tigerfans.ledger.base import Ledger
+from tigerfans.ledger.wire import (
+    U128_MAX,
+    Account,
+    AccountFlags,
+    AccountStatus,
+    Operation,
+    Result,
+    Transfer,
+    TransferFlags,
+    TransferStatus,
+    u128,
+)
+
+HOLD_SECONDS = 300
+CODE = 1
+
+
+def new_id() -> int:
+    """An id that was never used; its last byte is 0, for what derives from it."""
+    return secrets.randbits(112) << 8 | 1 << 120
+
+
+class Stock(NamedTuple):
+    """A resource: units go from `operator` to `budget` once, and one by one to `sold`."""
+
+    ledger: int
+    operator: int
+    budget: int
+    sold: int
+
+    @classmethod
+    def new(cls, ledger: int) -> "Stock":
+        return cls(ledger, new_id(), new_id(), new_id())
+
+    def accounts(self) -> list[Account]:
+        limited = AccountFlags.DEBITS_MUST_NOT_EXCEED_CREDITS
+        return [
+            Account(id=self.operator, ledger=self.ledger, code=CODE),
+            Account(id=self.budget, ledger=self.ledger, code=CODE, flags=limited),
+            Account(id=self.sold, ledger=self.ledger, code=CODE),
+        ]
+
+    def funding(self, units: int) -> Transfer:
+        return Transfer(
+            id=self.operator | 0xFF,
+            debit_account_id=self.operator,
+            credit_account_id=self.budget,
+            amount=units,
+            ledger=self.ledger,
+            code=CODE,
+        )
+
+    def unit(self, transfer_id: int, flags: int = 0, timeout: int = 0) -> Transfer:
+        """One unit, from `budget` to `sold`."""
+        return Transfer(
+            id=transfer_id,
+            debit_account_id=self.budget,
+            credit_account_id=self.sold,
+            amount=1,
+            timeout=timeout,
+            ledger=self.ledger,
+            code=CODE,
+            flags=flags,
+        )
+
+
+class Inventory(NamedTuple):
+    capacity: int
+    held: int
+    sold: int
+
+
+@dataclass(frozen=True)
+class Shop:
+    """Tickets and goodies on a ledger."""
+
+    ledger: Ledger
+    tickets: Stock = field(default_factory=lambda: Stock.new(1))
+    goodies: Stock = field(default_factory=lambda: Stock.new(3))
+
+    @classmethod
+    async def open(cls, ledger: Ledger, *, tickets: int, goodies: int = 0) -> "Shop":
+        """A new shop with so many units of each."""
+        shop = cls(ledger)
+        statuses = await shop.create_accounts(*shop.tickets.accounts(), *shop.goodies.accounts())
+        assert set(statuses) == {AccountStatus.CREATED}
+        for stock, units in ((shop.tickets, tickets), (shop.goodies, goodies)):
+            if units:
+                assert await shop.create(stock.funding(units)) == [TransferStatus.CREATED]
+        return shop
+
+    async def create_accounts(self, *accounts: Account) -> list[AccountStatus]:
+        events = b"".join(account.pack() for account in accounts)
+        reply = await self.ledger.submit(Operation.CREATE_ACCOUNTS, events)
+        return [AccountStatus(result.status) for result in Result.unpack_all(reply)]
+
+    async def results(self, *transfers: Transfer) -> list[Result]:
+        """Sends the transfers as one submission."""
+        events = b"".join(transfer.pack() for transfer in transfers)
+        return Result.unpack_all(await self.ledger.submit(Operation.CREATE_TRANSFERS, events))
+
+    async def create(self, *transfers: Transfer) -> list[TransferStatus]:
+        return [TransferStatus(result.status) for result in await self.results(*transfers)]
+
+    async def accounts(self, *ids: int) -> list[Account]:
+        events = b"".join(map(u128, ids))
+        return Account.unpack_all(await self.ledger.submit(Operation.LOOKUP_ACCOUNTS, events))
+
+    async def transfers(self, *ids: int) -> list[Transfer]:
+        events = b"".join(map(u128, ids))
+        return Transfer.unpack_all(await self.ledger.submit(Operation.LOOKUP_TRANSFERS, events))
+
+    async def inventory(self, stock: Stock) -> Inventory:
+        [budget] = await self.accounts(stock.budget)
+        return Inventory(budget.credits_posted, budget.debits_pending, budget.debits_posted)
+
+    def hold(self, order: int, seconds: int = HOLD_SECONDS) -> Transfer:
+        return self.tickets.unit(order, TransferFlags.PENDING, seconds)
+
+    def release(self, order: int) -> Transfer:
+        return Transfer(
+            id=order | 0x04,
+            pending_id=order,
+            amount=0,
+            ledger=self.tickets.ledger,
+            code=CODE,
+            flags=TransferFlags.VOID_PENDING_TRANSFER,
+        )
+
+    def sale(self, order: int) -> list[Transfer]:
+        """The hold posted together with a goodie, and behind that the hold posted alone."""
+        return self._sale(order, order, 0x01)
+
+    def late_sale(self, order: int) -> list[Transfer]:
+        """A second hold, and the same three against it."""
+        late_hold = self.tickets.unit(order | 0x05, TransferFlags.PENDING, HOLD_SECONDS)
+        return [late_hold, *self._sale(order, late_hold.id, 0x06)]
+
+    def _sale(self, order: int, hold: int, first_purpose: int) -> list[Transfer]:
+        return [
+            self._post(order | first_purpose, hold, TransferFlags.LINKED),
+            self.goodies.unit(order | first_purpose + 1),
+            self._post(order | first_purpose + 2, hold),
+        ]
+
+    def _post(self, transfer_id: int, hold: int, flags: int = 0) -> Transfer:
+        return Transfer(
+            id=transfer_id,
+            pending_id=hold,
+            amount=U128_MAX,
+            ledger=self.tickets.ledger,
+            code=CODE,
+            flags=TransferFlags.POST_PENDING_TRANSFER | flags,
+        )
