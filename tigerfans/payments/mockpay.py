@@ -57,7 +57,7 @@ class MockPay:
     def __init__(
         self, secrets: Sequence[str], webhook_url: str, client: httpx.AsyncClient, outbox: Outbox
     ) -> None:
-        self._secrets = [secret.encode() for secret in secrets]
+        self._secrets = tuple(secrets)
         self._webhook_url = webhook_url
         self._client = client
         self.outbox = outbox
@@ -73,12 +73,12 @@ class MockPay:
         return f"/mockpay/{session_id}"
 
     def sign(self, body: bytes) -> str:
-        return _signature(self._secrets[0], body).decode()
+        return sign(self._secrets[0], body)
 
     def read_webhook(self, body: bytes, signature: str | None) -> PaymentEvent:
         given = (signature or "").encode()
         # Every secret is tried, so that the time taken tells nothing about which one fitted.
-        matches = [hmac.compare_digest(_signature(key, body), given) for key in self._secrets]
+        matches = [hmac.compare_digest(sign(key, body).encode(), given) for key in self._secrets]
         if not any(matches):
             raise InvalidWebhookError
         try:
@@ -143,5 +143,6 @@ class MockPay:
         return None if response.is_success else f"status {response.status_code}"
 
 
-def _signature(secret: bytes, body: bytes) -> bytes:
-    return b64encode(hmac.digest(secret, body, "sha256"))
+def sign(secret: str, body: bytes) -> str:
+    """The signature of a webhook: base64 of the HMAC-SHA256 over its body."""
+    return b64encode(hmac.digest(secret.encode(), body, "sha256")).decode()
