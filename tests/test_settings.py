@@ -43,9 +43,9 @@ def test_an_empty_variable_counts_as_not_set() -> None:
 def test_settings_are_read_back_from_the_environment_they_make() -> None:
     settings = Settings(
         catalog=CatalogSettings(tickets_a=1, tickets_b=0, goodies=3),
-        http=HttpSettings(host="0.0.0.0", port=1, workers=64),  # noqa: S104
+        http=HttpSettings(host="0.0.0.0", port=1, workers=64, connections=9, backlog=8),  # noqa: S104
         sequencer=SequencerSettings(Path("/run/a.sock"), metrics_host="::1", metrics_port=2),
-        stores=StoreSettings("postgresql://u@/d?host=/run", "unix:///run/redis.sock"),
+        stores=StoreSettings("postgresql://u@/d?host=/run", "unix:///run/redis.sock", 7),
         payments=PaymentSettings(("new", "old"), "https://example.com/payments/webhook"),
         ledger="tigerbeetle://10.0.0.1:3000,10.0.0.2:3000/340282366920938463463374607431768211455",
         data=Path("/var/lib/tigerfans"),
@@ -76,6 +76,9 @@ def test_the_sequencers_socket_is_in_the_data_folder() -> None:
         ("TIGERFANS_WORKERS", "0"),
         ("TIGERFANS_WORKERS", "65"),
         ("TIGERFANS_WORKERS", "1.5"),
+        ("TIGERFANS_CONNECTIONS", "0"),
+        ("TIGERFANS_BACKLOG", "65536"),
+        ("TIGERFANS_DATABASE_CONNECTIONS", "2"),
         ("TIGERFANS_TICKETS_A", "-1"),
         ("TIGERFANS_TICKETS_B", "1000000001"),
         ("TIGERFANS_GOODIES", "many"),

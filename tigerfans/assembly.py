@@ -6,7 +6,7 @@ Workers open one to sell, and the operator's commands open one to look.
 import asyncio
 import time
 from contextlib import AsyncExitStack
-from typing import Final
+from typing import Final, NamedTuple
 
 import httpx
 
@@ -27,7 +27,15 @@ LEDGER_SECONDS_MAX: Final = 20.0
 LEDGER_PAUSE_SECONDS: Final = 0.1
 
 
-async def open_shop(stack: AsyncExitStack, settings: Settings, name: str) -> tuple[Shop, MockPay]:
+class Opened(NamedTuple):
+    """A shop, and the parts of it that have a life of their own."""
+
+    shop: Shop
+    mockpay: MockPay
+    ledger: SequencerClient
+
+
+async def open_shop(stack: AsyncExitStack, settings: Settings, name: str) -> Opened:
     """Connects a shop to all that `settings` name; `stack` closes it again, in order.
 
     `name` is what the sequencer calls this process. Raises `SettingsError` where a store is not
@@ -37,7 +45,9 @@ async def open_shop(stack: AsyncExitStack, settings: Settings, name: str) -> tup
         raise SettingsError("DATABASE_URL must name the PostgreSQL database of the orders.")
     if settings.stores.redis_url is None:
         raise SettingsError("REDIS_URL must name the Redis of the payment sessions.")
-    database = await Database.connect(settings.stores.database_url)
+    database = await Database.connect(
+        settings.stores.database_url, settings.stores.database_connections
+    )
     stack.push_async_callback(database.close)
     orders = Orders(database)
     stack.push_async_callback(orders.close)
@@ -63,7 +73,7 @@ async def open_shop(stack: AsyncExitStack, settings: Settings, name: str) -> tup
         booking, ledger, sessions, orders, mockpay, settings.ticket_secret, counters=counters
     )
     await _open_books(shop)
-    return shop, mockpay
+    return Opened(shop, mockpay, ledger)
 
 
 async def _open_books(shop: Shop) -> None:

@@ -38,10 +38,10 @@ class Database:
         self._pool = pool
 
     @classmethod
-    async def connect(cls, url: str) -> "Database":
+    async def connect(cls, url: str, connections_max: int = CONNECTIONS_MAX) -> "Database":
         """Connects and brings the schema up to date."""
         pool = await asyncpg.create_pool(
-            url, min_size=1, max_size=CONNECTIONS_MAX, reset=_keep_session, timeout=DEADLINE_SECONDS
+            url, min_size=1, max_size=connections_max, reset=_keep_session, timeout=DEADLINE_SECONDS
         )
         async with pool.acquire() as connection:
             await migrate(connection)

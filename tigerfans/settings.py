@@ -19,6 +19,11 @@ WORKERS_MAX: Final = 64
 TICKETS_MAX: Final = 1_000_000_000
 HOLD_SECONDS_MAX: Final = 24 * 3600
 SECRETS_MAX: Final = 2
+CONNECTIONS_MAX: Final = 1_000_000
+BACKLOG_MAX: Final = 65_535
+# One writes orders, one reads them, one is for everything else.
+DATABASE_CONNECTIONS_MIN: Final = 3
+DATABASE_CONNECTIONS_MAX: Final = 64
 
 Environment = Literal["development", "production"]
 
@@ -38,11 +43,15 @@ class CatalogSettings:
 
 @dataclass(frozen=True, slots=True)
 class HttpSettings:
-    """Where the shop listens and with how many worker processes."""
+    """Where the shop listens, with how many worker processes, and what each of them takes on."""
 
     host: str = "127.0.0.1"
     port: int = 8000
     workers: int = 2
+    # Open connections, idle ones too. Past it new ones wait in the kernel's queue, which holds
+    # `backlog` of them; past that they are refused.
+    connections: int = 4096
+    backlog: int = 2048
 
     @property
     def url(self) -> str:
@@ -66,6 +75,8 @@ class StoreSettings:
 
     database_url: str | None = field(default=None, repr=False)
     redis_url: str | None = field(default=None, repr=False)
+    # The size of each worker's pool.
+    database_connections: int = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +127,8 @@ class Settings:
                 host=read.text("TIGERFANS_HOST", "127.0.0.1"),
                 port=read.integer("TIGERFANS_PORT", 8000, 1, 65535),
                 workers=read.integer("TIGERFANS_WORKERS", 2, 1, WORKERS_MAX),
+                connections=read.integer("TIGERFANS_CONNECTIONS", 4096, 1, CONNECTIONS_MAX),
+                backlog=read.integer("TIGERFANS_BACKLOG", 2048, 1, BACKLOG_MAX),
             ),
             sequencer=SequencerSettings(
                 socket=Path(
@@ -127,6 +140,12 @@ class Settings:
             stores=StoreSettings(
                 database_url=read.url("DATABASE_URL", ("postgresql", "postgres")),
                 redis_url=read.url("REDIS_URL", ("redis", "rediss", "unix")),
+                database_connections=read.integer(
+                    "TIGERFANS_DATABASE_CONNECTIONS",
+                    4,
+                    DATABASE_CONNECTIONS_MIN,
+                    DATABASE_CONNECTIONS_MAX,
+                ),
             ),
             payments=PaymentSettings(
                 mock_secrets=read.secrets("MOCK_SECRET", DEFAULT_MOCK_SECRET),
@@ -179,6 +198,9 @@ class Settings:
             "TIGERFANS_HOST": self.http.host,
             "TIGERFANS_PORT": str(self.http.port),
             "TIGERFANS_WORKERS": str(self.http.workers),
+            "TIGERFANS_CONNECTIONS": str(self.http.connections),
+            "TIGERFANS_BACKLOG": str(self.http.backlog),
+            "TIGERFANS_DATABASE_CONNECTIONS": str(self.stores.database_connections),
             "TIGERFANS_SEQUENCER_SOCKET": str(self.sequencer.socket),
             "TIGERFANS_METRICS_ADDRESS": metrics,
             "MOCK_SECRET": ",".join(self.payments.mock_secrets),

@@ -8,6 +8,7 @@ SO_REUSEPORT; each has its own connection to the sequencer, to Redis and to Post
 import asyncio
 import logging
 import signal
+import socket
 from contextlib import AsyncExitStack
 from typing import Final
 
@@ -20,15 +21,13 @@ from tigerfans.assembly import open_shop
 from tigerfans.errors import ShopError
 from tigerfans.http.app import create_app
 from tigerfans.http.counting import counted
+from tigerfans.http.listening import until_listening
 from tigerfans.ledger.base import LedgerError
 from tigerfans.notify import notify_ready
 from tigerfans.payments.mockpay import MockPay
-from tigerfans.settings import Settings
+from tigerfans.settings import HttpSettings, Settings, SettingsError
 from tigerfans.shop import Shop
 
-# Connections, idle ones too; past it the kernel's queue holds them, and past that refuses them.
-CONNECTIONS_MAX: Final = 4096
-BACKLOG: Final = 2048
 HEADER_SECONDS_MAX: Final = 10
 
 logger = logging.getLogger(__name__)
@@ -45,19 +44,24 @@ def run(settings: Settings, name: str) -> int:
 
 async def _serve(settings: Settings, name: str) -> int:
     async with AsyncExitStack() as stack:
-        shop, mockpay = await open_shop(stack, settings, name)
-        server = _server(settings, shop, mockpay)
+        opened = await open_shop(stack, settings, name)
+        server = _server(settings, opened.shop, opened.mockpay)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, server.stop)
         serving = asyncio.create_task(server.serve(), name=f"server of {name}")
-        delivering = asyncio.create_task(mockpay.deliver_forever(), name="webhook deliveries")
-        loop.call_soon(notify_ready)
-        await asyncio.wait((serving, delivering), return_when=asyncio.FIRST_COMPLETED)
-        # Deliveries never end by themselves: where they did, what they raised ends this process.
-        if delivering.done():
-            delivering.result()
-        delivering.cancel()
+        background = [
+            asyncio.create_task(opened.mockpay.deliver_forever(), name="webhook deliveries"),
+            asyncio.create_task(opened.ledger.watch(), name="connection to the sequencer"),
+        ]
+        await until_listening(settings.http.port)
+        notify_ready()
+        await asyncio.wait([serving, *background], return_when=asyncio.FIRST_COMPLETED)
+        # Nothing in the background ends by itself: what it raised ends this process, loudly.
+        for task in background:
+            if task.done():
+                task.result()
+            task.cancel()
         await serving
     return 0
 
@@ -65,13 +69,24 @@ async def _serve(settings: Settings, name: str) -> int:
 def _server(settings: Settings, shop: Shop, mockpay: MockPay) -> Server:
     return Server(
         counted(create_app(settings, shop, mockpay), shop.counters),
-        address=settings.http.host,
+        address=_ip_address(settings.http),
         port=settings.http.port,
         interface=Interfaces.ASGINL,
         http=HTTPModes.http1,
         http1_settings=HTTP1Settings(header_read_timeout=HEADER_SECONDS_MAX * 1_000),
         websockets=False,
-        backlog=BACKLOG,
-        backpressure=CONNECTIONS_MAX,
+        backlog=settings.http.backlog,
+        backpressure=settings.http.connections,
         log_enabled=False,
     )
+
+
+def _ip_address(http: HttpSettings) -> str:
+    """The address of the host's name: Granian wants a number."""
+    try:
+        info = socket.getaddrinfo(
+            http.host.strip("[]"), http.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+    except OSError as error:
+        raise SettingsError(f"TIGERFANS_HOST={http.host} cannot be used: {error}.") from error
+    return str(info[0][4][0])

@@ -11,15 +11,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from tigerfans.settings import Settings, SettingsError, StoreSettings
+from tigerfans.settings import Settings, SettingsError
 from tigerfans.stack import ledger_choice, postgres, programs, redis
 from tigerfans.stack.folder import DataFolder
 from tigerfans.stack.ledger_choice import LedgerChoice
 from tigerfans.stack.programs import Program
 
-# More than a worker's pool ever holds; one more worker runs during a reload, and the rest is for
-# people and their tools.
-CONNECTIONS_PER_WORKER: Final = 8
+# To PostgreSQL, beyond those of the workers: for people and their tools.
 CONNECTIONS_SPARE: Final = 20
 
 
@@ -50,7 +48,10 @@ def prepare(settings: Settings, folder: DataFolder, environ: Mapping[str, str]) 
         servers.insert(0, redis.program(folder.redis, _redis_socket(folder)))
     if settings.stores.database_url is None:
         sockets = _postgres_sockets(folder)
-        servers.insert(0, _prepare_postgres(folder.postgres, sockets, settings.http.workers))
+        # One more worker runs during a reload.
+        workers_max = settings.http.workers + 1
+        connections = workers_max * settings.stores.database_connections + CONNECTIONS_SPARE
+        servers.insert(0, _prepare_postgres(folder.postgres, sockets, connections))
     settings = replace(located(settings, folder), ledger=ledger.url)
     workers = range(1, settings.http.workers + 1)
     fleet = Fleet(
@@ -66,7 +67,8 @@ def located(settings: Settings, folder: DataFolder) -> Settings:
     stores = settings.stores
     return replace(
         settings,
-        stores=StoreSettings(
+        stores=replace(
+            stores,
             database_url=stores.database_url or postgres.database_url(_postgres_sockets(folder)),
             redis_url=stores.redis_url or redis.redis_url(_redis_socket(folder)),
         ),
@@ -83,7 +85,7 @@ def _postgres_sockets(folder: DataFolder) -> Path:
     return folder.sockets / "pg"
 
 
-def _prepare_postgres(data: Path, sockets: Path, workers: int) -> Program:
+def _prepare_postgres(data: Path, sockets: Path, connections_max: int) -> Program:
     user = postgres.choose_user(data, sockets)
     try:
         postgres.initialise(data, user)
@@ -93,7 +95,6 @@ def _prepare_postgres(data: Path, sockets: Path, workers: int) -> Program:
         ) from error
     postgres.remove_stale_lock(data)
     postgres.own_folder(sockets, user)
-    connections_max = (workers + 1) * CONNECTIONS_PER_WORKER + CONNECTIONS_SPARE
     return postgres.program(data, sockets, user, connections_max=connections_max)
 
 
