@@ -43,7 +43,7 @@ def run(settings: Settings, *, as_json: bool, repair: bool) -> int:
 
 async def _reconcile(settings: Settings, *, repair: bool) -> Report:
     async with AsyncExitStack() as stack:
-        shop, _ = await open_shop(stack, settings, "reconcile")
+        shop = (await open_shop(stack, settings, "reconcile")).shop
         progress = stack.enter_context(_progress())
         task = progress.add_task("comparing", total=await _records_about(shop))
         return await Reconciler(
