@@ -108,7 +108,10 @@ def _local_tigerbeetle(binary: Path, folder: DataFolder) -> LedgerChoice:
 
 def _with_advice(embedded: LedgerChoice, binary: Path | None) -> LedgerChoice:
     if binary is None:
-        advice = "To sell on TigerBeetle: `make tigerbeetle`, then start with a new TIGERFANS_DATA."
+        advice = (
+            "To sell on TigerBeetle: `make tigerbeetle` (or `tigerfans tigerbeetle`),"
+            " then start with a new TIGERFANS_DATA."
+        )
     else:
         advice = (
             "TigerBeetle is here, but this shop's sales are not on it:"
