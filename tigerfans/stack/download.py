@@ -8,15 +8,16 @@ environment, as urllib does.
 import hashlib
 import http.client
 import platform
+import shutil
 import sys
 import tempfile
 import time
 import urllib.request
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Final
+from typing import Final
 
 from tigerfans.settings import SettingsError
 from tigerfans.stack import tigerbeetle
@@ -114,22 +115,17 @@ def main(target_dir: Path = Path("bin")) -> int:
 
 
 def _fetch(archive: Archive, path: Path, progress: Progress) -> None:
-    """Writes the archive to `path` if it is the one that was released."""
-    digest = hashlib.sha256()
+    """Writes the archive to `path`; raises `DownloadError` unless it is the one released."""
     try:
         # The URL is ours, and the sha256 says whether what it leads to is what we want.
-        with (
-            urllib.request.urlopen(archive.url, timeout=SILENCE_SECONDS_MAX) as response,  # noqa: S310
-            path.open("wb") as file,
-        ):
-            _copy(response, file, digest.update, progress)
+        response = urllib.request.urlopen(archive.url, timeout=SILENCE_SECONDS_MAX)  # noqa: S310
     except (OSError, http.client.HTTPException) as error:
-        reason = getattr(error, "reason", None) or error
-        raise DownloadError(
-            f"TigerBeetle could not be downloaded from {archive.url}: {reason}."
-            f" Without a network, put the server of version {tigerbeetle.VERSION} into ./bin"
-            " by hand, or name it in TIGERBEETLE_BIN."
-        ) from error
+        raise _explain(archive, error) from error
+    digest = hashlib.sha256()
+    with response, path.open("wb") as file:
+        for chunk in _chunks(archive, response, progress):
+            digest.update(chunk)
+            file.write(chunk)
     if digest.hexdigest() != archive.sha256:
         raise DownloadError(
             f"What came from {archive.url} is not what was released, and is thrown away:"
@@ -137,38 +133,48 @@ def _fetch(archive: Archive, path: Path, progress: Progress) -> None:
         )
 
 
-def _copy(
-    response: http.client.HTTPResponse,
-    file: IO[bytes],
-    update_digest: Callable[[bytes], None],
-    progress: Progress,
-) -> None:
+def _chunks(
+    archive: Archive, response: http.client.HTTPResponse, progress: Progress
+) -> Iterator[bytes]:
     ends_at = time.monotonic() + DOWNLOAD_SECONDS_MAX
-    size = 0
     expected = response.length
-    while chunk := response.read1(CHUNK_BYTES):
-        size += len(chunk)
-        if size > ARCHIVE_BYTES_MAX:
-            raise DownloadError(f"What came is larger than {ARCHIVE_BYTES_MAX:,} bytes.")
-        if time.monotonic() > ends_at:
-            raise TimeoutError(f"it took more than {DOWNLOAD_SECONDS_MAX:g} s")
-        update_digest(chunk)
-        file.write(chunk)
-        progress(size, expected)
-    if expected is not None and size < expected:
-        raise ConnectionError(f"the connection ended after {size:,} of {expected:,} bytes")
+    size = 0
+    try:
+        while chunk := response.read1(CHUNK_BYTES):
+            size += len(chunk)
+            if size > ARCHIVE_BYTES_MAX:
+                raise DownloadError(
+                    f"What came from {archive.url} is larger than {ARCHIVE_BYTES_MAX:,} bytes."
+                )
+            if time.monotonic() > ends_at:
+                raise TimeoutError(f"it took more than {DOWNLOAD_SECONDS_MAX:g} s")
+            progress(size, expected)
+            yield chunk
+        if expected is not None and size < expected:
+            raise ConnectionError(f"the connection ended after {size:,} of {expected:,} bytes")
+    except (OSError, http.client.HTTPException) as error:
+        raise _explain(archive, error) from error
+
+
+def _explain(archive: Archive, error: Exception) -> DownloadError:
+    reason = getattr(error, "reason", None) or error
+    return DownloadError(
+        f"TigerBeetle could not be downloaded from {archive.url}: {reason}."
+        f" Without a network, put the server of version {tigerbeetle.VERSION} into ./bin by hand,"
+        " or name it in TIGERBEETLE_BIN."
+    )
 
 
 def _unpack(packed: Path, binary: Path) -> None:
     try:
         with zipfile.ZipFile(packed) as archive:
-            member = archive.getinfo(BINARY_NAME)
-            if member.file_size > BINARY_BYTES_MAX:
-                raise DownloadError(f"The archive holds {member.file_size:,} bytes, too many.")
-            # zipfile reads no more than the size it states, and checks the sum over it.
-            binary.write_bytes(archive.read(member))
+            size = archive.getinfo(BINARY_NAME).file_size
+            if size > BINARY_BYTES_MAX:
+                raise DownloadError(f"The archive holds a server of {size:,} bytes, too many.")
+            with archive.open(BINARY_NAME) as packed_binary, binary.open("wb") as file:
+                shutil.copyfileobj(packed_binary, file)
     except (zipfile.BadZipFile, KeyError) as error:
-        raise DownloadError(f"The archive holds no {BINARY_NAME}: {error}.") from error
+        raise DownloadError(f"The archive holds no server: {error.args[0]}.") from error
 
 
 def _is_there(binary: Path) -> bool:
