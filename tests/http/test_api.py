@@ -416,6 +416,18 @@ async def test_both_webhook_secrets_are_valid_while_they_are_rotated(shop: Shop)
     assert rotating.read_webhook(body, rotating.sign(body)).amount == 1
 
 
+async def test_the_schema_describes_every_json_route_and_loads_nothing_from_elsewhere(
+    client: httpx.AsyncClient,
+) -> None:
+    for path in ("/schema", "/schema/openapi.json"):
+        response = await client.get(path)
+        assert response.status_code == 200
+        paths = response.json()["paths"]
+        assert {"/api/checkout", "/api/orders/{order_id}", "/api/inventory"} <= set(paths)
+        assert {"/payments/webhook", "/api/admin/orders", "/readyz"} <= set(paths)
+        assert response.headers["content-type"].endswith("json")
+
+
 # --- Health and benchmarks -------------------------------------------------------------------
 
 

@@ -4,16 +4,15 @@ from typing import Any
 
 from litestar import Litestar, Request, Response
 from litestar.exceptions import HTTPException
-from litestar.openapi import OpenAPIConfig
 from litestar.types import ControllerRouterHandler
 
-from tigerfans import __version__
 from tigerfans.http.accounting import accounting_routes
 from tigerfans.http.admin import admin_routes
 from tigerfans.http.auth import basic_auth_guard
 from tigerfans.http.buying import buying_routes
 from tigerfans.http.errors import Problem, explain_or_log
 from tigerfans.http.health import health_routes
+from tigerfans.http.openapi import OPENAPI_CONFIG, describe_raw_routes
 from tigerfans.http.order import order_route
 from tigerfans.http.pages import pages_router
 from tigerfans.http.payments import payment_routes
@@ -52,12 +51,16 @@ def create_app(settings: Settings, shop: Shop, mockpay: MockPay) -> Litestar:
             headers=dict(problem.headers or {}),
         )
 
-    return Litestar(
+    app = Litestar(
         route_handlers=routes,
         exception_handlers={Exception: on_error},
         request_max_body_size=BODY_BYTES_MAX,
-        openapi_config=OpenAPIConfig(title="TigerFans", version=__version__),
+        openapi_config=OPENAPI_CONFIG,
+        # The process that serves sets up logging, once for all.
+        logging_config=None,
     )
+    describe_raw_routes(app)
+    return app
 
 
 def _problem(error: Exception) -> Problem:

@@ -1,0 +1,204 @@
+"""The OpenAPI description, at /schema: what Litestar knows, and the raw ASGI routes it does not.
+
+It is served as plain JSON: the viewers that come with Litestar load their scripts from other
+hosts, and no page here does.
+"""
+
+from typing import Final
+
+from litestar import Litestar
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.openapi.spec import (
+    OpenAPIMediaType,
+    OpenAPIResponse,
+    OpenAPIType,
+    Operation,
+    Parameter,
+    PathItem,
+    RequestBody,
+    Schema,
+)
+
+from tigerfans import __version__
+from tigerfans.booking import ORDER_ID_HEX_DIGITS
+from tigerfans.orders import OrderStatus
+from tigerfans.payments.base import EventType
+from tigerfans.payments.mockpay import SIGNATURE_HEADER
+from tigerfans.shop import EMAIL_CHARACTERS_MAX, IDEMPOTENCY_KEY_CHARACTERS_MAX
+
+OPENAPI_CONFIG: Final = OpenAPIConfig(
+    title="TigerFans",
+    version=__version__,
+    description="Hold a ticket, pay for it, see what became of it. Amounts are in cents.",
+    render_plugins=[JsonRenderPlugin(path=["/openapi.json", "/"])],
+)
+
+_TEXT: Final = Schema(type=OpenAPIType.STRING)
+_COUNT: Final = Schema(type=OpenAPIType.INTEGER, minimum=0)
+_FLAG: Final = Schema(type=OpenAPIType.BOOLEAN)
+_CLASS: Final = Schema(type=OpenAPIType.STRING, enum=["A", "B"])
+_ORDER_ID: Final = Schema(
+    type=OpenAPIType.STRING, pattern=f"^[0-9a-f]{{{ORDER_ID_HEX_DIGITS - 2}}}00$"
+)
+
+
+def describe_raw_routes(app: Litestar) -> None:
+    """Adds the raw routes to the application's schema."""
+    paths = {
+        "/api/checkout": PathItem(post=_CHECKOUT),
+        "/api/orders/{order_id}": PathItem(get=_ORDER_STATUS),
+        "/api/orders/{order_id}/qr.png": PathItem(get=_document("image/png", "QrPng")),
+        "/api/orders/{order_id}/qr.svg": PathItem(get=_document("image/svg+xml", "QrSvg")),
+        "/api/orders/{order_id}/ticket.ics": PathItem(get=_document("text/calendar", "Calendar")),
+        "/api/inventory": PathItem(get=_INVENTORY),
+        "/payments/webhook": PathItem(post=_WEBHOOK),
+    }
+    app.openapi_schema.paths = {**(app.openapi_schema.paths or {}), **paths}
+
+
+def _object(**properties: Schema) -> Schema:
+    return Schema(type=OpenAPIType.OBJECT, properties=dict(properties), required=list(properties))
+
+
+def _nullable(kind: OpenAPIType) -> Schema:
+    return Schema(type=[kind, OpenAPIType.NULL])
+
+
+def _answer(
+    description: str, schema: Schema, media_type: str = "application/json"
+) -> OpenAPIResponse:
+    return OpenAPIResponse(
+        description=description, content={media_type: OpenAPIMediaType(schema=schema)}
+    )
+
+
+def _problem(description: str) -> OpenAPIResponse:
+    return _answer(description, _object(detail=_TEXT))
+
+
+def _body(schema: Schema) -> RequestBody:
+    return RequestBody(required=True, content={"application/json": OpenAPIMediaType(schema=schema)})
+
+
+_BUSY: Final = _problem("Busy, or a store is away: try again after Retry-After seconds.")
+
+_CHECKOUT: Final = Operation(
+    operation_id="Checkout",
+    summary="Hold one ticket for a while.",
+    parameters=[
+        Parameter(
+            name="Idempotency-Key",
+            param_in="header",
+            required=False,
+            description="The same key and body give the same order, however often.",
+            schema=Schema(
+                type=OpenAPIType.STRING, min_length=1, max_length=IDEMPOTENCY_KEY_CHARACTERS_MAX
+            ),
+        )
+    ],
+    request_body=_body(
+        _object(
+            cls=_CLASS,
+            customer_email=Schema(type=OpenAPIType.STRING, max_length=EMAIL_CHARACTERS_MAX),
+        )
+    ),
+    responses={
+        "200": _answer(
+            "The ticket is held.",
+            _object(order_id=_ORDER_ID, redirect_url=_TEXT, amount=_COUNT, currency=_TEXT),
+        ),
+        "400": _problem("The class or the email address is not valid."),
+        "409": _problem("Sold out, or the Idempotency-Key was used with another body."),
+        "413": _problem("The body is too large."),
+        "503": _BUSY,
+    },
+)
+
+_WEBHOOK: Final = Operation(
+    operation_id="Webhook",
+    summary="The payment provider tells the outcome of a payment.",
+    parameters=[
+        Parameter(
+            name=SIGNATURE_HEADER,
+            param_in="header",
+            required=True,
+            description="base64(HMAC-SHA256(secret, body))",
+            schema=_TEXT,
+        )
+    ],
+    request_body=_body(
+        _object(
+            type=Schema(type=OpenAPIType.STRING, enum=[str(kind) for kind in EventType]),
+            payment_session_id=_TEXT,
+            order_id=_ORDER_ID,
+            amount=_COUNT,
+            currency=_TEXT,
+        )
+    ),
+    responses={
+        "200": _answer("All of it is durable.", _object(ok=_FLAG, order_status=_TEXT)),
+        "400": _problem("The signature or the body is not valid, or does not fit the order."),
+        "404": _problem("There is no such order."),
+        "413": _problem("The body is too large."),
+        "503": _BUSY,
+    },
+)
+
+_ORDER_ID_PARAMETER: Final = Parameter(
+    name="order_id", param_in="path", required=True, schema=_ORDER_ID
+)
+
+_ORDER_STATUS: Final = Operation(
+    operation_id="OrderStatus",
+    summary="What became of an order.",
+    parameters=[_ORDER_ID_PARAMETER],
+    responses={
+        "200": _answer(
+            "The order.",
+            _object(
+                order_id=_ORDER_ID,
+                status=Schema(
+                    type=OpenAPIType.STRING, enum=[str(status) for status in OrderStatus]
+                ),
+                cls=_CLASS,
+                qty=_COUNT,
+                amount=_COUNT,
+                currency=_TEXT,
+                paid_at=_nullable(OpenAPIType.STRING),
+                ticket_code=_nullable(OpenAPIType.STRING),
+                got_goodie=_FLAG,
+            ),
+        ),
+        "404": _problem("There is no such order."),
+        "503": _BUSY,
+    },
+)
+
+_STOCK: Final = _object(
+    capacity=_COUNT,
+    sold=_COUNT,
+    active_holds=_COUNT,
+    available=Schema(type=OpenAPIType.INTEGER),
+    sold_out=_FLAG,
+    timestamp=_TEXT,
+)
+
+_INVENTORY: Final = Operation(
+    operation_id="Inventory",
+    summary="What is left of each class.",
+    responses={"200": _answer("The stock.", _object(A=_STOCK, B=_STOCK)), "503": _BUSY},
+)
+
+
+def _document(media_type: str, operation_id: str) -> Operation:
+    return Operation(
+        operation_id=operation_id,
+        summary="A document of a paid order.",
+        parameters=[_ORDER_ID_PARAMETER],
+        responses={
+            "200": _answer("The document.", _TEXT, media_type),
+            "404": _problem("There is no such order, or it has no ticket."),
+            "503": _BUSY,
+        },
+    )
