@@ -157,7 +157,8 @@ def _chunks(
 
 
 def _explain(archive: Archive, error: Exception) -> DownloadError:
-    reason = getattr(error, "reason", None) or error
+    cause = getattr(error, "reason", error)
+    reason = getattr(cause, "strerror", None) or cause
     return DownloadError(
         f"TigerBeetle could not be downloaded from {archive.url}: {reason}."
         f" Without a network, put the server of version {tigerbeetle.VERSION} into ./bin by hand,"
