@@ -12,6 +12,8 @@ from tigerfans.ledger.base import Ledger
 from tigerfans.ledger.wire import (
     U128_MAX,
     Account,
+    AccountFilter,
+    AccountFilterFlags,
     AccountFlags,
     AccountStatus,
     Operation,
@@ -120,6 +122,20 @@ class Shop:
     async def transfers(self, *ids: int) -> list[Transfer]:
         events = b"".join(map(u128, ids))
         return Transfer.unpack_all(await self.ledger.submit(Operation.LOOKUP_TRANSFERS, events))
+
+    async def credits(
+        self, account: int, *, limit: int, after: int = 0, until: int = 0
+    ) -> list[Transfer]:
+        """The first transfers to an account, between two moments in nanoseconds; 0 for no end."""
+        account_filter = AccountFilter(
+            account_id=account,
+            timestamp_min=after + 1,
+            timestamp_max=until,
+            limit=limit,
+            flags=AccountFilterFlags.CREDITS,
+        )
+        reply = await self.ledger.submit(Operation.GET_ACCOUNT_TRANSFERS, account_filter.pack())
+        return Transfer.unpack_all(reply)
 
     async def inventory(self, stock: Stock) -> Inventory:
         [budget] = await self.accounts(stock.budget)

@@ -419,6 +419,49 @@ async def test_no_transfer_mixes_two_resources(ledger: Ledger) -> None:
     assert await shop.create(mixed) == [TransferStatus.ACCOUNTS_MUST_HAVE_THE_SAME_LEDGER]
 
 
+# The transfers of an account.
+
+
+async def test_what_an_account_was_credited_is_listed_oldest_first_and_page_by_page(
+    ledger: Ledger,
+) -> None:
+    shop = await Shop.open(ledger, tickets=9, goodies=1)
+    orders = [new_id() for _ in range(3)]
+    await shop.create(*map(shop.hold, orders))
+    await shop.create(*shop.sale(orders[0]), shop.release(orders[1]), *shop.sale(orders[2]))
+    sold = shop.tickets.sold
+    listed = await shop.credits(sold, limit=100)
+    assert [transfer.id for transfer in listed] == [
+        *orders,
+        *(orders[0] | 0x01, orders[1] | 0x04, orders[2] | 0x03),
+    ]
+    assert listed == await shop.transfers(*(transfer.id for transfer in listed))
+    first_page = await shop.credits(sold, limit=4)
+    second_page = await shop.credits(sold, limit=4, after=first_page[-1].timestamp)
+    assert first_page + second_page == listed
+    assert await shop.credits(sold, limit=4, after=listed[-1].timestamp) == []
+
+
+async def test_a_list_keeps_to_its_moments_both_included(ledger: Ledger) -> None:
+    shop = await Shop.open(ledger, tickets=9)
+    results = await shop.results(*(shop.hold(new_id()) for _ in range(5)))
+    moments = [result.timestamp for result in results]
+    listed = await shop.credits(
+        shop.tickets.sold, limit=100, after=moments[1] - 1, until=moments[3]
+    )
+    assert [transfer.timestamp for transfer in listed] == moments[1:4]
+
+
+async def test_an_account_that_is_not_there_and_a_page_of_nothing_list_nothing(
+    ledger: Ledger,
+) -> None:
+    shop = await Shop.open(ledger, tickets=9)
+    await shop.create(shop.hold(new_id()))
+    assert await shop.credits(new_id(), limit=100) == []
+    assert await shop.credits(shop.tickets.sold, limit=0) == []
+    assert await shop.credits(shop.tickets.sold, limit=100, after=9, until=5) == []
+
+
 # What a submission may be.
 
 
@@ -431,15 +474,7 @@ async def test_events_that_are_not_whole_records_are_refused(
             await ledger.submit(operation, bytes(size))
 
 
-@pytest.mark.parametrize(
-    "operation",
-    [
-        Operation.CREATE_ACCOUNTS,
-        Operation.CREATE_TRANSFERS,
-        Operation.LOOKUP_ACCOUNTS,
-        Operation.LOOKUP_TRANSFERS,
-    ],
-)
+@pytest.mark.parametrize("operation", list(Operation))
 async def test_more_events_than_the_ledger_takes_are_refused(
     ledger: Ledger, operation: Operation
 ) -> None:
