@@ -15,7 +15,7 @@ from typing import Final
 
 from tigerfans.ledger.base import EVENTS_MAX, InvalidEventsError
 from tigerfans.ledger.create_accounts import AccountBatch
-from tigerfans.ledger.create_transfers import TransferBatch, expire
+from tigerfans.ledger.create_transfers import TIMESTAMP_MAX, TransferBatch, expire
 from tigerfans.ledger.entries import move_back
 from tigerfans.ledger.store import Store
 from tigerfans.ledger.wire import (
@@ -25,9 +25,6 @@ from tigerfans.ledger.wire import (
     AccountFilterFlags,
     Operation,
 )
-
-# SQLite's integers are signed; TigerBeetle's timestamps stay below this as well.
-TIMESTAMP_MAX: Final = 2**63 - 1
 
 # Pending transfers that expire in one transaction; more take several.
 EXPIRE_MAX: Final = 8189
@@ -111,6 +108,8 @@ class Books:
         )
         if flags != AccountFilterFlags.CREDITS or any(data_128) or data_64 or data_32 or code:
             raise InvalidEventsError("The embedded ledger filters by credit account and time only.")
+        # No transfer is later than this, and neither are SQLite's integers.
+        first = min(first, TIMESTAMP_MAX)
         last = min(last or TIMESTAMP_MAX, TIMESTAMP_MAX)
         records = self._store.credits(account_id, first, last, min(limit, EVENTS_MAX))
         return b"".join(records)
