@@ -26,8 +26,8 @@ async def exchange(url: str, value: str) -> str | None:
     async with Redis.from_url(url, decode_responses=True) as client:
         for name, expected in EXPECTED.items():
             assert await client.config_get(name) == {name: expected}
-        before: str | None = await client.set("value", value, get=True)
-        return before
+        before = await client.set("value", value, get=True)
+        return None if before is None else str(before)
 
 
 def test_the_server_keeps_its_data_and_never_makes_room(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import httpx
 import orjson
 import pytest
 
-from tests.stack.running_shop import RunningShop, open_shop
+from tests.stack.running_shop import POLL_PAUSE_S, RunningShop, open_shop
 from tigerfans.payments.mockpay import SIGNATURE_HEADER, sign
 from tigerfans.settings import DEFAULT_ADMIN_PASSWORD, DEFAULT_MOCK_SECRET
 
@@ -114,7 +114,13 @@ def settings_of(shop: RunningShop) -> dict[str, str]:
 
 
 async def snapshot(client: httpx.AsyncClient, *order_ids: str) -> list[Any]:
+    """What is left and what became of the orders, one of which is paid and one is held."""
     stock = (await client.get("/api/inventory")).json()
+    # The inventory may be shown as it was a moment ago.
+    async with asyncio.timeout(DEADLINE_S):
+        while (stock["A"]["sold"], stock["A"]["active_holds"]) != (1, 1):
+            await asyncio.sleep(POLL_PAUSE_S)
+            stock = (await client.get("/api/inventory")).json()
     for tickets in stock.values():
         tickets.pop("timestamp")
     orders = [(await client.get(f"/api/orders/{order_id}")).json() for order_id in order_ids]
