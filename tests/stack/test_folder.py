@@ -59,6 +59,16 @@ def test_sockets_move_away_from_a_path_that_is_not_plain(tmp_path: Path) -> None
         assert DataFolder(tmp_path / name).sockets.parent != tmp_path / name
 
 
+def test_the_short_path_is_gone_when_the_shop_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    folder = DataFolder(tmp_path / ("long" * 30))
+    with folder.locked():
+        (folder.sockets / "pg").mkdir()
+    assert not folder.sockets.exists()
+
+
 def test_a_short_path_that_others_can_write_to_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

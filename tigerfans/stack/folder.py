@@ -11,6 +11,7 @@ import fcntl
 import hashlib
 import os
 import re
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -60,6 +61,9 @@ class DataFolder:
         try:
             self._lock(descriptor)
             yield
+            if self.sockets != self.run:
+                # Nobody but the stack that ran would ever look for it.
+                shutil.rmtree(self.sockets, ignore_errors=True)
         finally:
             os.close(descriptor)
 
