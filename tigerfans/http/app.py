@@ -11,6 +11,7 @@ from tigerfans.http.admin import admin_routes
 from tigerfans.http.auth import basic_auth_guard
 from tigerfans.http.buying import buying_routes
 from tigerfans.http.errors import Problem, explain_or_log
+from tigerfans.http.events import OrderEvents
 from tigerfans.http.health import health_routes
 from tigerfans.http.openapi import OPENAPI_CONFIG, describe_raw_routes
 from tigerfans.http.order import order_route
@@ -23,13 +24,18 @@ from tigerfans.settings import Settings
 from tigerfans.shop import Shop
 
 
-def create_app(settings: Settings, shop: Shop, mockpay: MockPay) -> Litestar:
-    """The application over an open shop; it starts and stops nothing by itself."""
+def create_app(
+    settings: Settings, shop: Shop, mockpay: MockPay, events: OrderEvents | None = None
+) -> Litestar:
+    """The application over an open shop; it starts and stops nothing by itself.
+
+    A process that stops hands its `events` in, to end the streams that are open then.
+    """
     renderer = Renderer()
     guard = basic_auth_guard(settings.admin)
     routes: list[ControllerRouterHandler] = [
         *buying_routes(shop),
-        order_route(shop),
+        order_route(shop, events or OrderEvents(shop.order_answer)),
         *payment_routes(shop, mockpay),
         *health_routes(shop),
         admin_routes(shop, mockpay.outbox, guard),

@@ -48,6 +48,7 @@ def describe_raw_routes(app: Litestar) -> None:
     paths = {
         "/api/checkout": PathItem(post=_CHECKOUT),
         "/api/orders/{order_id}": PathItem(get=_ORDER_STATUS),
+        "/api/orders/{order_id}/events": PathItem(get=_ORDER_EVENTS),
         "/api/orders/{order_id}/qr.png": PathItem(get=_document("image/png", "QrPng")),
         "/api/orders/{order_id}/qr.svg": PathItem(get=_document("image/svg+xml", "QrSvg")),
         "/api/orders/{order_id}/ticket.ics": PathItem(get=_document("text/calendar", "Calendar")),
@@ -170,6 +171,17 @@ _ORDER_STATUS: Final = Operation(
                 got_goodie=_FLAG,
             ),
         ),
+        "404": _problem("There is no such order."),
+        "503": _BUSY,
+    },
+)
+
+_ORDER_EVENTS: Final = Operation(
+    operation_id="OrderEvents",
+    summary="The order's public JSON now and on every change, until its final state.",
+    parameters=[_ORDER_ID_PARAMETER],
+    responses={
+        "200": _answer("Server-sent events.", _TEXT, "text/event-stream"),
         "404": _problem("There is no such order."),
         "503": _BUSY,
     },

@@ -21,6 +21,7 @@ from tigerfans.assembly import open_shop
 from tigerfans.errors import ShopError
 from tigerfans.http.app import create_app
 from tigerfans.http.counting import counted
+from tigerfans.http.events import OrderEvents
 from tigerfans.http.listening import until_listening
 from tigerfans.ledger.base import LedgerError
 from tigerfans.notify import notify_ready
@@ -45,10 +46,17 @@ def run(settings: Settings, name: str) -> int:
 async def _serve(settings: Settings, name: str) -> int:
     async with AsyncExitStack() as stack:
         opened = await open_shop(stack, settings, name)
-        server = _server(settings, opened.shop, opened.mockpay)
+        events = OrderEvents(opened.shop.order_answer)
+        server = _server(settings, opened.shop, opened.mockpay, events)
+
+        def stop() -> None:
+            server.stop()  # type: ignore[no-untyped-call]
+            # They would last for minutes, and the server waits for each request it accepted.
+            events.close()
+
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, server.stop)
+            loop.add_signal_handler(number, stop)
         serving = asyncio.create_task(server.serve(), name=f"server of {name}")
         background = [
             asyncio.create_task(opened.mockpay.deliver_forever(), name="webhook deliveries"),
@@ -66,9 +74,9 @@ async def _serve(settings: Settings, name: str) -> int:
     return 0
 
 
-def _server(settings: Settings, shop: Shop, mockpay: MockPay) -> Server:
+def _server(settings: Settings, shop: Shop, mockpay: MockPay, events: OrderEvents) -> Server:
     return Server(
-        counted(create_app(settings, shop, mockpay), shop.counters),
+        counted(create_app(settings, shop, mockpay, events), shop.counters),
         address=_ip_address(settings.http),
         port=settings.http.port,
         interface=Interfaces.ASGINL,
