@@ -13,6 +13,7 @@ from tigerfans.errors import (
     IdempotencyConflictError,
     InvalidRequestError,
     SoldOutError,
+    UnavailableError,
     UnknownOrderError,
 )
 from tigerfans.orders import OrderStatus
@@ -325,6 +326,25 @@ async def test_with_redis_wiped_the_signed_event_brings_the_email_back(
     await shop.settle(event(checkout, cls="B", customer_email=EMAIL))
     [order] = await shop.orders.latest(10)
     assert (order.status, order.email) == (OrderStatus.PAID, EMAIL)
+
+
+async def test_a_payment_is_not_started_without_its_email_while_redis_is_away(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkout = await shop.checkout("B", EMAIL)
+
+    async def fail(_: OrderId) -> None:
+        raise UnavailableError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(shop.sessions, "find", fail)
+        with pytest.raises(UnavailableError):
+            await shop.payment_session(f"mock_{checkout.order_id}")
+        # What is known already needs no session.
+        assert (await answer(shop, checkout))["status"] == "PENDING"
+    session = await shop.payment_session(f"mock_{checkout.order_id}")
+    assert session is not None
+    assert session.email == EMAIL
 
 
 # --- Opening ---------------------------------------------------------------------------------

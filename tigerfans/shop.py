@@ -190,11 +190,15 @@ class Shop:
         return await self._order_of(order_id, await self._entry(order_id))
 
     async def payment_session(self, psid: str) -> Session | None:
-        """The session a buyer pays for at the provider's page; None where it is unknown."""
+        """The session a buyer pays for at the provider's page; None where it is unknown.
+
+        Raises `UnavailableError` where Redis does not answer: a payment that was started without
+        the email it is for would leave an order without one.
+        """
         order_id = OrderId.parse(self.provider.order_id(psid) or "")
         if order_id is None:
             return None
-        entry = await self._entry(order_id)
+        entry = await self.sessions.find(order_id)
         return entry.session if entry else await self._session_on_ledger(order_id)
 
     async def restore(self, order_id: OrderId) -> Order | None:
