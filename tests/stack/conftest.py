@@ -5,7 +5,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -138,7 +138,13 @@ def folder(tmp_path: Path) -> DataFolder:
 
 
 @pytest.fixture
-async def stand_ins(folder: DataFolder) -> AsyncIterator[StandIns]:
-    stand_ins = StandIns(folder)
+def locked_folder(folder: DataFolder) -> Iterator[DataFolder]:
+    with folder.locked():
+        yield folder
+
+
+@pytest.fixture
+async def stand_ins(locked_folder: DataFolder) -> AsyncIterator[StandIns]:
+    stand_ins = StandIns(locked_folder)
     yield stand_ins
     await stand_ins.close()

@@ -1,5 +1,6 @@
 import os
 import stat
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -59,13 +60,17 @@ def test_sockets_move_away_from_a_path_that_is_not_plain(tmp_path: Path) -> None
         assert DataFolder(tmp_path / name).sockets.parent != tmp_path / name
 
 
-def test_the_short_path_is_gone_when_the_shop_is(
+def test_the_short_path_is_there_only_while_the_shop_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     folder = DataFolder(tmp_path / ("long" * 30))
+    assert not folder.sockets.exists()
     with folder.locked():
         (folder.sockets / "pg").mkdir()
+    assert not folder.sockets.exists()
+    with suppress(SettingsError), folder.locked():
+        raise SettingsError
     assert not folder.sockets.exists()
 
 
@@ -73,9 +78,11 @@ def test_a_short_path_that_others_can_write_to_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    DataFolder(tmp_path / ("x" * 100)).sockets.chmod(0o777)
-    with pytest.raises(SettingsError, match="not ours alone"):
-        DataFolder(tmp_path / ("x" * 100))
+    folder = DataFolder(tmp_path / ("x" * 100))
+    folder.sockets.mkdir()
+    folder.sockets.chmod(0o777)
+    with pytest.raises(SettingsError, match="not ours alone"), folder.locked():
+        pass
 
 
 def test_a_log_gives_the_last_lines_of_its_run(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ _PLAIN_PATH: Final = re.compile(r"[\w/.+-]+", re.ASCII)
 
 
 class DataFolder:
-    """The places in a data folder; all of them exist but the servers' own."""
+    """The places in a data folder. All exist but the servers' own, and `sockets` while locked."""
 
     def __init__(self, root: Path) -> None:
         self.root = root.absolute()
@@ -60,10 +60,8 @@ class DataFolder:
         descriptor = os.open(self.root / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             self._lock(descriptor)
-            yield
-            if self.sockets != self.run:
-                # Nobody but the stack that ran would ever look for it.
-                shutil.rmtree(self.sockets, ignore_errors=True)
+            with self._made_sockets():
+                yield
         finally:
             os.close(descriptor)
 
@@ -78,20 +76,28 @@ class DataFolder:
                 f"TIGERFANS_DATA={self.root} is in use by another shop that is running."
             ) from None
 
+    @contextmanager
+    def _made_sockets(self) -> Iterator[None]:
+        self.sockets.mkdir(mode=SOCKET_FOLDER_MODE, exist_ok=True)
+        status = self.sockets.lstat()
+        if status.st_uid != os.geteuid() or status.st_mode & 0o022:
+            raise SettingsError(
+                f"TIGERFANS_DATA needs {self.sockets} for its sockets, which is not ours alone."
+            )
+        try:
+            yield
+        finally:
+            if self.sockets != self.run:
+                # Nobody but the stack that ran would ever look for it.
+                shutil.rmtree(self.sockets, ignore_errors=True)
+
     def _socket_folder(self) -> Path:
         """`run`, or a folder with a plainer path that belongs to this data folder."""
         fits = len(os.fsencode(self.run)) + 1 + SOCKET_NAME_BYTES_MAX <= SOCKET_PATH_BYTES_MAX
         if fits and _PLAIN_PATH.fullmatch(str(self.run)):
             return self.run
         digest = hashlib.sha256(os.fsencode(self.root)).hexdigest()[:12]
-        short = Path(tempfile.gettempdir()) / f"tigerfans-{digest}"
-        short.mkdir(mode=SOCKET_FOLDER_MODE, exist_ok=True)
-        status = short.lstat()
-        if status.st_uid != os.geteuid() or status.st_mode & 0o022:
-            raise SettingsError(
-                f"TIGERFANS_DATA has a path unfit for sockets, and {short} is not ours alone."
-            )
-        return short
+        return Path(tempfile.gettempdir()) / f"tigerfans-{digest}"
 
 
 def state_file(root: Path) -> Path:
