@@ -17,6 +17,7 @@ from tigerfans.payments.mockpay import MockPay
 from tigerfans.payments.outbox import Outbox
 from tigerfans.sessions import Sessions
 from tigerfans.shop import Shop
+from tigerfans.steps import OnStep, ignore_step
 
 OpenShop = Callable[..., Any]
 
@@ -36,7 +37,11 @@ async def open_shop(ledger: Ledger, redis_url: str, database_url: str) -> AsyncI
     client = httpx.AsyncClient()
 
     async def open_one(
-        tickets_a: int = 10, tickets_b: int = 10, goodies: int = 2, hold_seconds: int = 300
+        tickets_a: int = 10,
+        tickets_b: int = 10,
+        goodies: int = 2,
+        hold_seconds: int = 300,
+        on_step: OnStep = ignore_step,
     ) -> Shop:
         database = await Database.connect(database_url)
         databases.append(database)
@@ -47,6 +52,7 @@ async def open_shop(ledger: Ledger, redis_url: str, database_url: str) -> AsyncI
             Orders(database),
             MockPay(("secret",), "http://127.0.0.1:1/payments/webhook", client, Outbox(database)),
             "ticket secret",
+            on_step=on_step,
         )
         opened.append(shop)
         await shop.open()

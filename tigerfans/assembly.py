@@ -22,6 +22,7 @@ from tigerfans.payments.outbox import Outbox
 from tigerfans.sessions import Sessions
 from tigerfans.settings import Settings, SettingsError
 from tigerfans.shop import Shop
+from tigerfans.steps import StepLog
 
 LEDGER_SECONDS_MAX: Final = 20.0
 LEDGER_PAUSE_SECONDS: Final = 0.1
@@ -70,7 +71,14 @@ async def open_shop(stack: AsyncExitStack, settings: Settings, name: str) -> Ope
     )
     booking = Booking(catalog, settings.hold_seconds)
     shop = Shop(
-        booking, ledger, sessions, orders, mockpay, settings.ticket_secret, counters=counters
+        booking,
+        ledger,
+        sessions,
+        orders,
+        mockpay,
+        settings.ticket_secret,
+        counters=counters,
+        on_step=StepLog.to_stderr(settings.environment, name).note,
     )
     await _open_books(shop)
     return Opened(shop, mockpay, ledger)

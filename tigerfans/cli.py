@@ -5,7 +5,6 @@ imports its own part of the package when it runs, so that a worker does not load
 """
 
 import argparse
-import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -17,8 +16,6 @@ from tigerfans.settings import Settings, SettingsError
 
 EXIT_USAGE: Final = 2
 EXIT_INTERRUPTED: Final = 130
-
-LOG_FORMAT: Final = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 Command = Callable[[argparse.Namespace], int]
 
@@ -75,12 +72,6 @@ def _settings() -> Settings:
     return Settings.from_environment(os.environ)
 
 
-def _log_to_stderr() -> None:
-    logging.basicConfig(format=LOG_FORMAT, level=logging.INFO)
-    # A line for each webhook that MockPay sends.
-    logging.getLogger("httpx").setLevel(logging.WARNING)
-
-
 def _up(_: argparse.Namespace) -> int:
     from tigerfans.stack import up
 
@@ -100,17 +91,21 @@ def _reload(_: argparse.Namespace) -> int:
 
 
 def _sequencer(_: argparse.Namespace) -> int:
+    from tigerfans.logs import log_to_stderr
     from tigerfans.sequencer.main import run
 
-    _log_to_stderr()
-    return run(_settings())
+    settings = _settings()
+    log_to_stderr(settings.environment, "sequencer")
+    return run(settings)
 
 
 def _worker(arguments: argparse.Namespace) -> int:
     from tigerfans.http.worker import run
+    from tigerfans.logs import log_to_stderr
 
-    _log_to_stderr()
-    return run(_settings(), arguments.name)
+    settings = _settings()
+    log_to_stderr(settings.environment, arguments.name)
+    return run(settings, arguments.name)
 
 
 def _replay(arguments: argparse.Namespace) -> int:

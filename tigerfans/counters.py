@@ -6,12 +6,15 @@ to the sequencer's `/metrics`. All of it costs a request 2 to 4 µs (docs/perfor
 
 from collections.abc import Awaitable, Mapping
 from time import perf_counter
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from tigerfans.histogram import SECONDS_BOUNDS, Histogram
 from tigerfans.ipc.stats import Family, Stats
+from tigerfans.steps import Step
 
 Output = TypeVar("Output")
+
+STEPS_TOTAL: Final = "tigerfans_order_steps_total"
 
 
 class Counters:
@@ -19,7 +22,7 @@ class Counters:
 
     `stages` are the seconds from asking a store to its answer or failure: `ledger` is the
     sequencer with what is behind it, `session` is Redis, `order` is PostgreSQL. Waiting for a
-    batch is part of each.
+    batch is part of each. `steps` are those that orders took by this worker.
     """
 
     def __init__(self) -> None:
@@ -29,6 +32,7 @@ class Counters:
         self.stages = {"ledger": self.ledger, "session": self.session, "order": self.order}
         self.requests: dict[tuple[str, int], int] = {}
         self.seconds: dict[str, Histogram] = {}
+        self.steps = dict.fromkeys(Step, 0)
 
     def count_request(self, route: str, status: int, seconds: float) -> None:
         """One request that came to its end; a route is a path's template, so they are few."""
@@ -51,6 +55,13 @@ class Counters:
                     {"labels": [route, str(status)], "value": count}
                     for (route, status), count in self.requests.items()
                 ],
+            ),
+            Family(
+                name=STEPS_TOTAL,
+                type="counter",
+                help="Orders that were held, paid and so on.",
+                labels=["step"],
+                samples=[{"labels": [s], "value": n} for s, n in self.steps.items()],
             ),
             _histograms(
                 "tigerfans_http_request_seconds",

@@ -42,14 +42,23 @@ from tigerfans.errors import (
 )
 from tigerfans.ledger.base import Ledger
 from tigerfans.ledger.wire import AccountStatus, Operation, TransferStatus
-from tigerfans.orders import Order, Orders, OrderStatus
+from tigerfans.orders import Order, Orders, OrderStatus, Recorded
 from tigerfans.payments.base import EventType, PaymentEvent, PaymentProvider
 from tigerfans.sessions import Entry, Session, Sessions
 from tigerfans.settings import SettingsError
+from tigerfans.steps import OnStep, Step, ignore_step
 
 EMAIL_CHARACTERS_MAX: Final = 254
 IDEMPOTENCY_KEY_CHARACTERS_MAX: Final = 255
 INVENTORY_SECONDS: Final = 0.1
+
+# The step by which an order comes to the status that is stored.
+_STEP_TO: Final = {
+    OrderStatus.PAID: Step.PAID,
+    OrderStatus.PAID_UNFULFILLED: Step.REFUND_DUE,
+    OrderStatus.FAILED: Step.FAILED,
+    OrderStatus.CANCELED: Step.CANCELED,
+}
 
 # Only the shape; the proof of an address is that the ticket arrives. A quoted local part may hold
 # nearly anything, which is valid and must be harmless on every page.
@@ -86,6 +95,7 @@ class Shop:
         provider: PaymentProvider,
         secret: str,
         counters: Counters | None = None,
+        on_step: OnStep = ignore_step,
     ) -> None:
         self.booking = booking
         self.catalog = booking.catalog
@@ -94,6 +104,7 @@ class Shop:
         self.orders = orders
         self.provider = provider
         self.counters = counters or Counters()
+        self._on_step = on_step
         self._secret = secret
         self._classes: dict[str, TicketClass] = {c.code: c for c in self.catalog.classes}
         self._stock = Cached(self._read_stock, INVENTORY_SECONDS)
@@ -133,6 +144,7 @@ class Shop:
             raise SoldOutError
         if outcome is HoldOutcome.CONFLICT:
             raise IdempotencyConflictError
+        self._took(Step.HELD, order_id, ticket_class.code)
         held_ms = held_ns // 1_000_000
         session = self._session(
             order_id,
@@ -172,7 +184,7 @@ class Shop:
             order = await self._sell(session)
         else:
             order = await self._release(session, event.type)
-        recorded = await timed(self.counters.order, self.orders.record(order))
+        recorded = await self._record(order)
         answer = order_answer(recorded.order) if recorded.order.is_charged else b""
         self.sessions.finish(session, answer)
         return Settlement(recorded.order.status, is_replay=not recorded.is_new)
@@ -211,7 +223,7 @@ class Shop:
         session = entry.session if entry else await self._session_on_ledger(order_id)
         if session is None:
             return None
-        return (await self.orders.record(await self._sell(session))).order
+        return (await self._record(await self._sell(session))).order
 
     async def refund(self, order_id: OrderId) -> Order:
         """Gives back the money of an order that was paid and cannot be fulfilled.
@@ -228,6 +240,7 @@ class Shop:
             psid = self.provider.session_id(order_id.hex_digits)
             await self.provider.refund(psid, order.amount_cents)
             await self.orders.mark_refunded(order_id)
+            self._took(Step.REFUNDED, order_id, order.cls)
         return await self.orders.find(order_id) or order
 
     async def inventory(self) -> dict[ClassCode, Inventory]:
@@ -295,6 +308,16 @@ class Shop:
             ticket_code=ticket_code(session.order_id, self._secret),
             got_goodie=outcome is SaleOutcome.SOLD_WITH_GOODIE,
         )
+
+    async def _record(self, order: Order) -> Recorded:
+        recorded = await timed(self.counters.order, self.orders.record(order))
+        if recorded.is_new:
+            self._took(_STEP_TO[recorded.order.status], order.id, order.cls)
+        return recorded
+
+    def _took(self, step: Step, order_id: OrderId, cls: ClassCode) -> None:
+        self.counters.steps[step] += 1
+        self._on_step(step, order_id, cls)
 
     async def _release(self, session: Session, event_type: EventType) -> Order:
         release = self.booking.release(session.order_id, session.cls)

@@ -1,0 +1,92 @@
+import io
+import json
+import logging
+import sys
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tigerfans.logs import log_to_stderr, moment
+from tigerfans.settings import Environment
+
+logger = logging.getLogger("tigerfans.somewhere")
+
+
+Start = Callable[[Environment], io.BytesIO]
+
+
+@pytest.fixture
+def start(monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
+    """Starts to log as `worker-1`, to a stderr like a process's own, which is given."""
+    root, level = logging.getLogger(), logging.getLogger().level
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+
+    def start(environment: Environment) -> io.BytesIO:
+        written = io.BytesIO()
+        text = io.TextIOWrapper(written, "utf-8", errors="backslashreplace", line_buffering=True)
+        monkeypatch.setattr(sys, "stderr", text)
+        monkeypatch.setattr(root, "handlers", [])
+        log_to_stderr(environment, "worker-1")
+        return written
+
+    yield start
+    root.setLevel(level)
+    logging.getLogger("httpx").setLevel(logging.NOTSET)
+
+
+def test_in_production_a_line_is_a_json_object(start: Start) -> None:
+    stderr = start("production")
+    logger.warning("no sequencer at %s", "/run/x.sock")
+    line = json.loads(stderr.getvalue())
+    assert line.pop("time").endswith("Z")
+    assert line == {
+        "level": "warning",
+        "process": "worker-1",
+        "logger": "tigerfans.somewhere",
+        "message": "no sequencer at /run/x.sock",
+    }
+
+
+def test_in_production_a_traceback_stays_on_its_line(start: Start) -> None:
+    stderr = start("production")
+    try:
+        raise ValueError("no\nwords")
+    except ValueError:
+        logger.exception("it failed")
+    (line,) = stderr.getvalue().splitlines()
+    assert "ValueError: no\nwords" in json.loads(line)["error"]
+
+
+def test_what_a_stranger_sent_cannot_break_a_line(start: Start) -> None:
+    stderr = start("production")
+    logger.error("a request failed: %s", '\ud800"\n{"level":"forged"}')
+    (line,) = stderr.getvalue().splitlines()
+    assert json.loads(line)["message"] == 'a request failed: \ud800"\n{"level":"forged"}'
+
+
+def test_in_development_a_line_is_for_a_person(start: Start) -> None:
+    stderr = start("development")
+    logger.info("connected")
+    logger.debug("not worth a line")
+    assert stderr.getvalue().decode().endswith("Z INFO tigerfans.somewhere: connected\n")
+    assert stderr.getvalue().count(b"\n") == 1
+
+
+def test_what_ends_the_process_is_a_line_too(start: Start) -> None:
+    stderr = start("production")
+    error = RuntimeError("out of luck")
+    sys.excepthook(RuntimeError, error, None)
+    line = json.loads(stderr.getvalue())
+    assert (line["level"], line["process"]) == ("critical", "worker-1")
+    assert "out of luck" in line["error"]
+
+
+def test_every_webhook_that_is_sent_is_not_worth_a_line(start: Start) -> None:
+    stderr = start("production")
+    logging.getLogger("httpx").info("HTTP Request: POST …")
+    assert stderr.getvalue() == b""
+
+
+def test_a_moment_has_milliseconds_and_is_in_utc() -> None:
+    assert moment(1795348800.0) == "2026-11-22T12:00:00.000Z"
+    assert moment(1795348800.1239) == "2026-11-22T12:00:00.123Z"

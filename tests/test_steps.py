@@ -1,0 +1,142 @@
+"""What is logged and counted of an order: each step once, a tick's lines together."""
+
+import asyncio
+import json
+
+import pytest
+
+from tests.shops import OpenShop
+from tigerfans.booking import OrderId
+from tigerfans.catalog import ClassCode
+from tigerfans.errors import SoldOutError
+from tigerfans.payments.base import EventType, PaymentEvent
+from tigerfans.shop import Checkout, Shop
+from tigerfans.steps import Step, StepLog
+
+EMAIL = "fan@example.org"
+ONE = OrderId(b"\0" + bytes(range(1, 16)))
+TWO = OrderId(b"\0" + bytes(range(2, 17)))
+
+
+# --- The lines -------------------------------------------------------------------------------
+
+
+async def test_the_steps_of_a_tick_are_written_as_one() -> None:
+    written: list[bytes] = []
+    log = StepLog("production", "worker-1", written.append)
+    log.note(Step.HELD, ONE, "A")
+    log.note(Step.PAID, TWO, "B")
+    assert written == []
+    await asyncio.sleep(0)
+    log.note(Step.REFUND_DUE, ONE, "A")
+    await asyncio.sleep(0)
+    assert [batch.count(b"\n") for batch in written] == [2, 1]
+
+
+async def test_in_production_a_line_is_json_with_the_orders_id() -> None:
+    written: list[bytes] = []
+    StepLog("production", 'a "worker"', written.append).note(Step.REFUND_DUE, ONE, "A")
+    await asyncio.sleep(0)
+    line = json.loads(written[0])
+    assert line.pop("time").endswith("Z")
+    assert line == {
+        "level": "info",
+        "process": 'a "worker"',
+        "logger": "tigerfans.order",
+        "message": "refund due",
+        "order_id": ONE.hex_digits,
+        "cls": "A",
+    }
+
+
+async def test_in_development_a_line_is_for_a_person() -> None:
+    written: list[bytes] = []
+    StepLog("development", "worker-1", written.append).note(Step.HELD, ONE, "A")
+    await asyncio.sleep(0)
+    _, words = written[0].decode().split(" ", 1)
+    assert words == f"INFO tigerfans.order: held A {ONE.hex_digits}\n"
+
+
+async def test_a_full_disk_costs_lines_and_nothing_else() -> None:
+    def full(lines: bytes) -> None:
+        raise OSError
+
+    log = StepLog("production", "worker-1", full)
+    log.note(Step.HELD, ONE, "A")
+    await asyncio.sleep(0)
+    log.note(Step.PAID, ONE, "A")
+    await asyncio.sleep(0)
+
+
+# --- When they are taken ---------------------------------------------------------------------
+
+Taken = list[tuple[Step, str, ClassCode]]
+
+
+async def open_noting(open_shop: OpenShop, **settings: int) -> tuple[Shop, Taken]:
+    taken: Taken = []
+
+    def note(step: Step, order_id: OrderId, cls: ClassCode) -> None:
+        taken.append((step, order_id.hex_digits, cls))
+
+    return await open_shop(on_step=note, **settings), taken
+
+
+def event(checkout: Checkout, event_type: EventType) -> PaymentEvent:
+    return PaymentEvent(
+        type=event_type,
+        payment_session_id=f"mock_{checkout.order_id}",
+        order_id=checkout.order_id,
+        amount=checkout.amount_cents,
+        currency="eur",
+    )
+
+
+async def test_a_purchase_takes_two_steps(open_shop: OpenShop) -> None:
+    shop, taken = await open_noting(open_shop)
+    checkout = await shop.checkout("A", EMAIL)
+    await shop.settle(event(checkout, EventType.SUCCEEDED))
+    assert taken == [(step, checkout.order_id, "A") for step in (Step.HELD, Step.PAID)]
+
+
+@pytest.mark.parametrize(
+    ("event_type", "step"), [(EventType.FAILED, Step.FAILED), (EventType.CANCELED, Step.CANCELED)]
+)
+async def test_a_payment_that_fails_and_succeeds_later_is_told_as_both(
+    open_shop: OpenShop, event_type: EventType, step: Step
+) -> None:
+    shop, taken = await open_noting(open_shop)
+    checkout = await shop.checkout("B", EMAIL)
+    await shop.settle(event(checkout, event_type))
+    await shop.settle(event(checkout, EventType.SUCCEEDED))
+    assert [taken_step for taken_step, _, _ in taken] == [Step.HELD, step, Step.PAID]
+
+
+async def test_what_is_told_again_is_no_step(open_shop: OpenShop) -> None:
+    shop, taken = await open_noting(open_shop)
+    succeeded = event(await shop.checkout("A", EMAIL), EventType.SUCCEEDED)
+    await asyncio.gather(*(shop.settle(succeeded) for _ in range(5)))
+    await shop.settle(succeeded)
+    assert [step for step, _, _ in taken] == [Step.HELD, Step.PAID]
+
+
+async def test_sold_out_is_no_step(open_shop: OpenShop) -> None:
+    shop, taken = await open_noting(open_shop, tickets_a=0)
+    with pytest.raises(SoldOutError):
+        await shop.checkout("A", EMAIL)
+    assert taken == []
+
+
+async def test_a_refund_takes_two_steps_and_asking_again_none(open_shop: OpenShop) -> None:
+    shop, taken = await open_noting(open_shop, tickets_a=1)
+    first = await shop.checkout("A", EMAIL)
+    await shop.settle(event(first, EventType.FAILED))
+    await shop.checkout("A", EMAIL)
+    await shop.settle(event(first, EventType.SUCCEEDED))
+    order_id = OrderId.parse(first.order_id)
+    assert order_id
+    await shop.refund(order_id)
+    await shop.refund(order_id)
+    steps = [step for step, of, _ in taken if of == first.order_id]
+    assert steps == [Step.HELD, Step.FAILED, Step.REFUND_DUE, Step.REFUNDED]
+    assert shop.counters.steps[Step.REFUNDED] == 1
