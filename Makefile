@@ -2,6 +2,7 @@
 
 VENV := .venv
 STAMP := $(VENV)/.installed
+BENCH_STAMP := $(VENV)/.installed-bench
 
 # The first Python on this machine that is new enough; `make PYTHON=…` names another.
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
@@ -9,7 +10,7 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 	&& echo "$$python" && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up test lint format tigerbeetle clean
+.PHONY: help setup up bench bench-sweep test lint format tigerbeetle clean
 
 help: ## list what can be done
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -35,6 +36,18 @@ ifdef OPS
 else
 	@exec $(VENV)/bin/tigerfans up
 endif
+
+bench: $(BENCH_STAMP) ## measure the shop with each file of ops/, in under 3 minutes
+	@exec $(VENV)/bin/python -m bench $(ARGS)
+
+bench-sweep: $(BENCH_STAMP) ## the same at several concurrencies and again, in about an hour
+	@exec $(VENV)/bin/python -m bench --sweep $(ARGS)
+
+$(BENCH_STAMP): $(STAMP)
+	@echo "Installing what draws the plots …"
+	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check \
+		--constraint constraints.txt --editable '.[bench]'
+	@touch $(BENCH_STAMP)
 
 test: $(STAMP) ## run the tests; ARGS='-k ledger' picks some
 	@$(VENV)/bin/pytest $(ARGS)

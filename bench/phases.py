@@ -1,0 +1,127 @@
+"""The phases of the benchmark, as a table: what each does, and what has to be there before.
+
+Those that use something up (a hold is sold once) get as many as the phase that makes the same
+thing could make in that time, and some more; where they run out all the same, the measurement ends
+with them.
+"""
+
+import json
+import math
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from bench import prepare, wrk_run
+from bench.errors import BenchError
+from bench.machine import ROOT
+from bench.stack import Stack, clean_environment
+from bench.wrk_run import Figures
+from tigerfans.settings import DEFAULT_MOCK_SECRET
+
+# Of the rate at which they were made, those that are prepared.
+MARGIN: Final = 1.15
+# What is assumed of the phase that makes them where it was not measured, a second.
+RATE_UNKNOWN: Final = 4_000.0
+PREPARED_MAX: Final = 200_000
+PAID_ORDERS: Final = 1_000
+PATIENCE_SECONDS: Final = 60.0
+
+Prepare = Callable[[str, str, int, Path], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """One phase; without a `script` of wrk it is driven by `bench.load_client`.
+
+    `prepare` writes what the script reads. It makes `count` of it, or, without one, as many as the
+    phase `made_by` says are needed.
+    """
+
+    name: str
+    script: str | None = None
+    prepare: Prepare | None = None
+    made_by: str | None = None
+    count: int | None = None
+    # Each request that is ok has to have sold a ticket.
+    sells: bool = False
+
+
+PHASES: Final = {
+    phase.name: phase
+    for phase in (
+        Phase("reserve", "reserve"),
+        Phase("commit", "commit", prepare.holds, made_by="reserve", sells=True),
+        Phase("checkout", "checkout"),
+        Phase("webhook", "webhook", prepare.webhooks, made_by="checkout", sells=True),
+        Phase("status", "status", prepare.paid_orders, count=PAID_ORDERS),
+        Phase("purchase", sells=True),
+    )
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """A running shop, how it is measured, and a folder for what is prepared."""
+
+    stack: Stack
+    folder: Path
+    concurrency: int
+    seconds: float
+
+    def prepare(self, phase: Phase, rate: float | None) -> Path | None:
+        """Makes what the phase needs; `rate` is how many of them could be made in a second."""
+        if phase.prepare is None:
+            return None
+        count = phase.count or min(
+            PREPARED_MAX, math.ceil((rate or RATE_UNKNOWN) * self.seconds * MARGIN)
+        )
+        path = self.folder / f"{phase.name}.txt"
+        phase.prepare(self.stack.url, DEFAULT_MOCK_SECRET, count, path)
+        return path
+
+    def run(self, phase: Phase, prepared: Path | None) -> Figures:
+        """Measures the phase; raises `BenchError` where what was measured is not what it says."""
+        sold_before = self.stack.sold() if phase.sells else 0
+        if phase.script is None:
+            figures = self.purchases(self.seconds)
+        else:
+            script, url = phase.script, self.stack.url
+            figures = wrk_run.run(script, url, self.concurrency, self.seconds, prepared)
+        if phase.sells and (sold := self.stack.sold() - sold_before) < figures.ok:
+            raise BenchError(f"Only {sold} tickets were sold by {figures.ok} answers of 200.")
+        if figures.ok == 0:
+            raise BenchError(f"None of {figures.total} requests was answered as it should be.")
+        return figures
+
+    def purchases(self, seconds: float) -> Figures:
+        """Whole purchases, their webhooks sent by the load client itself."""
+        options = ("--url", self.stack.url, "--seconds", str(seconds), "--via", "provider")
+        concurrency = ("--concurrency", str(self.concurrency))
+        try:
+            finished = subprocess.run(
+                [sys.executable, "-m", "bench.load_client", "--json", *options, *concurrency],
+                cwd=ROOT,
+                env=clean_environment(),
+                check=False,
+                capture_output=True,
+                text=True,
+                timeout=seconds + PATIENCE_SECONDS,
+            )
+        except subprocess.TimeoutExpired:
+            raise BenchError(f"Purchases did not end {PATIENCE_SECONDS:.0f} s too late.") from None
+        if finished.returncode != 0:
+            last = finished.stderr.strip().rpartition("\n")[2]
+            raise BenchError(f"The load client failed: {last}")
+        report = json.loads(finished.stdout)
+        latencies = report["latencies_ms"].get("purchase", {"p50": 0.0, "p99": 0.0})
+        return Figures(
+            total=report["total"],
+            ok=report["ok"],
+            seconds=report["seconds"],
+            p50_ms=latencies["p50"],
+            p99_ms=latencies["p99"],
+            client_cpu_seconds=report["cpu_seconds"],
+        )

@@ -1,0 +1,168 @@
+"""A whole run: every configuration, concurrency, repeat and phase, each measurement a row.
+
+What fails is a row too, with its reason, and the run goes on with the next phase.
+"""
+
+import math
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from bench import stack, wrk_run, yardstick
+from bench.config import Config
+from bench.errors import BenchError
+from bench.machine import describe_machine, git_revision
+from bench.measurement import CLIENT, YARDSTICK, Measurement
+from bench.phases import Bench, Phase
+from bench.stack import Stack
+from bench.wrk_run import Figures
+
+WARM_UP_SECONDS_MAX: Final = 2.0
+# Of a shop that did not start.
+LEDGER_UNKNOWN: Final = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Matrix:
+    """What is measured: every combination of these."""
+
+    configs: Sequence[Config]
+    concurrencies: Sequence[int]
+    phases: Sequence[Phase]
+    repeats: int
+    # Of each measurement.
+    seconds: float
+    with_yardstick: bool = True
+    embedded: bool = False
+
+    @property
+    def rows(self) -> int:
+        """How many measurements these are."""
+        phases = len(self.phases) * self.repeats + self.with_yardstick
+        return len(self.configs) * len(self.concurrencies) * phases
+
+    @property
+    def needs_wrk(self) -> bool:
+        return self.with_yardstick or any(phase.script for phase in self.phases)
+
+
+class Run:
+    """Measures a matrix; `write` is handed each measurement as soon as it is made."""
+
+    def __init__(self, matrix: Matrix, write: Callable[[Measurement], None]) -> None:
+        self._matrix = matrix
+        self._write = write
+        self._machine = describe_machine()
+        self._git_revision = git_revision()
+
+    def run(self) -> None:
+        for config in self._matrix.configs:
+            if self._matrix.with_yardstick:
+                self._measure_yardstick(config)
+            self._measure_config(config)
+
+    def _measure_yardstick(self, config: Config) -> None:
+        """Right before each configuration, because machines change their speed over the hours."""
+        for concurrency in self._matrix.concurrencies:
+            row = self._row(config, "none", concurrency, YARDSTICK, workers=1)
+            with self._failures(row), yardstick.running() as url:
+                # Long enough to be warm; what is measured comes after it.
+                wrk_run.run("report", url, concurrency, 1)
+                row |= _columns(wrk_run.run("report", url, concurrency, self._matrix.seconds))
+            self._write(Measurement(**row))
+
+    def _measure_config(self, config: Config) -> None:
+        unmeasured = [
+            (concurrency, phase)
+            for concurrency in self._matrix.concurrencies
+            for _ in range(self._matrix.repeats)
+            for phase in self._matrix.phases
+        ]
+        try:
+            with (
+                stack.running(config, embedded=self._matrix.embedded) as shop,
+                tempfile.TemporaryDirectory(prefix="tigerfans-bench-") as folder,
+            ):
+                ledger = shop.sequencer_status()["ledger"]["kind"]
+                self._warm_up(shop, Path(folder))
+                rates: dict[tuple[str, int], float] = {}
+                while unmeasured:
+                    concurrency, phase = unmeasured[0]
+                    row = self._row(config, ledger, concurrency, phase.name)
+                    bench = Bench(shop, Path(folder), concurrency, self._matrix.seconds)
+                    rate = rates.get((phase.made_by or "", concurrency))
+                    with self._failures(row):
+                        _measure(bench, phase, rate, row)
+                        rates[phase.name, concurrency] = row["throughput"]
+                    self._write(Measurement(**row))
+                    del unmeasured[0]
+        except BenchError as error:
+            # The shop did not start, or did not live to see its first phase.
+            for concurrency, phase in unmeasured:
+                row = self._row(config, LEDGER_UNKNOWN, concurrency, phase.name)
+                self._write(Measurement(**row, failure=str(error)))
+
+    def _warm_up(self, shop: Stack, folder: Path) -> None:
+        seconds = min(self._matrix.seconds, WARM_UP_SECONDS_MAX)
+        Bench(shop, folder, max(self._matrix.concurrencies), seconds).purchases(seconds)
+
+    def _row(
+        self, config: Config, ledger: str, concurrency: int, phase: str, workers: int | None = None
+    ) -> dict[str, Any]:
+        """The columns that are known beforehand."""
+        return {
+            "timestamp": datetime.now(UTC).isoformat(timespec="seconds"),
+            "machine": self._machine,
+            "git_revision": self._git_revision,
+            "config": config.name,
+            "ledger": ledger,
+            "workers": workers or config.workers,
+            "concurrency": concurrency,
+            "phase": phase,
+        }
+
+    @contextmanager
+    def _failures(self, row: dict[str, Any]) -> Iterator[None]:
+        """Turns what goes wrong into the row's `failure`."""
+        try:
+            yield
+        except (BenchError, OSError) as error:
+            row["failure"] = str(error)
+
+
+def _measure(bench: Bench, phase: Phase, rate: float | None, row: dict[str, Any]) -> None:
+    """One measurement, into `row`; raises `BenchError`."""
+    shop = bench.stack
+    shop.check()
+    prepared = bench.prepare(phase, rate)
+    batches_before, cpu_before = _batches(shop), shop.cpu_seconds()
+    row |= _columns(bench.run(phase, prepared))
+    batches, cpu = _batches(shop), shop.cpu_seconds()
+    for name, seconds in cpu.items():
+        if seconds < cpu_before.get(name, math.inf):
+            raise BenchError(f"{name} was started again while it was measured.")
+        row["cpu_seconds"][name] = seconds - cpu_before[name]
+    batches_count, events = (now - then for now, then in zip(batches, batches_before, strict=True))
+    row["average_batch"] = events / batches_count if batches_count else None
+
+
+def _columns(figures: Figures) -> dict[str, Any]:
+    return {
+        "total": figures.total,
+        "ok": figures.ok,
+        "errors": figures.total - figures.ok,
+        "throughput": figures.throughput,
+        "p50_ms": figures.p50_ms,
+        "p99_ms": figures.p99_ms,
+        "cpu_seconds": {CLIENT: figures.client_cpu_seconds},
+    }
+
+
+def _batches(shop: Stack) -> tuple[int, int]:
+    """Batches of transfers so far, and the transfers in them."""
+    lane = shop.sequencer_status()["operations"]["create_transfers"]
+    return lane["batches"], lane["events"]
