@@ -3,6 +3,7 @@
     ShopError
     ├── InvalidRequestError 400     the caller's data is wrong; nothing was changed
     ├── UnknownOrderError 404
+    ├── SlowRequestError 408
     ├── SoldOutError 409
     ├── IdempotencyConflictError 409
     ├── TooLargeError 413
@@ -34,6 +35,12 @@ class UnknownOrderError(ShopError):
     """There is no such order."""
 
     status = 404
+
+
+class SlowRequestError(ShopError):
+    """The request took too long to arrive."""
+
+    status = 408
 
 
 class SoldOutError(ShopError):

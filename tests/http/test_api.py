@@ -12,6 +12,7 @@ import pytest
 
 from tests.shops import OpenShop
 from tigerfans.booking import OrderId
+from tigerfans.http import raw
 from tigerfans.http.app import create_app
 from tigerfans.http.raw import BODY_BYTES_MAX
 from tigerfans.ledger.base import LedgerBusyError, LedgerTimeoutError, LedgerUnavailableError
@@ -21,7 +22,10 @@ from tigerfans.shop import Shop
 
 EMAIL = "fan@example.org"
 BUY_A = {"cls": "A", "customer_email": EMAIL}
+FORM = {"content-type": "application/x-www-form-urlencoded"}
 SETTINGS = Settings(bench=True)
+# Deeper than a decoder that recurses can follow.
+NESTED = b"[" * 8000 + b"]" * 8000
 
 
 def client_of(shop: Shop, settings: Settings = SETTINGS) -> httpx.AsyncClient:
@@ -126,6 +130,7 @@ async def test_an_unknown_button_is_refused(client: httpx.AsyncClient) -> None:
         (b'{"cls":"A","customer_email":"\\ud800@example.org"}', 400),
         (b'{"cls":"A","customer_email":"\xff@example.org"}', 400),
         (b'{"cls":"A","customer_email":"a\\u0000@example.org"}', 400),
+        (b'{"cls":"A","customer_email":"a@b.de","more":' + NESTED + b"}", 400),
         (b" " * (BODY_BYTES_MAX + 1), 413),
     ],
 )
@@ -256,6 +261,45 @@ async def test_a_signed_webhook_that_does_not_fit_changes_nothing(
 
 async def test_a_webhook_over_16_kib_is_refused(client: httpx.AsyncClient, shop: Shop) -> None:
     assert (await send(client, shop, b" " * (16 * 1024 + 1))).status_code == 413
+
+
+async def test_a_signed_webhook_that_is_nested_too_deeply_is_refused(
+    client: httpx.AsyncClient, shop: Shop
+) -> None:
+    body = b'{"type":"payment.failed","created_at":' + NESTED + b"}"
+    assert (await send(client, shop, body)).status_code == 400
+
+
+# --- Requests that do not arrive ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", ["/api/checkout", "/payments/webhook", "/mockpay/mock_1/emit"])
+async def test_a_body_that_does_not_come_is_not_waited_for(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    async def half_a_body() -> AsyncIterator[bytes]:
+        yield b"t=succ"
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(raw, "BODY_SECONDS_MAX", 0.02)
+    response = await client.post(path, content=half_a_body(), headers=FORM)
+    assert response.status_code == 408
+    assert response.json()["detail"] == "The request took too long to arrive."
+
+
+@pytest.mark.parametrize("has_length", [True, False])
+async def test_a_body_in_many_parts_is_read_to_its_end(
+    client: httpx.AsyncClient, has_length: bool
+) -> None:
+    body = orjson.dumps(BUY_A)
+
+    async def in_parts() -> AsyncIterator[bytes]:
+        for byte in body:
+            yield bytes([byte])
+
+    headers = {"content-length": str(len(body))} if has_length else {}
+    response = await client.post("/api/checkout", content=in_parts(), headers=headers)
+    assert response.status_code == 200
 
 
 # --- Orders and inventory --------------------------------------------------------------------

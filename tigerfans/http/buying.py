@@ -25,7 +25,7 @@ _checkout_body = msgspec.json.Decoder(CheckoutBody)
 
 def buying_routes(shop: Shop) -> list[ControllerRouterHandler]:
     async def checkout(scope: HTTPScope, receive: Receive) -> bytes:
-        body = _read_checkout(await read_body(receive))
+        body = _read_checkout(await read_body(scope, receive))
         held = await shop.checkout(body.cls, body.customer_email, header(scope, b"idempotency-key"))
         return orjson.dumps(
             {
@@ -62,7 +62,7 @@ def buying_routes(shop: Shop) -> list[ControllerRouterHandler]:
 def _read_checkout(body: bytes) -> CheckoutBody:
     try:
         return _checkout_body.decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         raise InvalidRequestError(
             'Please send JSON such as {"cls": "A", "customer_email": "you@example.org"}.'
         ) from None

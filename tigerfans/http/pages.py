@@ -22,6 +22,7 @@ from tigerfans.booking import Inventory, OrderId
 from tigerfans.catalog import Catalog, ClassCode, TicketClass
 from tigerfans.errors import UnknownOrderError
 from tigerfans.http.errors import explain
+from tigerfans.http.raw import body_in_time
 from tigerfans.http.rendering import Renderer
 from tigerfans.orders import Order
 from tigerfans.sessions import Session
@@ -124,7 +125,7 @@ async def checkout_page(
     )
 
 
-@post("/demo/checkout", request_max_body_size=FORM_SIZE_BYTES_MAX)
+@post("/demo/checkout", request_max_body_size=FORM_SIZE_BYTES_MAX, middleware=[body_in_time])
 async def checkout_submit(
     request: Request[Any, Any, Any], shop: Shop, pages: Pages
 ) -> Response[Any]:

@@ -11,7 +11,7 @@ from litestar.types import ControllerRouterHandler, HTTPScope, Receive
 
 from tigerfans.catalog import CURRENCY
 from tigerfans.errors import InvalidRequestError, UnknownOrderError
-from tigerfans.http.raw import header, json_route, read_body
+from tigerfans.http.raw import body_in_time, header, json_route, read_body
 from tigerfans.payments.base import WEBHOOK_BYTES_MAX, EventType
 from tigerfans.payments.mockpay import SIGNATURE_HEADER, MockPay, Payment
 from tigerfans.shop import Shop
@@ -28,13 +28,18 @@ _BUTTONS: Final = {
 
 def payment_routes(shop: Shop, mockpay: MockPay) -> list[ControllerRouterHandler]:
     async def webhook(scope: HTTPScope, receive: Receive) -> bytes:
-        body = await read_body(receive, WEBHOOK_BYTES_MAX)
+        body = await read_body(scope, receive, WEBHOOK_BYTES_MAX)
         event = mockpay.read_webhook(body, header(scope, _SIGNATURE_HEADER))
         settled = await shop.settle(event)
         answer = {"ok": True, "order_status": settled.order_status}
         return orjson.dumps(answer | {"idempotent": True} if settled.is_replay else answer)
 
-    @post("/mockpay/{psid:str}/emit", status_code=303, request_max_body_size=WEBHOOK_BYTES_MAX)
+    @post(
+        "/mockpay/{psid:str}/emit",
+        status_code=303,
+        request_max_body_size=WEBHOOK_BYTES_MAX,
+        middleware=[body_in_time],
+    )
     async def emit(
         psid: FromPath[str],
         data: Annotated[dict[str, str], Body(media_type=RequestEncodingType.URL_ENCODED)],

@@ -5,17 +5,20 @@ and one that raises 208 µs (docs/performance.md). So the routes that a rush hit
 body, and their errors become answers here instead of in Litestar's exception handling.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Final, cast
 
 import orjson
 from litestar.handlers import ASGIRouteHandler
-from litestar.types import HTTPScope, Receive, Scope, Send
+from litestar.types import ASGIApp, HTTPScope, Receive, Scope, Send
 
-from tigerfans.errors import InvalidRequestError, TooLargeError
+from tigerfans.errors import InvalidRequestError, SlowRequestError, TooLargeError
 from tigerfans.http.errors import Problem, explain_or_log
 
 BODY_BYTES_MAX: Final = 16 * 1024
+# A client that sends half a request costs a connection and a task, for so long and no longer.
+BODY_SECONDS_MAX: Final = 10.0
 
 JSON: Final = b"application/json"
 
@@ -86,20 +89,43 @@ async def _respond_problem(send: Send, problem: Problem) -> None:
     await respond(send, problem.status_code, body, headers=[*_HEADERS, *more])
 
 
-async def read_body(receive: Receive, bytes_max: int = BODY_BYTES_MAX) -> bytes:
-    """The request's whole body; raises as soon as it is larger than `bytes_max`."""
-    message = await receive()
-    body: bytes = message.get("body", b"")  # type: ignore[assignment]
-    while message.get("more_body"):
-        if len(body) > bytes_max:
-            break
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise InvalidRequestError("The request ended before its body did.")
-        body += message.get("body", b"")  # type: ignore[operator]
+async def read_body(scope: HTTPScope, receive: Receive, bytes_max: int = BODY_BYTES_MAX) -> bytes:
+    """The request's whole body; raises as soon as it is larger than `bytes_max`, or too slow."""
+    length = int(header(scope, b"content-length") or -1)
+    body = b""
+    more = length != 0
+    try:
+        async with asyncio.timeout(BODY_SECONDS_MAX):
+            # Asking the server once more, only to hear that nothing follows, cost 10 µs.
+            while more and len(body) <= bytes_max and len(body) != length:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise InvalidRequestError("The request ended before its body did.")
+                body += message.get("body", b"")  # type: ignore[operator]
+                more = bool(message.get("more_body"))
+    except TimeoutError:
+        raise SlowRequestError from None
     if len(body) > bytes_max:
         raise TooLargeError(f"The request's body is larger than {bytes_max} bytes.")
     return body
+
+
+def body_in_time(app: ASGIApp) -> ASGIApp:
+    """Middleware for the routes whose body the framework reads: it has to come in time as well."""
+
+    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+        deadline = asyncio.get_running_loop().time() + BODY_SECONDS_MAX
+
+        async def receive_in_time() -> Any:
+            try:
+                async with asyncio.timeout_at(deadline):
+                    return await receive()
+            except TimeoutError:
+                raise SlowRequestError from None
+
+        await app(scope, receive_in_time, send)
+
+    return serve
 
 
 def header(scope: HTTPScope, name: bytes) -> str | None:

@@ -83,7 +83,7 @@ class MockPay:
             raise InvalidWebhookError
         try:
             return _decoder.decode(body)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise InvalidWebhookError(f"The webhook's body is not valid: {error}.") from None
 
     async def emit(self, payment: Payment, event_type: EventType) -> None:
