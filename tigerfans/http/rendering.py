@@ -25,21 +25,27 @@ from litestar.params import FromPath
 import tigerfans
 from tigerfans.ticket import EVENT
 
+CONTENT_SECURITY_POLICY: Final[Mapping[str, str]] = {
+    "default-src": "'none'",
+    "script-src": "'self'",
+    "style-src": "'self'",
+    "img-src": "'self'",
+    "connect-src": "'self'",
+    "form-action": "'self'",
+    "base-uri": "'none'",
+    "frame-ancestors": "'none'",
+    "require-trusted-types-for": "'script'",
+    "trusted-types": "'none'",
+}
+
+
+def policy_header(directives: Mapping[str, str]) -> str:
+    """The value of the header Content-Security-Policy."""
+    return "; ".join(f"{name} {sources}" for name, sources in directives.items())
+
+
 SECURITY_HEADERS: Final[Mapping[str, str]] = {
-    "Content-Security-Policy": "; ".join(
-        (
-            "default-src 'none'",
-            "script-src 'self'",
-            "style-src 'self'",
-            "img-src 'self'",
-            "connect-src 'self'",
-            "form-action 'self'",
-            "base-uri 'none'",
-            "frame-ancestors 'none'",
-            "require-trusted-types-for 'script'",
-            "trusted-types 'none'",
-        )
-    ),
+    "Content-Security-Policy": policy_header(CONTENT_SECURITY_POLICY),
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
@@ -61,11 +67,12 @@ GZIP_SIZE_BYTES_MIN: Final = 512
 # Litestar adds the charset of text.
 MEDIA_TYPES: Final[Mapping[str, str]] = {
     ".css": "text/css",
+    ".csv": "text/csv",
     ".js": "text/javascript",
     ".png": "image/png",
     ".svg": "image/svg+xml",
 }
-_COMPRESSIBLE: Final = frozenset({".css", ".js", ".svg"})
+_COMPRESSIBLE: Final = frozenset({".css", ".csv", ".js", ".svg"})
 
 _CURRENCY_SYMBOLS: Final[Mapping[str, str]] = {"eur": "€"}
 
@@ -95,6 +102,26 @@ class StaticFile(NamedTuple):
     gzipped: bytes | None
     media_type: str
 
+    @classmethod
+    def read(cls, path: Path) -> "StaticFile":
+        """The file, compressed beforehand where that helps; KeyError for an unknown suffix."""
+        body, suffix = path.read_bytes(), path.suffix
+        gzipped = _gzipped(body) if suffix in _COMPRESSIBLE else None
+        return cls(body, gzipped, MEDIA_TYPES[suffix])
+
+    def response(self, request: Request[Any, Any, Any], cache_control: str) -> Response[bytes]:
+        """The file as this browser takes it."""
+        headers = {
+            "Cache-Control": cache_control,
+            "X-Content-Type-Options": SECURITY_HEADERS["X-Content-Type-Options"],
+        }
+        body = self.body
+        if self.gzipped is not None:
+            headers["Vary"] = "Accept-Encoding"
+            if "gzip" in request.headers.get("accept-encoding", ""):
+                headers["Content-Encoding"], body = "gzip", self.gzipped
+        return Response(body, media_type=self.media_type, headers=headers)
+
 
 class StaticFiles:
     """All files below a folder, held in memory, under addresses that change with their content.
@@ -107,13 +134,9 @@ class StaticFiles:
         self._files: dict[str, StaticFile] = {}
         digest = blake2b(digest_size=VERSION_HEX_DIGITS // 2)
         for path in sorted(p for p in directory.rglob("*") if p.is_file()):
-            name, body = path.relative_to(directory).as_posix(), path.read_bytes()
-            self._files[name] = StaticFile(
-                body=body,
-                gzipped=_gzipped(body) if path.suffix in _COMPRESSIBLE else None,
-                media_type=MEDIA_TYPES[path.suffix],
-            )
-            digest.update(f"{name}\0{len(body)}\0".encode() + body)
+            name, file = path.relative_to(directory).as_posix(), StaticFile.read(path)
+            self._files[name] = file
+            digest.update(f"{name}\0{len(file.body)}\0".encode() + file.body)
         self.version = digest.hexdigest()
 
     def url(self, name: str) -> str:
@@ -136,16 +159,8 @@ class StaticFiles:
             if file is None:
                 raise NotFoundException("There is no such file.")
             current = version == self.version
-            headers = {
-                "Cache-Control": STATIC_CACHE_CONTROL if current else STATIC_MISMATCH_CACHE_CONTROL,
-                "X-Content-Type-Options": SECURITY_HEADERS["X-Content-Type-Options"],
-            }
-            body = file.body
-            if file.gzipped is not None:
-                headers["Vary"] = "Accept-Encoding"
-                if "gzip" in request.headers.get("accept-encoding", ""):
-                    headers["Content-Encoding"], body = "gzip", file.gzipped
-            return Response(body, media_type=file.media_type, headers=headers)
+            cache_control = STATIC_CACHE_CONTROL if current else STATIC_MISMATCH_CACHE_CONTROL
+            return file.response(request, cache_control)
 
         return Router("/static", route_handlers=[static_file], include_in_schema=False)
 
