@@ -14,6 +14,8 @@ import orjson
 from tigerfans.ipc.frames import STATS_SIZE_MAX
 
 WORKER_LABEL: Final = "worker"
+# The one family that the sequencer reads itself: orders by the step they took.
+ORDER_STEPS_TOTAL: Final = "tigerfans_order_steps_total"
 _NAME: Final = re.compile(r"tigerfans_[a-z0-9_]{1,100}")
 _LABEL: Final = re.compile(r"[a-z][a-z0-9_]{0,40}")
 

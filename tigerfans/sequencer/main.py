@@ -18,6 +18,7 @@ from tigerfans.ledger import open_ledger
 from tigerfans.ledger.base import Ledger, LedgerOpenError
 from tigerfans.notify import notify_ready
 from tigerfans.sequencer import web
+from tigerfans.sequencer.history import History
 from tigerfans.sequencer.listener import BACKLOG, bound_socket
 from tigerfans.sequencer.metrics import Exporter
 from tigerfans.sequencer.sequencer import Sequencer
@@ -43,7 +44,11 @@ async def _main(settings: Settings) -> int:
         metrics_address = web.find_address(settings.sequencer.metrics_host, metrics_port)
         async with _open_ledger(settings) as ledger:
             sequencer = Sequencer(ledger)
-            async with _serving_metrics(metrics_address, metrics_port, sequencer, ending):
+            history = History(sequencer)
+            async with (
+                _sampling(history, ending),
+                _serving_metrics(metrics_address, metrics_port, sequencer, history, ending),
+            ):
                 loop = asyncio.get_running_loop()
                 server = await loop.create_unix_server(
                     sequencer.connect, sock=bound, backlog=BACKLOG
@@ -103,13 +108,29 @@ async def _open_ledger(settings: Settings) -> AsyncIterator[Ledger]:
 
 
 @asynccontextmanager
+async def _sampling(history: History, ending: _Ending) -> AsyncIterator[None]:
+    task = asyncio.create_task(history.run(), name="history")
+
+    def on_done(task: asyncio.Task[None]) -> None:
+        ending.fail(f"the history died: {task.exception()}")
+
+    task.add_done_callback(on_done)
+    try:
+        yield
+    finally:
+        task.remove_done_callback(on_done)
+        task.cancel()
+
+
+@asynccontextmanager
 async def _serving_metrics(
-    address: str, port: int, sequencer: Sequencer, ending: _Ending
+    address: str, port: int, sequencer: Sequencer, history: History, ending: _Ending
 ) -> AsyncIterator[None]:
     exporter = Exporter(sequencer)
     pages = {
         "/metrics": ("text/plain; version=0.0.4; charset=utf-8", exporter.metrics),
         "/status": ("application/json", exporter.status),
+        "/history": ("application/json", history.page),
     }
     server = web.build_server(address, port, pages)
     task = asyncio.create_task(server.serve(), name="metrics server")

@@ -1,4 +1,4 @@
-"""The sequencer's address for people and Prometheus: `GET /metrics` and `GET /status`.
+"""The sequencer's address for people and Prometheus: `GET /metrics`, `/status` and `/history`.
 
 Granian serves a raw ASGI callable on the sequencer's own event loop, so that an answer proves
 that the loop turns. Requests are few; nothing here is on the path of a ticket.
@@ -77,7 +77,7 @@ def _application(pages: Mapping[str, Page]) -> Callable[[Scope, Receive, Send], 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
         page = pages.get(scope["path"])
         if page is None:
-            status, content_type, body = 404, "text/plain", b"There is /metrics and /status.\n"
+            status, content_type, body = 404, "text/plain", b"There is no such page.\n"
         elif scope["method"] != "GET":
             status, content_type, body = 405, "text/plain", b"Only GET.\n"
         else:
