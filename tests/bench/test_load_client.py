@@ -1,0 +1,88 @@
+"""The load client as it is run: a process of its own."""
+
+import asyncio
+import signal
+import sys
+from typing import Any, NamedTuple
+
+import orjson
+import pytest
+
+from tests.bench.fake_shop import Answer, FakeShop, Request
+
+
+class Finished(NamedTuple):
+    exit_code: int | None
+    output: str
+    errors: str
+
+
+async def start(*arguments: str) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "bench.load_client", *arguments),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+
+
+async def finish(process: asyncio.subprocess.Process) -> Finished:
+    output, errors = await process.communicate()
+    return Finished(process.returncode, output.decode(), errors.decode())
+
+
+async def run(*arguments: str) -> Finished:
+    return await finish(await start(*arguments))
+
+
+async def test_figures_for_a_program_are_one_json_object(shop: FakeShop) -> None:
+    shop.sells()
+    finished = await run("--url", shop.url, "--total", "20", "--concurrency", "4", "--json")
+    assert (finished.exit_code, finished.errors) == (0, "")
+    figures: dict[str, Any] = orjson.loads(finished.output)
+    assert figures["total"] == figures["ok"] == 20
+    assert figures["outcomes"] == {"PAID": 20}
+    assert set(figures["latencies_ms"]["purchase"]) == {"p50", "p90", "p99", "p100"}
+
+
+async def test_people_read_outcomes_and_latencies(shop: FakeShop) -> None:
+    shop.sells()
+    finished = await run("--url", shop.url, "--total", "10", "--rate", "1000")
+    assert finished.exit_code == 0
+    for word in ("PAID", "100.0%", "checkout", "p99 ms", "10 purchases"):
+        assert word in finished.output
+
+
+async def test_what_was_bought_until_a_signal_is_reported(shop: FakeShop) -> None:
+    shop.sells()
+    served = asyncio.Event()
+
+    async def stall(_: Request) -> Answer:
+        served.set()
+        await asyncio.Event().wait()
+        return Answer()
+
+    shop.routes["/api/orders/"] = stall
+    process = await start("--url", shop.url, "--seconds", "60", "--concurrency", "1")
+    await served.wait()
+    process.send_signal(signal.SIGTERM)
+    finished = await finish(process)
+    assert finished.exit_code == 130
+    assert "0 purchases" in finished.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (["--url", "http://127.0.0.1:1"], "No shop answers at http://127.0.0.1:1"),
+        (["--url", "ftp://shop"], "URL"),
+        (["--concurrency", "0"], "--concurrency"),
+        (["--rate", "-1"], "--rate"),
+        (["--fail-rate", "2"], "--fail-rate"),
+        (["--fail-rate", "0.6", "--cancel-rate", "0.6"], "--cancel-rate"),
+    ],
+)
+async def test_what_cannot_be_is_said_in_one_sentence(arguments: list[str], word: str) -> None:
+    finished = await run(*arguments)
+    assert finished.exit_code == 2
+    assert word in finished.errors
+    assert finished.errors.count("\n") == 1
