@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tigerfans.http.listening import is_listening, until_listening
+from tigerfans.http.listening import is_listening, stop_accepting, until_listening
 
 
 @pytest.fixture
@@ -25,6 +25,17 @@ async def test_a_socket_that_listens_is_found(bound: socket.socket) -> None:
     await until_listening(port)
     assert is_listening(port)
     assert not is_listening(port - 1)
+
+
+def test_one_who_stops_accepting_waits_at_a_socket_where_nobody_comes(
+    bound: socket.socket,
+) -> None:
+    bound.listen()
+    port = bound.getsockname()[1]
+    stop_accepting(port)
+    assert not is_listening(port)
+    with pytest.raises(BlockingIOError):
+        bound.accept()
 
 
 def test_a_connection_to_another_listener_does_not_count(bound: socket.socket) -> None:

@@ -1,4 +1,4 @@
-"""Whether this process listens, on a port that it shares with others.
+"""A worker's listening socket: where it comes from, and whether this process accepts on it yet.
 
 Workers share their port by SO_REUSEPORT, so a connection that is accepted proves nothing about
 this one; its own sockets do. Granian listens some milliseconds after it was started, and has no
@@ -11,6 +11,10 @@ import socket
 from pathlib import Path
 from typing import Final
 
+from tigerfans.settings import SettingsError
+
+# Where systemd's protocol for handing sockets over begins.
+LISTEN_FDS_START: Final = 3
 START_SECONDS_MAX: Final = 5.0
 POLL_SECONDS: Final = 0.002
 
@@ -24,7 +28,26 @@ async def until_listening(port: int) -> None:
 
 def is_listening(port: int) -> bool:
     """Whether a socket of this very process accepts connections on TCP `port`."""
-    return any(_listens(int(entry.name), port) for entry in Path("/dev/fd").iterdir())
+    return any(_listens(descriptor, port) for descriptor in _descriptors())
+
+
+def stop_accepting(port: int) -> None:
+    """Accepts no more connections on TCP `port`; those that were accepted go on.
+
+    Granian can only close its listener and all idle connections at once, those whose first
+    request is still on its way among them. So its descriptor is exchanged for a socket that
+    nobody will ever connect to. Where the stack holds the real one open, the connections that
+    wait there are for this worker's successor.
+    """
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        deaf.setblocking(False)
+        for descriptor in _descriptors():
+            if _listens(descriptor, port):
+                os.dup2(deaf.fileno(), descriptor, inheritable=False)
+
+
+def _descriptors() -> list[int]:
+    return [int(entry.name) for entry in Path("/dev/fd").iterdir()]
 
 
 def _listens(descriptor: int, port: int) -> bool:
@@ -42,3 +65,13 @@ def _listens(descriptor: int, port: int) -> bool:
             return False
         accepts = candidate.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
         return bool(accepts) and candidate.getsockname()[1] == port
+
+
+def inherited_listener() -> int | None:
+    """The descriptor of a socket that was opened for this process, as systemd hands it over."""
+    if os.environ.get("LISTEN_PID") != str(os.getpid()):
+        return None
+    count = os.environ.get("LISTEN_FDS", "0")
+    if count != "1":
+        raise SettingsError(f"LISTEN_FDS={count}: a worker takes one listening socket.")
+    return LISTEN_FDS_START

@@ -8,28 +8,21 @@ SO_REUSEPORT; each has its own connection to the sequencer, to Redis and to Post
 import asyncio
 import logging
 import signal
-import socket
 from contextlib import AsyncExitStack
-from typing import Final
 
 import uvloop
-from granian.constants import HTTPModes, Interfaces
-from granian.http import HTTP1Settings
-from granian.server.embed import Server
 
 from tigerfans.assembly import open_shop
 from tigerfans.errors import ShopError
 from tigerfans.http.app import create_app
 from tigerfans.http.counting import counted
+from tigerfans.http.draining import DRAIN_SECONDS, Draining
 from tigerfans.http.events import OrderEvents
-from tigerfans.http.listening import until_listening
+from tigerfans.http.listening import stop_accepting, until_listening
+from tigerfans.http.server import build_server
 from tigerfans.ledger.base import LedgerError
 from tigerfans.notify import notify_ready
-from tigerfans.payments.mockpay import MockPay
-from tigerfans.settings import HttpSettings, Settings, SettingsError
-from tigerfans.shop import Shop
-
-HEADER_SECONDS_MAX: Final = 10
+from tigerfans.settings import Settings
 
 logger = logging.getLogger(__name__)
 
@@ -47,14 +40,18 @@ async def _serve(settings: Settings, name: str) -> int:
     async with AsyncExitStack() as stack:
         opened = await open_shop(stack, settings, name)
         events = OrderEvents(opened.shop.order_answer)
-        server = _server(settings, opened.shop, opened.mockpay, events)
+        app = create_app(settings, opened.shop, opened.mockpay, events)
+        draining = Draining(counted(app, opened.shop.counters))
+        server = build_server(draining, settings.http)
+        loop = asyncio.get_running_loop()
 
         def stop() -> None:
-            server.stop()  # type: ignore[no-untyped-call]
+            draining.begin()
+            stop_accepting(settings.http.port)
             # They would last for minutes, and the server waits for each request it accepted.
             events.close()
+            loop.call_later(DRAIN_SECONDS, server.stop)
 
-        loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop)
         serving = asyncio.create_task(server.serve(), name=f"server of {name}")
@@ -72,29 +69,3 @@ async def _serve(settings: Settings, name: str) -> int:
             task.cancel()
         await serving
     return 0
-
-
-def _server(settings: Settings, shop: Shop, mockpay: MockPay, events: OrderEvents) -> Server:
-    return Server(
-        counted(create_app(settings, shop, mockpay, events), shop.counters),
-        address=_ip_address(settings.http),
-        port=settings.http.port,
-        interface=Interfaces.ASGINL,
-        http=HTTPModes.http1,
-        http1_settings=HTTP1Settings(header_read_timeout=HEADER_SECONDS_MAX * 1_000),
-        websockets=False,
-        backlog=settings.http.backlog,
-        backpressure=settings.http.connections,
-        log_enabled=False,
-    )
-
-
-def _ip_address(http: HttpSettings) -> str:
-    """The address of the host's name: Granian wants a number."""
-    try:
-        info = socket.getaddrinfo(
-            http.host.strip("[]"), http.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )
-    except OSError as error:
-        raise SettingsError(f"TIGERFANS_HOST={http.host} cannot be used: {error}.") from error
-    return str(info[0][4][0])

@@ -6,11 +6,13 @@ kernel to end the program when its parent dies, gives up root where a program re
 root, and is then replaced by the program, which keeps its process id. It runs with `-I -S` and
 imports little, so that it costs 20 ms.
 
-    launch.py PARENT_PID SIGNAL USER PROGRAM ARGUMENT…
+    launch.py PARENT_PID SIGNAL USER LISTENER PROGRAM ARGUMENT…
 
 SIGNAL is what the parent's death sends. USER is empty (stay who you are), `UID:GID`, or
 `UID:GID:pass`. The last lets the program into folders that are closed to its user: PostgreSQL
 refuses to run as root, while root's checkout and data may lie where only root may enter.
+LISTENER is empty, or the descriptor of a listening socket, which the program gets the way systemd
+hands sockets over: as descriptor 3, with LISTEN_FDS and LISTEN_PID in its environment.
 """
 
 import ctypes
@@ -25,14 +27,18 @@ SECBIT_NO_SETUID_FIXUP = 1 << 2
 CAPABILITY_VERSION_3 = 0x20080522
 CAP_DAC_OVERRIDE = 1
 
+LISTEN_FDS_START = 3
+
 EXIT_NOT_STARTED = 127
 
 
 def main(arguments: list[str]) -> int:
-    parent_pid, end_signal, user, *argv = arguments
+    parent_pid, end_signal, user, listener, *argv = arguments
     try:
         if user:
             become(user)
+        if listener:
+            hand_over(int(listener))
         # After the change of user, which would undo it.
         if sys.platform == "linux":
             libc("prctl", PR_SET_PDEATHSIG, int(end_signal), 0, 0, 0)
@@ -41,6 +47,11 @@ def main(arguments: list[str]) -> int:
     except OSError as error:
         print(f"{argv[0]} could not be started: {error}", file=sys.stderr)
     return EXIT_NOT_STARTED
+
+
+def hand_over(listener: int) -> None:
+    os.dup2(listener, LISTEN_FDS_START)
+    os.environ.update(LISTEN_FDS="1", LISTEN_PID=str(os.getpid()))
 
 
 def become(user: str) -> None:

@@ -5,6 +5,7 @@ Prepares the servers' data where it is new. All that can be wrong with settings 
 `SettingsError`, before anything runs.
 """
 
+import socket
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from tigerfans.settings import Settings, SettingsError
-from tigerfans.stack import ledger_choice, postgres, programs, redis
+from tigerfans.stack import ledger_choice, ports, postgres, programs, redis
 from tigerfans.stack.folder import DataFolder
 from tigerfans.stack.ledger_choice import LedgerChoice
 from tigerfans.stack.programs import Program
@@ -38,6 +39,8 @@ class Plan:
     folder: DataFolder
     ledger: LedgerChoice
     fleet: Fleet
+    # The workers' sockets; whoever runs the plan closes them.
+    listeners: Sequence[socket.socket]
 
 
 def prepare(settings: Settings, folder: DataFolder, environ: Mapping[str, str]) -> Plan:
@@ -53,13 +56,16 @@ def prepare(settings: Settings, folder: DataFolder, environ: Mapping[str, str]) 
         connections = workers_max * settings.stores.database_connections + CONNECTIONS_SPARE
         servers.insert(0, _prepare_postgres(folder.postgres, sockets, connections))
     settings = replace(located(settings, folder), ledger=ledger.url)
-    workers = range(1, settings.http.workers + 1)
+    listeners = ports.open_listeners(settings)
     fleet = Fleet(
         servers=servers,
         sequencer=programs.sequencer(settings),
-        workers=[programs.worker(settings, number) for number in workers],
+        workers=[
+            programs.worker(settings, number, listener.fileno())
+            for number, listener in enumerate(listeners, start=1)
+        ],
     )
-    return Plan(settings, folder, ledger, fleet)
+    return Plan(settings, folder, ledger, fleet, listeners)
 
 
 def located(settings: Settings, folder: DataFolder) -> Settings:

@@ -1,7 +1,11 @@
-"""Whether the addresses the shop is to listen on are free.
+"""The addresses the shop listens on: whether they are free, and the workers' sockets.
 
-Asked before anything starts, because workers share their port (SO_REUSEPORT): a second shop's
-workers would silently take a part of the first one's buyers.
+Whether they are free is asked before anything starts, because workers share their port
+(SO_REUSEPORT): a second shop's workers would silently take a part of the first one's buyers.
+
+The stack opens the workers' sockets itself and keeps them open, one for each worker. The kernel
+spreads connections over them, and a connection that waits in the queue of one is not lost when
+its worker is replaced or dies: the next process of that worker takes it.
 """
 
 import errno
@@ -22,6 +26,16 @@ def check(settings: Settings) -> None:
         held.enter_context(_listen(variable, variable, *address))
 
 
+def open_listeners(settings: Settings) -> list[socket.socket]:
+    """A listening socket for each worker, all on the shop's port."""
+    http = settings.http
+    family, address = _look_up("TIGERFANS_HOST", http.host, http.port)
+    return [
+        socket.create_server(address, family=family, backlog=http.backlog, reuse_port=True)
+        for _ in range(http.workers)
+    ]
+
+
 def free_port(host: str) -> int:
     """A port that nobody listens on right now."""
     with closing(socket.create_server((host, 0))) as listener:
@@ -33,15 +47,21 @@ def _listen(
     port_variable: str, host_variable: str, host: str, port: int
 ) -> "closing[socket.socket]":
     try:
-        # Looks the name up, and then listens as one does who is alone.
+        family, address = _look_up(host_variable, host, port)
+        # Listens as one does who is alone.
+        return closing(socket.create_server(address, family=family))
+    except OSError as error:
+        raise SettingsError(_explain(error, port_variable, host_variable, host, port)) from None
+
+
+def _look_up(variable: str, host: str, port: int) -> tuple[socket.AddressFamily, tuple[str, int]]:
+    try:
         family, _, _, _, address = socket.getaddrinfo(
             host.strip("[]"), port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
-        return closing(socket.create_server(address[:2], family=family))
     except socket.gaierror:
-        raise SettingsError(f"{host_variable} names no address: {host}.") from None
-    except OSError as error:
-        raise SettingsError(_explain(error, port_variable, host_variable, host, port)) from None
+        raise SettingsError(f"{variable} names no address: {host}.") from None
+    return family, (str(address[0]), port)
 
 
 def _explain(error: OSError, port_variable: str, host_variable: str, host: str, port: int) -> str:

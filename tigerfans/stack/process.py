@@ -67,16 +67,18 @@ class Process:
             environment["NOTIFY_SOCKET"] = str(readiness.path)
         else:
             readiness = Asking(program.probe)
+        listener = program.listener
         log = Log(folder.log(program.name))
         try:
             with log.start_run() as output:
                 child = await asyncio.create_subprocess_exec(
-                    *launch_command(program.argv, program.user, program.end_signal),
+                    *launch_command(program.argv, program.user, program.end_signal, listener),
                     env=environment,
                     stdin=asyncio.subprocess.DEVNULL,
                     stdout=output,
                     stderr=output,
                     start_new_session=True,
+                    pass_fds=() if listener is None else (listener,),
                 )
         except BaseException:
             readiness.close()

@@ -46,7 +46,8 @@ class Program:
 
     It is ready when `probe` says so; without a probe, when it sends READY=1 to the socket that
     NOTIFY_SOCKET names. `stop_signal` asks it to stop; `end_signal` ends it at once, together with
-    processes of its own.
+    processes of its own. `listener` is the descriptor of a socket that already listens; it stays
+    open here, so that connections wait while the program is replaced or started again.
     """
 
     name: str
@@ -57,28 +58,38 @@ class Program:
     probe: Probe | None = None
     stop_signal: Signals = SIGTERM
     end_signal: Signals = SIGKILL
+    listener: int | None = None
 
 
 def launch_command(
-    argv: Sequence[str], user: User | None = None, end_signal: Signals = SIGKILL
+    argv: Sequence[str],
+    user: User | None = None,
+    end_signal: Signals = SIGKILL,
+    listener: int | None = None,
 ) -> list[str]:
     """The command that starts `argv` as a child of this process and does not outlive it."""
     launcher = [sys.executable, "-I", "-S", str(_LAUNCHER)]
-    return [*launcher, str(os.getpid()), str(int(end_signal)), str(user or ""), *argv]
+    socket = "" if listener is None else str(listener)
+    return [*launcher, str(os.getpid()), str(int(end_signal)), str(user or ""), socket, *argv]
 
 
 def sequencer(settings: Settings) -> Program:
     return _shop_program("sequencer", ["sequencer"], settings, SEQUENCER_STOP_TIMEOUT_S)
 
 
-def worker(settings: Settings, number: int) -> Program:
+def worker(settings: Settings, number: int, listener: int) -> Program:
     """Worker `number`, counted from 1."""
     name = f"worker-{number}"
-    return _shop_program(name, ["worker", "--name", name], settings, WORKER_STOP_TIMEOUT_S)
+    arguments = ["worker", "--name", name]
+    return _shop_program(name, arguments, settings, WORKER_STOP_TIMEOUT_S, listener)
 
 
 def _shop_program(
-    name: str, arguments: Sequence[str], settings: Settings, stop_timeout_s: float
+    name: str,
+    arguments: Sequence[str],
+    settings: Settings,
+    stop_timeout_s: float,
+    listener: int | None = None,
 ) -> Program:
     return Program(
         name=name,
@@ -87,4 +98,5 @@ def _shop_program(
         # What it prints is in its log when it dies.
         environment={**settings.to_environment(), "PYTHONUNBUFFERED": "1"},
         stop_timeout_s=stop_timeout_s,
+        listener=listener,
     )

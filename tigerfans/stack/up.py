@@ -3,7 +3,7 @@
 import asyncio
 import sys
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import TextIO
 
 from tigerfans.notify import notify_ready
@@ -27,7 +27,10 @@ def run(settings: Settings, environ: Mapping[str, str]) -> int:
             report(f"{name} was left over from a shop that was killed, and was ended.")
         ports.check(settings)
         plan = prepare(settings, folder, environ)
-        return asyncio.run(_serve(plan, environ))
+        with ExitStack() as listeners:
+            for listener in plan.listeners:
+                listeners.enter_context(listener)
+            return asyncio.run(_serve(plan, environ))
 
 
 async def _serve(plan: Plan, environ: Mapping[str, str]) -> int:
