@@ -64,6 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     reconcile.add_argument(
         "--repair", action="store_true", help="store the order of a sale that has none"
     )
+    add("tune", _tune, "Measure which number of workers suits this machine, in about a minute.")
     add("tigerbeetle", _tigerbeetle, "Download the TigerBeetle server into ./bin.")
     return parser
 
@@ -118,6 +119,12 @@ def _reconcile(arguments: argparse.Namespace) -> int:
     from tigerfans.reconcile_command import run
 
     return run(_settings(), as_json=arguments.json, repair=arguments.repair)
+
+
+def _tune(_: argparse.Namespace) -> int:
+    from tigerfans import tuning
+
+    return tuning.run()
 
 
 def _tigerbeetle(_: argparse.Namespace) -> int:

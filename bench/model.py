@@ -1,0 +1,131 @@
+"""How far the shop would go on a larger machine, computed from what a run measured on this one.
+
+    python -m bench.model bench/results/NAME.csv
+
+The measured part is the CPU time of each process for one purchase. The rest is arithmetic over
+three kinds of process:
+
+- HTTP workers: as many as there are cores left, so their cost sets how many cores a rate needs;
+- PostgreSQL: a process for each connection, so it spreads over cores too;
+- the sequencer, the ledger and Redis: one thread that matters each, so a core each and no more.
+  The first of these to fill its core is where the shop ends, whatever else is added.
+
+It leaves out what one machine cannot show: the network, disks that are not this machine's, and
+memory that is far from a core. Costs are taken as constant, though those of the sequencer and the
+ledger fall with larger batches: where they set the limit, it is the lower bound of it.
+"""
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from bench.errors import BenchError
+from bench.measurement import CLIENT, SEQUENCER, WORKERS, Measurement, read_results
+from bench.report import group, middle
+
+# A thread that does one thing after the other is full before its core is: waits grow without end
+# as it comes near. At this share an average request waits four times its own cost.
+FULL: Final = 0.8
+# Of all cores together, what can be used before everything waits for its turn.
+BUSY: Final = 0.9
+CORES: Final = (8, 16, 64)
+SPREADS: Final = (WORKERS, "postgres")
+
+EXIT_USAGE: Final = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """CPU µs of each kind of process for one purchase, and where they were measured."""
+
+    by_process: Mapping[str, float]
+    source: Measurement
+
+    @classmethod
+    def measured(cls, measurements: Sequence[Measurement]) -> "Costs":
+        """Those of the configuration and concurrency that sold most; raises `BenchError`."""
+        groups = group([m for m in measurements if m.phase == "purchase" and not m.failure])
+        if not groups:
+            raise BenchError("The results hold no whole purchases: measure the phase purchase.")
+        best = max(
+            groups.values(), key=lambda repeats: middle([m.throughput for m in repeats]) or 0
+        )
+        costs = [m.cpu_us() for m in best]
+        by_process = {
+            kind: middle([cost.get(kind) for cost in costs]) or 0.0
+            for kind in costs[0]
+            if kind != CLIENT
+        }
+        return cls(by_process, best[0])
+
+    @property
+    def alone(self) -> dict[str, float]:
+        """Of those, the processes that a second core does not help."""
+        return {kind: us for kind, us in self.by_process.items() if kind not in SPREADS}
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """A machine's rate in purchases a second, what sets it, and how its cores are used."""
+
+    cores: int
+    rate: float
+    limit: str
+    busy_cores: Mapping[str, float]
+
+    @classmethod
+    def of(cls, cores: int, costs: Costs) -> "Prediction":
+        limits = {kind: FULL * 1e6 / us for kind, us in costs.alone.items() if us > 0}
+        limits["cores"] = BUSY * cores * 1e6 / sum(costs.by_process.values())
+        limit = min(limits, key=lambda kind: limits[kind])
+        rate = limits[limit]
+        busy = {kind: rate * us / 1e6 for kind, us in costs.by_process.items()}
+        return cls(cores, rate, limit, busy)
+
+
+def describe(costs: Costs) -> str:
+    """The model as Markdown."""
+    m = costs.source
+    measured = ", ".join(f"{kind} {us:.0f}" for kind, us in costs.by_process.items())
+    worker_us, sequencer_us = costs.by_process[WORKERS], costs.by_process[SEQUENCER]
+    alone = sorted(costs.alone, key=lambda kind: -costs.alone[kind])
+    kinds = list(costs.by_process)
+    lines = [
+        f"Measured ({m.machine}, {m.git_revision}, {m.config}, {m.ledger} ledger,"
+        f" {m.concurrency} connections): CPU µs for one purchase: {measured};"
+        f" together {sum(costs.by_process.values()):.0f}.",
+        "",
+        f"Computed: one sequencer at {FULL:.0%} of its core feeds"
+        f" {FULL * worker_us / sequencer_us:.1f} cores of workers and passes on"
+        f" {FULL * 1e6 / sequencer_us:,.0f} purchases/s. The processes that one core bounds fill it"
+        " in this order: "
+        + ", ".join(f"{kind} at {FULL * 1e6 / costs.alone[kind]:,.0f}/s" for kind in alone)
+        + ".",
+        "",
+        f"| cores | purchases/s | set by | {' | '.join(f'{kind}: cores' for kind in kinds)} |",
+        f"| --- | --- | --- |{' --- |' * len(kinds)}",
+    ]
+    for cores in CORES:
+        p = Prediction.of(cores, costs)
+        used = " | ".join(f"{p.busy_cores[kind]:.1f}" for kind in kinds)
+        lines.append(f"| {cores} | {p.rate:,.0f} | {p.limit} | {used} |")
+    return "\n".join(lines)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description="How far would the shop go on more cores?")
+    parser.add_argument("results", type=Path, nargs="+", help="of python -m bench")
+    options = parser.parse_args(arguments)
+    try:
+        print(describe(Costs.measured(read_results(options.results))))
+    except BenchError as error:
+        print(error, file=sys.stderr)
+        return EXIT_USAGE
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
