@@ -40,7 +40,7 @@ endif
 bench: $(BENCH_STAMP) ## measure the shop with each file of ops/, in under 3 minutes
 	@exec $(VENV)/bin/python -m bench $(ARGS)
 
-bench-sweep: $(BENCH_STAMP) ## the same at several concurrencies and again, in about an hour
+bench-sweep: $(BENCH_STAMP) ## the same at several concurrencies and again, in about forty minutes
 	@exec $(VENV)/bin/python -m bench --sweep $(ARGS)
 
 $(BENCH_STAMP): $(STAMP)

@@ -1,7 +1,7 @@
 """Measures the shop in several configurations on this machine.
 
     python -m bench                      every configuration in ops/, in under three minutes
-    python -m bench --sweep              the full matrix, in about an hour
+    python -m bench --sweep              the full matrix, in about forty minutes
     python -m bench --configs ops/workers-2.env --phases checkout --concurrency 60 --seconds 10
     python -m bench --draw bench/results/NAME.csv    the table and the plots of an earlier run
 
@@ -130,7 +130,6 @@ def _matrix(options: argparse.Namespace) -> Matrix:
         phases=[PHASES[name] for name in options.phases],
         repeats=options.repeats,
         seconds=options.seconds,
-        with_yardstick=options.yardstick,
         embedded=options.embedded,
     )
 
@@ -147,7 +146,6 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     add("--seconds", type=float, help="for each measurement; default 2, in a sweep 5")
     add("--repeats", type=int, help="of each measurement; default 1, in a sweep 3")
     add("--embedded", action="store_true", help="measure the embedded ledger, not TigerBeetle")
-    add("--no-yardstick", dest="yardstick", action="store_false", help="do not measure the ceiling")
     add("--no-plots", dest="plots", action="store_false", help="do not draw")
     add("--results", type=Path, default=RESULTS, help="the folder; default bench/results")
     add("--name", default=f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}", help="of the results; default now")

@@ -10,13 +10,15 @@ import math
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from bench import prepare, wrk_run
+from bench import prepare, wrk_run, yardstick
 from bench.errors import BenchError
 from bench.machine import ROOT
+from bench.measurement import YARDSTICK
 from bench.stack import Stack, clean_environment
 from bench.wrk_run import Figures
 from tigerfans.settings import DEFAULT_MOCK_SECRET
@@ -28,6 +30,7 @@ RATE_UNKNOWN: Final = 4_000.0
 PREPARED_MAX: Final = 200_000
 PAID_ORDERS: Final = 1_000
 PATIENCE_SECONDS: Final = 60.0
+WARM_UP_SECONDS: Final = 1.0
 
 Prepare = Callable[[str, str, int, Path], None]
 
@@ -47,11 +50,15 @@ class Phase:
     count: int | None = None
     # Each request that is ok has to have sold a ticket.
     sells: bool = False
+    # Serves what is measured in place of the shop, which has nothing to do meanwhile.
+    serve: Callable[[], AbstractContextManager[str]] | None = None
 
 
 PHASES: Final = {
     phase.name: phase
     for phase in (
+        # First, and again with each repeat: machines change their speed, and shares of it do not.
+        Phase(YARDSTICK, "report", serve=yardstick.running),
         Phase("reserve", "reserve"),
         Phase("commit", "commit", prepare.holds, made_by="reserve", sells=True),
         Phase("checkout", "checkout"),
@@ -88,8 +95,11 @@ class Bench:
         if phase.script is None:
             figures = self.purchases(self.seconds)
         else:
-            script, url = phase.script, self.stack.url
-            figures = wrk_run.run(script, url, self.concurrency, self.seconds, prepared)
+            with phase.serve() if phase.serve else nullcontext(self.stack.url) as url:
+                if phase.serve:
+                    # What was just started gets warm first, as the shop did.
+                    wrk_run.run(phase.script, url, self.concurrency, WARM_UP_SECONDS)
+                figures = wrk_run.run(phase.script, url, self.concurrency, self.seconds, prepared)
         if phase.sells and (sold := self.stack.sold() - sold_before) < figures.ok:
             raise BenchError(f"Only {sold} tickets were sold by {figures.ok} answers of 200.")
         if figures.ok == 0:

@@ -12,11 +12,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from bench import stack, wrk_run, yardstick
+from bench import stack
 from bench.config import Config
 from bench.errors import BenchError
 from bench.machine import describe_machine, git_revision
-from bench.measurement import CLIENT, YARDSTICK, Measurement
+from bench.measurement import CLIENT, Measurement
 from bench.phases import Bench, Phase
 from bench.stack import Stack
 from bench.wrk_run import Figures
@@ -36,18 +36,17 @@ class Matrix:
     repeats: int
     # Of each measurement.
     seconds: float
-    with_yardstick: bool = True
     embedded: bool = False
 
     @property
     def rows(self) -> int:
         """How many measurements these are."""
-        phases = len(self.phases) * self.repeats + self.with_yardstick
-        return len(self.configs) * len(self.concurrencies) * phases
+        repeats = len(self.concurrencies) * self.repeats
+        return len(self.configs) * repeats * len(self.phases)
 
     @property
     def needs_wrk(self) -> bool:
-        return self.with_yardstick or any(phase.script for phase in self.phases)
+        return any(phase.script for phase in self.phases)
 
 
 class Run:
@@ -61,19 +60,7 @@ class Run:
 
     def run(self) -> None:
         for config in self._matrix.configs:
-            if self._matrix.with_yardstick:
-                self._measure_yardstick(config)
             self._measure_config(config)
-
-    def _measure_yardstick(self, config: Config) -> None:
-        """Right before each configuration, because machines change their speed over the hours."""
-        for concurrency in self._matrix.concurrencies:
-            row = self._row(config, "none", concurrency, YARDSTICK, workers=1)
-            with self._failures(row), yardstick.running() as url:
-                # Long enough to be warm; what is measured comes after it.
-                wrk_run.run("report", url, concurrency, 1)
-                row |= _columns(wrk_run.run("report", url, concurrency, self._matrix.seconds))
-            self._write(Measurement(**row))
 
     def _measure_config(self, config: Config) -> None:
         unmeasured = [
@@ -110,9 +97,7 @@ class Run:
         seconds = min(self._matrix.seconds, WARM_UP_SECONDS_MAX)
         Bench(shop, folder, max(self._matrix.concurrencies), seconds).purchases(seconds)
 
-    def _row(
-        self, config: Config, ledger: str, concurrency: int, phase: str, workers: int | None = None
-    ) -> dict[str, Any]:
+    def _row(self, config: Config, ledger: str, concurrency: int, phase: str) -> dict[str, Any]:
         """The columns that are known beforehand."""
         return {
             "timestamp": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -120,7 +105,7 @@ class Run:
             "git_revision": self._git_revision,
             "config": config.name,
             "ledger": ledger,
-            "workers": workers or config.workers,
+            "workers": config.workers,
             "concurrency": concurrency,
             "phase": phase,
         }

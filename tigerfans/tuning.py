@@ -77,7 +77,7 @@ def run() -> int:
 
 
 def _measure(configs: Sequence[Path]) -> int:
-    options = ("--phases", "purchase", "--no-yardstick", "--no-plots")
+    options = ("--phases", "purchase", "--no-plots")
     results = ("--results", str(RESULTS.parent), "--name", RESULTS.stem)
     amounts = {"seconds": SECONDS, "repeats": REPEATS, "concurrency": CONCURRENCY}
     numbers = (word for name, value in amounts.items() for word in (f"--{name}", str(value)))

@@ -21,7 +21,7 @@ SECONDS_MAX = 60
 # How often the rows are looked at, for the first of them.
 ROW_SECONDS = 0.1
 # Needs neither wrk nor matplotlib.
-LEAST = ("--configs", str(ONE_WORKER), "--no-yardstick", "--no-plots", "--embedded")
+LEAST = ("--configs", str(ONE_WORKER), "--no-plots", "--embedded")
 
 
 def start(*arguments: str, environ: Mapping[str, str] = os.environ) -> "subprocess.Popen[str]":

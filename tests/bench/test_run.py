@@ -3,12 +3,14 @@
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
 from bench import run as run_module
+from bench import wrk_run
 from bench.config import Config
 from bench.errors import BenchError
 from bench.measurement import Measurement
@@ -55,13 +57,7 @@ def shop(monkeypatch: pytest.MonkeyPatch) -> SeemingStack:
     def running(config: Config, *, embedded: bool) -> Iterator[SeemingStack]:
         yield shop
 
-    @contextmanager
-    def yardstick() -> Iterator[str]:
-        yield "http://127.0.0.1:2"
-
     monkeypatch.setattr(run_module.stack, "running", running)
-    monkeypatch.setattr(run_module.yardstick, "running", yardstick)
-    monkeypatch.setattr(run_module.wrk_run, "run", lambda *_: FIGURES)
     monkeypatch.setattr(Bench, "purchases", lambda *_: FIGURES)
     monkeypatch.setattr(Bench, "prepare", lambda *_: None)
     monkeypatch.setattr(Bench, "run", lambda *_: FIGURES)
@@ -86,24 +82,19 @@ def measure(matrix: Matrix) -> list[Measurement]:
     return measurements
 
 
-def test_each_combination_is_a_row_beside_its_yardstick(shop: SeemingStack) -> None:
+def test_each_combination_is_a_row(shop: SeemingStack) -> None:
     configs = [Config("workers-1", {}, 1), Config("workers-2", {}, 2)]
     rows = measure(matrix(configs=configs, concurrencies=[10, 60], repeats=2))
-    measured = [(m.config, m.concurrency, m.phase) for m in rows]
-    phases = ["reserve", "purchase"] * 2
-    assert measured == [
+    assert [(m.config, m.concurrency, m.phase) for m in rows] == [
         (config, concurrency, phase)
         for config in ("workers-1", "workers-2")
-        for concurrency, phase in [
-            *[(10, "yardstick"), (60, "yardstick")],
-            *[(10, phase) for phase in phases],
-            *[(60, phase) for phase in phases],
-        ]
+        for concurrency in (10, 60)
+        for phase in ["reserve", "purchase"] * 2
     ]
 
 
 def test_a_row_says_what_was_measured(shop: SeemingStack) -> None:
-    _, reserve, _ = measure(matrix())
+    reserve, _ = measure(matrix())
     assert (reserve.ledger, reserve.workers, reserve.failure) == ("embedded", 2, "")
     assert (reserve.total, reserve.ok, reserve.errors, reserve.throughput) == (100, 98, 2, 49.0)
     assert reserve.average_batch == 25.0
@@ -119,20 +110,9 @@ def test_a_phase_that_fails_is_a_row_and_the_run_goes_on(
         return FIGURES
 
     monkeypatch.setattr(Bench, "run", fail)
-    _, reserve, purchase = measure(matrix())
+    reserve, purchase = measure(matrix())
     assert (reserve.failure, reserve.throughput) == ("wrk failed: it is tired.", None)
     assert (purchase.failure, purchase.throughput) == ("", 49.0)
-
-
-def test_a_yardstick_that_fails_is_a_row_and_the_run_goes_on(
-    shop: SeemingStack, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fail() -> None:
-        raise BenchError("The yardstick's server did not start.")
-
-    monkeypatch.setattr(run_module.yardstick, "running", fail)
-    yardstick, reserve, _ = measure(matrix())
-    assert (yardstick.failure != "", reserve.failure) == (True, "")
 
 
 def test_a_shop_that_does_not_start_fails_each_of_its_phases(
@@ -142,7 +122,7 @@ def test_a_shop_that_does_not_start_fails_each_of_its_phases(
         raise StackError("The shop has ended: no disk.")
 
     monkeypatch.setattr(run_module.stack, "running", fail)
-    rows = measure(matrix(with_yardstick=False, repeats=2))
+    rows = measure(matrix(repeats=2))
     assert {m.failure for m in rows} == {"The shop has ended: no disk."}
     assert {m.ledger for m in rows} == {"unknown"}
 
@@ -155,7 +135,7 @@ def test_a_shop_that_ends_fails_the_phases_that_are_left(
         return FIGURES
 
     monkeypatch.setattr(Bench, "run", end)
-    _, reserve, purchase = measure(matrix())
+    reserve, purchase = measure(matrix())
     assert (reserve.failure, purchase.failure) == ("", "The shop has ended: it is gone.")
 
 
@@ -167,7 +147,7 @@ def test_a_process_that_was_started_again_fails_the_phase(
         return FIGURES
 
     monkeypatch.setattr(Bench, "run", restart)
-    _, reserve, _ = measure(matrix())
+    reserve, _ = measure(matrix())
     assert reserve.failure == "worker-1 was started again while it was measured."
 
 
@@ -190,10 +170,30 @@ def test_what_is_used_up_is_prepared_for_the_rate_at_which_it_is_made(tmp_path: 
     assert shop.prepare(PHASES["purchase"], rate=None) is None
 
 
+def test_the_yardstick_is_measured_in_place_of_the_shop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured: list[tuple[str, str]] = []
+
+    def wrk(script: str, url: str, *_: object) -> Figures:
+        measured.append((script, url))
+        return FIGURES
+
+    @contextmanager
+    def serve() -> Iterator[str]:
+        yield "http://127.0.0.1:2"
+
+    monkeypatch.setattr(wrk_run, "run", wrk)
+    phase = replace(PHASES["yardstick"], serve=serve)
+    assert bench(SeemingStack(), tmp_path).run(phase, None) == FIGURES
+    # Once to get warm, once to be measured.
+    assert measured == [("report", "http://127.0.0.1:2")] * 2
+
+
 def test_answers_that_sold_nothing_are_not_believed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run_module.wrk_run, "run", lambda *_: FIGURES)
+    monkeypatch.setattr(wrk_run, "run", lambda *_: FIGURES)
     with pytest.raises(BenchError, match="Only 0 tickets were sold by 98"):
         bench(SeemingStack(), tmp_path).run(PHASES["webhook"], None)
 
@@ -202,7 +202,7 @@ def test_a_phase_without_a_good_answer_has_failed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     none_ok = Figures(5, 0, 1.0, 0.0, 0.0, 0.0)
-    monkeypatch.setattr(run_module.wrk_run, "run", lambda *_: none_ok)
+    monkeypatch.setattr(wrk_run, "run", lambda *_: none_ok)
     with pytest.raises(BenchError, match="None of 5"):
         bench(SeemingStack(), tmp_path).run(PHASES["reserve"], None)
 
