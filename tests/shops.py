@@ -12,7 +12,8 @@ from tigerfans.catalog import Catalog
 from tigerfans.database import Database
 from tigerfans.ledger import open_ledger
 from tigerfans.ledger.base import Ledger
-from tigerfans.orders import Orders
+from tigerfans.order_search import OrderSearch, Search
+from tigerfans.orders import Order, Orders
 from tigerfans.payments.mockpay import MockPay
 from tigerfans.payments.outbox import Outbox
 from tigerfans.sessions import Sessions
@@ -65,6 +66,12 @@ async def open_shop(ledger: Ledger, redis_url: str, database_url: str) -> AsyncI
     for database in databases:
         await database.close()
     await client.aclose()
+
+
+async def latest(orders: Orders, limit: int = 10) -> list[Order]:
+    """The orders recorded last, newest first."""
+    page = await OrderSearch(orders.database).page(Search(), None, limit)
+    return [stored.order for stored in page.orders]
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import asyncpg
 import pytest
 
+from tests.shops import latest
 from tigerfans.booking import OrderId
 from tigerfans.database import Database
 from tigerfans.errors import UnavailableError
@@ -120,7 +121,7 @@ async def test_the_latest_orders_come_newest_first(orders: Orders) -> None:
     first, second = paid_order(), failed_order()
     await orders.record(first)
     await orders.record(second)
-    assert await orders.latest(2) == [second, first]
+    assert await latest(orders, 2) == [second, first]
 
 
 async def test_a_cancelled_caller_leaves_the_batch_to_the_others(orders: Orders) -> None:

@@ -7,7 +7,7 @@ import orjson
 import pytest
 from redis.asyncio import Redis
 
-from tests.shops import OpenShop
+from tests.shops import OpenShop, latest
 from tigerfans.booking import OrderId, fingerprint
 from tigerfans.errors import (
     IdempotencyConflictError,
@@ -184,7 +184,7 @@ async def test_the_same_payment_told_to_all_workers_at_once_sells_one_ticket(
     assert {s.order_status for s in settled} == {"PAID"}
     assert sum(not s.is_replay for s in settled) == 1
     assert await stock(workers[0]) == (9, 0, 1)
-    assert len(await workers[0].orders.latest(10)) == 1
+    assert len(await latest(workers[0].orders)) == 1
 
 
 @pytest.mark.parametrize(
@@ -292,7 +292,7 @@ async def test_an_event_that_does_not_match_its_session_changes_nothing(
     with pytest.raises(InvalidRequestError):
         await shop.settle(event(checkout, **changes))
     assert await stock(shop) == (9, 1, 0)
-    assert await shop.orders.latest(10) == []
+    assert await latest(shop.orders) == []
 
 
 async def test_an_event_for_an_unknown_order_is_refused(shop: Shop) -> None:
@@ -324,7 +324,7 @@ async def test_with_redis_wiped_the_signed_event_brings_the_email_back(
     async with Redis.from_url(redis_url) as redis:
         await redis.flushall()
     await shop.settle(event(checkout, cls="B", customer_email=EMAIL))
-    [order] = await shop.orders.latest(10)
+    [order] = await latest(shop.orders)
     assert (order.status, order.email) == (OrderStatus.PAID, EMAIL)
 
 

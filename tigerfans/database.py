@@ -65,6 +65,29 @@ class Database:
         except _AWAY as error:
             raise UnavailableError("Orders are away (PostgreSQL does not answer).") from error
 
+    @asynccontextmanager
+    async def snapshot(self, deadline_seconds: float) -> AsyncIterator[asyncpg.Connection]:
+        """A connection that sees the rows of one moment, for a long read; `UnavailableError`.
+
+        A read that is cut short ends the connection: nothing of it gets back into the pool.
+        """
+        try:
+            async with (
+                asyncio.timeout(deadline_seconds),
+                self._pool.acquire(timeout=DEADLINE_SECONDS) as connection,
+            ):
+                try:
+                    await connection.execute(
+                        "BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"
+                    )
+                    yield connection
+                    await connection.execute("COMMIT")
+                except BaseException:
+                    connection.terminate()
+                    raise
+        except _AWAY as error:
+            raise UnavailableError("Orders are away (PostgreSQL does not answer).") from error
+
     async def ping(self) -> None:
         async with self.connection() as connection:
             await connection.fetchval("SELECT 1")

@@ -33,28 +33,28 @@ _RECORD: Final = """
                          $7::timestamptz[], $8::timestamptz[], $9::text[], $10::bool[])
     ON CONFLICT (id) DO UPDATE
     SET status = EXCLUDED.status, paid_at = EXCLUDED.paid_at, ticket_code = EXCLUDED.ticket_code,
-        got_goodie = EXCLUDED.got_goodie, recorded_at = now()
+        got_goodie = EXCLUDED.got_goodie, recorded_at = now(),
+        earlier_status = orders.status, earlier_at = orders.recorded_at
     WHERE orders.status IN ('FAILED', 'CANCELED')
       AND EXCLUDED.status IN ('PAID', 'PAID_UNFULFILLED')
     RETURNING id
 """
 
-_COLUMNS: Final = """
+COLUMNS: Final = """
     id, status, cls, amount_cents, currency, email, created_at, paid_at, ticket_code, got_goodie,
     refunded_at
 """
-_FIND: Final = f"SELECT {_COLUMNS} FROM orders WHERE id = ANY($1::uuid[])"  # noqa: S608
-_LATEST: Final = f"SELECT {_COLUMNS} FROM orders ORDER BY recorded_at DESC LIMIT $1"  # noqa: S608
+_FIND: Final = f"SELECT {COLUMNS} FROM orders WHERE id = ANY($1::uuid[])"  # noqa: S608
 _PAID_PAGE: Final = f"""
-    SELECT {_COLUMNS} FROM orders WHERE id > $1 AND status = 'PAID' AND paid_at <= $2
+    SELECT {COLUMNS} FROM orders WHERE id > $1 AND status = 'PAID' AND paid_at <= $2
     ORDER BY id LIMIT $3
 """  # noqa: S608
 _REFUND_IS_DUE: Final = "status = 'PAID_UNFULFILLED' AND refunded_at IS NULL"
 _REFUNDS_DUE: Final = f"""
-    SELECT {_COLUMNS} FROM orders WHERE {_REFUND_IS_DUE} ORDER BY recorded_at LIMIT $1
+    SELECT {COLUMNS} FROM orders WHERE {_REFUND_IS_DUE} ORDER BY recorded_at LIMIT $1
 """  # noqa: S608
 _MARK_REFUNDED: Final = f"""
-    UPDATE orders SET refunded_at = now() WHERE id = $1 AND {_REFUND_IS_DUE}
+    UPDATE orders SET refunded_at = now() WHERE id = $1 AND {_REFUND_IS_DUE} RETURNING id
 """  # noqa: S608
 
 
@@ -103,7 +103,7 @@ class Orders:
     """The order store; every method raises `UnavailableError` where PostgreSQL gives no answer."""
 
     def __init__(self, database: Database) -> None:
-        self._database = database
+        self.database = database
         self._records = BatchedCalls[Order, Recorded](
             "order writes", self._record_many, batch_max=BATCH_MAX, queue_max=QUEUE_MAX
         )
@@ -123,22 +123,18 @@ class Orders:
     def find(self, order_id: OrderId) -> Awaitable[Order | None]:
         return self._finds.call(order_id)
 
-    async def latest(self, limit: int) -> list[Order]:
-        """The orders recorded last, newest first."""
-        async with self._database.connection() as connection:
-            return [_order(row) for row in await connection.fetch(_LATEST, limit)]
-
     async def refunds_due(self, limit: int) -> tuple[list[Order], int]:
         """The oldest orders that were paid and cannot be fulfilled, and how many there are."""
-        async with self._database.connection() as connection:
+        async with self.database.connection() as connection:
             rows = await connection.fetch(_REFUNDS_DUE, limit)
             total = await connection.fetchval(f"SELECT count(*) FROM orders WHERE {_REFUND_IS_DUE}")  # noqa: S608
-        return [_order(row) for row in rows], total
+        return [read_order(row) for row in rows], total
 
-    async def mark_refunded(self, order_id: OrderId) -> None:
-        """The money went back; nothing happens where no refund is due."""
-        async with self._database.connection() as connection:
-            await connection.execute(_MARK_REFUNDED, order_id.hex_digits)
+    async def mark_refunded(self, order_id: OrderId) -> bool:
+        """The money went back; whether it was due until now, for otherwise nothing happens."""
+        async with self.database.connection() as connection:
+            marked = await connection.fetchval(_MARK_REFUNDED, order_id.hex_digits)
+        return marked is not None
 
     async def find_many(self, order_ids: Sequence[OrderId]) -> Sequence[Order | None]:
         """Many orders at once, in the order asked."""
@@ -149,16 +145,17 @@ class Orders:
     ) -> Sequence[Order]:
         """Up to `limit` orders paid until then, ordered by id, from the one behind `after` on."""
         start = after.hex_digits if after else "0" * ORDER_ID_HEX_DIGITS
-        async with self._database.connection(PAGE_SECONDS_MAX) as connection:
-            return [_order(row) for row in await connection.fetch(_PAID_PAGE, start, until, limit)]
+        async with self.database.connection(PAGE_SECONDS_MAX) as connection:
+            rows = await connection.fetch(_PAID_PAGE, start, until, limit)
+        return [read_order(row) for row in rows]
 
     async def ping(self) -> None:
-        await self._database.ping()
+        await self.database.ping()
 
     async def _find_many(self, order_ids: list[OrderId]) -> Sequence[Order | None]:
-        async with self._database.connection() as connection:
+        async with self.database.connection() as connection:
             rows = await connection.fetch(_FIND, [i.hex_digits for i in order_ids])
-        found = {order.id: order for order in map(_order, rows)}
+        found = {order.id: order for order in map(read_order, rows)}
         return [found.get(order_id) for order_id in order_ids]
 
     async def _record_many(self, orders: list[Order]) -> Sequence[Recorded]:
@@ -169,7 +166,7 @@ class Orders:
             if order.id not in wanted or (order.is_charged and not wanted[order.id].is_charged):
                 wanted[order.id] = order
         rows = sorted(wanted.values(), key=attrgetter("id"))
-        async with self._database.connection() as connection:
+        async with self.database.connection() as connection:
             returned = await connection.fetch(_RECORD, *_columns(rows))
         written = {_order_id(row["id"]) for row in returned}
         stored = {order_id: wanted[order_id] for order_id in written}
@@ -186,7 +183,8 @@ def _order_id(uuid: Any) -> OrderId:
     return OrderId(uuid.bytes[::-1])
 
 
-def _order(row: asyncpg.Record) -> Order:
+def read_order(row: asyncpg.Record) -> Order:
+    """The order in a row that has `COLUMNS`."""
     return Order(
         id=_order_id(row["id"]),
         status=OrderStatus(row["status"]),

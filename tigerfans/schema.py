@@ -47,6 +47,20 @@ MIGRATIONS: Final = (
     );
     CREATE INDEX mockpay_webhooks_next_attempt_at ON mockpay_webhooks (next_attempt_at);
     """,
+    # What the box office searches by. The two indexes over text cost the writing of an order 3 µs
+    # of PostgreSQL's CPU, of 10; they compare bytes, whatever the database's own order of letters.
+    """
+    DROP INDEX orders_recorded_at;
+    CREATE INDEX orders_listed ON orders (recorded_at, id);
+    CREATE INDEX orders_not_paid ON orders (recorded_at, id) WHERE status <> 'PAID';
+    CREATE INDEX orders_email ON orders (lower(email) COLLATE "C");
+    CREATE INDEX orders_ticket_code ON orders (ticket_code COLLATE "C")
+        WHERE ticket_code IS NOT NULL;
+    CREATE INDEX mockpay_webhooks_order_id ON mockpay_webhooks (order_id);
+
+    -- The outcome that a payment which succeeded after all has replaced.
+    ALTER TABLE orders ADD COLUMN earlier_status text, ADD COLUMN earlier_at timestamptz;
+    """,
 )
 
 

@@ -55,9 +55,8 @@ class HttpSettings:
 
     @property
     def url(self) -> str:
-        """Where this machine reaches the shop; a wildcard address is reached over loopback."""
-        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104
-        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+        """Where this machine reaches the shop."""
+        return _local_url(self.host, self.port)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +66,11 @@ class SequencerSettings:
     socket: Path = Path("data/run/sequencer.sock")
     metrics_host: str = "127.0.0.1"
     metrics_port: int = 8001
+
+    @property
+    def metrics_url(self) -> str:
+        """Where this machine reaches the sequencer's pages."""
+        return _local_url(self.metrics_host, self.metrics_port)
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +217,13 @@ class Settings:
             "TIGERFANS_ENV": self.environment,
             **{name: value for name, value in optional.items() if value is not None},
         }
+
+
+def _local_url(host: str, port: int) -> str:
+    """How this machine reaches what listens there; a wildcard is reached over loopback."""
+    host = host.strip("[]")
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 class _Reader:

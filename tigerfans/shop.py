@@ -239,8 +239,8 @@ class Shop:
         if order.refunded_at is None:
             psid = self.provider.session_id(order_id.hex_digits)
             await self.provider.refund(psid, order.amount_cents)
-            await self.orders.mark_refunded(order_id)
-            self._took(Step.REFUNDED, order_id, order.cls)
+            if await self.orders.mark_refunded(order_id):
+                self._took(Step.REFUNDED, order_id, order.cls)
         return await self.orders.find(order_id) or order
 
     async def inventory(self) -> dict[ClassCode, Inventory]:

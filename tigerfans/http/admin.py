@@ -1,27 +1,24 @@
-"""The operator's JSON API, behind the login."""
+"""The operator's JSON API, behind the login: figures, and what waits for somebody.
+
+Orders are in `admin_orders`.
+"""
 
 import time
-from typing import Annotated, Any, Final
+from typing import Any
 
-from litestar import Router, get, post
-from litestar.params import FromPath, Parameter
+from litestar import MediaType, Response, Router, get
 from litestar.types import Guard
 
-from tigerfans.booking import OrderId
 from tigerfans.catalog import CURRENCY
-from tigerfans.errors import UnknownOrderError
-from tigerfans.http.auth import same_origin_guard
-from tigerfans.orders import Order, OrderStatus
+from tigerfans.http.admin_orders import ITEMS_MAX, Limit, order_item
+from tigerfans.http.sequencer_history import SequencerHistory
+from tigerfans.orders import OrderStatus
 from tigerfans.payments.outbox import Outbox, Undelivered
 from tigerfans.sessions import Session
 from tigerfans.shop import Shop
 
-ITEMS_MAX: Final = 200
 
-Limit = Annotated[int, Parameter(ge=1, le=ITEMS_MAX, description="How many items at most.")]
-
-
-def admin_routes(shop: Shop, outbox: Outbox, guard: Guard) -> Router:
+def admin_routes(shop: Shop, outbox: Outbox, sequencer: SequencerHistory, guard: Guard) -> Router:
     @get("/api/pending")
     async def pending(limit: Limit = ITEMS_MAX) -> dict[str, Any]:
         """The latest payment sessions that wait for their payment."""
@@ -32,12 +29,6 @@ def admin_routes(shop: Shop, outbox: Outbox, guard: Guard) -> Router:
             "limit": limit,
             "total": total,
         }
-
-    @get("/api/admin/orders")
-    async def orders(limit: Limit = ITEMS_MAX) -> dict[str, Any]:
-        """The orders recorded last."""
-        latest = await shop.orders.latest(limit)
-        return {"items": [_order_item(order) for order in latest], "limit": limit}
 
     @get("/api/admin/goodies")
     async def goodies() -> dict[str, int]:
@@ -59,19 +50,16 @@ def admin_routes(shop: Shop, outbox: Outbox, guard: Guard) -> Router:
     async def refunds(limit: Limit = ITEMS_MAX) -> dict[str, Any]:
         """The oldest orders that were paid and cannot be fulfilled."""
         due, total = await shop.orders.refunds_due(limit)
-        return {"items": [_order_item(order) for order in due], "limit": limit, "total": total}
+        return {"items": [order_item(order) for order in due], "limit": limit, "total": total}
 
-    @post("/api/admin/orders/{order_id:str}/refund", status_code=200, guards=[same_origin_guard])
-    async def refund(order_id: FromPath[str]) -> dict[str, Any]:
-        """Gives the money of an unfulfilled order back."""
-        parsed = OrderId.parse(order_id)
-        if parsed is None:
-            raise UnknownOrderError
-        return _order_item(await shop.refund(parsed))
+    @get("/api/admin/history")
+    async def history() -> Response[bytes]:
+        """The shop's last minutes, a list for each figure: see the sequencer's `/history`."""
+        return Response(await sequencer.page(), media_type=MediaType.JSON)
 
     return Router(
         "/",
-        route_handlers=[pending, orders, goodies, webhooks, refunds, refund],
+        route_handlers=[pending, goodies, webhooks, refunds, history],
         guards=[guard],
         response_headers={"cache-control": "no-store"},
     )
@@ -90,22 +78,6 @@ def _session_item(session: Session, now_ms: int) -> dict[str, Any]:
         "amount": session.amount_cents,
         "currency": CURRENCY,
         "status": OrderStatus.EXPIRED if is_expired else OrderStatus.PENDING,
-    }
-
-
-def _order_item(order: Order) -> dict[str, Any]:
-    return {
-        "id": order.id.hex_digits,
-        "status": order.status,
-        "cls": order.cls,
-        "qty": 1,
-        "amount": order.amount_cents,
-        "currency": order.currency,
-        "paid_at_iso": order.paid_at and order.paid_at.isoformat(),
-        "got_goodie": order.got_goodie,
-        "ticket_code": order.ticket_code,
-        "email": order.email,
-        "refunded_at_iso": order.refunded_at and order.refunded_at.isoformat(),
     }
 
 

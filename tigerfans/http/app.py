@@ -8,7 +8,9 @@ from litestar.types import ControllerRouterHandler
 
 from tigerfans.http.accounting import accounting_routes
 from tigerfans.http.admin import admin_routes
+from tigerfans.http.admin_orders import admin_order_routes
 from tigerfans.http.auth import basic_auth_guard
+from tigerfans.http.bench_page import ChartLibrary, bench_router
 from tigerfans.http.buying import buying_routes
 from tigerfans.http.errors import Problem, explain_or_log
 from tigerfans.http.events import OrderEvents
@@ -19,9 +21,12 @@ from tigerfans.http.pages import pages_router
 from tigerfans.http.payments import payment_routes
 from tigerfans.http.raw import BODY_BYTES_MAX
 from tigerfans.http.rendering import Renderer, wants_page
+from tigerfans.http.sequencer_history import SequencerHistory
+from tigerfans.order_search import OrderSearch
 from tigerfans.payments.mockpay import MockPay
 from tigerfans.settings import Settings
 from tigerfans.shop import Shop
+from tigerfans.story import Stories
 
 
 def create_app(
@@ -33,13 +38,17 @@ def create_app(
     """
     renderer = Renderer()
     guard = basic_auth_guard(settings.admin)
+    search = OrderSearch(shop.orders.database)
+    stories = Stories(shop, search, mockpay.outbox)
     routes: list[ControllerRouterHandler] = [
         *buying_routes(shop),
         order_route(shop, events or OrderEvents(shop.order_answer)),
         *payment_routes(shop, mockpay),
         *health_routes(shop),
-        admin_routes(shop, mockpay.outbox, guard),
+        admin_routes(shop, mockpay.outbox, SequencerHistory(settings.sequencer), guard),
+        admin_order_routes(shop, search, stories, guard),
         pages_router(shop=shop, renderer=renderer, admin_guard=guard),
+        bench_router(renderer, charts=ChartLibrary.find()),
         renderer.static.router(),
     ]
     if settings.bench:

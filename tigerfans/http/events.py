@@ -19,6 +19,7 @@ from litestar.types import Receive, Send
 from tigerfans.booking import OrderId
 from tigerfans.errors import UnavailableError, UnknownOrderError
 from tigerfans.http.errors import explain_or_log
+from tigerfans.http.raw import until_gone
 from tigerfans.orders import OrderStatus
 
 STREAMS_MAX: Final = 1_000
@@ -69,7 +70,7 @@ class OrderEvents:
         if self._closed or len(self._departures) >= STREAMS_MAX:
             raise UnavailableError
         name = f"departure from order {order_id.hex_digits}"
-        departure = asyncio.create_task(_departure(receive), name=name)
+        departure = asyncio.create_task(until_gone(receive), name=name)
         self._departures.add(departure)
         try:
             answer = await self._read(order_id)
@@ -106,12 +107,6 @@ class OrderEvents:
             except Exception as error:
                 explain_or_log(error)
                 return
-
-
-async def _departure(receive: Receive) -> None:
-    """Returns when the browser is gone."""
-    while (await receive())["type"] != "http.disconnect":
-        pass
 
 
 async def _send_body(send: Send, body: bytes, *, more_body: bool = True) -> None:

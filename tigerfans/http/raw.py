@@ -128,6 +128,12 @@ def body_in_time(app: ASGIApp) -> ASGIApp:
     return serve
 
 
+async def until_gone(receive: Receive) -> None:
+    """Returns when whoever asked is gone; what they still send is passed over."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
 def header(scope: HTTPScope, name: bytes) -> str | None:
     """The value of the first header of that lower-case name."""
     for key, value in scope["headers"]:

@@ -40,6 +40,7 @@ _FAILED: Final = """
             secs => least($3 * power(2, least(attempts, 30)), $4) * (0.75 + random() / 2))
     WHERE id = $1
 """
+_UNDELIVERED: Final = "order_id, type, created_at, next_attempt_at, attempts, last_error"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ class Webhook:
 
 @dataclass(frozen=True, slots=True)
 class Undelivered:
-    """A webhook that was sent and not confirmed, `attempts` times."""
+    """A webhook that was sent `attempts` times and is not confirmed."""
 
     order_id: str
     type: str
@@ -92,12 +93,22 @@ class Outbox:
                 _FAILED, webhook.id, error, PAUSE_SECONDS_MIN, PAUSE_SECONDS_MAX
             )
 
+    async def of(self, order_id: str) -> list[Undelivered]:
+        """The webhooks of one order that are on their way or not confirmed, the oldest first."""
+        async with self._database.connection() as connection:
+            rows = await connection.fetch(
+                f"SELECT {_UNDELIVERED} FROM mockpay_webhooks"  # noqa: S608
+                " WHERE order_id = $1 ORDER BY created_at",
+                order_id,
+            )
+        return [Undelivered(**row) for row in rows]
+
     async def undelivered(self, limit: int) -> tuple[list[Undelivered], int]:
         """The oldest webhooks nobody confirmed, and how many there are in all."""
         async with self._database.connection() as connection:
             rows = await connection.fetch(
-                "SELECT order_id, type, created_at, next_attempt_at, attempts, last_error"
-                " FROM mockpay_webhooks WHERE attempts > 0 ORDER BY created_at LIMIT $1",
+                f"SELECT {_UNDELIVERED} FROM mockpay_webhooks"  # noqa: S608
+                " WHERE attempts > 0 ORDER BY created_at LIMIT $1",
                 limit,
             )
             total = await connection.fetchval(

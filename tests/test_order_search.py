@@ -1,0 +1,295 @@
+"""The box office's searches, against a real PostgreSQL."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import asyncpg
+import pytest
+
+from tests.shops import latest
+from tigerfans.booking import OrderId
+from tigerfans.database import Database
+from tigerfans.errors import InvalidRequestError, UnavailableError
+from tigerfans.order_search import (
+    COUNT_MAX,
+    EXPORT_ROWS,
+    Cursor,
+    Kind,
+    OrderSearch,
+    Search,
+    Stored,
+)
+from tigerfans.orders import Order, Orders, OrderStatus
+from tigerfans.schema import MIGRATIONS, migrate
+
+NOON = datetime(2026, 11, 22, 12, 0, 0, 654321, UTC)
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    database = await Database.connect(database_url)
+    yield database
+    await database.close()
+
+
+@pytest.fixture
+async def orders(database: Database) -> AsyncIterator[Orders]:
+    orders = Orders(database)
+    yield orders
+    await orders.close()
+
+
+@pytest.fixture
+def search(database: Database) -> OrderSearch:
+    return OrderSearch(database)
+
+
+def paid(email: str = "ada@example.org", code: str = "TF-0000-0000-0000") -> Order:
+    return Order(
+        id=OrderId.new(),
+        status=OrderStatus.PAID,
+        cls="A",
+        amount_cents=6500,
+        email=email,
+        created_at=NOON,
+        paid_at=NOON,
+        ticket_code=code,
+    )
+
+
+def unpaid(status: OrderStatus) -> Order:
+    return replace(paid(), status=status, paid_at=None, ticket_code=None)
+
+
+async def record(orders: Orders, *several: Order) -> None:
+    """In this order, each at a time of its own."""
+    for order in several:
+        await orders.record(order)
+
+
+async def found(search: OrderSearch, text: str = "", kind: Kind | None = None) -> list[Order]:
+    wanted = Search(text, kind)
+    page = await search.page(wanted, None, 10)
+    assert await search.count(wanted) == len(page.orders)
+    return [stored.order for stored in page.orders]
+
+
+async def test_nothing_to_look_for_finds_all_the_latest_first(
+    orders: Orders, search: OrderSearch
+) -> None:
+    first, second = paid(), unpaid(OrderStatus.FAILED)
+    await record(orders, first, second)
+    assert await found(search) == [second, first]
+
+
+async def test_an_id_is_found_by_its_first_digits_in_either_case(
+    orders: Orders, search: OrderSearch
+) -> None:
+    order = paid()
+    other = replace(order, id=OrderId(b"\0" + bytes(15)))
+    await record(orders, order, other)
+    whole = order.id.hex_digits
+    for text in (whole, whole.upper(), f" {whole} ", whole[:18], whole[:8]):
+        assert await found(search, text) == [order]
+    assert await found(search, "f" * 32) == []
+
+
+async def test_an_email_is_found_by_its_beginning_in_either_case(
+    orders: Orders, search: OrderSearch
+) -> None:
+    ada, adam = paid("Ada@Example.org"), paid("adam@example.org")
+    await record(orders, ada, adam, paid("bea@example.org"))
+    assert await found(search, "ada") == [adam, ada]
+    assert await found(search, "ADA@example.org") == [ada]
+    assert await found(search, "example.org") == []
+
+
+@pytest.mark.parametrize("text", ["a%", "a_a", "a\\", "'; DROP TABLE orders; --", '"<img src'])
+async def test_what_is_special_to_sql_is_a_letter_like_others(
+    orders: Orders, search: OrderSearch, text: str
+) -> None:
+    order = paid(f"{text}@example.org")
+    await record(orders, order, paid("ada@example.org"))
+    assert await found(search, text) == [order]
+
+
+async def test_a_ticket_is_found_by_its_code_even_if_it_was_misread(
+    orders: Orders, search: OrderSearch
+) -> None:
+    ticket = paid(code="TF-7K10-92QX-HD4W")
+    await record(orders, ticket, paid(code="TF-8000-0000-0000"), unpaid(OrderStatus.FAILED))
+    for text in ("TF-7K10-92QX-HD4W", "tf-7klo-92qx-hd4w", "TF-7"):
+        assert await found(search, text) == [ticket]
+
+
+async def test_each_kind_finds_its_orders(orders: Orders, search: OrderSearch) -> None:
+    by_kind = {
+        Kind.PAID: paid(),
+        Kind.FAILED: unpaid(OrderStatus.FAILED),
+        Kind.CANCELED: unpaid(OrderStatus.CANCELED),
+        Kind.REFUND_DUE: unpaid(OrderStatus.PAID_UNFULFILLED),
+        Kind.REFUNDED: unpaid(OrderStatus.PAID_UNFULFILLED),
+    }
+    await record(orders, *by_kind.values())
+    await orders.mark_refunded(by_kind[Kind.REFUNDED].id)
+    for kind, order in by_kind.items():
+        assert [one.id for one in await found(search, kind=kind)] == [order.id]
+        assert [one.id for one in await found(search, "ada", kind)] == [order.id]
+
+
+@pytest.mark.parametrize("text", ["\0", "ada\n@example.org", "\ud800", "a" * 255])
+async def test_what_no_order_can_hold_is_refused(search: OrderSearch, text: str) -> None:
+    with pytest.raises(InvalidRequestError):
+        await search.page(Search(text), None, 10)
+    with pytest.raises(InvalidRequestError):
+        await search.count(Search(text))
+
+
+# --- Pages -----------------------------------------------------------------------------------
+
+
+async def test_pages_hold_each_order_once_also_where_many_were_recorded_together(
+    orders: Orders, search: OrderSearch
+) -> None:
+    together = [paid() for _ in range(9)]
+    await asyncio.gather(*map(orders.record, together))
+    seen: list[OrderId] = []
+    after = None
+    while True:
+        page = await search.page(Search(), after, 4)
+        seen += [stored.order.id for stored in page.orders]
+        if page.next is None:
+            break
+        after = Cursor.parse(str(page.next))
+    assert sorted(seen) == sorted(order.id for order in together)
+
+
+async def test_a_full_last_page_has_no_next_one(orders: Orders, search: OrderSearch) -> None:
+    await record(orders, paid(), paid())
+    page = await search.page(Search(), None, 2)
+    assert (len(page.orders), page.next) == (2, None)
+
+
+@pytest.mark.parametrize("text", ["", "1", "1-", "-" + "0" * 32, "1-" + "0" * 31 + "1", "9" * 19])
+def test_a_cursor_that_nobody_gave_is_refused(text: str) -> None:
+    with pytest.raises(InvalidRequestError):
+        Cursor.parse(text)
+
+
+async def test_counting_ends_where_it_says_more_than(
+    search: OrderSearch, database_url: str
+) -> None:
+    connection = await asyncpg.connect(database_url)
+    await connection.execute(
+        "INSERT INTO orders SELECT gen_random_uuid(), 'PAID', 'A', 1, 'eur', 'a@b.de', now(),"
+        " now(), 'TF-1', false FROM generate_series(1, $1)",
+        COUNT_MAX + 5,
+    )
+    await connection.close()
+    assert await search.count(Search()) == COUNT_MAX + 1
+
+
+# --- Export ----------------------------------------------------------------------------------
+
+
+async def test_an_export_holds_every_order_found_the_oldest_first(
+    orders: Orders, search: OrderSearch
+) -> None:
+    several = [paid() for _ in range(EXPORT_ROWS + 3)]
+    await record(orders, unpaid(OrderStatus.FAILED))
+    await asyncio.gather(*map(orders.record, several))
+    batches = [batch async for batch in search.export(Search(kind=Kind.PAID))]
+    exported = [stored for batch in batches for stored in batch]
+    assert [len(batch) for batch in batches] == [EXPORT_ROWS, 3]
+    assert {stored.order.id for stored in exported} == {order.id for order in several}
+    places = [(stored.recorded_at, stored.order.id[::-1]) for stored in exported]
+    assert places == sorted(places)
+
+
+async def test_an_export_is_of_one_moment(orders: Orders, search: OrderSearch) -> None:
+    await asyncio.gather(*(orders.record(paid()) for _ in range(EXPORT_ROWS)))
+    failed = unpaid(OrderStatus.FAILED)
+    await orders.record(failed)
+    exported: list[Stored] = []
+    async for batch in search.export(Search()):
+        await orders.record(replace(paid(), id=failed.id))
+        exported += batch
+    assert [stored.order.status for stored in exported].count(OrderStatus.FAILED) == 1
+    assert len(exported) == EXPORT_ROWS + 1
+
+
+async def test_one_export_at_a_time_and_the_next_after_it_was_given_up(
+    orders: Orders, search: OrderSearch
+) -> None:
+    await asyncio.gather(*(orders.record(paid()) for _ in range(2 * EXPORT_ROWS)))
+    async with aclosing(search.export(Search())) as first:
+        await anext(first)
+        with pytest.raises(UnavailableError):
+            await anext(search.export(Search()))
+    assert len([batch async for batch in search.export(Search())]) == 2
+
+
+async def test_an_export_that_was_given_up_leaves_nothing_open(
+    orders: Orders, search: OrderSearch, database_url: str
+) -> None:
+    await asyncio.gather(*(orders.record(paid()) for _ in range(2 * EXPORT_ROWS)))
+    async with aclosing(search.export(Search())) as export:
+        await anext(export)
+    assert len(await latest(orders)) == 10
+    connection = await asyncpg.connect(database_url)
+    try:
+        idle = "SELECT count(*) FROM pg_stat_activity WHERE state = 'idle in transaction'"
+        async with asyncio.timeout(10):
+            while await connection.fetchval(idle):  # noqa: ASYNC110 (PostgreSQL has no event)
+                await asyncio.sleep(0.01)
+    finally:
+        await connection.close()
+
+
+# --- One order -------------------------------------------------------------------------------
+
+
+async def test_an_order_that_was_paid_after_all_remembers_what_it_was_before(
+    orders: Orders, search: OrderSearch
+) -> None:
+    canceled = unpaid(OrderStatus.CANCELED)
+    await orders.record(canceled)
+    before = await search.find(canceled.id)
+    assert before
+    assert before.earlier_status is None
+    await orders.record(replace(paid(), id=canceled.id))
+    after = await search.find(canceled.id)
+    assert after
+    assert after.order.status is OrderStatus.PAID
+    assert after.earlier_status is OrderStatus.CANCELED
+    assert after.earlier_at == before.recorded_at < after.recorded_at
+
+
+async def test_an_unknown_order_is_none(search: OrderSearch) -> None:
+    assert await search.find(OrderId.new()) is None
+
+
+# --- The schema ------------------------------------------------------------------------------
+
+
+async def test_orders_of_the_first_schema_are_found_with_the_second(database_url: str) -> None:
+    connection = await asyncpg.connect(database_url)
+    await connection.execute("CREATE TABLE schema_version (version integer NOT NULL)")
+    await connection.execute(MIGRATIONS[0])
+    await connection.execute("INSERT INTO schema_version VALUES (1)")
+    order = paid()
+    await connection.execute(
+        "INSERT INTO orders VALUES ($1, 'PAID', 'A', 6500, 'eur', $2, $3, $3, $4, false)",
+        order.id.hex_digits,
+        order.email,
+        NOON,
+        order.ticket_code,
+    )
+    await migrate(connection)
+    await connection.close()
+    database = await Database.connect(database_url)
+    assert await found(OrderSearch(database), "ada@") == [order]
+    await database.close()

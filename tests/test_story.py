@@ -1,0 +1,213 @@
+"""An order's story, over a real ledger, Redis and PostgreSQL."""
+
+import asyncio
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from redis.asyncio import Redis
+
+from tests.shops import OpenShop
+from tigerfans.booking import OrderId, Purpose
+from tigerfans.catalog import Catalog
+from tigerfans.errors import UnavailableError, UnknownOrderError
+from tigerfans.ledger.base import LedgerUnavailableError
+from tigerfans.ledger.wire import Transfer
+from tigerfans.order_search import OrderSearch
+from tigerfans.orders import OrderStatus
+from tigerfans.payments.base import EventType, PaymentEvent
+from tigerfans.payments.mockpay import MockPay
+from tigerfans.payments.outbox import Webhook
+from tigerfans.shop import Checkout, Shop
+from tigerfans.story import Place, Records, Stories, Story, tell
+
+EMAIL = "fan@example.org"
+CATALOG = Catalog.build(10, 10, 10)
+LATER = datetime(2100, 1, 1, tzinfo=UTC)
+
+
+def stories_of(shop: Shop) -> Stories:
+    assert isinstance(shop.provider, MockPay)
+    return Stories(shop, OrderSearch(shop.orders.database), shop.provider.outbox)
+
+
+def order_id_of(checkout: Checkout) -> OrderId:
+    order_id = OrderId.parse(checkout.order_id)
+    assert order_id
+    return order_id
+
+
+async def story_of(shop: Shop, checkout: Checkout) -> Story:
+    return await stories_of(shop).of(order_id_of(checkout))
+
+
+def told(story: Story) -> list[str]:
+    return [event.what for event in story.events]
+
+
+def event(checkout: Checkout, event_type: EventType) -> PaymentEvent:
+    return PaymentEvent(
+        type=event_type,
+        payment_session_id=f"mock_{checkout.order_id}",
+        order_id=checkout.order_id,
+        amount=checkout.amount_cents,
+        currency="eur",
+    )
+
+
+async def test_a_purchase_is_told_from_hold_to_ticket(shop: Shop) -> None:
+    checkout = await shop.checkout("A", EMAIL)
+    await shop.settle(event(checkout, EventType.SUCCEEDED))
+    story = await story_of(shop, checkout)
+    assert sorted(told(story)) == [
+        "Goodie granted",
+        "Payment session opened",
+        "Payment succeeded",
+        "Ticket held",
+        "Ticket sold",
+    ]
+    assert told(story)[-1] == "Payment succeeded"
+    assert [event.at for event in story.events] == sorted(event.at for event in story.events)
+    assert story.away == []
+    assert story.order
+    assert story.order.status is OrderStatus.PAID
+    assert story.order.ticket_code
+    assert story.order.ticket_code in story.events[-1].detail
+
+
+async def test_what_the_ledger_did_has_the_transfers_id(shop: Shop) -> None:
+    checkout = await shop.checkout("A", EMAIL)
+    await shop.settle(event(checkout, EventType.SUCCEEDED))
+    story = await story_of(shop, checkout)
+    by_what = {event.what: event.transfer_id for event in story.events}
+    digits = checkout.order_id[:-2]
+    assert by_what["Ticket held"] == checkout.order_id
+    assert by_what["Ticket sold"] == f"{digits}{Purpose.SALE_WITH_GOODIE:02x}"
+    assert by_what["Goodie granted"] == f"{digits}{Purpose.GOODIE:02x}"
+    assert by_what["Payment succeeded"] is None
+
+
+async def test_a_payment_that_failed_first_and_succeeded_later_is_told_as_both(
+    shop: Shop,
+) -> None:
+    checkout = await shop.checkout("B", EMAIL)
+    await shop.settle(event(checkout, EventType.CANCELED))
+    await shop.settle(event(checkout, EventType.SUCCEEDED))
+    whats = told(await story_of(shop, checkout))
+    in_order = ["Payment canceled", "Ticket held late", "Ticket sold late", "Payment succeeded"]
+    assert [what for what in whats if what in in_order] == in_order
+    assert "Ticket released" in whats
+    assert "Hold expired" not in whats
+
+
+async def test_a_refund_is_told_from_the_late_payment_to_the_money(open_shop: OpenShop) -> None:
+    shop = await open_shop(tickets_a=1)
+    late = await shop.checkout("A", EMAIL)
+    await shop.settle(event(late, EventType.FAILED))
+    await shop.checkout("A", EMAIL)
+    await shop.settle(event(late, EventType.SUCCEEDED))
+    due = await story_of(shop, late)
+    assert told(due)[-1] == "Payment succeeded, a refund is due"
+    await shop.refund(order_id_of(late))
+    assert told(await story_of(shop, late)) == [*told(due), "Refunded"]
+
+
+async def test_an_order_nobody_has_paid_yet_has_a_story(shop: Shop) -> None:
+    story = await story_of(shop, await shop.checkout("A", EMAIL))
+    assert story.order
+    assert story.order.status is OrderStatus.PENDING
+    assert sorted(told(story)) == ["Payment session opened", "Ticket held"]
+
+
+async def test_a_webhook_nobody_confirmed_is_a_part_of_it(shop: Shop) -> None:
+    checkout = await shop.checkout("A", EMAIL)
+    assert isinstance(shop.provider, MockPay)
+    webhook = Webhook(uuid4(), b"{}")
+    await shop.provider.outbox.add(webhook, checkout.order_id, EventType.SUCCEEDED)
+    await shop.provider.outbox.failed(webhook, "status 503")
+    last = (await story_of(shop, checkout)).events[-1]
+    assert last.what == "Webhook payment.succeeded not confirmed"
+    assert last.detail.startswith("1 attempt, the next one at ")
+    assert last.detail.endswith(": status 503")
+
+
+async def test_an_order_that_no_place_knows_is_unknown(shop: Shop) -> None:
+    with pytest.raises(UnknownOrderError):
+        await stories_of(shop).of(OrderId.new())
+
+
+async def test_with_redis_wiped_the_others_still_tell(shop: Shop, redis_url: str) -> None:
+    checkout = await shop.checkout("A", EMAIL)
+    async with Redis.from_url(redis_url) as redis:
+        await redis.flushall()
+    story = await story_of(shop, checkout)
+    assert told(story) == ["Ticket held"]
+    assert story.away == []
+
+
+async def away(*_: Any) -> Any:
+    raise UnavailableError
+
+
+async def test_places_that_are_away_are_named_and_the_others_tell(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def ledger_away(*_: Any) -> bytes:
+        raise LedgerUnavailableError
+
+    checkout = await shop.checkout("A", EMAIL)
+    monkeypatch.setattr(shop, "submit", ledger_away)
+    monkeypatch.setattr(shop.orders, "find", away)
+    monkeypatch.setattr(OrderSearch, "find", away)
+    story = await story_of(shop, checkout)
+    assert story.away == [Place.LEDGER, Place.POSTGRESQL]
+    assert told(story) == ["Payment session opened"]
+    assert story.order is None
+
+
+async def test_while_a_place_is_away_no_order_is_called_unknown(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shop.sessions, "find", away)
+    story = await stories_of(shop).of(OrderId.new())
+    assert (story.order, story.events, story.away) == (None, [], [Place.REDIS])
+
+
+# --- Holds that run out ----------------------------------------------------------------------
+
+
+def hold(purpose: Purpose = Purpose.HOLD, seconds: int = 300) -> Transfer:
+    return Transfer(id=0xABC00 + purpose, timestamp=10**18, timeout=seconds, ledger=1)
+
+
+def test_a_hold_that_nobody_paid_has_expired() -> None:
+    held, expired = tell(Records([hold()]), CATALOG, LATER)
+    assert (held.what, held.detail) == ("Ticket held", "Premium, until 01:51:40 UTC")
+    assert (expired.what, expired.transfer_id) == ("Hold expired", None)
+    assert expired.at - held.at == timedelta(seconds=300)
+
+
+def test_a_hold_that_still_runs_has_not_expired() -> None:
+    just_before = datetime.fromtimestamp(10**9 + 299, UTC)
+    assert len(tell(Records([hold()]), CATALOG, just_before)) == 1
+
+
+@pytest.mark.parametrize("purpose", [Purpose.SALE_WITH_GOODIE, Purpose.SALE, Purpose.RELEASE])
+def test_a_hold_that_was_settled_has_not_expired(purpose: Purpose) -> None:
+    settled = replace(Records(), transfers=[hold(), hold(purpose, seconds=0)])
+    assert "Hold expired" not in [e.what for e in tell(settled, CATALOG, LATER)]
+
+
+async def test_an_expired_hold_that_was_paid_late_has_expired_and_was_sold(
+    open_shop: OpenShop,
+) -> None:
+    shop = await open_shop(hold_seconds=1)
+    checkout = await shop.checkout("A", EMAIL)
+    async with asyncio.timeout(10):
+        while (await story_of(shop, checkout)).events[-1].what != "Hold expired":  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+    await shop.settle(event(checkout, EventType.SUCCEEDED))
+    whats = told(await story_of(shop, checkout))
+    assert whats.index("Hold expired") < whats.index("Ticket sold late")

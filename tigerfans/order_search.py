@@ -1,0 +1,216 @@
+"""How the box office finds orders: by id, email, ticket code and status, in pages or all of them.
+
+One text is enough to search by, for what it looks like tells what it is. Orders are listed as they
+were recorded, the latest first. A page begins behind the last order of the page before, so that
+the thousandth page costs what the first does; an export reads through a cursor of the server, so
+that a million orders need the memory of a few hundred. Relies on the indexes of `schema`.
+"""
+
+import re
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Any, Final, NamedTuple
+
+import asyncpg
+
+from tigerfans.booking import ORDER_ID_HEX_DIGITS, OrderId
+from tigerfans.database import Database
+from tigerfans.errors import InvalidRequestError, UnavailableError
+from tigerfans.orders import COLUMNS, Order, OrderStatus, read_order
+
+TEXT_CHARACTERS_MAX: Final = 254
+# The first digits of an id are its time, so fewer than these would find whole days of orders.
+ID_DIGITS_MIN: Final = 8
+# Further than this is not counted: it says "more than".
+COUNT_MAX: Final = 10_000
+PAGE_SECONDS_MAX: Final = 5.0
+
+EXPORT_ROWS: Final = 200
+EXPORT_SECONDS_MAX: Final = 600.0
+
+_ID: Final = re.compile(rf"[0-9a-fA-F]{{{ID_DIGITS_MIN},{ORDER_ID_HEX_DIGITS}}}")
+_CODE: Final = re.compile(r"tf-", re.IGNORECASE)
+# Letters that are not on tickets, read as those that are.
+_MISREAD: Final = str.maketrans("OIL", "011")
+# Comes last where bytes are compared; Unicode keeps it from being a letter of any text.
+_LAST_CHARACTER: Final = "\U0010ffff"
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_CURSOR: Final = re.compile(rf"(\d{{1,18}})-([0-9a-f]{{{ORDER_ID_HEX_DIGITS}}})")
+
+_ROW: Final = f"{COLUMNS}, recorded_at, earlier_status, earlier_at"
+
+
+class Kind(StrEnum):
+    """The stored orders one may look for, by what became of them."""
+
+    PAID = "PAID"
+    REFUND_DUE = "REFUND_DUE"
+    REFUNDED = "REFUNDED"
+    FAILED = "FAILED"
+    CANCELED = "CANCELED"
+
+
+# In words of the schema's partial indexes: PostgreSQL has to see that they cover the question.
+_KINDS: Final = {
+    Kind.PAID: "status = 'PAID'",
+    Kind.REFUND_DUE: "status = 'PAID_UNFULFILLED' AND refunded_at IS NULL",
+    Kind.REFUNDED: "status = 'PAID_UNFULFILLED' AND refunded_at IS NOT NULL",
+    Kind.FAILED: "status = 'FAILED'",
+    Kind.CANCELED: "status = 'CANCELED'",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """What is looked for: an order's id or the first digits of it, the beginning of a ticket's
+    code, or that of an email address; and of which kind. Nothing given finds every order.
+    """
+
+    text: str = ""
+    kind: Kind | None = None
+
+    @property
+    def order_id(self) -> OrderId | None:
+        """The order whose whole id was given."""
+        return OrderId.parse(self.text.strip().lower())
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """An order as it is stored, with the outcome that it replaced, if it did."""
+
+    order: Order
+    recorded_at: datetime
+    earlier_status: OrderStatus | None
+    earlier_at: datetime | None
+
+
+class Cursor(NamedTuple):
+    """The place behind one order of a list."""
+
+    recorded_at: datetime
+    order_id: OrderId
+
+    @classmethod
+    def behind(cls, stored: Stored) -> "Cursor":
+        return cls(stored.recorded_at, stored.order.id)
+
+    @classmethod
+    def parse(cls, text: str) -> "Cursor":
+        """Raises `InvalidRequestError` unless `text` is what `str` gave."""
+        match = _CURSOR.fullmatch(text)
+        order_id = OrderId.parse(match[2]) if match else None
+        if match is None or order_id is None:
+            raise InvalidRequestError("There is no such page of orders.")
+        return cls(_EPOCH + timedelta(microseconds=int(match[1])), order_id)
+
+    def __str__(self) -> str:
+        microseconds = (self.recorded_at - _EPOCH) // timedelta(microseconds=1)
+        return f"{microseconds}-{self.order_id.hex_digits}"
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some orders, and where the next page begins; None where there is none."""
+
+    orders: Sequence[Stored]
+    next: Cursor | None
+
+
+class OrderSearch:
+    """Reads orders; every method raises `UnavailableError` where PostgreSQL gives no answer, and
+    `InvalidRequestError` where a text cannot be searched for.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._exports = False
+
+    async def page(self, search: Search, after: Cursor | None, limit: int) -> Page:
+        """Up to `limit` orders, the latest first."""
+        condition, values = _condition(search)
+        if after is not None:
+            values += after.recorded_at, after.order_id.hex_digits
+            condition += f" AND (recorded_at, id) < (${len(values) - 1}, ${len(values)}::uuid)"
+        query = f"""
+            SELECT {_ROW} FROM orders WHERE {condition}
+            ORDER BY recorded_at DESC, id DESC LIMIT {limit + 1:d}
+        """  # noqa: S608
+        async with self._database.connection(PAGE_SECONDS_MAX) as connection:
+            stored = [_stored(row) for row in await connection.fetch(query, *values)]
+        shown = stored[:limit]
+        return Page(shown, Cursor.behind(shown[-1]) if len(stored) > limit else None)
+
+    async def count(self, search: Search) -> int:
+        """How many orders there are, up to one more than `COUNT_MAX`."""
+        condition, values = _condition(search)
+        query = f"""
+            SELECT count(*)
+            FROM (SELECT FROM orders WHERE {condition} LIMIT {COUNT_MAX + 1}) AS found
+        """  # noqa: S608
+        async with self._database.connection(PAGE_SECONDS_MAX) as connection:
+            count: int = await connection.fetchval(query, *values)
+        return count
+
+    async def find(self, order_id: OrderId) -> Stored | None:
+        """One order by its id."""
+        query = f"SELECT {_ROW} FROM orders WHERE id = $1"  # noqa: S608
+        async with self._database.connection() as connection:
+            row = await connection.fetchrow(query, order_id.hex_digits)
+        return row and _stored(row)
+
+    async def export(self, search: Search) -> AsyncGenerator[list[Stored], None]:
+        """All orders as they are at one moment, the oldest first, a few hundred at a time.
+
+        To be closed by whoever stops early. One export at a time: it keeps a connection.
+        """
+        condition, values = _condition(search)
+        if self._exports:
+            raise UnavailableError("Another export is under way; please wait for its end.")
+        query = f"SELECT {_ROW} FROM orders WHERE {condition} ORDER BY recorded_at, id"  # noqa: S608
+        self._exports = True
+        try:
+            async with self._database.snapshot(EXPORT_SECONDS_MAX) as connection:
+                cursor = await connection.cursor(query, *values)
+                while rows := await cursor.fetch(EXPORT_ROWS):
+                    yield [_stored(row) for row in rows]
+        finally:
+            self._exports = False
+
+
+def _condition(search: Search) -> tuple[str, list[Any]]:
+    """The search in SQL, and the values of its parameters."""
+    kind = "true" if search.kind is None else _KINDS[search.kind]
+    text = search.text.strip()
+    if not text:
+        return kind, []
+    if not text.isprintable() or len(text) > TEXT_CHARACTERS_MAX:
+        raise InvalidRequestError(
+            f"Please search for at most {TEXT_CHARACTERS_MAX} printable characters."
+        )
+    if _ID.fullmatch(text):
+        lowest, highest = (text.ljust(ORDER_ID_HEX_DIGITS, digit) for digit in "0f")
+        return f"{kind} AND id BETWEEN $1::uuid AND $2::uuid", [lowest, highest]
+    if _CODE.match(text):
+        code = "TF-" + text[3:].upper().translate(_MISREAD)
+        return f"{kind} AND {_begins('ticket_code', '$1::text')}", [code]
+    # Lower-cased by PostgreSQL on either side: it knows fewer letters than we do.
+    return f"{kind} AND {_begins('lower(email)', 'lower($1)')}", [text]
+
+
+def _begins(column: str, text: str) -> str:
+    """SQL for a column that begins with a text, in the order of the indexes."""
+    return f"""{column} COLLATE "C" BETWEEN {text} AND {text} || '{_LAST_CHARACTER}'"""
+
+
+def _stored(row: asyncpg.Record) -> Stored:
+    earlier = row["earlier_status"]
+    return Stored(
+        order=read_order(row),
+        recorded_at=row["recorded_at"],
+        earlier_status=earlier and OrderStatus(earlier),
+        earlier_at=row["earlier_at"],
+    )

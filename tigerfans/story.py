@@ -1,0 +1,218 @@
+"""One order's whole story, for the operator: what happened to it when, and where that is recorded.
+
+Nobody writes this story: it is read from the places that each know a part of it. The ledger has
+the hold, the sale, the goodie and the release as transfers under ids that derive from the order's;
+PostgreSQL has the payments' outcomes and the refund; Redis has the session, and MockPay the
+webhooks nobody confirmed. A place that is away is named, and the others are told all the same.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Final, TypeVar
+
+from tigerfans.booking import OrderId, Purpose
+from tigerfans.catalog import Catalog
+from tigerfans.errors import ShopError, UnknownOrderError
+from tigerfans.ledger.base import LedgerError
+from tigerfans.ledger.wire import Operation, Transfer, u128
+from tigerfans.order_search import OrderSearch, Stored
+from tigerfans.orders import Order, OrderStatus
+from tigerfans.payments.outbox import Outbox, Undelivered
+from tigerfans.sessions import SESSION_SECONDS, Entry
+from tigerfans.shop import Shop
+
+Found = TypeVar("Found")
+
+
+class Place(StrEnum):
+    """Where something is recorded."""
+
+    LEDGER = "ledger"
+    POSTGRESQL = "postgresql"
+    REDIS = "redis"
+    MOCKPAY = "mockpay"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened to an order; what the ledger did has the transfer's id in hex."""
+
+    at: datetime
+    what: str
+    place: Place
+    detail: str = ""
+    transfer_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """An order (None where those who know it are away), its events, the oldest first, and who is
+    away.
+    """
+
+    order: Order | None
+    events: Sequence[Event]
+    away: Sequence[Place]
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """What each place has of one order."""
+
+    transfers: Sequence[Transfer] = ()
+    stored: Stored | None = None
+    entry: Entry | None = None
+    webhooks: Sequence[Undelivered] = ()
+
+
+class Stories:
+    """Reads stories."""
+
+    def __init__(self, shop: Shop, search: OrderSearch, outbox: Outbox) -> None:
+        self._shop = shop
+        self._search = search
+        self._outbox = outbox
+
+    async def of(self, order_id: OrderId) -> Story:
+        """One order's story; raises `UnknownOrderError` where no place knows it."""
+        away: list[Place] = []
+
+        async def asked(place: Place, question: Awaitable[Found], nothing: Found) -> Found:
+            try:
+                return await question
+            except (ShopError, LedgerError):
+                away.append(place)
+                return nothing
+
+        transfers, stored, entry, webhooks = await asyncio.gather(
+            asked(Place.LEDGER, self._transfers(order_id), []),
+            asked(Place.POSTGRESQL, self._search.find(order_id), None),
+            asked(Place.REDIS, self._shop.sessions.find(order_id), None),
+            asked(Place.MOCKPAY, self._outbox.of(order_id.hex_digits), []),
+        )
+        records = Records(transfers, stored, entry, webhooks)
+        if not away and records == Records([], None, None, []):
+            raise UnknownOrderError
+        order = stored.order if stored else await self._unpaid(order_id)
+        now = datetime.now(UTC)
+        return Story(order, tell(records, self._shop.catalog, now), sorted(away))
+
+    async def _transfers(self, order_id: OrderId) -> list[Transfer]:
+        ids = b"".join(order_id.transfer_id(purpose) for purpose in Purpose)
+        return Transfer.unpack_all(await self._shop.submit(Operation.LOOKUP_TRANSFERS, ids))
+
+    async def _unpaid(self, order_id: OrderId) -> Order | None:
+        try:
+            return await self._shop.order(order_id)
+        except (ShopError, LedgerError):
+            return None
+
+
+def tell(records: Records, catalog: Catalog, now: datetime) -> list[Event]:
+    """The events in what the places have recorded, the oldest first."""
+    events = [
+        *_ledger_events(records.transfers, catalog, now),
+        *_session_events(records.entry),
+        *_payment_events(records.stored),
+        *map(_webhook_event, records.webhooks),
+    ]
+    return sorted(events, key=lambda event: event.at)
+
+
+_TRANSFERS: Final = {
+    Purpose.HOLD: ("Ticket held", ""),
+    Purpose.SALE_WITH_GOODIE: ("Ticket sold", "together with a goodie"),
+    Purpose.GOODIE: ("Goodie granted", ""),
+    Purpose.SALE: ("Ticket sold", "no goodie was left"),
+    Purpose.RELEASE: ("Ticket released", "the payment was not made"),
+    Purpose.LATE_HOLD: ("Ticket held late", "the first hold was gone when the payment came"),
+    Purpose.LATE_SALE_WITH_GOODIE: ("Ticket sold late", "together with a goodie"),
+    Purpose.LATE_GOODIE: ("Goodie granted", ""),
+    Purpose.LATE_SALE: ("Ticket sold late", "no goodie was left"),
+}
+_ENDS_THE_HOLD: Final = {Purpose.SALE_WITH_GOODIE, Purpose.SALE, Purpose.RELEASE}
+
+
+def _ledger_events(
+    transfers: Iterable[Transfer], catalog: Catalog, now: datetime
+) -> Iterator[Event]:
+    by_purpose = {Purpose(transfer.id & 0xFF): transfer for transfer in transfers}
+    for purpose, transfer in by_purpose.items():
+        what, detail = _TRANSFERS[purpose]
+        if purpose is Purpose.HOLD:
+            ticket_class = catalog.by_ledger(transfer.ledger)
+            name = f"{ticket_class.name}, " if ticket_class else ""
+            detail = f"{name}until {_clock(_expires_at(transfer))}"
+        yield Event(
+            _at_ns(transfer.timestamp),
+            what,
+            Place.LEDGER,
+            detail,
+            u128(transfer.id)[::-1].hex(),
+        )
+    hold = by_purpose.get(Purpose.HOLD)
+    if hold and not _ENDS_THE_HOLD & by_purpose.keys() and _expires_at(hold) <= now:
+        yield Event(_expires_at(hold), "Hold expired", Place.LEDGER, "the ticket went back on sale")
+
+
+def _session_events(entry: Entry | None) -> Iterator[Event]:
+    if entry is None:
+        return
+    session = entry.session
+    opened_at = _at_ns(session.created_ms * 1_000_000)
+    until = opened_at + timedelta(seconds=SESSION_SECONDS)
+    detail = f"{session.psid}, kept until {_clock(until)}"
+    yield Event(opened_at, "Payment session opened", Place.REDIS, detail)
+
+
+_OUTCOMES: Final = {
+    OrderStatus.PAID: "Payment succeeded",
+    OrderStatus.PAID_UNFULFILLED: "Payment succeeded, a refund is due",
+    OrderStatus.FAILED: "Payment failed",
+    OrderStatus.CANCELED: "Payment canceled",
+}
+
+
+def _payment_events(stored: Stored | None) -> Iterator[Event]:
+    if stored is None:
+        return
+    order = stored.order
+    if stored.earlier_status and stored.earlier_at:
+        what = _OUTCOMES[stored.earlier_status]
+        detail = f"stored as {stored.earlier_status}, until it was paid after all"
+        yield Event(stored.earlier_at, what, Place.POSTGRESQL, detail)
+    detail = f"stored as {order.status}"
+    if order.ticket_code:
+        detail += f", with the ticket {order.ticket_code}"
+    if order.status is OrderStatus.PAID_UNFULFILLED:
+        detail += ": nothing was left to sell"
+    yield Event(stored.recorded_at, _OUTCOMES[order.status], Place.POSTGRESQL, detail)
+    if order.refunded_at:
+        yield Event(order.refunded_at, "Refunded", Place.POSTGRESQL)
+
+
+def _webhook_event(webhook: Undelivered) -> Event:
+    attempts = f"{webhook.attempts} attempt{'' if webhook.attempts == 1 else 's'}"
+    detail = f"{attempts}, the next one at {_clock(webhook.next_attempt_at)}"
+    if webhook.last_error:
+        detail += f": {webhook.last_error}"
+    what = f"Webhook {webhook.type} not confirmed"
+    return Event(webhook.created_at, what, Place.MOCKPAY, detail)
+
+
+def _expires_at(hold: Transfer) -> datetime:
+    return _at_ns(hold.timestamp) + timedelta(seconds=hold.timeout)
+
+
+def _at_ns(nanoseconds: int) -> datetime:
+    return _EPOCH + timedelta(microseconds=nanoseconds // 1_000)
+
+
+def _clock(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%H:%M:%S} UTC"
+
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
