@@ -49,7 +49,7 @@ def main(arguments: list[str] | None = None) -> int:
             show(measurements, options.draw, console, plots=_can_plot())
             return 0
         return measure(_matrix(options), options, console)
-    except BenchError as error:
+    except (BenchError, OSError) as error:
         print(error, file=sys.stderr)
         return EXIT_USAGE
 

@@ -102,6 +102,7 @@ def test_earlier_results_are_shown_again(tmp_path: Path) -> None:
         (["--concurrency", "0"], "--concurrency"),
         (["--seconds", "0"], "--seconds"),
         (["--draw", "none.csv"], "none.csv"),
+        (["--phases", "purchase", "--no-plots", "--results", "/dev/null/here"], "/dev/null/here"),
     ],
 )
 def test_what_cannot_be_is_said_in_one_sentence(arguments: list[str], word: str) -> None:
