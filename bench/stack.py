@@ -66,13 +66,13 @@ class Stack:
     def check(self) -> None:
         """Raises `StackError` where it has ended."""
         if self.process.poll() is not None:
-            raise StackError(f"The shop has ended: {_last_line(self.log)}")
+            raise StackError(f"The shop has ended: {_last_words(self.log)}")
 
     def cpu_seconds(self) -> dict[str, float]:
         """What each process has used so far, those it has started included."""
         running = state.read_running(state_file(self.data))
         if running is None:
-            raise StackError(f"The shop has ended: {_last_line(self.log)}")
+            raise StackError(f"The shop has ended: {_last_words(self.log)}")
         try:
             return {p.name: _cpu_seconds(p.pid) for p in running.processes if p.pid is not None}
         except psutil.NoSuchProcess as error:
@@ -197,6 +197,8 @@ def _get_json(url: str) -> dict[str, Any]:
     return answer
 
 
-def _last_line(log: Path) -> str:
-    lines = log.read_text(errors="replace").strip().splitlines()
-    return lines[-1] if lines else "it printed nothing."
+def _last_words(log: Path) -> str:
+    """The last line that says why; that it stopped says nothing."""
+    lines = [line.strip() for line in log.read_text(errors="replace").splitlines()]
+    telling = [line for line in lines if line not in ("", "Stopped.")]
+    return telling[-1] if telling else "it printed nothing."
