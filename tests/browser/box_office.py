@@ -1,0 +1,120 @@
+"""A shop for these tests, and what others do there while a browser looks: over HTTP."""
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+import httpx
+
+from tests.stack.running_shop import RunningShop, free_addresses, until
+from tigerfans.settings import DEFAULT_ADMIN_PASSWORD
+
+OPERATOR: Final = ("admin", DEFAULT_ADMIN_PASSWORD)
+EMAIL: Final = "ada@example.org"
+
+BRIEF_HOLD_SECONDS: Final = 2
+BRIEF_TICKETS_A: Final = 2
+
+Outcome = Literal["succeeded", "failed", "canceled"]
+
+
+@dataclass(frozen=True)
+class Held:
+    """An order whose ticket is held, or was."""
+
+    order_id: str
+    payment_path: str
+
+    @property
+    def order_path(self) -> str:
+        return f"/demo/success?order_id={self.order_id}"
+
+
+class BoxOffice:
+    """A shop, and what buyers, the payment provider and the operator do there."""
+
+    def __init__(self, root: Path, settings: dict[str, str]) -> None:
+        self._root = root
+        self._settings = free_addresses() | settings
+        self.url = f"http://127.0.0.1:{self._settings['TIGERFANS_PORT']}"
+        self.client = httpx.Client(base_url=self.url, auth=OPERATOR, trust_env=False)
+
+    def open(self) -> None:
+        """Starts the shop, with the data it had before and at the same address."""
+        self.shop = RunningShop(self._root, self._settings)
+        try:
+            self.shop.wait_until_open()
+        except BaseException:
+            self.shop.close()
+            raise
+
+    def shut(self) -> None:
+        try:
+            assert self.shop.stop() == 0
+        finally:
+            self.shop.close()
+
+    def hold(self, cls: str = "A", email: str = EMAIL) -> Held:
+        held = self.client.post("/api/checkout", json={"cls": cls, "customer_email": email})
+        answer = held.raise_for_status().json()
+        return Held(answer["order_id"], answer["redirect_url"])
+
+    def end(self, held: Held, outcome: Outcome) -> Held:
+        """Lets the provider tell what came of a payment."""
+        told = self.client.post(f"{held.payment_path}/emit", data={"t": outcome})
+        assert told.status_code == 303, told.text
+        return held
+
+    def buy(self, cls: str = "A", email: str = EMAIL) -> Held:
+        return self.end(self.hold(cls, email), "succeeded")
+
+    def status(self, held: Held) -> str:
+        status: str = self._json(f"/api/orders/{held.order_id}")["status"]
+        return status
+
+    def available(self, cls: str) -> int:
+        available: int = self._json("/api/inventory")[cls]["available"]
+        return available
+
+    def goodies_left(self) -> int:
+        goodies = self._json("/api/admin/goodies")
+        left: int = goodies["limit"] - goodies["used"]
+        return left
+
+    def until_expired(self, held: Held) -> None:
+        until(lambda: self.status(held) == "EXPIRED")
+
+    def _json(self, path: str) -> dict:
+        answer: dict = self.client.get(path).raise_for_status().json()
+        return answer
+
+
+@contextmanager
+def open_box_office(root: Path, **settings: object) -> Iterator[BoxOffice]:
+    """A shop with these settings, named without their TIGERFANS_."""
+    office = BoxOffice(root, {f"TIGERFANS_{name}": str(value) for name, value in settings.items()})
+    with office.client:
+        office.open()
+        try:
+            yield office
+        finally:
+            office.shop.close()
+
+
+def open_patient(root: Path, **settings: object) -> AbstractContextManager[BoxOffice]:
+    """A shop where a hold lasts for the usual five minutes."""
+    return open_box_office(root, WORKERS=2, **settings)
+
+
+def open_brief(root: Path) -> AbstractContextManager[BoxOffice]:
+    """A shop where holds expire while one waits for it, and class A is soon sold out."""
+    return open_box_office(
+        root,
+        WORKERS=1,
+        HOLD_SECONDS=BRIEF_HOLD_SECONDS,
+        TICKETS_A=BRIEF_TICKETS_A,
+        TICKETS_B=1000,
+        GOODIES=0,
+    )

@@ -1,0 +1,95 @@
+"""One browser and two shops for all of these tests, and a fresh tab for each.
+
+The shop called `patient` holds a ticket for five minutes; in `brief` holds expire while a test
+waits for it. Tests share their tickets, so each looks at its own orders, or at a class that no
+other test buys.
+"""
+
+import os
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+
+from tests.browser.box_office import OPERATOR, BoxOffice, open_brief, open_patient
+from tests.browser.chromium import NoChromiumError, find_chromium, running_browser
+from tests.browser.scenes import Late, make_late
+
+# Only failures take so long; a machine that is busy with other things may need some of it.
+TIMEOUT_MS = 60_000
+
+
+@pytest.fixture(scope="package")
+def browser() -> Iterator[Browser]:
+    try:
+        executable = find_chromium(os.environ)
+    except NoChromiumError as error:
+        pytest.skip(f"no Chromium: {error}")
+    expect.set_options(timeout=TIMEOUT_MS)
+    with running_browser(executable) as browser:
+        yield browser
+
+
+@pytest.fixture(scope="package")
+def patient(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[BoxOffice]:
+    """Has plenty of class A, and three tickets of class B for the one test that sells out."""
+    root = tmp_path_factory.mktemp("patient")
+    with open_patient(root, TICKETS_A=1000, TICKETS_B=3, GOODIES=30) as office:
+        yield office
+
+
+@pytest.fixture(scope="package")
+def brief(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[BoxOffice]:
+    with open_brief(tmp_path_factory.mktemp("brief")) as office:
+        yield office
+
+
+@pytest.fixture(scope="package")
+def late(brief: BoxOffice) -> Late:
+    return make_late(brief)
+
+
+class OpenTab(Protocol):
+    def __call__(self, office: BoxOffice, **options: Any) -> Page: ...
+
+
+@pytest.fixture
+def open_tab(browser: Browser) -> Iterator[OpenTab]:
+    """Opens tabs of browsers that know nothing yet; in none may a script or the policy fail."""
+    contexts: list[BrowserContext] = []
+    faults: list[str] = []
+
+    def open_one(office: BoxOffice, **options: Any) -> Page:
+        defaults = {"base_url": office.url, "reduced_motion": "reduce"}
+        context = browser.new_context(**(defaults | options))
+        context.set_default_timeout(TIMEOUT_MS)
+        contexts.append(context)
+        tab = context.new_page()
+        watch(tab, faults)
+        return tab
+
+    yield open_one
+    for context in contexts:
+        context.close()
+    assert not faults
+
+
+def watch(tab: Page, faults: list[str]) -> None:
+    """Notes what must not happen: an error in a script, a blocked resource, a pop-up."""
+    tab.on("pageerror", lambda error: faults.append(str(error)))
+    tab.on("dialog", lambda dialog: faults.append(dialog.message))
+    tab.on(
+        "console",
+        lambda message: (
+            faults.append(message.text)
+            if message.type == "error" and not message.text.startswith("Failed to load resource")
+            else None
+        ),
+    )
+
+
+@pytest.fixture(scope="package")
+def operator_login() -> dict[str, str]:
+    """Credentials as Playwright takes them."""
+    return dict(zip(("username", "password"), OPERATOR, strict=True))

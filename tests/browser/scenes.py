@@ -1,0 +1,76 @@
+"""Every page of the shop, in every state it can be in: to be checked, and to be photographed."""
+
+from typing import Final, NamedTuple
+
+from tests.browser.box_office import BRIEF_TICKETS_A, BoxOffice, Held
+
+
+class Scene(NamedTuple):
+    """A page: its path, which names orders of a `Stage`, and words by which it is known."""
+
+    path: str
+    words: str
+    is_brief: bool = False
+
+
+SCENES: Final = {
+    "landing": Scene("/", "Sold in seconds"),
+    "checkout": Scene("/demo/checkout?cls=A", "Which one?"),
+    "checkout-failed": Scene(
+        "/demo/checkout?status=failed&order_id={failed.order_id}", "The payment failed"
+    ),
+    "checkout-canceled": Scene(
+        "/demo/checkout?status=canceled&order_id={canceled.order_id}", "You canceled the payment"
+    ),
+    "checkout-sold-out": Scene("/demo/checkout", "Sold out", is_brief=True),
+    "payment": Scene("{open.payment_path}", "Your ticket is held for"),
+    "payment-expired": Scene("{expired.payment_path}", "Your hold has expired", is_brief=True),
+    "payment-finished": Scene("{paid.payment_path}", "This payment is finished"),
+    "order-waiting": Scene("{open.order_path}", "Waiting for your payment"),
+    "order-ticket": Scene("{paid.order_path}", "You are in"),
+    "order-failed": Scene("{failed.order_path}", "The payment failed"),
+    "order-canceled": Scene("{canceled.order_path}", "You canceled the payment"),
+    "order-expired": Scene("{expired.order_path}", "Your hold has expired", is_brief=True),
+    "order-sold-out": Scene("{unfulfilled.order_path}", "Paid, but sold out", is_brief=True),
+    "order-unknown": Scene("/demo/success?order_id=unknown", "We do not know this order"),
+    "not-found": Scene("/nothing", "There is nothing here"),
+    "admin": Scene("/admin", "Box office"),
+    "admin-refunds": Scene("/admin", "Refunds due", is_brief=True),
+}
+
+
+class Late(NamedTuple):
+    """Orders of the shop with brief holds whose payment comes, or may come, after the hold."""
+
+    expired: Held
+    unfulfilled: Held
+    # Its ticket was sold to somebody else meanwhile, and its payment is still open.
+    doomed: Held
+
+
+def make_late(brief: BoxOffice) -> Late:
+    """Lets holds expire and sells class A out behind the back of two of them."""
+    late = Late(brief.hold("B"), *(brief.hold("A") for _ in range(BRIEF_TICKETS_A)))
+    for held in late:
+        brief.until_expired(held)
+    for _ in range(BRIEF_TICKETS_A):
+        brief.buy("A")
+    brief.end(late.unfulfilled, "succeeded")
+    return late
+
+
+class Stage:
+    """Both shops, with the orders that the scenes show."""
+
+    def __init__(self, patient: BoxOffice, brief: BoxOffice, late: Late) -> None:
+        self._urls = {False: patient.url, True: brief.url}
+        self._orders = {
+            "open": patient.hold(),
+            "paid": patient.buy(),
+            "failed": patient.end(patient.hold(), "failed"),
+            "canceled": patient.end(patient.hold(), "canceled"),
+            **late._asdict(),
+        }
+
+    def url(self, scene: Scene) -> str:
+        return self._urls[scene.is_brief] + scene.path.format(**self._orders)

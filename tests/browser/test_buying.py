@@ -1,0 +1,222 @@
+"""Buying a ticket, in each of the ways a buyer may go about it."""
+
+import re
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.box_office import EMAIL, BoxOffice
+from tests.browser.conftest import OpenTab
+
+PAYMENT_URL = re.compile(r"/mockpay/\w+$")
+TICKET_CODE = re.compile(r"^TF(-[0-9A-Z]{4}){3}$")
+HOSTILE_EMAIL = '"<img src=x onerror=alert(1)><script>alert(2)</script>"@example.org'
+PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
+
+
+def check_out(tab: Page, email: str = EMAIL) -> None:
+    """From the filled form to the payment's page."""
+    tab.get_by_label("Email").fill(email)
+    tab.get_by_role("button", name="Hold my ticket").click()
+    expect(tab).to_have_url(PAYMENT_URL)
+
+
+def expect_ticket(tab: Page) -> None:
+    expect(tab.get_by_role("heading", name="You are in")).to_be_visible()
+    expect(tab.locator(".ticket-code code")).to_have_text(TICKET_CODE)
+    assert tab.get_by_role("img", name="QR code").evaluate("picture => picture.decode()") is None
+
+
+def is_wider_than_its_window(tab: Page) -> bool:
+    width: int = tab.evaluate("document.documentElement.scrollWidth")
+    return width > tab.evaluate("innerWidth")
+
+
+def test_from_the_landing_page_to_the_ticket(patient: BoxOffice, open_tab: OpenTab) -> None:
+    tab = open_tab(patient)
+    tab.goto("/")
+    tab.get_by_role("link", name="Choose Premium").click()
+    expect(tab.get_by_role("radio", name="Premium")).to_be_checked()
+    check_out(tab)
+    expect(tab.get_by_role("timer")).to_have_text(re.compile(r"^[45]:\d\d$"))
+    tab.get_by_role("button", name="Pay €65.00").click()
+    expect_ticket(tab)
+    expect(tab).to_have_title("You are in · TigerFans")
+
+
+def test_the_ticket_goes_along_as_a_picture_a_calendar_entry_and_on_paper(
+    patient: BoxOffice, open_tab: OpenTab
+) -> None:
+    tab = open_tab(patient)
+    tab.goto(patient.buy().order_path)
+    code = tab.locator(".ticket-code code").inner_text()
+    with tab.expect_download() as picture:
+        tab.get_by_role("link", name="Download PNG").click()
+    assert picture.value.suggested_filename == "tigerfans-ticket.png"
+    assert picture.value.path().read_bytes().startswith(b"\x89PNG")
+    with tab.expect_download() as entry:
+        tab.get_by_role("link", name="Add to calendar").click()
+    assert entry.value.suggested_filename == "tigerfans.ics"
+    assert code in entry.value.path().read_text()
+    tab.evaluate("window.print = () => document.body.setAttribute('data-printed', '')")
+    tab.get_by_role("button", name="Print").click()
+    expect(tab.locator("body[data-printed]")).to_be_visible()
+    tab.emulate_media(media="print")
+    for on_screen_only in ("banner", "contentinfo", "button", "link"):
+        assert not tab.get_by_role(on_screen_only).filter(visible=True).count()
+    expect(tab.locator(".ticket-code code")).to_be_visible()
+    assert tab.pdf().count(b"/Type /Page\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("button", "headline", "status"),
+    [
+        ("Let it fail", "The payment failed", "FAILED"),
+        ("Cancel", "You canceled the payment", "CANCELED"),
+    ],
+)
+def test_a_payment_that_comes_to_nothing_leads_back_to_the_checkout(
+    patient: BoxOffice, open_tab: OpenTab, button: str, headline: str, status: str
+) -> None:
+    tab = open_tab(patient)
+    held = patient.hold()
+    tab.goto(held.payment_path)
+    tab.get_by_role("button", name=button).click()
+    expect(tab.get_by_role("heading", name=headline)).to_be_visible()
+    assert patient.status(held) == status
+    tab.get_by_role("link", name=held.order_id).click()
+    expect(tab.get_by_role("heading", name=headline)).to_be_visible()
+    tab.go_back()
+    check_out(tab)
+
+
+def test_the_page_that_waits_turns_into_the_ticket_by_itself(
+    patient: BoxOffice, open_tab: OpenTab
+) -> None:
+    tab = open_tab(patient)
+    held = patient.hold()
+    asked: list[str] = []
+    tab.on("request", lambda request: asked.append(request.url))
+    tab.goto(held.order_path)
+    expect(tab.get_by_role("heading", name="Waiting for your payment")).to_be_visible()
+    patient.end(held, "succeeded")
+    expect_ticket(tab)
+    expect(tab.get_by_role("status").filter(has_text="You are in.")).to_have_count(1)
+    expect(tab).to_have_title("You are in · TigerFans")
+    order_url = f"{patient.url}/api/orders/{held.order_id}"
+    assert f"{order_url}/events" in asked
+    assert order_url not in asked
+
+
+def test_where_no_stream_can_be_had_the_page_asks(patient: BoxOffice, open_tab: OpenTab) -> None:
+    tab = open_tab(patient)
+    held = patient.hold()
+    tab.route("**/events", lambda route: route.fulfill(status=503))
+    tab.goto(held.order_path)
+    patient.end(held, "succeeded")
+    expect_ticket(tab)
+
+
+def test_without_a_script_the_forms_do_it(patient: BoxOffice, open_tab: OpenTab) -> None:
+    tab = open_tab(patient, java_script_enabled=False)
+    tab.goto("/")
+    tab.get_by_role("link", name="Get your ticket").click()
+    tab.get_by_role("radio", name="Premium").check()
+    check_out(tab)
+    tab.get_by_role("button", name="Pay €65.00").click()
+    expect(tab.get_by_role("heading", name="You are in")).to_be_visible()
+    expect(tab.locator(".ticket-code code")).to_have_text(TICKET_CODE)
+
+
+def test_without_a_script_the_page_that_waits_looks_again(
+    patient: BoxOffice, open_tab: OpenTab
+) -> None:
+    tab = open_tab(patient, java_script_enabled=False)
+    held = patient.hold()
+    tab.goto(held.order_path)
+    expect(tab.get_by_role("link", name="Look again")).to_be_visible()
+    patient.end(held, "succeeded")
+    expect(tab.get_by_role("heading", name="You are in")).to_be_visible()
+
+
+def test_a_phone_shows_each_page_at_its_width(patient: BoxOffice, open_tab: OpenTab) -> None:
+    tab = open_tab(patient, **PHONE)
+    tab.goto("/")
+    assert not is_wider_than_its_window(tab)
+    tab.get_by_role("link", name="Choose Premium").tap()
+    expect(tab.get_by_role("radio", name="Premium")).to_be_checked()
+    assert not is_wider_than_its_window(tab)
+    check_out(tab)
+    assert not is_wider_than_its_window(tab)
+    tab.get_by_role("button", name="Pay €65.00").tap()
+    expect_ticket(tab)
+    assert not is_wider_than_its_window(tab)
+
+
+def test_the_keyboard_is_enough_and_shows_where_it_is(
+    patient: BoxOffice, open_tab: OpenTab
+) -> None:
+    tab = open_tab(patient)
+    tab.goto("/demo/checkout")
+
+    def press(key: str) -> None:
+        tab.keyboard.press(key)
+        assert tab.evaluate(
+            """() => {
+                const focused = document.activeElement;
+                const card = focused.closest(".choice") ?? focused;
+                return getComputedStyle(card).outlineStyle === "solid";
+            }"""
+        )
+
+    press("Tab")
+    expect(tab.get_by_role("link", name="Skip to the content")).to_be_focused()
+    tab.keyboard.press("Enter")
+    press("Tab")
+    expect(tab.get_by_role("radio", name="Premium")).to_be_focused()
+    press("Tab")
+    expect(tab.get_by_label("Email")).to_be_focused()
+    tab.keyboard.type(EMAIL)
+    press("Tab")
+    expect(tab.get_by_role("button", name="Hold my ticket")).to_be_focused()
+    tab.keyboard.press("Enter")
+    expect(tab).to_have_url(PAYMENT_URL)
+    pay = tab.get_by_role("button", name="Pay €65.00")
+    while not pay.evaluate("button => button === document.activeElement"):
+        press("Tab")
+    tab.keyboard.press("Enter")
+    expect_ticket(tab)
+
+
+def test_a_wrong_email_is_said_and_where_it_is_typed(patient: BoxOffice, open_tab: OpenTab) -> None:
+    tab = open_tab(patient)
+    tab.goto("/demo/checkout")
+    field = tab.get_by_label("Email")
+    for email, complaint in (
+        ("", "Please enter your email address"),
+        ("ada@nowhere", "does not look like an email"),
+    ):
+        field.fill(email)
+        tab.get_by_role("button", name="Hold my ticket").click()
+        expect(tab.get_by_role("alert")).to_contain_text(complaint)
+        expect(field).to_be_focused()
+        expect(field).to_have_attribute("aria-invalid", "true")
+
+
+def test_a_hostile_email_is_text_wherever_it_shows(
+    patient: BoxOffice, open_tab: OpenTab, operator_login: dict[str, str]
+) -> None:
+    tab = open_tab(patient, http_credentials=operator_login)
+    tab.goto("/demo/checkout")
+    tab.get_by_label("Email").fill(HOSTILE_EMAIL)
+    tab.get_by_role("button", name="Hold my ticket").click()
+    expect(tab.get_by_text(HOSTILE_EMAIL)).to_be_visible()
+    payment_url = tab.url
+    tab.goto("/admin")
+    expect(tab.get_by_text(HOSTILE_EMAIL).first).to_be_visible()
+    tab.goto(payment_url)
+    tab.get_by_role("button", name="Pay €65.00").click()
+    expect_ticket(tab)
+    tab.goto("/admin")
+    expect(tab.get_by_text(HOSTILE_EMAIL).first).to_be_visible()
+    assert not tab.locator("img[src=x]").count()

@@ -1,0 +1,74 @@
+"""Holds that run out: the countdown, and payments that come after it."""
+
+import re
+
+from playwright.sync_api import Page, expect
+
+from tests.browser.box_office import BoxOffice
+from tests.browser.conftest import OpenTab
+from tests.browser.scenes import Late
+
+
+def expect_heading(tab: Page, words: str) -> None:
+    expect(tab.get_by_role("heading", name=words)).to_be_visible()
+
+
+def test_the_countdown_warns_of_the_last_minute_and_of_the_end(
+    patient: BoxOffice, open_tab: OpenTab
+) -> None:
+    tab = open_tab(patient)
+    held = patient.hold()
+    tab.clock.install()
+    tab.goto(held.payment_path)
+    tab.clock.run_for(1_000)
+    tab.clock.fast_forward("04:20")
+    expect(tab.get_by_role("timer")).to_have_text(re.compile(r"^0:[2-4]\d$"))
+    expect(tab.get_by_role("status")).to_have_text("One minute left to pay.")
+    tab.clock.fast_forward("01:00")
+    expect_heading(tab, "Your hold has expired")
+    expect(tab.get_by_role("status")).to_contain_text("Your hold has expired")
+    expect(tab.get_by_role("timer")).to_be_hidden()
+
+
+def test_a_hold_expires_while_the_buyer_looks_and_can_be_paid_while_tickets_are_left(
+    brief: BoxOffice, open_tab: OpenTab
+) -> None:
+    tab = open_tab(brief)
+    held = brief.hold("B")
+    tab.goto(held.payment_path)
+    expect_heading(tab, "Your hold has expired")
+    expect(tab.get_by_role("link", name="Start again")).to_have_attribute(
+        "href", "/demo/checkout?cls=B"
+    )
+    tab.get_by_role("button", name="Pay €35.00 anyway").click()
+    expect_heading(tab, "You are in")
+
+
+def test_an_expired_order_becomes_the_ticket_when_its_payment_comes_after_all(
+    brief: BoxOffice, open_tab: OpenTab
+) -> None:
+    tab = open_tab(brief)
+    held = brief.hold("B")
+    tab.goto(held.order_path)
+    expect_heading(tab, "Your hold has expired")
+    brief.end(held, "succeeded")
+    expect_heading(tab, "You are in")
+
+
+def test_a_payment_after_the_last_ticket_went_is_given_back_by_the_operator(
+    brief: BoxOffice, late: Late, open_tab: OpenTab, operator_login: dict[str, str]
+) -> None:
+    tab = open_tab(brief)
+    tab.goto(late.doomed.payment_path)
+    expect_heading(tab, "Your hold has expired")
+    tab.get_by_role("button", name="Pay €65.00 anyway").click()
+    expect_heading(tab, "Paid, but sold out")
+
+    office = open_tab(brief, http_credentials=operator_login)
+    office.goto("/admin")
+    due = office.locator("[data-table=refunds] tr").filter(has_text=late.doomed.order_id[:18])
+    due.get_by_role("button", name="Refund").click()
+    expect(due).to_have_count(0)
+
+    tab.reload()
+    expect(tab.get_by_text("It was sent back on")).to_be_visible()

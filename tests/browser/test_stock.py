@@ -1,0 +1,77 @@
+"""What is left: counts that move, and pages that change as a class sells out."""
+
+import re
+
+from playwright.sync_api import expect
+
+from tests.browser.box_office import BoxOffice
+from tests.browser.conftest import OpenTab
+from tests.browser.test_buying import check_out, expect_ticket
+
+# The pages ask for the stock a little more often.
+STOCK_PAUSE_MS = 5_000
+SOLD_OUT = {"capacity": 5, "sold": 5, "active_holds": 0, "available": 0, "sold_out": True}
+
+
+def test_a_class_sells_out_while_buyers_look_at_it(patient: BoxOffice, open_tab: OpenTab) -> None:
+    """No other test buys class B of this shop."""
+    tab = open_tab(patient)
+    tab.clock.install()
+    tab.goto("/demo/checkout?cls=B")
+    choice = tab.get_by_role("radio", name="Standard")
+    expect(choice).to_be_checked()
+    stock = tab.locator("[data-stock=B]")
+    expect(stock).to_contain_text("3 left")
+
+    orders = [patient.hold("B") for _ in range(3)]
+    tab.clock.run_for(STOCK_PAUSE_MS)
+    expect(stock).to_contain_text("All on hold; unpaid ones come back")
+    tab.get_by_label("Email").fill("late@example.org")
+    tab.get_by_role("button", name="Hold my ticket").click()
+    expect(tab.get_by_role("alert")).to_contain_text("Sold out")
+
+    patient.end(orders[0], "canceled")
+    tab.clock.run_for(STOCK_PAUSE_MS)
+    expect(stock).to_contain_text("1 left")
+    tab.get_by_role("button", name="Hold my ticket").click()
+    expect(tab).to_have_url(re.compile("/mockpay/"))
+    tab.get_by_role("button", name="Pay €35.00").click()
+    expect_ticket(tab)
+
+    other = open_tab(patient)
+    other.clock.install()
+    other.goto("/demo/checkout?cls=B")
+    for order in orders[1:]:
+        patient.end(order, "succeeded")
+    other.clock.run_for(STOCK_PAUSE_MS)
+    expect(other.locator("[data-stock=B]")).to_contain_text("Sold out, all 3")
+    expect(other.get_by_role("radio", name="Standard")).to_be_disabled()
+    expect(other.get_by_role("status")).to_contain_text("Standard is sold out.")
+    other.goto("/")
+    expect(other.get_by_role("link", name="Choose Standard")).to_be_hidden()
+
+
+def test_where_every_class_is_sold_the_form_makes_room_for_the_news(
+    patient: BoxOffice, open_tab: OpenTab
+) -> None:
+    tab = open_tab(patient)
+    tab.clock.install()
+    tab.goto("/demo/checkout")
+    tab.route("**/api/inventory", lambda route: route.fulfill(json={"A": SOLD_OUT, "B": SOLD_OUT}))
+    tab.clock.run_for(STOCK_PAUSE_MS)
+    expect(tab.get_by_role("heading", name="Every ticket is sold")).to_be_visible()
+    expect(tab.get_by_role("button", name="Hold my ticket")).to_be_hidden()
+
+
+def test_the_last_goodie_is_on_the_ticket_and_the_next_ticket_has_none(
+    patient: BoxOffice, open_tab: OpenTab
+) -> None:
+    tab = open_tab(patient)
+    for _ in range(patient.goodies_left() - 1):
+        patient.buy()
+    for has_goodie in (True, False):
+        tab.goto("/demo/checkout?cls=A")
+        check_out(tab)
+        tab.get_by_role("button", name="Pay €65.00").click()
+        expect_ticket(tab)
+        expect(tab.get_by_text("Tiger pin included")).to_be_visible(visible=has_goodie)

@@ -1,0 +1,91 @@
+"""What a buyer sees while parts of the shop, all of it, or the network are away."""
+
+import os
+import re
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from playwright.sync_api import expect
+
+from tests.browser.box_office import EMAIL, BoxOffice
+from tests.browser.conftest import OpenTab
+from tests.browser.test_buying import PAYMENT_URL, expect_ticket
+from tests.stack.running_shop import RunningShop, until
+
+UNKNOWN_ORDER = "/demo/success?order_id=" + "0" * 32
+
+
+@contextmanager
+def silenced(shop: RunningShop, name: str) -> Iterator[None]:
+    """One of the shop's processes answers nobody until the block ends."""
+    pid = shop.pid_of(name)
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+def test_a_busy_shop_is_asked_again_until_it_holds_the_ticket(
+    patient: BoxOffice, open_tab: OpenTab
+) -> None:
+    form, page = open_tab(patient), open_tab(patient)
+    form.goto("/demo/checkout")
+    form.get_by_label("Email").fill(EMAIL)
+    with silenced(patient.shop, "sequencer"):
+        form.get_by_role("button", name="Hold my ticket").click()
+        page.goto(UNKNOWN_ORDER)
+        expect(page.get_by_role("heading", name="The shop is busy")).to_be_visible()
+        expect(page.get_by_text("This page tries again by itself")).to_be_visible()
+        expect(form.get_by_role("alert")).to_contain_text("The shop is busy. We try again")
+    expect(form).to_have_url(PAYMENT_URL)
+    expect(page.get_by_role("heading", name="We do not know this order")).to_be_visible()
+
+
+def test_workers_that_die_take_no_order_with_them(patient: BoxOffice, open_tab: OpenTab) -> None:
+    tab = open_tab(patient)
+    held = patient.hold()
+    tab.goto(held.order_path)
+    expect(tab.get_by_role("heading", name="Waiting for your payment")).to_be_visible()
+    for name in ("worker-1", "worker-2"):
+        os.kill(patient.shop.pid_of(name), signal.SIGKILL)
+    until(patient.shop.is_ready)
+    patient.end(held, "succeeded")
+    expect_ticket(tab)
+
+
+def test_pages_outlast_a_shop_that_is_closed_for_a_while(
+    brief: BoxOffice, open_tab: OpenTab
+) -> None:
+    form, waiting = open_tab(brief), open_tab(brief)
+    form.goto("/demo/checkout?cls=B")
+    form.get_by_label("Email").fill(EMAIL)
+    held = brief.hold("B")
+    waiting.goto(held.order_path)
+    brief.shut()
+    form.get_by_role("button", name="Hold my ticket").click()
+    expect(form.get_by_role("alert")).to_contain_text("We cannot reach the shop. We keep trying")
+    expect(form.locator("[data-stock=B]")).to_contain_text("Live count not available")
+    expect(waiting.get_by_text("We cannot reach the shop right now")).to_be_visible()
+    brief.open()
+    expect(form).to_have_url(PAYMENT_URL)
+    form.get_by_role("button", name=re.compile("^Pay")).click()
+    expect_ticket(form)
+    brief.end(held, "succeeded")
+    expect_ticket(waiting)
+
+
+def test_a_browser_without_network_holds_one_ticket_when_it_is_back(
+    patient: BoxOffice, open_tab: OpenTab
+) -> None:
+    tab = open_tab(patient)
+    tab.goto("/demo/checkout")
+    tab.get_by_label("Email").fill(EMAIL)
+    available = patient.available("A")
+    tab.context.set_offline(True)
+    tab.get_by_role("button", name="Hold my ticket").click()
+    expect(tab.get_by_role("alert")).to_contain_text("We cannot reach the shop")
+    tab.context.set_offline(False)
+    expect(tab).to_have_url(PAYMENT_URL)
+    assert patient.available("A") == available - 1
