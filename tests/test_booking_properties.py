@@ -1,0 +1,469 @@
+"""What has to hold for any history of orders, with a crash between any two messages.
+
+The shop's own coroutines run here without an event loop: each stops where it sends a message to
+the ledger, to Redis or to PostgreSQL, and the machine below decides what becomes of the message
+and of its sender. It may be done, lost, done and not answered, done twice, or land much later. In
+between, workers die with all they were doing, Redis is wiped, holds expire, events arrive in any
+order and any number. The ledger is the embedded one; the two other stores are what they promise.
+"""
+
+import json
+from collections.abc import Callable, Coroutine, Generator
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from typing import Any, cast
+
+import httpx
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from tests.ledger.by_hand import SECOND, BooksByHand
+from tigerfans.booking import Booking, Inventory, OrderId, Purpose
+from tigerfans.catalog import Catalog, ClassCode
+from tigerfans.errors import (
+    InvalidRequestError,
+    ShopError,
+    SoldOutError,
+    UnavailableError,
+    UnknownOrderError,
+)
+from tigerfans.ledger.base import Ledger, LedgerError, LedgerTimeoutError, LedgerUnavailableError
+from tigerfans.ledger.wire import Operation, Transfer
+from tigerfans.orders import Order, Orders, OrderStatus, Recorded
+from tigerfans.payments.base import EventType, InvalidWebhookError, PaymentEvent
+from tigerfans.payments.mockpay import MockPay
+from tigerfans.payments.outbox import Outbox
+from tigerfans.sessions import Entry, Session, Sessions
+from tigerfans.shop import Checkout, Settlement, Shop
+
+SECRET = "ticket secret"
+HOLD_SECONDS = 300
+# Few of each, so that orders meet: too few tickets, fewer goodies, and keys that are used again.
+TICKETS_A, TICKETS_B, GOODIES = 3, 4, 2
+KEYS = 5
+WORKERS = 2
+
+CHARGED = (OrderStatus.PAID, OrderStatus.PAID_UNFULFILLED)
+SALES = (
+    Purpose.SALE_WITH_GOODIE,
+    Purpose.SALE,
+    Purpose.LATE_SALE_WITH_GOODIE,
+    Purpose.LATE_SALE,
+)
+
+
+class Fate(Enum):
+    """What becomes of a message, and what its sender hears of it."""
+
+    DONE = "done"
+    DONE_TWICE = "done twice, as after a connection that was lost"
+    LOST = "lost, and its sender knows"
+    UNANSWERED = "done, and its sender does not know"
+    LATE = "it may land at any later time, or never; its sender does not know"
+
+
+@dataclass
+class Message:
+    """One message to a store; awaiting it stops the sender until it is answered."""
+
+    act: Callable[[], Any]
+    lost: Exception
+    unknown: Exception
+
+    def __await__(self) -> Generator["Message", Any, Any]:
+        return (yield self)
+
+
+class LedgerByMessage:
+    def __init__(self, books: BooksByHand) -> None:
+        self._books = books.books
+
+    def submit(self, operation: Operation, events: bytes) -> Message:
+        return Message(
+            lambda: self._books.execute(operation, events),
+            LedgerUnavailableError(),
+            LedgerTimeoutError(),
+        )
+
+
+class SessionsByMessage:
+    """Redis: it may forget everything, and what nobody waits for may get lost."""
+
+    def __init__(self) -> None:
+        self.entries: dict[OrderId, Entry] = {}
+        self.not_waited_for: list[Message] = []
+
+    def save(self, session: Session) -> Message:
+        entry = Entry(session.pack(), b"")
+        return _to_a_store(lambda: self.entries.setdefault(session.order_id, entry) and None)
+
+    def find(self, order_id: OrderId) -> Message:
+        return _to_a_store(lambda: self.entries.get(order_id))
+
+    def finish(self, session: Session, paid_answer: bytes) -> None:
+        entry = Entry(session.pack(), paid_answer)
+        if paid_answer:
+            store = self.entries.__setitem__
+            self.not_waited_for.append(_to_a_store(lambda: store(session.order_id, entry)))
+
+
+class OrdersByMessage:
+    """PostgreSQL: a row is written once, but a failed payment may still become a charged one."""
+
+    def __init__(self) -> None:
+        self.rows: dict[OrderId, Order] = {}
+
+    def record(self, order: Order) -> Message:
+        return _to_a_store(lambda: self._record(order))
+
+    def find(self, order_id: OrderId) -> Message:
+        return _to_a_store(lambda: self.rows.get(order_id))
+
+    def _record(self, order: Order) -> Recorded:
+        before = self.rows.get(order.id)
+        if before is None or (not before.is_charged and order.is_charged):
+            # The email stays what it was, as in the statement's list of columns.
+            self.rows[order.id] = order if before is None else replace(order, email=before.email)
+            return Recorded(self.rows[order.id], is_new=True)
+        return Recorded(before, is_new=False)
+
+
+def _to_a_store(act: Callable[[], Any]) -> Message:
+    return Message(act, UnavailableError(), UnavailableError())
+
+
+@dataclass
+class Running:
+    """A coroutine of the shop that waits for the answer to its message."""
+
+    worker: int
+    coroutine: Coroutine[Message, Any, Any]
+    on_answer: Callable[[Any], None]
+    message: Message
+
+
+@dataclass
+class Told:
+    """What the buyer and the provider of one order know."""
+
+    email: str
+    cls: ClassCode
+    events: set[EventType] = field(default_factory=set)
+    confirmed: set[EventType] = field(default_factory=set)
+    final: str = ""
+
+
+class OrdersUnderFaults(RuleBasedStateMachine):
+    """Buyers, a provider, workers that die, and stores that are away."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.books = BooksByHand()
+        self.sessions = SessionsByMessage()
+        self.orders = OrdersByMessage()
+        catalog = Catalog.build(TICKETS_A, TICKETS_B, GOODIES)
+        self.shop = Shop(
+            Booking(catalog, HOLD_SECONDS),
+            cast(Ledger, LedgerByMessage(self.books)),
+            cast(Sessions, self.sessions),
+            cast(Orders, self.orders),
+            mockpay(),
+            SECRET,
+        )
+        self.running: list[Running] = []
+        self.late: list[Message] = []
+        self.told: dict[str, Told] = {}
+        self._to_the_end(self.shop.open())
+
+    def teardown(self) -> None:
+        """Everything heals, and the provider tells every event until it is confirmed."""
+        while self.running:
+            self._step(self.running[0], Fate.DONE)
+        for message in self.late:
+            message.act()
+        for order_id, told in self.told.items():
+            for event_type in sorted(told.events - told.confirmed):
+                settled = self._to_the_end(self.shop.settle(self._event(order_id, event_type)))
+                self._on_settled(order_id, event_type, settled)
+        self.stores_agree()
+        paid = 0
+        for order_id, told in self.told.items():
+            row = self._row(order_id)
+            is_charged = EventType.SUCCEEDED in told.events
+            assert is_charged == (row is not None and row.status in CHARGED)
+            paid += row is not None and row.status is OrderStatus.PAID
+        assert self._stock()[2].sold == min(GOODIES, paid)
+        self.books.close()
+
+    # --- What happens --------------------------------------------------------------------------
+
+    @rule(
+        key=st.integers(1, KEYS),
+        cls=st.sampled_from(("A", "B")),
+        name=st.sampled_from("ab"),
+        worker=st.integers(1, WORKERS),
+    )
+    def check_out(self, key: int, cls: ClassCode, name: str, worker: int) -> None:
+        email = f"{name}@example.org"
+
+        def on_answer(checkout: Checkout) -> None:
+            told = self.told.setdefault(checkout.order_id, Told(email, cls))
+            assert (told.email, told.cls) == (email, cls)
+
+        order_id = OrderId.from_key(f"key {key}", SECRET)
+        self._start(worker, self._check_out(order_id, cls, email, f"key {key}"), on_answer)
+
+    @precondition(lambda self: self.told)
+    @rule(data=st.data(), event_type=st.sampled_from(EventType), worker=st.integers(1, WORKERS))
+    def tell(self, data: st.DataObject, event_type: EventType, worker: int) -> None:
+        order_id = data.draw(st.sampled_from(sorted(self.told)))
+        self.told[order_id].events.add(event_type)
+        event = self._event(order_id, event_type)
+        self._start(
+            worker,
+            self.shop.settle(event),
+            lambda settled: self._on_settled(order_id, event_type, settled),
+        )
+
+    @precondition(lambda self: self.running)
+    @rule(data=st.data(), fate=st.sampled_from((*[Fate.DONE] * 4, *Fate)))
+    def answer(self, data: st.DataObject, fate: Fate) -> None:
+        self._step(data.draw(st.sampled_from(self.running)), fate)
+
+    @precondition(lambda self: self.running)
+    @rule(data=st.data())
+    def answer_to_the_end(self, data: st.DataObject) -> None:
+        coroutine = data.draw(st.sampled_from(self.running)).coroutine
+        while waiting := [running for running in self.running if running.coroutine is coroutine]:
+            self._step(waiting[0], Fate.DONE)
+
+    @precondition(lambda self: self.running)
+    @rule(worker=st.integers(1, WORKERS), data=st.data())
+    def kill_a_worker(self, worker: int, data: st.DataObject) -> None:
+        for running in [running for running in self.running if running.worker == worker]:
+            self.running.remove(running)
+            running.coroutine.close()
+            match data.draw(st.sampled_from((Fate.DONE, Fate.LOST, Fate.LATE))):
+                case Fate.DONE:
+                    running.message.act()
+                case Fate.LATE:
+                    self.late.append(running.message)
+
+    @precondition(lambda self: self.late)
+    @rule(data=st.data())
+    def land(self, data: st.DataObject) -> None:
+        message = data.draw(st.sampled_from(self.late))
+        self.late.remove(message)
+        message.act()
+
+    @precondition(lambda self: self.sessions.not_waited_for)
+    @rule(is_lost=st.booleans())
+    def finish_sessions(self, is_lost: bool) -> None:
+        for message in self.sessions.not_waited_for:
+            if not is_lost:
+                message.act()
+        self.sessions.not_waited_for.clear()
+
+    @rule()
+    def wipe_redis(self) -> None:
+        self.sessions.entries.clear()
+
+    @rule(seconds=st.sampled_from((1, HOLD_SECONDS + 1)))
+    def pass_time(self, seconds: int) -> None:
+        self.books.clock.now += seconds * SECOND
+
+    # --- What has to hold ----------------------------------------------------------------------
+
+    @invariant()
+    def stores_agree(self) -> None:
+        """Each paid order is one sale, no order is two, and the accounts say the same."""
+        sold = {"A": 0, "B": 0}
+        for key in range(1, KEYS + 1):
+            order_id = OrderId.from_key(f"key {key}", SECRET)
+            sales = self._transfers(order_id, *SALES)
+            assert len(sales) <= 1
+            row = self.orders.rows.get(order_id)
+            if row is not None and row.is_charged:
+                assert len(sales) == (row.status is OrderStatus.PAID)
+            if sales:
+                sold["AB"[sales[0].ledger - 1]] += 1
+        for stock, cls in zip(self._stock(), sold, strict=False):
+            assert stock.sold == sold[cls]
+            assert stock.available >= 0
+
+    @invariant()
+    def nothing_is_taken_back(self) -> None:
+        """What was confirmed is durable the moment it is confirmed."""
+        for order_id, told in self.told.items():
+            row = self._row(order_id)
+            if told.final:
+                assert row is not None
+                assert row.status == told.final
+            if told.confirmed:
+                assert row is not None
+            assert self._transfers(_order_id(order_id), Purpose.HOLD)
+
+    # --- How ----------------------------------------------------------------------------------
+
+    async def _check_out(self, order_id: OrderId, cls: str, email: str, key: str) -> Checkout:
+        try:
+            return await self.shop.checkout(cls, email, key)
+        except SoldOutError:
+            # An order without an answer may be held; one that is held is never sold out.
+            assert not self._transfers(order_id, Purpose.HOLD)
+            raise
+
+    def _start(
+        self,
+        worker: int,
+        coroutine: Coroutine[Message, Any, Any],
+        on_answer: Callable[[Any], None],
+    ) -> None:
+        self._go_on(worker, coroutine, on_answer, lambda: coroutine.send(None))
+
+    def _step(self, running: Running, fate: Fate) -> None:
+        self.running.remove(running)
+        message, coroutine = running.message, running.coroutine
+        if fate is Fate.LATE:
+            self.late.append(message)
+        elif fate is not Fate.LOST:
+            answer = message.act()
+        if fate is Fate.DONE_TWICE:
+            answer = message.act()
+
+        def reply() -> Message:
+            if fate is Fate.LOST:
+                return coroutine.throw(message.lost)
+            if fate in (Fate.LATE, Fate.UNANSWERED):
+                return coroutine.throw(message.unknown)
+            return coroutine.send(answer)
+
+        self._go_on(running.worker, coroutine, running.on_answer, reply)
+
+    def _go_on(
+        self,
+        worker: int,
+        coroutine: Coroutine[Message, Any, Any],
+        on_answer: Callable[[Any], None],
+        resume: Callable[[], Message],
+    ) -> None:
+        """Runs a coroutine to its next message, or to its answer."""
+        try:
+            message = resume()
+        except StopIteration as end:
+            on_answer(end.value)
+        except (ShopError, LedgerError):
+            pass  # The caller hears of it and tries again, or does not.
+        else:
+            self.running.append(Running(worker, coroutine, on_answer, message))
+
+    def _to_the_end(self, coroutine: Coroutine[Message, Any, Any]) -> Any:
+        """Runs a coroutine while nothing goes wrong."""
+        answer = None
+        while True:
+            try:
+                answer = coroutine.send(answer).act()
+            except StopIteration as end:
+                return end.value
+
+    def _on_settled(self, order_id: str, event_type: EventType, settled: Settlement) -> None:
+        told = self.told[order_id]
+        told.confirmed.add(event_type)
+        row = self._row(order_id)
+        assert row is not None
+        if event_type is EventType.SUCCEEDED:
+            assert settled.order_status in CHARGED
+        if settled.order_status in CHARGED:
+            assert EventType.SUCCEEDED in told.events
+            assert told.final in ("", settled.order_status)
+            told.final = settled.order_status
+
+    def _event(self, order_id: str, event_type: EventType) -> PaymentEvent:
+        told = self.told[order_id]
+        return PaymentEvent(
+            type=event_type,
+            payment_session_id=f"mock_{order_id}",
+            order_id=order_id,
+            amount=6500 if told.cls == "A" else 3500,
+            currency="eur",
+            cls=told.cls,
+            customer_email=told.email,
+        )
+
+    def _row(self, order_id: str) -> Order | None:
+        return self.orders.rows.get(_order_id(order_id))
+
+    def _transfers(self, order_id: OrderId, *purposes: Purpose) -> list[Transfer]:
+        ids = b"".join(order_id.transfer_id(purpose) for purpose in purposes)
+        records = self.books.books.execute(Operation.LOOKUP_TRANSFERS, ids)
+        return Transfer.unpack_all(records)
+
+    def _stock(self) -> list[Inventory]:
+        budgets = self.shop.booking.budgets()
+        return Inventory.unpack_all(self.books.books.execute(Operation.LOOKUP_ACCOUNTS, budgets))
+
+
+TestOrders = OrdersUnderFaults.TestCase
+TestOrders.settings = settings(max_examples=200, stateful_step_count=50, deadline=None)
+
+
+def mockpay() -> MockPay:
+    """A provider that is asked for ids and signatures only."""
+    return MockPay(("secret",), "", cast(httpx.AsyncClient, None), cast(Outbox, None))
+
+
+def _order_id(hex_digits: str) -> OrderId:
+    order_id = OrderId.parse(hex_digits)
+    assert order_id is not None
+    return order_id
+
+
+# --- Webhooks that are not what they should be ----------------------------------------------------
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=12,
+)
+nearly_events = st.fixed_dictionaries(
+    {},
+    optional={
+        "type": st.sampled_from([*EventType, "payment.refunded"]) | json_values,
+        "payment_session_id": st.text() | json_values,
+        "order_id": st.text() | json_values,
+        "amount": st.integers() | json_values,
+        "currency": st.text() | json_values,
+        "created_at": json_values,
+        "idempotency_key": st.text() | json_values,
+        "cls": st.text() | json_values,
+        "customer_email": st.text() | json_values,
+    },
+)
+
+
+@given(st.binary(max_size=300), st.none() | st.text(max_size=60))
+def test_no_bytes_are_taken_for_a_webhook_without_the_signature(
+    body: bytes, signature: str | None
+) -> None:
+    with pytest.raises(InvalidWebhookError):
+        mockpay().read_webhook(body, signature)
+
+
+@given(st.binary(max_size=300))
+def test_signed_bytes_are_a_webhook_or_refused(body: bytes) -> None:
+    provider = mockpay()
+    with suppress(InvalidWebhookError):
+        provider.read_webhook(body, provider.sign(body))
+
+
+@given(nearly_events)
+def test_a_signed_event_of_any_content_is_refused_or_does_not_fit(event: dict[str, Any]) -> None:
+    machine = OrdersUnderFaults()
+    provider = mockpay()
+    body = json.dumps(event).encode()
+    with pytest.raises((InvalidRequestError, UnknownOrderError)):
+        machine._to_the_end(machine.shop.settle(provider.read_webhook(body, provider.sign(body))))
+    machine.books.close()
