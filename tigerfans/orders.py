@@ -21,7 +21,8 @@ from tigerfans.database import Database
 from tigerfans.errors import UnavailableError
 
 BATCH_MAX: Final = 500
-QUEUE_MAX: Final = 20_000
+# As many as wait for the ledger at most (`ipc.client`): what is too much is refused at once.
+QUEUE_MAX: Final = 2_048
 # A page for the reconciliation may have to pass over many orders that were not paid.
 PAGE_SECONDS_MAX: Final = 30.0
 

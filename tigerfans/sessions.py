@@ -31,7 +31,8 @@ from tigerfans.errors import UnavailableError
 SESSION_SECONDS: Final = 24 * 3600
 DEADLINE_SECONDS: Final = 1.5
 BATCH_MAX: Final = 500
-QUEUE_MAX: Final = 20_000
+# As many as wait for the ledger at most (`ipc.client`): what is too much is refused at once.
+QUEUE_MAX: Final = 2_048
 CONNECTIONS_MAX: Final = 8
 
 _ENTRY: Final = b"tigerfans:order:"

@@ -11,11 +11,10 @@ import pytest
 
 from tests.ipc.peers import Peer, StandInSequencer, until
 from tigerfans.ipc import link as link_module
-from tigerfans.ipc.client import SequencerClient
+from tigerfans.ipc.client import IN_FLIGHT_MAX, SequencerClient
 from tigerfans.ipc.frames import (
     CORRELATION_MAX,
     HELLO,
-    REQUESTS_IN_FLIGHT_MAX,
     STATS,
     Hello,
     Status,
@@ -158,14 +157,14 @@ async def test_more_events_than_the_ledger_takes_are_refused_at_once(
 
 
 async def test_at_the_bound_the_answer_is_busy_at_once(client: SequencerClient, peer: Peer) -> None:
-    replies = [client.submit(LOOKUP, bytes(16)) for _ in range(REQUESTS_IN_FLIGHT_MAX)]
+    replies = [client.submit(LOOKUP, bytes(16)) for _ in range(IN_FLIGHT_MAX)]
     with pytest.raises(LedgerBusyError):
         client.submit(LOOKUP, bytes(16))
     correlation, _, _ = await peer.receive()
     peer.send(encode(correlation, Status.OK))
     assert await replies.pop(0) == b""
     replies.append(client.submit(LOOKUP, bytes(16)))
-    assert repr(client) == "<SequencerClient worker-1: 4096 in flight, connected>"
+    assert repr(client) == "<SequencerClient worker-1: 2048 in flight, connected>"
     for reply in replies:
         reply.cancel()
 
