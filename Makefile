@@ -10,7 +10,7 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 	&& echo "$$python" && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up bench bench-sweep test lint format tigerbeetle clean
+.PHONY: help setup up bench bench-sweep test coverage lint format tigerbeetle clean
 
 help: ## list what can be done
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -51,6 +51,9 @@ $(BENCH_STAMP): $(STAMP)
 
 test: $(STAMP) ## run the tests; ARGS='-k ledger' picks some
 	@$(VENV)/bin/pytest $(ARGS)
+
+coverage: $(STAMP) ## run the tests and list the lines they do not reach
+	@$(VENV)/bin/pytest --cov --cov-report=term-missing:skip-covered $(ARGS)
 
 lint: $(STAMP) ## check style, formatting and types
 	@$(VENV)/bin/ruff check
