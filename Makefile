@@ -10,7 +10,7 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 	&& echo "$$python" && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up bench bench-sweep test coverage lint format tigerbeetle clean
+.PHONY: help setup up bench bench-sweep test coverage lint format screenshots tigerbeetle clean
 
 help: ## list what can be done
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -63,6 +63,9 @@ lint: $(STAMP) ## check style, formatting and types
 format: $(STAMP) ## put the code into its form
 	@$(VENV)/bin/ruff check --fix
 	@$(VENV)/bin/ruff format
+
+screenshots: $(STAMP) ## write pictures of all pages to docs/images
+	@$(VENV)/bin/python -m tests.browser.screenshots
 
 tigerbeetle: $(STAMP) ## download the TigerBeetle server into ./bin
 	@$(VENV)/bin/tigerfans tigerbeetle
