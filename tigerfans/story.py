@@ -119,7 +119,8 @@ def tell(records: Records, catalog: Catalog, now: datetime) -> list[Event]:
         *_payment_events(records.stored),
         *map(_webhook_event, records.webhooks),
     ]
-    return sorted(events, key=lambda event: event.at)
+    # Sessions know milliseconds only; within one, the places are told in the order they come.
+    return sorted(events, key=lambda event: (event.at - _EPOCH) // _MILLISECOND)
 
 
 _TRANSFERS: Final = {
@@ -163,8 +164,7 @@ def _session_events(entry: Entry | None) -> Iterator[Event]:
         return
     session = entry.session
     opened_at = _at_ns(session.created_ms * 1_000_000)
-    until = opened_at + timedelta(seconds=SESSION_SECONDS)
-    detail = f"{session.psid}, kept until {_clock(until)}"
+    detail = f"{session.psid}, kept for {SESSION_SECONDS // 3600} hours"
     yield Event(opened_at, "Payment session opened", Place.REDIS, detail)
 
 
@@ -216,3 +216,4 @@ def _clock(moment: datetime) -> str:
 
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND: Final = timedelta(milliseconds=1)

@@ -13,13 +13,19 @@ from typing import Any
 import pytest
 from litestar import Litestar, Request, Response
 from litestar.connection import ASGIConnection
-from litestar.exceptions import NotAuthorizedException
+from litestar.exceptions import NotAuthorizedException, PermissionDeniedException
 from litestar.handlers import BaseRouteHandler
 from litestar.testing import AsyncTestClient
 
 from tigerfans.booking import Inventory, OrderId
 from tigerfans.catalog import Catalog, ClassCode
-from tigerfans.errors import InvalidRequestError, SoldOutError, UnavailableError
+from tigerfans.errors import (
+    InvalidRequestError,
+    SoldOutError,
+    UnavailableError,
+    UnknownOrderError,
+)
+from tigerfans.http.admin_pages import admin_pages_router
 from tigerfans.http.errors import explain
 from tigerfans.http.pages import Offer, StockState, pages_router
 from tigerfans.http.rendering import (
@@ -28,6 +34,7 @@ from tigerfans.http.rendering import (
     STATIC_MISMATCH_CACHE_CONTROL,
     Renderer,
     duration,
+    instant,
     moment,
     money,
     templates_directory,
@@ -35,6 +42,7 @@ from tigerfans.http.rendering import (
 )
 from tigerfans.orders import Order, OrderStatus
 from tigerfans.sessions import Session
+from tigerfans.story import Event, Place, Story
 
 Client = AsyncTestClient[Litestar]
 
@@ -49,6 +57,7 @@ PAID = replace(
     ticket_code="TF-7K3M-92QX-HD4W",
     got_goodie=True,
 )
+OPERATOR = {"Authorization": "x"}
 BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 
 
@@ -61,7 +70,7 @@ class Placed:
 class FakeShop:
     """Says what a test tells it to, and remembers the checkouts it was asked for."""
 
-    catalog: Catalog = field(default_factory=lambda: Catalog.build(500, 2000, 100))
+    catalog: Catalog = field(default_factory=lambda: Catalog.build({"A": 500, "B": 2000}, 100))
     hold_seconds: int = 300
     stock: dict[ClassCode, Inventory] = field(
         default_factory=lambda: {"A": Inventory(500, 9, 100), "B": Inventory(2000, 0, 1000)}
@@ -71,6 +80,8 @@ class FakeShop:
     error: Exception | None = None
     stock_error: Exception | None = None
     checkouts: list[tuple[str, str]] = field(default_factory=list)
+    story: Story | None = None
+    refunded: list[OrderId] = field(default_factory=list)
 
     async def inventory(self) -> dict[ClassCode, Inventory]:
         if self.stock_error:
@@ -90,6 +101,15 @@ class FakeShop:
         if self.error:
             raise self.error
         return self.found if self.found and order_id == self.found.id else None
+
+    async def refund(self, order_id: OrderId) -> Order:
+        self.refunded.append(order_id)
+        return PAID
+
+    async def of(self, order_id: OrderId) -> Story:
+        if self.story is None or order_id != ORDER_ID:
+            raise UnknownOrderError
+        return self.story
 
 
 class Page(HTMLParser):
@@ -163,7 +183,8 @@ async def client(shop: FakeShop, renderer: Renderer) -> AsyncIterator[Client]:
 
     app = Litestar(
         route_handlers=[
-            pages_router(shop=shop, renderer=renderer, admin_guard=operator_only),
+            pages_router(shop=shop, renderer=renderer),
+            admin_pages_router(shop=shop, stories=shop, renderer=renderer, guard=operator_only),
             renderer.static.router(),
         ],
         exception_handlers={Exception: on_error},
@@ -196,15 +217,24 @@ def session_of(order: Order, seconds_left: int) -> Session:
 # --- Every page ------------------------------------------------------------------------------
 
 SUCCESS = f"/demo/success?order_id={ORDER_ID.hex_digits}"
-PATHS = ["/", "/demo/checkout", "/mockpay/psid-1", SUCCESS, "/admin"]
+STORY = f"/admin/orders/{ORDER_ID.hex_digits}"
+PATHS = ["/", "/demo/checkout", "/mockpay/psid-1", SUCCESS, "/admin", STORY]
+TOLD = Story(
+    PAID,
+    [
+        Event(PAID_AT, "Ticket sold", Place.LEDGER, "together with a goodie", "01ab03"),
+        Event(PAID_AT, "Payment succeeded", Place.POSTGRESQL),
+    ],
+    [],
+)
 
 
 @pytest.mark.parametrize("path", PATHS)
 async def test_a_page_is_well_formed_and_keeps_to_the_strict_policy(
     client: Client, shop: FakeShop, path: str
 ) -> None:
-    shop.found, shop.session = PAID, session_of(PAID, 200)
-    response = await client.get(path, headers={"Authorization": "x"})
+    shop.found, shop.session, shop.story = PAID, session_of(PAID, 200), TOLD
+    response = await client.get(path, headers=OPERATOR)
     assert response.status_code == 200
     for name, value in SECURITY_HEADERS.items():
         assert response.headers[name] == value
@@ -233,8 +263,8 @@ def test_the_policy_allows_nothing_inline_and_nothing_from_elsewhere() -> None:
 async def test_everything_a_page_links_to_is_there(
     client: Client, shop: FakeShop, path: str
 ) -> None:
-    shop.found, shop.session = PAID, session_of(PAID, 200)
-    page = Page((await client.get(path, headers={"Authorization": "x"})).text)
+    shop.found, shop.session, shop.story = PAID, session_of(PAID, 200), TOLD
+    page = Page((await client.get(path, headers=OPERATOR)).text)
     addresses = {a.get("src") or a.get("href") for _, a in page.tags}
     static = {address for address in addresses if address and address.startswith("/static/")}
     assert static
@@ -261,7 +291,7 @@ async def test_everything_a_page_links_to_is_there(
 def test_the_words_of_a_stock_follow_from_its_numbers(
     stock: Inventory | None, state: StockState
 ) -> None:
-    assert Offer(Catalog.build(500, 500, 0).a, stock).state == state
+    assert Offer(Catalog.build({"A": 500}, 0).classes[0], stock).state == state
 
 
 async def test_the_landing_page_shows_offer_price_and_what_is_left(client: Client) -> None:
@@ -278,7 +308,7 @@ async def test_the_landing_page_shows_offer_price_and_what_is_left(client: Clien
 async def test_the_landing_page_promises_no_goodie_where_there_is_none(
     client: Client, shop: FakeShop
 ) -> None:
-    shop.catalog = Catalog.build(500, 2000, 0)
+    shop.catalog = Catalog.build({"A": 500, "B": 2000}, 0)
     assert "tiger pin" not in (await get(client, "/")).text
 
 
@@ -519,13 +549,72 @@ async def test_nobody_learns_the_buyers_email_from_an_order(client: Client, shop
 
 
 async def test_the_admin_page_is_the_operators_alone(client: Client) -> None:
-    response = await client.get("/admin", headers={"Authorization": "x"})
+    response = await client.get("/admin", headers=OPERATOR)
     assert response.status_code == 200
     page = Page(response.text)
     assert "Box office" in page.text
     assert [m["data-orders-max"] for _, m in page.tags if "data-orders-max" in m] == ["200"]
     with pytest.raises(NotAuthorizedException):
         await client.get("/admin")
+
+
+async def test_a_story_tells_each_event_with_its_time_and_transfer(
+    client: Client, shop: FakeShop
+) -> None:
+    shop.story = TOLD
+    page = Page((await client.get(STORY, headers=OPERATOR)).text)
+    assert "2026-11-22 12:02:51.000 Ticket sold together with a goodie Ledger, transfer 01ab03" in (
+        page.text
+    )
+    assert "Payment succeeded PostgreSQL" in page.text
+    assert PAID.email in page.text
+    assert not page.all("form")
+    with pytest.raises(NotAuthorizedException):
+        await client.get(STORY)
+
+
+async def test_a_storys_refund_is_a_plain_form(client: Client, shop: FakeShop) -> None:
+    due = replace(PENDING, status=OrderStatus.PAID_UNFULFILLED)
+    shop.story = replace(TOLD, order=due)
+    page = Page((await client.get(STORY, headers=OPERATOR)).text)
+    (form,) = page.all("form")
+    assert (form["method"], form["action"]) == ("post", f"{STORY}/refund")
+    assert "Refund €65.00" in page.text
+    answer = await client.post(f"{STORY}/refund", headers=OPERATOR, follow_redirects=False)
+    assert (answer.status_code, answer.headers["location"]) == (303, STORY)
+    assert shop.refunded == [ORDER_ID]
+
+
+async def test_a_refund_that_was_made_is_not_offered_again(client: Client, shop: FakeShop) -> None:
+    done = replace(PENDING, status=OrderStatus.PAID_UNFULFILLED, refunded_at=PAID_AT)
+    shop.story = replace(TOLD, order=done)
+    page = Page((await client.get(STORY, headers=OPERATOR)).text)
+    assert not page.all("form")
+    assert "Refunded" in page.text
+
+
+@pytest.mark.parametrize("headers", [{}, OPERATOR | {"Sec-Fetch-Site": "cross-site"}])
+async def test_nobody_elses_page_gives_refunds(
+    client: Client, shop: FakeShop, headers: dict[str, str]
+) -> None:
+    with pytest.raises((NotAuthorizedException, PermissionDeniedException)):
+        await client.post(f"{STORY}/refund", headers=headers)
+    assert shop.refunded == []
+
+
+async def test_a_story_names_who_is_away(client: Client, shop: FakeShop) -> None:
+    shop.story = Story(None, [], [Place.POSTGRESQL, Place.REDIS])
+    page = Page((await client.get(STORY, headers=OPERATOR)).text)
+    assert "PostgreSQL and Redis do not answer right now" in page.text
+    assert "Nothing is known." in page.text
+
+
+@pytest.mark.parametrize("path", ["/admin/orders/zz", f"/admin/orders/{'f' * 30}00"])
+async def test_a_story_that_nobody_knows_is_a_404(
+    client: Client, shop: FakeShop, path: str
+) -> None:
+    shop.story = TOLD
+    assert (await client.get(path, headers=OPERATOR)).status_code == 404
 
 
 async def test_a_page_that_cannot_be_made_now_asks_again_by_itself(
@@ -644,3 +733,4 @@ def test_times_and_durations_read_as_people_say_them() -> None:
     assert [duration(seconds) for seconds in (300, 60)] == ["5 minutes", "1 minute"]
     assert [duration(seconds) for seconds in (90, 1)] == ["90 seconds", "1 second"]
     assert moment(PAID_AT) == "22 Nov 2026, 12:02:51 UTC"
+    assert instant(PAID_AT.replace(microsecond=4999)) == "2026-11-22 12:02:51.004"

@@ -9,6 +9,7 @@ from litestar.types import ControllerRouterHandler
 from tigerfans.http.accounting import accounting_routes
 from tigerfans.http.admin import admin_routes
 from tigerfans.http.admin_orders import admin_order_routes
+from tigerfans.http.admin_pages import admin_pages_router
 from tigerfans.http.auth import basic_auth_guard
 from tigerfans.http.bench_page import ChartLibrary, bench_router
 from tigerfans.http.buying import buying_routes
@@ -47,7 +48,8 @@ def create_app(
         *health_routes(shop),
         admin_routes(shop, mockpay.outbox, SequencerHistory(settings.sequencer), guard),
         admin_order_routes(shop, search, stories, guard),
-        pages_router(shop=shop, renderer=renderer, admin_guard=guard),
+        pages_router(shop=shop, renderer=renderer),
+        admin_pages_router(shop=shop, stories=stories, renderer=renderer, guard=guard),
         bench_router(renderer, charts=ChartLibrary.find()),
         renderer.static.router(),
     ]

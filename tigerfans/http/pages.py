@@ -1,4 +1,4 @@
-"""The pages a browser sees: landing, checkout, MockPay, the order with its ticket, and admin.
+"""The pages a buyer sees: landing, checkout, MockPay, and the order with its ticket.
 
 Each handler asks the shop and renders one template. The pages keep themselves up to date
 through the JSON API, but none needs a script to sell a ticket: the checkout is a plain form, and
@@ -16,7 +16,6 @@ from litestar import Request, Response, Router, get, post
 from litestar.di import NamedDependency, Provide
 from litestar.params import FromPath, FromQuery, QueryParameter, SkipValidation
 from litestar.response import Redirect
-from litestar.types import Guard
 
 from tigerfans.booking import Inventory, OrderId
 from tigerfans.catalog import Catalog, ClassCode, TicketClass
@@ -30,9 +29,6 @@ from tigerfans.sessions import Session
 FORM_SIZE_BYTES_MAX: Final = 16 * 1024
 # A class reads "going fast" below this share of its capacity.
 FEW_LEFT_SHARE: Final = 0.1
-
-ADMIN_ORDERS_MAX: Final = 200
-ADMIN_SESSIONS_MAX: Final = 50
 
 StockState = Literal["available", "few", "held", "sold-out", "unknown"]
 
@@ -164,7 +160,7 @@ async def payment_page(psid: FromPath[str], shop: Shop, pages: Pages) -> Respons
         "mockpay.html",
         session=session,
         order=order,
-        class_name=_class_name(shop.catalog, session.cls),
+        class_name=class_name(shop.catalog, session.cls),
         hold_seconds=shop.hold_seconds,
         remaining_seconds=max(0, session.expires_ms // 1000 - int(time.time())),
     )
@@ -179,22 +175,12 @@ async def order_page(shop: Shop, pages: Pages, order_id: FromQuery[str] = "") ->
         order=order,
         order_id=order_id,
         status=order.status if order else "UNKNOWN",
-        class_name=_class_name(shop.catalog, order.cls) if order else "",
+        class_name=class_name(shop.catalog, order.cls) if order else "",
     )
 
 
-@get("/admin")
-async def admin_page(shop: Shop, pages: Pages) -> Response[str]:
-    return pages.page(
-        "admin.html",
-        classes=shop.catalog.classes,
-        orders_max=ADMIN_ORDERS_MAX,
-        sessions_max=ADMIN_SESSIONS_MAX,
-    )
-
-
-def pages_router(*, shop: PageShop, renderer: Renderer, admin_guard: Guard) -> Router:
-    """All pages; `admin_guard` lets only the operator to `/admin`."""
+def pages_router(*, shop: PageShop, renderer: Renderer) -> Router:
+    """All pages for buyers."""
     return Router(
         "/",
         route_handlers=[
@@ -203,7 +189,6 @@ def pages_router(*, shop: PageShop, renderer: Renderer, admin_guard: Guard) -> R
             checkout_submit,
             payment_page,
             order_page,
-            Router("/", route_handlers=[admin_page], guards=[admin_guard]),
         ],
         dependencies={
             "shop": Provide(lambda: shop, sync_to_thread=False),
@@ -229,7 +214,8 @@ async def _order(shop: PageShop, order_id: str) -> Order | None:
     return None if parsed is None else await shop.order(parsed)
 
 
-def _class_name(catalog: Catalog, code: ClassCode) -> str:
+def class_name(catalog: Catalog, code: ClassCode) -> str:
+    """Such as `Premium`."""
     return next(c.name for c in catalog.classes if c.code == code)
 
 

@@ -185,7 +185,9 @@ class Renderer:
             lstrip_blocks=True,
             auto_reload=False,
         )
-        self._environment.filters.update(money=money, count=count, moment=moment, duration=duration)
+        self._environment.filters.update(
+            money=money, count=count, moment=moment, instant=instant, duration=duration
+        )
         self._environment.globals.update(static=self.static.url, event=EVENT)
 
     def page(
@@ -256,3 +258,8 @@ def moment(when: datetime) -> str:
     """Such as `18 Jun 2027, 08:00:00 UTC`; a script shows the same in local time."""
     when = when.astimezone(UTC)
     return f"{when.day} {when:%b %Y, %H:%M:%S} UTC"
+
+
+def instant(when: datetime) -> str:
+    """Such as `2027-06-18 08:00:00.123`, in UTC: for the operator, who compares times."""
+    return f"{when.astimezone(UTC):%Y-%m-%d %H:%M:%S}.{when.microsecond // 1000:03}"

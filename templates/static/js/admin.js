@@ -1,22 +1,18 @@
-// The box office: figures, orders, payments and what needs attention, refreshed every two seconds.
+// The box office: figures, charts, orders, payments and what needs attention, refreshed every two
+// seconds.
 
+import { fillOrder, orderLink, timeCell } from "./admin-cells.js";
+import { Chart, figure, latest } from "./admin-charts.js";
+import { Orders } from "./admin-orders.js";
 import { OfflineError, getJson, postJson, repeat } from "./api.js";
-import { age, count, localMoment, money, setText } from "./format.js";
+import { age, count, money, setText } from "./format.js";
 import { showBar, showNumbers } from "./stock.js";
 import { LiveTable, cellText } from "./table.js";
 
 const PAUSE_MS = 2000;
-// Enough to tell orders of the same millisecond apart; the cell's title has all of it.
-const ID_SHOWN_DIGITS = 18;
-
-const STATUS_WORDS = {
-  PENDING: "Pending",
-  PAID: "Paid",
-  PAID_UNFULFILLED: "Refund due",
-  FAILED: "Failed",
-  CANCELED: "Canceled",
-  EXPIRED: "Expired",
-};
+const HISTORY_SECONDS = 300;
+// Over how many seconds each figure is averaged: what comes and goes by the second needs some.
+const FIGURES = { workers: 1, queued_events: 1, batch_transfers: 3 };
 
 const page = document.querySelector("[data-admin]");
 const live = document.querySelector("[data-live]");
@@ -24,37 +20,10 @@ const pause = document.querySelector("[data-pause]");
 const find = (selector) => document.querySelector(selector);
 const table = (name) => find(`[data-table="${name}"]`);
 
-function orderLink(cell, orderId) {
-  cellText(cell, orderId.slice(0, ID_SHOWN_DIGITS));
-  cell.href = `/demo/success?order_id=${encodeURIComponent(orderId)}`;
-  cell.title = orderId;
-}
-
-function timeCell(cell, iso) {
-  cellText(cell, iso ? localMoment(iso) : "");
-  cell.dateTime = iso ?? "";
-}
-
-function fillOrder(cells, order) {
-  orderLink(cells.id, order.id);
-  cellText(cells.cls, order.cls);
-  cellText(cells.amount, money(order.amount, order.currency));
-  timeCell(cells.paid, order.paid_at_iso);
-  cellText(cells.email, order.email);
-}
-
-const orders = new LiveTable(
-  table("orders"),
-  (order) => order.id,
-  (cells, order) => {
-    fillOrder(cells, order);
-    const words = order.refunded_at_iso ? "Refunded" : (STATUS_WORDS[order.status] ?? order.status);
-    cellText(cells.status, words);
-    cells.status.dataset.status = order.refunded_at_iso ? "REFUNDED" : order.status;
-    cellText(cells.code, order.ticket_code);
-    cellText(cells.goodie, order.got_goodie ? "Tiger pin" : "");
-  },
+const orders = new Orders(table("orders"), page.dataset.ordersMax, () =>
+  orders.refresh().catch(lost),
 );
+const charts = [...document.querySelectorAll("[data-chart]")].map((root) => new Chart(root));
 
 const sessions = new LiveTable(
   table("sessions"),
@@ -94,8 +63,8 @@ const webhooks = new LiveTable(
 async function refreshInventory() {
   const inventory = await getJson("/api/inventory");
   for (const [code, stock] of Object.entries(inventory)) {
-    const figure = find(`[data-inventory="${code}"]`);
-    if (figure) showNumbers(figure, stock);
+    const card = find(`[data-inventory="${code}"]`);
+    if (card) showNumbers(card, stock);
     showBar(code, stock);
   }
 }
@@ -104,11 +73,6 @@ async function refreshGoodies() {
   const { used, limit } = await getJson("/api/admin/goodies");
   setText(find("[data-goodies=used]"), count(used));
   setText(find("[data-goodies=limit]"), count(limit));
-}
-
-async function refreshOrders() {
-  const { items } = await getJson(`/api/admin/orders?limit=${page.dataset.ordersMax}`);
-  orders.show(items);
 }
 
 async function refreshSessions() {
@@ -129,6 +93,23 @@ async function refreshWebhooks() {
   setText(find("[data-webhooks-total]"), count(total));
 }
 
+/** The sequencer's own figures; without them the rest of the page is as live as before. */
+async function refreshHistory() {
+  const away = find("[data-history-away]");
+  try {
+    const history = await getJson("/api/admin/history");
+    for (const chart of charts) chart.show(history, HISTORY_SECONDS / history.sample_seconds);
+    for (const [name, seconds] of Object.entries(FIGURES)) {
+      const now = latest(history[name], seconds);
+      setText(find(`[data-figure=${name}]`), now === null ? "–" : figure(now));
+    }
+    away.hidden = true;
+  } catch (error) {
+    if (error.status !== 503) throw error;
+    away.hidden = false;
+  }
+}
+
 /** Gives an order's money back; asking twice for the same order gives it once. */
 async function refund(orderId, button) {
   button.disabled = true;
@@ -145,10 +126,11 @@ async function refund(orderId, button) {
 const PARTS = [
   refreshInventory,
   refreshGoodies,
-  refreshOrders,
+  () => orders.refresh(),
   refreshSessions,
   refreshRefunds,
   refreshWebhooks,
+  refreshHistory,
 ];
 
 function showLive(state, words) {

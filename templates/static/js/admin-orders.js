@@ -1,0 +1,106 @@
+// The box office's orders: searched, paged and kept current. What is shown is in the page's address,
+// so that a search can be kept, sent on and gone back to.
+
+import { getJson } from "./api.js";
+import { fillOrder, statusCell } from "./admin-cells.js";
+import { count, setText } from "./format.js";
+import { LiveTable, cellText } from "./table.js";
+
+export class Orders {
+  /** `root` is the section; `changed()` is called when something else is to be shown. */
+  constructor(root, limit, changed) {
+    this.limit = limit;
+    this.changed = changed;
+    this.form = root.querySelector("[data-search]");
+    this.problem = root.querySelector("[data-search-problem]");
+    this.total = root.querySelector("[data-orders-total]");
+    this.link = root.querySelector("[data-export]");
+    this.newer = root.querySelector("[data-newer]");
+    this.older = root.querySelector("[data-older]");
+    this.empty = root.querySelector("[data-empty]");
+    this.table = new LiveTable(root, (order) => order.id, fillRow);
+    this.next = null;
+    this.form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.go(this.asked(), [""]);
+    });
+    this.form.elements.status.addEventListener("change", () => this.go(this.asked(), [""]));
+    this.newer.addEventListener("click", () => this.go(this.wanted, this.trail.slice(0, -1)));
+    this.older.addEventListener("click", () => this.go(this.wanted, [...this.trail, this.next]));
+    window.addEventListener("popstate", () => {
+      this.readAddress();
+      this.changed();
+    });
+    this.readAddress();
+  }
+
+  /** What the form says, without what says nothing. */
+  asked() {
+    const { q, status } = this.form.elements;
+    const asked = new URLSearchParams();
+    if (q.value.trim()) asked.set("q", q.value.trim());
+    if (status.value) asked.set("status", status.value);
+    return asked;
+  }
+
+  /** Shows another page; `trail` is where it and the pages before it begin. */
+  go(wanted, trail) {
+    const address = new URLSearchParams(wanted);
+    if (trail.at(-1)) address.set("after", trail.at(-1));
+    window.history.pushState({ trail }, "", address.size > 0 ? `?${address}` : "/admin");
+    this.readAddress();
+    this.changed();
+  }
+
+  readAddress() {
+    const address = new URLSearchParams(window.location.search);
+    const after = address.get("after") ?? "";
+    address.delete("after");
+    this.wanted = address;
+    this.trail = window.history.state?.trail ?? (after ? ["", after] : [""]);
+    this.form.elements.q.value = address.get("q") ?? "";
+    this.form.elements.status.value = address.get("status") ?? "";
+    this.link.href = `/api/admin/orders.csv${address.size > 0 ? `?${address}` : ""}`;
+    this.newer.disabled = this.older.disabled = true;
+  }
+
+  /** Asks the shop; an answer that comes after something else was asked for is not shown. */
+  async refresh() {
+    const { wanted, trail } = this;
+    const query = new URLSearchParams(wanted);
+    query.set("limit", this.limit);
+    if (trail.at(-1)) query.set("after", trail.at(-1));
+    try {
+      const page = await getJson(`/api/admin/orders?${query}`);
+      if (this.wanted === wanted && this.trail === trail) this.show(page);
+    } catch (error) {
+      // The search is not valid: said where it was typed, and nothing to try again.
+      if (error.status !== 400) throw error;
+      if (this.wanted === wanted) this.showProblem(error.message);
+    }
+  }
+
+  show({ items, next, total, total_is_more: isMore }) {
+    this.table.show(items);
+    this.next = next;
+    this.newer.disabled = this.trail.length === 1;
+    this.older.disabled = next === null;
+    setText(this.total, isMore ? `more than ${count(total)}` : count(total));
+    setText(this.empty, this.wanted.size > 0 ? "No such order." : "No order yet.");
+    this.problem.hidden = true;
+  }
+
+  showProblem(sentence) {
+    this.table.show([]);
+    setText(this.total, "");
+    setText(this.problem, sentence);
+    this.problem.hidden = false;
+  }
+}
+
+function fillRow(cells, order) {
+  fillOrder(cells, order);
+  statusCell(cells.status, order);
+  cellText(cells.code, order.ticket_code);
+  cellText(cells.goodie, order.got_goodie ? "Tiger pin" : "");
+}
