@@ -71,15 +71,14 @@ class Phase:
 
 def build_catalog(orders: int) -> Catalog:
     """A catalog on ledger numbers that no earlier run has used, goodies for half the orders."""
-    catalog = Catalog.build(tickets_a=orders, tickets_b=1, goodies=orders // 2)
+    catalog = Catalog.build({"A": orders}, goodies=orders // 2)
     first = secrets.randbits(30)
 
     def moved(resource: Resource) -> Resource:
         return replace(resource, ledger=first + resource.ledger)
 
     return Catalog(
-        a=replace(catalog.a, tickets=moved(catalog.a.tickets)),
-        b=replace(catalog.b, tickets=moved(catalog.b.tickets)),
+        classes=tuple(replace(c, tickets=moved(c.tickets)) for c in catalog.classes),
         goodies=moved(catalog.goodies),
     )
 

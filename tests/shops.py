@@ -47,7 +47,7 @@ async def open_shop(ledger: Ledger, redis_url: str, database_url: str) -> AsyncI
         database = await Database.connect(database_url)
         databases.append(database)
         shop = Shop(
-            Booking(Catalog.build(tickets_a, tickets_b, goodies), hold_seconds),
+            Booking(Catalog.build({"A": tickets_a, "B": tickets_b}, goodies), hold_seconds),
             ledger,
             Sessions.connect(redis_url),
             Orders(database),

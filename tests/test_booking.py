@@ -36,7 +36,8 @@ from tigerfans.ledger.wire import (
 )
 
 S = TransferStatus
-CATALOG = Catalog.build(tickets_a=20, tickets_b=30, goodies=5)
+CATALOG = Catalog.build({"A": 20, "B": 30}, goodies=5)
+PREMIUM, STANDARD = CATALOG.classes
 BOOKING = Booking(CATALOG, hold_seconds=300)
 ORDER = OrderId(b"\0" + bytes(range(1, 16)))
 
@@ -102,13 +103,13 @@ def test_a_hold_is_one_pending_transfer_from_budget_to_sold_with_a_timeout() -> 
     [hold] = Transfer.unpack_all(BOOKING.hold(ORDER, "A", body))
     assert hold == Transfer(
         id=int.from_bytes(ORDER, "little"),
-        debit_account_id=CATALOG.a.tickets.budget_account_id,
-        credit_account_id=CATALOG.a.tickets.sold_account_id,
+        debit_account_id=PREMIUM.tickets.budget_account_id,
+        credit_account_id=PREMIUM.tickets.sold_account_id,
         amount=1,
         user_data_128=int.from_bytes(body, "little"),
         user_data_32=6500,
         timeout=300,
-        ledger=CATALOG.a.tickets.ledger,
+        ledger=PREMIUM.tickets.ledger,
         code=hold.code,
         flags=TransferFlags.PENDING,
     )
@@ -302,7 +303,7 @@ def test_a_hold_is_recognised_by_its_record() -> None:
     [sent] = Transfer.unpack_all(BOOKING.hold(ORDER, "B", fingerprint("B", "fan@example.org")))
     hold = BOOKING.hold_of(sent._replace(timestamp=1_000).pack())
     assert hold is not None
-    assert hold.ticket_class is CATALOG.b
+    assert hold.ticket_class is STANDARD
     assert hold.fingerprint == fingerprint("B", "fan@example.org")
     assert hold.expires_ns == hold.created_ns + 300 * 1_000_000_000
 

@@ -164,7 +164,7 @@ class OrdersUnderFaults(RuleBasedStateMachine):
         self.books = BooksByHand()
         self.sessions = SessionsByMessage()
         self.orders = OrdersByMessage()
-        catalog = Catalog.build(TICKETS_A, TICKETS_B, GOODIES)
+        catalog = Catalog.build({"A": TICKETS_A, "B": TICKETS_B}, GOODIES)
         self.shop = Shop(
             Booking(catalog, HOLD_SECONDS),
             cast(Ledger, LedgerByMessage(self.books)),

@@ -66,9 +66,7 @@ async def open_shop(stack: AsyncExitStack, settings: Settings, name: str) -> Ope
         await stack.enter_async_context(httpx.AsyncClient(trust_env=False)),
         Outbox(database),
     )
-    catalog = Catalog.build(
-        settings.catalog.tickets_a, settings.catalog.tickets_b, settings.catalog.goodies
-    )
+    catalog = Catalog.build(settings.catalog.tickets, settings.catalog.goodies)
     booking = Booking(catalog, settings.hold_seconds)
     shop = Shop(
         booking,

@@ -1,16 +1,69 @@
 """What is for sale: ticket classes, prices, capacities, goodies, and where each is on the ledger.
 
+`LISTINGS` is the whole offer; settings, pages and the API follow from it, and
+docs/tutorial-ticket-class.md adds a class to it. How many there are of each is a setting.
+
 Every resource has a ledger number of its own, so that no transfer can mix a ticket with a goodie,
 and three accounts: stock moves from `operator` to `budget` once, when the shop is funded, and from
 `budget` to `sold` unit by unit.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
 CURRENCY: Final = "eur"
 
-ClassCode = Literal["A", "B"]
+# The code of a listing.
+ClassCode = str
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A ticket class as it is advertised; the price is in cents of `CURRENCY`.
+
+    `code` and `ledger` stand in what was sold, so they are a class's own for ever.
+    """
+
+    code: ClassCode
+    name: str
+    price_cents: int
+    perks: tuple[str, ...]
+    ledger: int
+
+    @property
+    def setting(self) -> str:
+        """The variable that says how many tickets there are."""
+        return f"TIGERFANS_TICKETS_{self.code}"
+
+
+LISTINGS: Final = (
+    Listing(
+        code="A",
+        name="Premium",
+        price_cents=6500,
+        perks=(
+            "The first ten rows, or the balcony",
+            "Lunch, dinner and drinks",
+            "The evening with the speakers",
+        ),
+        ledger=1,
+    ),
+    Listing(
+        code="B",
+        name="Standard",
+        price_cents=3500,
+        perks=(
+            "Every talk of the day",
+            "Coffee from nine to eleven",
+            "Any seat from row eleven on",
+        ),
+        ledger=2,
+    ),
+)
+
+GOODIES_LEDGER: Final = 3
+GOODIES_SETTING: Final = "TIGERFANS_GOODIES"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,36 +96,46 @@ class Resource:
 
 @dataclass(frozen=True, slots=True)
 class TicketClass:
-    """A class of tickets; the price is in cents of `CURRENCY`."""
+    """A listing and the tickets there are of it."""
 
-    code: ClassCode
-    name: str
-    price_cents: int
+    listing: Listing
     tickets: Resource
+
+    @property
+    def code(self) -> ClassCode:
+        return self.listing.code
+
+    @property
+    def name(self) -> str:
+        return self.listing.name
+
+    @property
+    def price_cents(self) -> int:
+        return self.listing.price_cents
 
 
 @dataclass(frozen=True, slots=True)
 class Catalog:
-    a: TicketClass
-    b: TicketClass
+    classes: tuple[TicketClass, ...]
     goodies: Resource
 
     @classmethod
-    def build(cls, tickets_a: int, tickets_b: int, goodies: int) -> "Catalog":
-        """The catalog for given capacities, in units."""
+    def build(cls, tickets: Mapping[ClassCode, int], goodies: int) -> "Catalog":
+        """The catalog for given capacities, in units; a class that is not named has none."""
         return cls(
-            a=TicketClass("A", "Premium", 6500, Resource(1, tickets_a, "TIGERFANS_TICKETS_A")),
-            b=TicketClass("B", "Standard", 3500, Resource(2, tickets_b, "TIGERFANS_TICKETS_B")),
-            goodies=Resource(3, goodies, "TIGERFANS_GOODIES"),
+            classes=tuple(
+                TicketClass(
+                    listing, Resource(listing.ledger, tickets.get(listing.code, 0), listing.setting)
+                )
+                for listing in LISTINGS
+            ),
+            goodies=Resource(GOODIES_LEDGER, goodies, GOODIES_SETTING),
         )
 
     @property
-    def classes(self) -> tuple[TicketClass, TicketClass]:
-        return self.a, self.b
-
-    @property
-    def resources(self) -> tuple[Resource, Resource, Resource]:
-        return self.a.tickets, self.b.tickets, self.goodies
+    def resources(self) -> tuple[Resource, ...]:
+        """The tickets of each class, and the goodies last."""
+        return *(c.tickets for c in self.classes), self.goodies
 
     def by_ledger(self, ledger: int) -> TicketClass | None:
         """The ticket class on that ledger number; None for goodies and strangers."""

@@ -11,12 +11,15 @@ from pathlib import Path
 from typing import Final, Literal
 from urllib.parse import urlsplit
 
+from tigerfans.catalog import GOODIES_SETTING, LISTINGS, ClassCode
+
 DEFAULT_MOCK_SECRET: Final = "supersecret"  # noqa: S105
 DEFAULT_TICKET_SECRET: Final = "supersecret-tickets"  # noqa: S105
 DEFAULT_ADMIN_PASSWORD: Final = "supasecret"  # noqa: S105
 
 WORKERS_MAX: Final = 64
 TICKETS_MAX: Final = 1_000_000_000
+TICKETS_DEFAULT: Final = 5_000_000
 HOLD_SECONDS_MAX: Final = 24 * 3600
 SECRETS_MAX: Final = 2
 CONNECTIONS_MAX: Final = 1_000_000
@@ -34,10 +37,11 @@ class SettingsError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class CatalogSettings:
-    """How much there is to sell."""
+    """How much there is to sell: tickets of each class by its code, and goodies."""
 
-    tickets_a: int = 5_000_000
-    tickets_b: int = 5_000_000
+    tickets: Mapping[ClassCode, int] = field(
+        default_factory=lambda: {listing.code: TICKETS_DEFAULT for listing in LISTINGS}
+    )
     goodies: int = 100
 
 
@@ -100,7 +104,7 @@ class AdminSettings:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    catalog: CatalogSettings = CatalogSettings()
+    catalog: CatalogSettings = field(default_factory=CatalogSettings)
     http: HttpSettings = HttpSettings()
     sequencer: SequencerSettings = SequencerSettings()
     stores: StoreSettings = StoreSettings()
@@ -123,9 +127,11 @@ class Settings:
         metrics_host, metrics_port = read.address("TIGERFANS_METRICS_ADDRESS", "127.0.0.1:8001")
         return cls(
             catalog=CatalogSettings(
-                tickets_a=read.integer("TIGERFANS_TICKETS_A", 5_000_000, 0, TICKETS_MAX),
-                tickets_b=read.integer("TIGERFANS_TICKETS_B", 5_000_000, 0, TICKETS_MAX),
-                goodies=read.integer("TIGERFANS_GOODIES", 100, 0, TICKETS_MAX),
+                tickets={
+                    listing.code: read.integer(listing.setting, TICKETS_DEFAULT, 0, TICKETS_MAX)
+                    for listing in LISTINGS
+                },
+                goodies=read.integer(GOODIES_SETTING, 100, 0, TICKETS_MAX),
             ),
             http=HttpSettings(
                 host=read.text("TIGERFANS_HOST", "127.0.0.1"),
@@ -196,9 +202,8 @@ class Settings:
         }
         metrics = f"{self.sequencer.metrics_host}:{self.sequencer.metrics_port}"
         return {
-            "TIGERFANS_TICKETS_A": str(self.catalog.tickets_a),
-            "TIGERFANS_TICKETS_B": str(self.catalog.tickets_b),
-            "TIGERFANS_GOODIES": str(self.catalog.goodies),
+            **{listing.setting: str(self.catalog.tickets[listing.code]) for listing in LISTINGS},
+            GOODIES_SETTING: str(self.catalog.goodies),
             "TIGERFANS_HOST": self.http.host,
             "TIGERFANS_PORT": str(self.http.port),
             "TIGERFANS_WORKERS": str(self.http.workers),

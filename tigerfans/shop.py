@@ -346,7 +346,7 @@ class Shop:
     def _ticket_class(self, cls: str) -> TicketClass:
         ticket_class = self._classes.get(cls)
         if ticket_class is None:
-            raise InvalidRequestError("Please choose ticket class A or B.")
+            raise InvalidRequestError(f"Please choose ticket class {' or '.join(self._classes)}.")
         return ticket_class
 
     def _session(

@@ -106,7 +106,6 @@ async def test_results_that_a_run_has_just_begun_are_there_at_once(
         "nothing.csv",
         "notes.txt",
         "%2e%2e%2fsecret.csv",
-        "..",
         ".hidden.csv",
         "huge.csv",
         "new.csv/",

@@ -22,6 +22,8 @@ from litestar.openapi.spec import (
 
 from tigerfans import __version__
 from tigerfans.booking import ORDER_ID_HEX_DIGITS
+from tigerfans.catalog import LISTINGS
+from tigerfans.order_search import TEXT_CHARACTERS_MAX, Kind
 from tigerfans.orders import OrderStatus
 from tigerfans.payments.base import EventType
 from tigerfans.payments.mockpay import SIGNATURE_HEADER
@@ -37,7 +39,7 @@ OPENAPI_CONFIG: Final = OpenAPIConfig(
 _TEXT: Final = Schema(type=OpenAPIType.STRING)
 _COUNT: Final = Schema(type=OpenAPIType.INTEGER, minimum=0)
 _FLAG: Final = Schema(type=OpenAPIType.BOOLEAN)
-_CLASS: Final = Schema(type=OpenAPIType.STRING, enum=["A", "B"])
+_CLASS: Final = Schema(type=OpenAPIType.STRING, enum=[listing.code for listing in LISTINGS])
 _ORDER_ID: Final = Schema(
     type=OpenAPIType.STRING, pattern=f"^[0-9a-f]{{{ORDER_ID_HEX_DIGITS - 2}}}00$"
 )
@@ -54,6 +56,7 @@ def describe_raw_routes(app: Litestar) -> None:
         "/api/orders/{order_id}/ticket.ics": PathItem(get=_document("text/calendar", "Calendar")),
         "/api/inventory": PathItem(get=_INVENTORY),
         "/payments/webhook": PathItem(post=_WEBHOOK),
+        "/api/admin/orders.csv": PathItem(get=_ORDERS_CSV),
     }
     app.openapi_schema.paths = {**(app.openapi_schema.paths or {}), **paths}
 
@@ -199,7 +202,36 @@ _STOCK: Final = _object(
 _INVENTORY: Final = Operation(
     operation_id="Inventory",
     summary="What is left of each class.",
-    responses={"200": _answer("The stock.", _object(A=_STOCK, B=_STOCK)), "503": _BUSY},
+    responses={
+        "200": _answer("The stock.", _object(**{listing.code: _STOCK for listing in LISTINGS})),
+        "503": _BUSY,
+    },
+)
+
+_ORDERS_CSV: Final = Operation(
+    operation_id="OrdersCsv",
+    summary="All orders that are looked for, as a file; for the operator.",
+    parameters=[
+        Parameter(
+            name="q",
+            param_in="query",
+            required=False,
+            description="As for /api/admin/orders.",
+            schema=Schema(type=OpenAPIType.STRING, max_length=TEXT_CHARACTERS_MAX),
+        ),
+        Parameter(
+            name="status",
+            param_in="query",
+            required=False,
+            schema=Schema(type=OpenAPIType.STRING, enum=[str(kind) for kind in Kind]),
+        ),
+    ],
+    responses={
+        "200": _answer("One line for each order.", _TEXT, "text/csv"),
+        "400": _problem("This cannot be searched for."),
+        "401": _problem("The login is missing or wrong."),
+        "503": _BUSY,
+    },
 )
 
 
