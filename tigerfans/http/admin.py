@@ -25,7 +25,7 @@ def admin_routes(shop: Shop, outbox: Outbox, sequencer: SequencerHistory, guard:
         sessions, total = await shop.sessions.pending(limit)
         now_ms = time.time_ns() // 1_000_000
         return {
-            "items": [_session_item(session, now_ms) for session in sessions],
+            "items": [_session_item(shop, session, now_ms) for session in sessions],
             "limit": limit,
             "total": total,
         }
@@ -65,10 +65,11 @@ def admin_routes(shop: Shop, outbox: Outbox, sequencer: SequencerHistory, guard:
     )
 
 
-def _session_item(session: Session, now_ms: int) -> dict[str, Any]:
+def _session_item(shop: Shop, session: Session, now_ms: int) -> dict[str, Any]:
     is_expired = session.expires_ms <= now_ms
     return {
         "psid": session.psid,
+        "redirect_url": shop.provider.redirect_url(session.psid),
         "created_at": session.created_ms / 1_000,
         "age_ms": max(0, now_ms - session.created_ms),
         "order_id": session.order_id.hex_digits,

@@ -13,10 +13,8 @@ from tigerfans.catalog import CURRENCY
 from tigerfans.errors import InvalidRequestError, UnknownOrderError
 from tigerfans.http.raw import body_in_time, header, json_route, read_body
 from tigerfans.payments.base import WEBHOOK_BYTES_MAX, EventType
-from tigerfans.payments.mockpay import SIGNATURE_HEADER, MockPay, Payment
+from tigerfans.payments.mockpay import MockPay, Payment
 from tigerfans.shop import Shop
-
-_SIGNATURE_HEADER: Final = SIGNATURE_HEADER.encode()
 
 # What a button of MockPay's page sends, and where the buyer goes from there.
 _BUTTONS: Final = {
@@ -27,9 +25,11 @@ _BUTTONS: Final = {
 
 
 def payment_routes(shop: Shop, mockpay: MockPay) -> list[ControllerRouterHandler]:
+    signature_header = shop.provider.signature_header.encode()
+
     async def webhook(scope: HTTPScope, receive: Receive) -> bytes:
         body = await read_body(scope, receive, WEBHOOK_BYTES_MAX)
-        event = mockpay.read_webhook(body, header(scope, _SIGNATURE_HEADER))
+        event = shop.provider.read_webhook(body, header(scope, signature_header))
         settled = await shop.settle(event)
         answer = {"ok": True, "order_status": settled.order_status}
         return orjson.dumps(answer | {"idempotent": True} if settled.is_replay else answer)

@@ -43,6 +43,10 @@ class InvalidWebhookError(InvalidRequestError):
 
 
 class PaymentProvider(Protocol):
+    @property
+    def signature_header(self) -> str:
+        """The header of a webhook that says who sent it, in lower case."""
+
     def session_id(self, order_id: str) -> str:
         """The id of the payment session that belongs to an order, always the same one."""
 

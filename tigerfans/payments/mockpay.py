@@ -54,6 +54,8 @@ class MockPay:
     `secrets` are all accepted, so that they can be rotated; the first one signs.
     """
 
+    signature_header: Final = SIGNATURE_HEADER
+
     def __init__(
         self, secrets: Sequence[str], webhook_url: str, client: httpx.AsyncClient, outbox: Outbox
     ) -> None:

@@ -33,7 +33,7 @@ const sessions = new LiveTable(
     cellText(cells.age, age(session.age_ms));
     cellText(cells.cls, session.cls);
     cellText(cells.amount, money(session.amount, session.currency));
-    cells.payment.href = `/mockpay/${encodeURIComponent(session.psid)}`;
+    cells.payment.href = session.redirect_url;
     cellText(cells.email, session.email);
   },
 );
