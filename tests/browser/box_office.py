@@ -14,7 +14,7 @@ from tigerfans.settings import DEFAULT_ADMIN_PASSWORD
 OPERATOR: Final = ("admin", DEFAULT_ADMIN_PASSWORD)
 EMAIL: Final = "ada@example.org"
 
-BRIEF_HOLD_SECONDS: Final = 2
+BRIEF_HOLD_SECONDS: Final = 1
 BRIEF_TICKETS_A: Final = 2
 
 Outcome = Literal["succeeded", "failed", "canceled"]

@@ -1,4 +1,8 @@
-"""One browser and two shops for all of these tests, and a fresh tab for each.
+"""One browser and two shops for all of these tests.
+
+Most of them share one tab, `tab`, because a new one costs half a second: the shop keeps nothing in
+a browser that one test could leave to the next. `open_tab` is for those that need another browser,
+or more than one.
 
 The shop called `patient` holds a ticket for five minutes; in `brief` holds expire while a test
 waits for it. Tests share their tickets, so each looks at its own orders, or at a class that no
@@ -18,6 +22,8 @@ from tests.browser.scenes import Late, make_late
 
 # Only failures take so long; a machine that is busy with other things may need some of it.
 TIMEOUT_MS = 60_000
+# As Playwright takes it.
+OPERATOR_LOGIN = dict(zip(("username", "password"), OPERATOR, strict=True))
 
 
 @pytest.fixture(scope="package")
@@ -50,20 +56,40 @@ def late(brief: BoxOffice) -> Late:
     return make_late(brief)
 
 
+@pytest.fixture(scope="package")
+def shared_tab(browser: Browser, patient: BoxOffice) -> Iterator[tuple[Page, list[str]]]:
+    """A tab, and what went wrong in it."""
+    faults: list[str] = []
+    with new_context(browser, patient) as context:
+        tab = context.new_page()
+        watch(tab, faults)
+        yield tab, faults
+
+
+@pytest.fixture
+def tab(shared_tab: tuple[Page, list[str]]) -> Iterator[Page]:
+    """A tab at the patient shop; in none may a script or the policy fail."""
+    tab, faults = shared_tab
+    yield tab
+    tab.unroute_all()
+    tab.goto("about:blank")
+    noted = faults.copy()
+    faults.clear()
+    assert not noted
+
+
 class OpenTab(Protocol):
     def __call__(self, office: BoxOffice, **options: Any) -> Page: ...
 
 
 @pytest.fixture
 def open_tab(browser: Browser) -> Iterator[OpenTab]:
-    """Opens tabs of browsers that know nothing yet; in none may a script or the policy fail."""
+    """Opens tabs, each of a browser of its own; in none may a script or the policy fail."""
     contexts: list[BrowserContext] = []
     faults: list[str] = []
 
     def open_one(office: BoxOffice, **options: Any) -> Page:
-        defaults = {"base_url": office.url, "reduced_motion": "reduce"}
-        context = browser.new_context(**(defaults | options))
-        context.set_default_timeout(TIMEOUT_MS)
+        context = new_context(browser, office, **options)
         contexts.append(context)
         tab = context.new_page()
         watch(tab, faults)
@@ -73,6 +99,12 @@ def open_tab(browser: Browser) -> Iterator[OpenTab]:
     for context in contexts:
         context.close()
     assert not faults
+
+
+def new_context(browser: Browser, office: BoxOffice, **options: Any) -> BrowserContext:
+    context = browser.new_context(base_url=office.url, reduced_motion="reduce", **options)
+    context.set_default_timeout(TIMEOUT_MS)
+    return context
 
 
 def watch(tab: Page, faults: list[str]) -> None:
@@ -87,9 +119,3 @@ def watch(tab: Page, faults: list[str]) -> None:
             else None
         ),
     )
-
-
-@pytest.fixture(scope="package")
-def operator_login() -> dict[str, str]:
-    """Credentials as Playwright takes them."""
-    return dict(zip(("username", "password"), OPERATOR, strict=True))

@@ -4,7 +4,7 @@ import httpx
 from playwright.sync_api import expect
 
 from tests.browser.box_office import BoxOffice
-from tests.browser.conftest import OpenTab
+from tests.browser.conftest import OPERATOR_LOGIN, OpenTab
 
 SHOWN_ID_DIGITS = 18
 
@@ -15,10 +15,8 @@ def test_only_the_operator_gets_in(patient: BoxOffice) -> None:
         assert answer.status_code == status
 
 
-def test_orders_appear_while_the_operator_looks(
-    patient: BoxOffice, open_tab: OpenTab, operator_login: dict[str, str]
-) -> None:
-    tab = open_tab(patient, http_credentials=operator_login)
+def test_orders_appear_while_the_operator_looks(patient: BoxOffice, open_tab: OpenTab) -> None:
+    tab = open_tab(patient, http_credentials=OPERATOR_LOGIN)
     tab.goto("/admin")
     expect(tab.get_by_role("status").filter(has_text="Live")).to_be_visible()
     held = patient.hold()

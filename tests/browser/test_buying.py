@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.box_office import EMAIL, BoxOffice
-from tests.browser.conftest import OpenTab
+from tests.browser.conftest import OPERATOR_LOGIN, OpenTab
 
 PAYMENT_URL = re.compile(r"/mockpay/\w+$")
 TICKET_CODE = re.compile(r"^TF(-[0-9A-Z]{4}){3}$")
@@ -32,8 +32,7 @@ def is_wider_than_its_window(tab: Page) -> bool:
     return width > tab.evaluate("innerWidth")
 
 
-def test_from_the_landing_page_to_the_ticket(patient: BoxOffice, open_tab: OpenTab) -> None:
-    tab = open_tab(patient)
+def test_from_the_landing_page_to_the_ticket(patient: BoxOffice, tab: Page) -> None:
     tab.goto("/")
     tab.get_by_role("link", name="Choose Premium").click()
     expect(tab.get_by_role("radio", name="Premium")).to_be_checked()
@@ -76,9 +75,8 @@ def test_the_ticket_goes_along_as_a_picture_a_calendar_entry_and_on_paper(
     ],
 )
 def test_a_payment_that_comes_to_nothing_leads_back_to_the_checkout(
-    patient: BoxOffice, open_tab: OpenTab, button: str, headline: str, status: str
+    patient: BoxOffice, tab: Page, button: str, headline: str, status: str
 ) -> None:
-    tab = open_tab(patient)
     held = patient.hold()
     tab.goto(held.payment_path)
     tab.get_by_role("button", name=button).click()
@@ -108,8 +106,7 @@ def test_the_page_that_waits_turns_into_the_ticket_by_itself(
     assert order_url not in asked
 
 
-def test_where_no_stream_can_be_had_the_page_asks(patient: BoxOffice, open_tab: OpenTab) -> None:
-    tab = open_tab(patient)
+def test_where_no_stream_can_be_had_the_page_asks(patient: BoxOffice, tab: Page) -> None:
     held = patient.hold()
     tab.route("**/events", lambda route: route.fulfill(status=503))
     tab.goto(held.order_path)
@@ -153,10 +150,7 @@ def test_a_phone_shows_each_page_at_its_width(patient: BoxOffice, open_tab: Open
     assert not is_wider_than_its_window(tab)
 
 
-def test_the_keyboard_is_enough_and_shows_where_it_is(
-    patient: BoxOffice, open_tab: OpenTab
-) -> None:
-    tab = open_tab(patient)
+def test_the_keyboard_is_enough_and_shows_where_it_is(patient: BoxOffice, tab: Page) -> None:
     tab.goto("/demo/checkout")
 
     def press(key: str) -> None:
@@ -188,8 +182,7 @@ def test_the_keyboard_is_enough_and_shows_where_it_is(
     expect_ticket(tab)
 
 
-def test_a_wrong_email_is_said_and_where_it_is_typed(patient: BoxOffice, open_tab: OpenTab) -> None:
-    tab = open_tab(patient)
+def test_a_wrong_email_is_said_and_where_it_is_typed(patient: BoxOffice, tab: Page) -> None:
     tab.goto("/demo/checkout")
     field = tab.get_by_label("Email")
     for email, complaint in (
@@ -203,10 +196,8 @@ def test_a_wrong_email_is_said_and_where_it_is_typed(patient: BoxOffice, open_ta
         expect(field).to_have_attribute("aria-invalid", "true")
 
 
-def test_a_hostile_email_is_text_wherever_it_shows(
-    patient: BoxOffice, open_tab: OpenTab, operator_login: dict[str, str]
-) -> None:
-    tab = open_tab(patient, http_credentials=operator_login)
+def test_a_hostile_email_is_text_wherever_it_shows(patient: BoxOffice, open_tab: OpenTab) -> None:
+    tab = open_tab(patient, http_credentials=OPERATOR_LOGIN)
     tab.goto("/demo/checkout")
     tab.get_by_label("Email").fill(HOSTILE_EMAIL)
     tab.get_by_role("button", name="Hold my ticket").click()

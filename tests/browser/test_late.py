@@ -5,7 +5,7 @@ import re
 from playwright.sync_api import Page, expect
 
 from tests.browser.box_office import BoxOffice
-from tests.browser.conftest import OpenTab
+from tests.browser.conftest import OPERATOR_LOGIN, OpenTab
 from tests.browser.scenes import Late
 
 
@@ -31,11 +31,10 @@ def test_the_countdown_warns_of_the_last_minute_and_of_the_end(
 
 
 def test_a_hold_expires_while_the_buyer_looks_and_can_be_paid_while_tickets_are_left(
-    brief: BoxOffice, open_tab: OpenTab
+    brief: BoxOffice, tab: Page
 ) -> None:
-    tab = open_tab(brief)
     held = brief.hold("B")
-    tab.goto(held.payment_path)
+    tab.goto(brief.url + held.payment_path)
     expect_heading(tab, "Your hold has expired")
     expect(tab.get_by_role("link", name="Start again")).to_have_attribute(
         "href", "/demo/checkout?cls=B"
@@ -45,26 +44,24 @@ def test_a_hold_expires_while_the_buyer_looks_and_can_be_paid_while_tickets_are_
 
 
 def test_an_expired_order_becomes_the_ticket_when_its_payment_comes_after_all(
-    brief: BoxOffice, open_tab: OpenTab
+    brief: BoxOffice, tab: Page
 ) -> None:
-    tab = open_tab(brief)
     held = brief.hold("B")
-    tab.goto(held.order_path)
+    tab.goto(brief.url + held.order_path)
     expect_heading(tab, "Your hold has expired")
     brief.end(held, "succeeded")
     expect_heading(tab, "You are in")
 
 
 def test_a_payment_after_the_last_ticket_went_is_given_back_by_the_operator(
-    brief: BoxOffice, late: Late, open_tab: OpenTab, operator_login: dict[str, str]
+    brief: BoxOffice, late: Late, tab: Page, open_tab: OpenTab
 ) -> None:
-    tab = open_tab(brief)
-    tab.goto(late.doomed.payment_path)
+    tab.goto(brief.url + late.doomed.payment_path)
     expect_heading(tab, "Your hold has expired")
     tab.get_by_role("button", name="Pay €65.00 anyway").click()
     expect_heading(tab, "Paid, but sold out")
 
-    office = open_tab(brief, http_credentials=operator_login)
+    office = open_tab(brief, http_credentials=OPERATOR_LOGIN)
     office.goto("/admin")
     due = office.locator("[data-table=refunds] tr").filter(has_text=late.doomed.order_id[:18])
     due.get_by_role("button", name="Refund").click()

@@ -7,7 +7,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.box_office import BoxOffice
-from tests.browser.conftest import OpenTab, watch
+from tests.browser.conftest import OPERATOR_LOGIN, OpenTab, watch
 from tests.browser.scenes import SCENES, Late, Stage
 
 FIRST_VIEW_BYTES_MAX = 100_000
@@ -34,11 +34,11 @@ def stage(patient: BoxOffice, brief: BoxOffice, late: Late) -> Stage:
 
 
 @pytest.fixture(scope="module")
-def tab(browser: Browser, operator_login: dict[str, str]) -> Iterator[Page]:
+def tab(browser: Browser) -> Iterator[Page]:
     """One tab for all scenes, in which axe-core may run whatever the page's policy says."""
     faults: list[str] = []
     with browser.new_context(
-        http_credentials=operator_login, reduced_motion="reduce", bypass_csp=True
+        http_credentials=OPERATOR_LOGIN, reduced_motion="reduce", bypass_csp=True
     ) as context:
         tab = context.new_page()
         watch(tab, faults)

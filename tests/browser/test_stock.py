@@ -2,15 +2,26 @@
 
 import re
 
-from playwright.sync_api import expect
+from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.box_office import BoxOffice
 from tests.browser.conftest import OpenTab
 from tests.browser.test_buying import check_out, expect_ticket
+from tests.stack.running_shop import until
 
-# The pages ask for the stock a little more often.
+# The pages ask for the stock somewhat more often.
 STOCK_PAUSE_MS = 5_000
 SOLD_OUT = {"capacity": 5, "sold": 5, "active_holds": 0, "available": 0, "sold_out": True}
+
+
+def expect_soon(stock: Locator, words: str) -> None:
+    """Lets the page's time run, whose clock has to be installed, until it has asked and knows."""
+
+    def knows() -> bool:
+        stock.page.clock.run_for(STOCK_PAUSE_MS)
+        return words in stock.inner_text()
+
+    until(knows)
 
 
 def test_a_class_sells_out_while_buyers_look_at_it(patient: BoxOffice, open_tab: OpenTab) -> None:
@@ -21,18 +32,16 @@ def test_a_class_sells_out_while_buyers_look_at_it(patient: BoxOffice, open_tab:
     choice = tab.get_by_role("radio", name="Standard")
     expect(choice).to_be_checked()
     stock = tab.locator("[data-stock=B]")
-    expect(stock).to_contain_text("3 left")
+    expect_soon(stock, "3 left")
 
     orders = [patient.hold("B") for _ in range(3)]
-    tab.clock.run_for(STOCK_PAUSE_MS)
-    expect(stock).to_contain_text("All on hold; unpaid ones come back")
+    expect_soon(stock, "All on hold; unpaid ones come back")
     tab.get_by_label("Email").fill("late@example.org")
     tab.get_by_role("button", name="Hold my ticket").click()
     expect(tab.get_by_role("alert")).to_contain_text("Sold out")
 
     patient.end(orders[0], "canceled")
-    tab.clock.run_for(STOCK_PAUSE_MS)
-    expect(stock).to_contain_text("1 left")
+    expect_soon(stock, "1 left")
     tab.get_by_role("button", name="Hold my ticket").click()
     expect(tab).to_have_url(re.compile("/mockpay/"))
     tab.get_by_role("button", name="Pay €35.00").click()
@@ -43,8 +52,7 @@ def test_a_class_sells_out_while_buyers_look_at_it(patient: BoxOffice, open_tab:
     other.goto("/demo/checkout?cls=B")
     for order in orders[1:]:
         patient.end(order, "succeeded")
-    other.clock.run_for(STOCK_PAUSE_MS)
-    expect(other.locator("[data-stock=B]")).to_contain_text("Sold out, all 3")
+    expect_soon(other.locator("[data-stock=B]"), "Sold out, all 3")
     expect(other.get_by_role("radio", name="Standard")).to_be_disabled()
     expect(other.get_by_role("status")).to_contain_text("Standard is sold out.")
     other.goto("/")
@@ -58,15 +66,14 @@ def test_where_every_class_is_sold_the_form_makes_room_for_the_news(
     tab.clock.install()
     tab.goto("/demo/checkout")
     tab.route("**/api/inventory", lambda route: route.fulfill(json={"A": SOLD_OUT, "B": SOLD_OUT}))
-    tab.clock.run_for(STOCK_PAUSE_MS)
+    expect_soon(tab.locator("[data-stock=A]"), "Sold out, all 5")
     expect(tab.get_by_role("heading", name="Every ticket is sold")).to_be_visible()
     expect(tab.get_by_role("button", name="Hold my ticket")).to_be_hidden()
 
 
 def test_the_last_goodie_is_on_the_ticket_and_the_next_ticket_has_none(
-    patient: BoxOffice, open_tab: OpenTab
+    patient: BoxOffice, tab: Page
 ) -> None:
-    tab = open_tab(patient)
     for _ in range(patient.goodies_left() - 1):
         patient.buy()
     for has_goodie in (True, False):
