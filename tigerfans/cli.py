@@ -65,6 +65,8 @@ def _parser() -> argparse.ArgumentParser:
         "--repair", action="store_true", help="store the order of a sale that has none"
     )
     add("tune", _tune, "Measure which number of workers suits this machine, in about a minute.")
+    doctor = add("doctor", _doctor, "Look at a deployment, and say what to change.")
+    doctor.add_argument("--json", action="store_true", help="print all of it as JSON")
     add("tigerbeetle", _tigerbeetle, "Download the TigerBeetle server into ./bin.")
     return parser
 
@@ -125,6 +127,12 @@ def _tune(_: argparse.Namespace) -> int:
     from tigerfans import tuning
 
     return tuning.run()
+
+
+def _doctor(arguments: argparse.Namespace) -> int:
+    from tigerfans.doctor.command import run
+
+    return run(os.environ, as_json=arguments.json)
 
 
 def _tigerbeetle(_: argparse.Namespace) -> int:

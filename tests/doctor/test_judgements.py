@@ -1,0 +1,332 @@
+"""What the doctor says of facts, good ones and bad ones; no I/O."""
+
+import os
+import stat
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tigerfans.catalog import Catalog
+from tigerfans.doctor.configuration import check_configuration
+from tigerfans.doctor.findings import Finding, Findings, Verdict
+from tigerfans.doctor.ledger import LedgerFacts, judge_ledger, judge_socket
+from tigerfans.doctor.machine import Disk, MachineFacts, judge_machine, version_tuple
+from tigerfans.doctor.postgresql import PostgresqlFacts, judge_postgresql
+from tigerfans.doctor.redis import RedisFacts, judge_access, judge_redis
+from tigerfans.doctor.shop import ShopFacts, judge_shop
+from tigerfans.doctor.sockets import SocketFacts
+from tigerfans.ledger.base import EVENTS_MAX
+from tigerfans.schema import MIGRATIONS
+from tigerfans.settings import (
+    AdminSettings,
+    HttpSettings,
+    PaymentSettings,
+    SequencerSettings,
+    Settings,
+)
+
+SECRET = "5f1c0d9e8b7a6f5e4d3c2b1a"
+DEPLOYED = Settings(
+    payments=PaymentSettings(mock_secrets=("m" + SECRET,)),
+    admin=AdminSettings(password="p" + SECRET),
+    ticket_secret="t" + SECRET,
+    environment="production",
+)
+CATALOG = Catalog.build({"A": 10, "B": 20}, 5)
+
+
+def wrong(findings: Iterable[Finding]) -> dict[str, Verdict]:
+    """What is not as it should be; each of it comes with an advice, and nothing else does."""
+    findings = list(findings)
+    for finding in findings:
+        assert bool(finding.advice) == (finding.verdict is not Verdict.GOOD), finding
+    return {f.subject: f.verdict for f in findings if f.verdict is not Verdict.GOOD}
+
+
+# --- Settings --------------------------------------------------------------------------------
+
+
+def test_a_deployment_of_its_own_secrets_on_this_machine_is_good() -> None:
+    assert wrong(check_configuration(DEPLOYED)) == {}
+
+
+def test_the_settings_of_a_developer_are_worth_warnings_only() -> None:
+    assert set(wrong(check_configuration(Settings())).values()) == {Verdict.WARNING}
+
+
+def test_every_secret_that_everybody_knows_is_named_in_production() -> None:
+    assert wrong(check_configuration(Settings(environment="production"))) == {
+        "MOCK_SECRET": Verdict.BAD,
+        "TIGERFANS_TICKET_SECRET": Verdict.BAD,
+        "ADMIN_PASSWORD": Verdict.BAD,
+    }
+
+
+@pytest.mark.parametrize(
+    ("changes", "subject", "verdict"),
+    [
+        ({"payments": PaymentSettings(mock_secrets=(SECRET, "short"))}, "MOCK_SECRET", "warning"),
+        ({"ticket_secret": "short"}, "TIGERFANS_TICKET_SECRET", "warning"),
+        ({"admin": AdminSettings(password="short")}, "ADMIN_PASSWORD", "warning"),
+        ({"ticket_secret": "m" + SECRET}, "secrets", "warning"),
+        ({"bench": True}, "TIGERFANS_BENCH", "bad"),
+        ({"http": HttpSettings(host="0.0.0.0")}, "TIGERFANS_HOST", "warning"),  # noqa: S104
+        ({"http": HttpSettings(host="shop.example")}, "TIGERFANS_HOST", "warning"),
+        (
+            {"sequencer": SequencerSettings(metrics_host="::")},
+            "TIGERFANS_METRICS_ADDRESS",
+            "warning",
+        ),
+        ({"environment": "development"}, "TIGERFANS_ENV", "warning"),
+    ],
+)
+def test_a_setting_that_is_not_fit_for_the_world_is_named(
+    changes: dict[str, Any], subject: str, verdict: str
+) -> None:
+    assert wrong(check_configuration(replace(DEPLOYED, **changes))) == {subject: verdict}
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "[::1]", "localhost"])
+def test_every_name_of_this_machine_alone_is_good(host: str) -> None:
+    assert wrong(check_configuration(replace(DEPLOYED, http=HttpSettings(host=host)))) == {}
+
+
+# --- The machine -----------------------------------------------------------------------------
+
+GIB = 1 << 30
+MACHINE = MachineFacts(
+    python="3.12.1",
+    packages={},
+    open_files={"worker-1": 1 << 20},
+    somaxconn=4096,
+    is_clock_kept=True,
+    disks=(Disk(Path("/var"), 50 * GIB, 100 * GIB, "ext4"),),
+)
+
+
+def test_a_machine_with_room_limits_and_time_is_good() -> None:
+    assert wrong(judge_machine(MACHINE, DEPLOYED)) == {}
+
+
+@pytest.mark.parametrize(
+    ("changes", "subject", "verdict"),
+    [
+        ({"packages": {"granian": ("2.7.0", "granian>=2.8")}}, "granian", "bad"),
+        ({"open_files": {"worker-2": 1024}}, "open files, worker-2", "bad"),
+        ({"somaxconn": 128}, "net.core.somaxconn", "bad"),
+        ({"is_clock_kept": False}, "clock", "bad"),
+        ({"is_clock_kept": None}, "clock", "warning"),
+        ({"disks": (Disk(Path("/"), GIB // 2, 100 * GIB, "ext4"),)}, "disk of /", "bad"),
+        ({"disks": (Disk(Path("/"), 5 * GIB, 100 * GIB, "ext4"),)}, "disk of /", "warning"),
+        ({"disks": (Disk(Path("/"), 50 * GIB, 99 * GIB, "tmpfs"),)}, "disk of /", "bad"),
+    ],
+)
+def test_what_the_machine_lacks_is_named(
+    changes: dict[str, Any], subject: str, verdict: str
+) -> None:
+    assert wrong(judge_machine(replace(MACHINE, **changes), DEPLOYED)) == {subject: verdict}
+
+
+def test_a_developers_machine_may_do_without_some_of_it() -> None:
+    facts = replace(MACHINE, open_files={"this shell": 256}, is_clock_kept=False)
+    assert set(wrong(judge_machine(facts, Settings())).values()) == {Verdict.WARNING}
+
+
+def test_what_the_system_does_not_tell_is_no_fault() -> None:
+    facts = replace(MACHINE, somaxconn=None, open_files={}, disks=())
+    assert wrong(judge_machine(facts, DEPLOYED)) == {}
+
+
+def test_versions_are_compared_as_numbers() -> None:
+    assert version_tuple("2.10.1") > version_tuple("2.9")
+    assert version_tuple("0.20220715.0") == (0, 20220715, 0)
+    assert version_tuple("3.0.0rc1") == version_tuple("3.0.0") == version_tuple("3.0.0+local")
+
+
+# --- PostgreSQL ------------------------------------------------------------------------------
+
+POSTGRESQL = PostgresqlFacts(
+    settings={
+        "server_version_num": "180004",
+        "fsync": "on",
+        "full_page_writes": "on",
+        "synchronous_commit": "on",
+        "data_checksums": "on",
+        "server_encoding": "UTF8",
+        "max_connections": "100",
+        "superuser_reserved_connections": "3",
+    },
+    schema_version=len(MIGRATIONS),
+    data=None,
+    clock_ahead_seconds=0.1,
+)
+
+
+def test_a_durable_postgresql_with_room_is_good() -> None:
+    assert wrong(judge_postgresql(POSTGRESQL, DEPLOYED)) == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "subject", "verdict"),
+    [
+        ("server_version_num", "140012", "version", "bad"),
+        ("fsync", "off", "fsync", "bad"),
+        ("full_page_writes", "off", "full_page_writes", "bad"),
+        ("synchronous_commit", "off", "synchronous_commit", "bad"),
+        ("data_checksums", "off", "data_checksums", "warning"),
+        ("server_encoding", "SQL_ASCII", "encoding", "bad"),
+        ("max_connections", "14", "max_connections", "bad"),
+    ],
+)
+def test_a_setting_of_postgresql_that_loses_orders_is_named(
+    name: str, value: str, subject: str, verdict: str
+) -> None:
+    facts = replace(POSTGRESQL, settings={**POSTGRESQL.settings, name: value})
+    assert wrong(judge_postgresql(facts, DEPLOYED)) == {subject: verdict}
+
+
+@pytest.mark.parametrize(
+    ("version", "verdict"),
+    [(None, "warning"), (len(MIGRATIONS) - 1, "warning"), (len(MIGRATIONS) + 1, "bad")],
+)
+def test_a_schema_of_another_version_is_named(version: int | None, verdict: str) -> None:
+    facts = replace(POSTGRESQL, schema_version=version)
+    assert wrong(judge_postgresql(facts, DEPLOYED)) == {"schema": verdict}
+
+
+@pytest.mark.parametrize("ahead", [1.5, -1.5])
+def test_a_clock_that_is_off_is_named(ahead: float) -> None:
+    facts = replace(POSTGRESQL, clock_ahead_seconds=ahead)
+    assert wrong(judge_postgresql(facts, DEPLOYED)) == {"clock": "bad"}
+
+
+# --- Redis -----------------------------------------------------------------------------------
+
+REDIS = RedisFacts(
+    version="7.0.15",
+    role="master",
+    is_append_only=True,
+    is_append_failing=False,
+    appendfsync="everysec",
+    eviction="noeviction",
+    clock_ahead_seconds=0.0,
+)
+
+
+def test_a_redis_that_keeps_sessions_is_good() -> None:
+    assert wrong(judge_redis(REDIS, DEPLOYED)) == {}
+    assert wrong(judge_redis(replace(REDIS, appendfsync=None), DEPLOYED)) == {}
+
+
+@pytest.mark.parametrize(
+    ("changes", "subject", "verdict"),
+    [
+        ({"version": "6.0.16"}, "version", "bad"),
+        ({"role": "slave"}, "role", "bad"),
+        ({"is_append_only": False}, "appendonly", "warning"),
+        ({"is_append_failing": True}, "appendonly", "bad"),
+        ({"appendfsync": "always"}, "appendfsync", "warning"),
+        ({"appendfsync": "no"}, "appendfsync", "warning"),
+        ({"eviction": "allkeys-lru"}, "maxmemory-policy", "bad"),
+        ({"clock_ahead_seconds": 60.0}, "clock", "bad"),
+    ],
+)
+def test_a_redis_that_forgets_sessions_is_named(
+    changes: dict[str, Any], subject: str, verdict: str
+) -> None:
+    assert wrong(judge_redis(replace(REDIS, **changes), DEPLOYED)) == {subject: verdict}
+
+
+SOCKET = SocketFacts(Path("/run/x.sock"), True, 0o600, os.geteuid(), is_folder_open=True)
+
+
+@pytest.mark.parametrize(
+    ("url", "socket", "is_good"),
+    [
+        ("redis://127.0.0.1:6379/0", None, True),
+        ("redis:///0", None, True),
+        ("redis://10.0.0.7:6379/0", None, False),
+        ("redis://:secret@10.0.0.7:6379/0", None, True),
+        ("unix:///run/x.sock", SOCKET, True),
+        ("unix:///run/x.sock", replace(SOCKET, mode=0o777), False),
+        ("unix:///run/x.sock", replace(SOCKET, mode=0o777, is_folder_open=False), True),
+        ("unix:///run/x.sock?password=secret", replace(SOCKET, mode=0o777), True),
+    ],
+)
+def test_a_redis_that_anybody_may_read_is_named(
+    url: str, socket: SocketFacts | None, is_good: bool
+) -> None:
+    findings = Findings("Redis", "production")
+    judge_access(url, socket, findings)
+    assert wrong(findings) == ({} if is_good else {"access": "bad"})
+
+
+# --- Ledger ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_good"),
+    [
+        ({}, True),
+        ({"mode": 0o660}, False),
+        ({"mode": 0o606, "is_folder_open": False}, False),
+        ({"is_socket": False}, False),
+        ({"mode": stat.S_IRWXU}, True),
+    ],
+)
+def test_the_sequencers_socket_is_for_one_user_alone(
+    changes: dict[str, Any], is_good: bool
+) -> None:
+    findings = Findings("ledger", "production")
+    judge_socket(replace(SOCKET, **changes), findings)
+    assert wrong(findings) == ({} if is_good else {"socket": "bad"})
+
+
+def test_a_socket_of_another_user_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: SOCKET.uid + 1)
+    findings = Findings("ledger", "development")
+    judge_socket(SOCKET, findings)
+    assert wrong(findings) == {"socket": "bad"}
+
+
+CAPACITIES = {resource.setting: resource.capacity for resource in CATALOG.resources}
+
+
+@pytest.mark.parametrize(
+    ("facts", "expected"),
+    [
+        (LedgerFacts("tigerbeetle", EVENTS_MAX, CAPACITIES), {}),
+        (LedgerFacts("tigerbeetle", 253, CAPACITIES), {"durability": "bad"}),
+        (LedgerFacts("embedded", EVENTS_MAX, CAPACITIES), {"durability": "warning"}),
+        (LedgerFacts("tigerbeetle", EVENTS_MAX, {}), {"stock": "warning"}),
+        (
+            LedgerFacts("tigerbeetle", EVENTS_MAX, CAPACITIES | {"TIGERFANS_TICKETS_A": 9}),
+            {"TIGERFANS_TICKETS_A": "bad"},
+        ),
+    ],
+)
+def test_a_ledger_that_would_not_keep_sales_is_named(
+    facts: LedgerFacts, expected: dict[str, str]
+) -> None:
+    findings = Findings("ledger", "production")
+    judge_ledger(facts, CATALOG, DEPLOYED, findings)
+    assert wrong(findings) == expected
+
+
+# --- The shop --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("facts", "expected"),
+    [
+        (ShopFacts("", "", {"sequencer": 1, "worker-1": 2}), {}),
+        (ShopFacts("", "", {"sequencer": 1}), {"workers": "bad"}),
+        (ShopFacts("503 …", "", {"sequencer": 1, "worker-1": 2}), {"ready": "bad"}),
+        (ShopFacts("", "ConnectError()"), {"metrics": "bad"}),
+    ],
+)
+def test_a_shop_that_is_not_open_is_named(facts: ShopFacts, expected: dict[str, str]) -> None:
+    assert wrong(judge_shop(facts, DEPLOYED)) == expected

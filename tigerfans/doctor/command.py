@@ -1,0 +1,103 @@
+"""`tigerfans doctor`: runs every check and shows what it found; the exit code is 1 for "bad"."""
+
+import asyncio
+import sys
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Final
+
+import orjson
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from tigerfans.doctor.configuration import check_configuration
+from tigerfans.doctor.findings import Finding, Verdict
+from tigerfans.doctor.ledger import check_ledger
+from tigerfans.doctor.machine import judge_machine, read_machine
+from tigerfans.doctor.postgresql import check_postgresql
+from tigerfans.doctor.redis import check_redis
+from tigerfans.doctor.shop import judge_shop, read_shop
+from tigerfans.settings import Settings, SettingsError
+from tigerfans.stack.folder import DataFolder
+from tigerfans.stack.plan import located
+
+EXIT_GOOD: Final = 0
+EXIT_BAD: Final = 1
+
+_STYLES: Final = {Verdict.GOOD: "green", Verdict.WARNING: "yellow", Verdict.BAD: "bold red"}
+
+
+def run(environ: Mapping[str, str], *, as_json: bool) -> int:
+    """Prints what was found; 1 where anything is bad, warnings aside."""
+    try:
+        settings = _read_settings(environ)
+    except SettingsError as error:
+        findings = [Finding("settings", "environment", Verdict.BAD, str(error), "Correct it.")]
+    else:
+        findings = asyncio.run(examine(settings))
+    is_good = all(finding.verdict is not Verdict.BAD for finding in findings)
+    if as_json:
+        report = {"good": is_good, "findings": [asdict(finding) for finding in findings]}
+        sys.stdout.buffer.write(orjson.dumps(report, option=orjson.OPT_INDENT_2) + b"\n")
+    else:
+        _show(findings)
+    return EXIT_GOOD if is_good else EXIT_BAD
+
+
+async def examine(settings: Settings) -> list[Finding]:
+    """All that the checks say of a deployment, area by area."""
+    shop = await read_shop(settings)
+    postgresql, redis, ledger = await asyncio.gather(
+        check_postgresql(settings), check_redis(settings), check_ledger(settings)
+    )
+    machine = await asyncio.to_thread(read_machine, shop.pids, _folders(settings))
+    return [
+        *check_configuration(settings),
+        *judge_machine(machine, settings),
+        *postgresql,
+        *redis,
+        *ledger,
+        *judge_shop(shop, settings),
+    ]
+
+
+def _read_settings(environ: Mapping[str, str]) -> Settings:
+    """The settings, even where production would refuse them: then a check names all of it."""
+    lenient = Settings.from_environment({**environ, "TIGERFANS_ENV": "development"})
+    is_production = environ.get("TIGERFANS_ENV") == "production"
+    settings = replace(lenient, environment="production") if is_production else lenient
+    if not is_production:
+        Settings.from_environment(environ)
+    stores = settings.stores
+    # A shop of `tigerfans up` has its stores in its folder; a doctor makes no folders.
+    if (stores.database_url and stores.redis_url) or not settings.data.is_dir():
+        return settings
+    return located(settings, DataFolder(settings.data))
+
+
+def _folders(settings: Settings) -> Sequence[Path]:
+    """The folders whose disks have to have room."""
+    folders = [settings.data]
+    if settings.ledger and settings.ledger.startswith("embedded:"):
+        folders.append(Path(settings.ledger.removeprefix("embedded:")))
+    return folders
+
+
+def _show(findings: Sequence[Finding]) -> None:
+    table = Table("", "what was looked at", "what was found, and → what to change")
+    for previous, finding in zip([None, *findings], findings, strict=False):
+        if previous and previous.area != finding.area:
+            table.add_section()
+        found = f"{finding.found}\n→ {finding.advice}" if finding.advice else finding.found
+        verdict = Text(finding.verdict, _STYLES[finding.verdict])
+        table.add_row(verdict, Text(f"{finding.area}: {finding.subject}"), Text(found))
+    console = Console()
+    console.print(table)
+    counts = Counter(finding.verdict for finding in findings)
+    console.print(
+        f"{counts[Verdict.GOOD]} good, {counts[Verdict.WARNING]} to look at,"
+        f" {counts[Verdict.BAD]} bad."
+    )

@@ -1,0 +1,111 @@
+"""The ledger: is its sequencer there, for us alone, and does what it sells stay sold?
+
+Only looks: accounts are looked up, never created, and no ticket is touched.
+"""
+
+import asyncio
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from tigerfans.booking import Inventory
+from tigerfans.catalog import Catalog
+from tigerfans.doctor.findings import Findings
+from tigerfans.doctor.sockets import SocketFacts, read_socket
+from tigerfans.ipc.client import SequencerClient
+from tigerfans.ledger.base import EVENTS_MAX, LedgerError, LedgerUnavailableError
+from tigerfans.ledger.wire import Operation, u128
+from tigerfans.settings import Settings
+
+AREA: Final = "ledger"
+SECONDS_MAX: Final = 5.0
+ROOT_UID: Final = 0
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerFacts:
+    """What is behind the sequencer; `capacities` by setting, empty where nothing is funded yet."""
+
+    kind: str
+    events_max: int
+    capacities: dict[str, int]
+
+
+async def read_ledger(socket: Path, catalog: Catalog) -> LedgerFacts:
+    """Raises a `LedgerError` where the sequencer or its ledger does not answer."""
+    client = await SequencerClient.connect(socket, name="doctor", deadline_seconds=SECONDS_MAX)
+    try:
+        if not client.connected:
+            raise LedgerUnavailableError("Nobody answers there, or refuses us.")
+        ids = b"".join(u128(resource.budget_account_id) for resource in catalog.resources)
+        budgets = Inventory.unpack_all(await client.submit(Operation.LOOKUP_ACCOUNTS, ids))
+        settings = [resource.setting for resource in catalog.resources]
+        # Accounts that are not there yet are left out, and then all of them are.
+        capacities = {
+            setting: budget.capacity for setting, budget in zip(settings, budgets, strict=False)
+        }
+        return LedgerFacts(client.kind, client.events_max, capacities)
+    finally:
+        await client.close()
+
+
+async def check_ledger(settings: Settings) -> Findings:
+    findings = Findings(AREA, settings.environment)
+    catalog = Catalog.build(settings.catalog.tickets, settings.catalog.goodies)
+    path = settings.sequencer.socket
+    facts = await asyncio.to_thread(read_socket, path)
+    if facts is None:
+        advice = "Start the sequencer, or name its socket in TIGERFANS_SEQUENCER_SOCKET."
+        findings.bad("sequencer", f"no socket at {path}", advice)
+        return findings
+    judge_socket(facts, findings)
+    try:
+        judge_ledger(await read_ledger(path, catalog), catalog, settings, findings)
+    except LedgerError as error:
+        advice = "See the sequencer's log, and that its ledger's server runs."
+        findings.bad("answers", str(error), advice)
+    return findings
+
+
+def judge_socket(facts: SocketFacts, findings: Findings) -> None:
+    """Whoever can open it can sell tickets without payment, so its own mode has to keep them out,
+    wherever it lies.
+    """
+    if not facts.is_socket:
+        findings.bad("socket", f"{facts.path} is no socket", "Remove it, then start anew.")
+    elif facts.mode & 0o077:
+        advice = f"`chmod 600 {facts.path}`, and find out who changed it."
+        findings.bad("socket", f"{facts}: open to other users", advice)
+    elif os.geteuid() not in (facts.uid, ROOT_UID):
+        advice = "Run the doctor as the workers' user: they need the same."
+        findings.bad("socket", f"{facts}, not ours", advice)
+    else:
+        findings.good("socket", str(facts))
+
+
+def judge_ledger(
+    facts: LedgerFacts, catalog: Catalog, settings: Settings, findings: Findings
+) -> None:
+    findings.good("answers", facts.kind)
+    if facts.kind == "tigerbeetle":
+        findings.required(
+            "durability",
+            facts.events_max == EVENTS_MAX,
+            f"{facts.events_max:,} events at once",
+            "Start TigerBeetle without --development, which does not wait for the disk.",
+        )
+    elif settings.environment == "production":
+        found = "one file on one disk, synced at each batch"
+        advice = "Sell on a TigerBeetle cluster, or back it up often (docs/operations.md)."
+        findings.warn("durability", found, advice)
+    else:
+        findings.good("durability", "synced at each batch")
+    if not facts.capacities:
+        findings.warn("stock", "not funded yet", "The first worker that starts funds it.")
+    for resource in catalog.resources:
+        funded = facts.capacities.get(resource.setting, resource.capacity)
+        if funded != resource.capacity:
+            found = f"{funded:,} on the ledger, {resource.capacity:,} in the settings"
+            advice = f"Set {resource.setting}={funded}, or start on a new ledger."
+            findings.bad(resource.setting, found, advice)

@@ -1,0 +1,176 @@
+"""PostgreSQL: does what it confirms survive a power failure, and is there room for every worker?"""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import asyncpg
+
+from tigerfans.doctor.findings import Findings
+from tigerfans.doctor.machine import judge_disk, read_disk
+from tigerfans.schema import MIGRATIONS
+from tigerfans.settings import Settings
+
+AREA: Final = "PostgreSQL"
+
+VERSION_MIN: Final = 15
+SECONDS_MAX: Final = 5.0
+CLOCK_SECONDS_MAX: Final = 1.0
+
+_SETTINGS: Final = (
+    "server_version_num",
+    "fsync",
+    "full_page_writes",
+    "synchronous_commit",
+    "data_checksums",
+    "server_encoding",
+    "max_connections",
+    "superuser_reserved_connections",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresqlFacts:
+    """`settings` as pg_settings shows them, `schema_version` None where the shop never started,
+    `data` where it is on this machine and may be known, `clock_ahead_seconds` of ours.
+    """
+
+    settings: Mapping[str, str]
+    schema_version: int | None
+    data: Path | None
+    clock_ahead_seconds: float
+
+
+async def read_postgresql(url: str) -> PostgresqlFacts:
+    """Raises `OSError` (a timeout is one) or what asyncpg raises where it cannot be asked."""
+    async with asyncio.timeout(SECONDS_MAX):
+        connection = await asyncpg.connect(url)
+        try:
+            rows = await connection.fetch(
+                "SELECT name, setting FROM pg_settings WHERE name = ANY($1)", _SETTINGS
+            )
+            has_schema = await connection.fetchval("SELECT to_regclass('schema_version')")
+            version = has_schema and await connection.fetchval(
+                "SELECT max(version) FROM schema_version"
+            )
+            asked = time.time()
+            clock = await connection.fetchval("SELECT extract(epoch FROM clock_timestamp())")
+            # Half of the round trip had passed when it looked at its clock.
+            ahead = round(float(clock) - (asked + time.time()) / 2, 1) + 0.0
+            return PostgresqlFacts(
+                {row["name"]: row["setting"] for row in rows},
+                version,
+                await _data_directory(connection),
+                ahead,
+            )
+        finally:
+            await connection.close(timeout=SECONDS_MAX)
+
+
+async def _data_directory(connection: asyncpg.Connection) -> Path | None:
+    try:
+        path = Path(await connection.fetchval("SHOW data_directory"))
+    except asyncpg.InsufficientPrivilegeError:
+        return None
+    return path if await asyncio.to_thread(path.is_dir) else None
+
+
+async def check_postgresql(settings: Settings) -> Findings:
+    findings = Findings(AREA, settings.environment)
+    url = settings.stores.database_url
+    if url is None:
+        findings.bad("DATABASE_URL", "not set", "Set it, or start the shop with `tigerfans up`.")
+        return findings
+    try:
+        facts = await read_postgresql(url)
+    except (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        findings.bad("answers", f"no: {error!r}", "Start it, or correct DATABASE_URL.")
+        return findings
+    findings += judge_postgresql(facts, settings)
+    if facts.data and (disk := await asyncio.to_thread(read_disk, facts.data)):
+        judge_disk(disk, findings)
+    return findings
+
+
+def judge_postgresql(facts: PostgresqlFacts, settings: Settings) -> Findings:
+    findings = Findings(AREA, settings.environment)
+    _judge_version(facts, findings)
+    _judge_durability(facts, findings)
+    _judge_connections(facts, settings, findings)
+    encoding = facts.settings["server_encoding"]
+    if encoding == "UTF8":
+        findings.good("encoding", encoding)
+    else:
+        advice = "Make a database with `createdb --encoding=UTF8 --template=template0`."
+        findings.bad("encoding", encoding, advice)
+    _judge_schema(facts.schema_version, findings)
+    ahead = facts.clock_ahead_seconds
+    findings.required(
+        "clock",
+        abs(ahead) <= CLOCK_SECONDS_MAX,
+        f"{ahead:+.1f} s off this machine's",
+        "Let NTP keep both clocks right.",
+    )
+    return findings
+
+
+def _judge_version(facts: PostgresqlFacts, findings: Findings) -> None:
+    major, minor = divmod(int(facts.settings["server_version_num"]), 10_000)
+    if major < VERSION_MIN:
+        findings.bad("version", f"{major}.{minor}", f"Use PostgreSQL {VERSION_MIN} or newer.")
+    else:
+        findings.good("version", f"{major}.{minor}")
+
+
+def _judge_durability(facts: PostgresqlFacts, findings: Findings) -> None:
+    for name, why in (
+        ("fsync", "without it, a power failure loses orders that were confirmed"),
+        ("full_page_writes", "without it, a power failure can tear pages apart"),
+    ):
+        value = facts.settings[name]
+        if value == "on":
+            findings.good(name, value)
+        else:
+            findings.bad(name, value, f"Set {name} = on: {why}.")
+    commit = facts.settings["synchronous_commit"]
+    if commit == "off":
+        advice = "Set synchronous_commit = on: a webhook is confirmed only once its order is safe."
+        findings.bad("synchronous_commit", commit, advice)
+    else:
+        findings.good("synchronous_commit", commit)
+    checksums = facts.settings["data_checksums"]
+    if checksums == "on":
+        findings.good("data_checksums", checksums)
+    else:
+        advice = "Stop it and run `pg_checksums --enable`: a failing disk is noticed sooner."
+        findings.warn("data_checksums", checksums, advice)
+
+
+def _judge_connections(facts: PostgresqlFacts, settings: Settings, findings: Findings) -> None:
+    allowed = int(facts.settings["max_connections"])
+    free = allowed - int(facts.settings["superuser_reserved_connections"])
+    # One more worker runs during a reload.
+    needed = (settings.http.workers + 1) * settings.stores.database_connections
+    findings.required(
+        "max_connections",
+        free >= needed,
+        f"{allowed}",
+        f"Allow {needed + allowed - free} at least, for {settings.http.workers} workers.",
+    )
+
+
+def _judge_schema(version: int | None, findings: Findings) -> None:
+    newest = len(MIGRATIONS)
+    if version is None:
+        findings.warn("schema", "none yet", "The first worker that starts makes it.")
+    elif version > newest:
+        advice = f"Install the newer release that made it: this one knows up to {newest}."
+        findings.bad("schema", f"version {version}", advice)
+    elif version < newest:
+        advice = f"The next worker that starts brings it to version {newest}."
+        findings.warn("schema", f"version {version}", advice)
+    else:
+        findings.good("schema", f"version {version}")
