@@ -10,7 +10,7 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 	&& echo "$$python" && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up bench bench-sweep test coverage lint format screenshots tigerbeetle clean
+.PHONY: help setup up bench bench-sweep test coverage faults lint format screenshots tigerbeetle clean
 
 help: ## list what can be done
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -54,6 +54,9 @@ test: $(STAMP) ## run the tests; ARGS='-k ledger' picks some
 
 coverage: $(STAMP) ## run the tests and list the lines they do not reach
 	@$(VENV)/bin/pytest --cov --cov-report=term-missing:skip-covered $(ARGS)
+
+faults: $(STAMP) ## kill everything, show that nothing is lost; ARGS='--seeds 20'
+	@$(VENV)/bin/python -m tests.faults $(ARGS)
 
 lint: $(STAMP) ## check style, formatting and types
 	@$(VENV)/bin/ruff check

@@ -84,19 +84,7 @@ class RunningShop:
 
     def family(self) -> set[Identity]:
         """The stack's process and all that descend from it."""
-        parents: dict[int, list[int]] = {}
-        for stat in Path("/proc").glob("[0-9]*/stat"):
-            try:
-                parent = int(stat.read_text().rpartition(")")[2].split()[1])
-            except (FileNotFoundError, ProcessLookupError):
-                continue
-            parents.setdefault(parent, []).append(int(stat.parent.name))
-        found, queue = set(), [self.pid]
-        while queue:
-            pid = queue.pop()
-            found.add(Identity.of(pid))
-            queue += parents.get(pid, [])
-        return found
+        return family(self.pid)
 
     def is_ready(self) -> bool:
         try:
@@ -119,6 +107,23 @@ class RunningShop:
         self._child.wait()
         assert self._child.stdout
         self._child.stdout.close()
+
+
+def family(pid: int) -> set[Identity]:
+    """A process and all that descend from it."""
+    parents: dict[int, list[int]] = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            parent = int(stat.read_text().rpartition(")")[2].split()[1])
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        parents.setdefault(parent, []).append(int(stat.parent.name))
+    found, queue = set(), [pid]
+    while queue:
+        pid = queue.pop()
+        found.add(Identity.of(pid))
+        queue += parents.get(pid, [])
+    return found
 
 
 def environment(data: Path, settings: Mapping[str, str]) -> dict[str, str]:

@@ -1,0 +1,12 @@
+"""The proof that the shop loses nothing: the whole shop, real buyers, and faults by a seed.
+
+plan       what one seed means: the buyers, the faults, the shop's settings. Pure data
+stack      the shop as `tigerfans up` runs it, killed and started again on the same data
+exchange   one HTTP request, and what may become of it
+buyers     the load: buyers that check out, and a payment provider that does not give up
+purchase   what one buyer was told, and whether the shop ever took it back
+injector   carries out the faults: signals, cut connections, a full disk, a wiped Redis
+audit      in the end: what was told against PostgreSQL and against the ledger
+run        one seed from the first process to the last, and the table of many
+__main__   `make faults`; the tests of this folder are its short form
+"""

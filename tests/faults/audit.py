@@ -1,0 +1,227 @@
+"""After a run: what the buyers were told, against PostgreSQL and against the ledger.
+
+Independent of the shop's own reconciliation: it reads the orders' table itself and asks the ledger
+as one more client of the sequencer, for every transfer that any order may have. A unit that the
+buyers do not know of still shows, because the accounts' balances have to equal what was found.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+
+import asyncpg
+
+from tests.faults.plan import RunPlan
+from tests.faults.purchase import CHARGED, Purchase
+from tests.faults.stack import FaultyShop
+from tigerfans.booking import Booking, Inventory, OrderId, Purpose
+from tigerfans.catalog import Catalog
+from tigerfans.ipc.client import SequencerClient
+from tigerfans.ledger.wire import Operation, Transfer
+
+IDS_PER_LOOKUP = 2_000
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+SALES_WITH_GOODIE = (Purpose.SALE_WITH_GOODIE, Purpose.LATE_SALE_WITH_GOODIE)
+SALES = (*SALES_WITH_GOODIE, Purpose.SALE, Purpose.LATE_SALE)
+GOODIES = (Purpose.GOODIE, Purpose.LATE_GOODIE)
+
+
+class OnLedger(NamedTuple):
+    """The transfers of one order, by their purpose."""
+
+    transfers: dict[Purpose, Transfer]
+
+    @property
+    def sales(self) -> list[Transfer]:
+        return [self.transfers[purpose] for purpose in SALES if purpose in self.transfers]
+
+    @property
+    def goodies(self) -> list[Transfer]:
+        return [self.transfers[purpose] for purpose in GOODIES if purpose in self.transfers]
+
+    @property
+    def is_held(self) -> bool:
+        """Whether its hold was placed, and neither sold nor given back."""
+        ends = (Purpose.SALE_WITH_GOODIE, Purpose.SALE, Purpose.RELEASE)
+        return Purpose.HOLD in self.transfers and not any(end in self.transfers for end in ends)
+
+
+@dataclass
+class Audit:
+    """What was found; `violations` name all that is wrong.
+
+    `lost` counts orders that were charged and are neither sold nor listed for a refund.
+    """
+
+    attempted: int = 0
+    paid: int = 0
+    refunds_due: int = 0
+    unpaid: int = 0
+    sold_out: int = 0
+    lost: int = 0
+    sold_twice: int = 0
+    violations: list[str] = field(default_factory=list)
+
+
+class Stores(NamedTuple):
+    """What the stores hold after a run; orders by the hex digits of their id."""
+
+    orders: dict[str, asyncpg.Record]
+    on_ledger: dict[str, OnLedger]
+    # A and B first, goodies last.
+    stock: Sequence[Inventory]
+
+
+async def read_stores(plan: RunPlan, shop: FaultyShop, purchases: Iterable[Purchase]) -> Stores:
+    """Reads all orders, and every transfer an order may have."""
+    database = await asyncpg.connect(shop.database_url)
+    try:
+        rows = await database.fetch("SELECT * FROM orders")
+    finally:
+        await database.close()
+    orders = {row["id"].hex: row for row in rows}
+    known = {purchase.order_id for purchase in purchases if purchase.order_id}
+    ledger = await SequencerClient.connect(shop.sequencer_socket, name="audit")
+    try:
+        on_ledger = await _read_transfers(ledger, [*(known | orders.keys())])
+        booking = Booking(Catalog.build({}, 0), plan.hold_seconds)
+        budgets = await ledger.submit(Operation.LOOKUP_ACCOUNTS, booking.budgets())
+    finally:
+        await ledger.close()
+    return Stores(orders, on_ledger, Inventory.unpack_all(budgets))
+
+
+def audit(plan: RunPlan, purchases: Sequence[Purchase], stores: Stores) -> Audit:
+    """Compares; nothing may be on its way any more."""
+    found = Audit(attempted=len(purchases))
+    for purchase in purchases:
+        found.violations += purchase.violations
+        if purchase.is_held:
+            _audit_purchase(found, purchase, stores)
+        elif purchase.is_sold_out:
+            found.sold_out += 1
+            if purchase.plan.cls == "B":
+                found.violations.append(f"buyer {purchase.plan.number} heard sold out in class B")
+    _audit_strangers(found, purchases, stores)
+    _audit_stock(found, plan, purchases, stores)
+    return found
+
+
+def _audit_purchase(found: Audit, purchase: Purchase, stores: Stores) -> None:
+    order_id = purchase.order_id or ""
+    row = stores.orders.get(order_id)
+    on_ledger = stores.on_ledger[order_id]
+    wrong = _compare(purchase, row, on_ledger)
+    found.violations += [f"order {order_id}: {sentence}" for sentence in wrong]
+    status = None if row is None else row["status"]
+    is_fulfilled = status == "PAID" and bool(on_ledger.sales)
+    found.paid += is_fulfilled
+    found.refunds_due += status == "PAID_UNFULFILLED"
+    found.unpaid += status not in CHARGED
+    found.lost += purchase.is_charged and not (is_fulfilled or status == "PAID_UNFULFILLED")
+    found.sold_twice += len(on_ledger.sales) > 1
+
+
+def _compare(purchase: Purchase, row: asyncpg.Record | None, on_ledger: OnLedger) -> list[str]:
+    """What is wrong with one order, in sentences."""
+    status = None if row is None else row["status"]
+    sales = on_ledger.sales
+    wrong = []
+    if Purpose.HOLD not in on_ledger.transfers:
+        wrong.append("it was held, and the ledger does not know of it")
+    if purchase.is_charged != (status in CHARGED):
+        wrong.append(f"charged is {purchase.is_charged}, and the order is {status}")
+    if not purchase.is_charged and sales:
+        wrong.append("nobody has paid, and a ticket was sold")
+    if purchase.final_status not in (None, status):
+        wrong.append(f"{purchase.final_status} was told, and the order is {status}")
+    if not purchase.is_charged and (status is not None) != bool(purchase.confirmed):
+        wrong.append(f"{purchase.confirmed} was confirmed, and the order is {status}")
+    if len(sales) != (status == "PAID"):
+        wrong.append(f"it was sold {len(sales)} times, and the order is {status}")
+    if row is not None:
+        wrong += _compare_row(purchase, row, on_ledger)
+    return wrong
+
+
+def _compare_row(purchase: Purchase, row: asyncpg.Record, on_ledger: OnLedger) -> list[str]:
+    wrong = []
+    # MockPay has no memory of its own: where Redis was wiped, it does not know whom it bills.
+    emails = {purchase.plan.email, "" if purchase.pays_at_mockpay else purchase.plan.email}
+    if row["cls"] != purchase.plan.cls or row["email"] not in emails:
+        wrong.append(f"the order is of {row['cls']} for {row['email']}")
+    if row["got_goodie"] != bool(on_ledger.goodies) or len(on_ledger.goodies) > 1:
+        wrong.append(f"{len(on_ledger.goodies)} goodies were granted, the order says otherwise")
+    if row["status"] == "PAID" and on_ledger.sales:
+        sold_at = EPOCH + timedelta(microseconds=on_ledger.sales[0].timestamp // 1_000)
+        if row["paid_at"] != sold_at:
+            wrong.append(f"it was sold at {sold_at}, and the order says {row['paid_at']}")
+    if purchase.ticket is not None:
+        ticket = purchase.ticket["ticket_code"], purchase.ticket["got_goodie"]
+        if ticket != (row["ticket_code"], row["got_goodie"]):
+            wrong.append(f"the ticket was told as {ticket}")
+    return wrong
+
+
+def _audit_strangers(found: Audit, purchases: Sequence[Purchase], stores: Stores) -> None:
+    """Orders of nobody, and tickets that are alike."""
+    known = {purchase.order_id for purchase in purchases}
+    found.violations += [
+        f"order {order_id} is nobody's" for order_id in stores.orders.keys() - known
+    ]
+    codes = Counter(row["ticket_code"] for row in stores.orders.values() if row["ticket_code"])
+    found.violations += [f"the ticket {code} exists twice" for code, n in codes.items() if n > 1]
+
+
+def _audit_stock(
+    found: Audit, plan: RunPlan, purchases: Sequence[Purchase], stores: Stores
+) -> None:
+    """The accounts hold what the orders say, unit by unit."""
+    class_of = {p.order_id: p.plan.cls for p in purchases if p.order_id}
+    capacities = {"A": plan.tickets_a, "B": plan.tickets_b}
+    for (cls, capacity), stock in zip(capacities.items(), stores.stock[:2], strict=True):
+        orders = [o for order_id, o in stores.on_ledger.items() if class_of.get(order_id) == cls]
+        sold = sum(len(order.sales) for order in orders)
+        # Expired holds are given back by the ledger itself.
+        expires = plan.hold_seconds <= HOLD_EXPIRES_SECONDS_MAX
+        held = 0 if expires else sum(order.is_held for order in orders)
+        # A checkout that was never answered, by a buyer without a key, may hold a ticket.
+        unknown = (
+            0
+            if expires
+            else sum(
+                p.unanswered_checkouts
+                for p in purchases
+                if p.plan.cls == cls and p.plan.idempotency_key is None
+            )
+        )
+        if (stock.capacity, stock.sold) != (capacity, sold):
+            found.violations.append(f"class {cls}: {sold} of {capacity} were sold, not {stock}")
+        if not held <= stock.held <= held + unknown or stock.available < 0:
+            found.violations.append(f"class {cls}: {held} (+{unknown}) are held, not {stock}")
+    goodies = stores.stock[-1]
+    if goodies.sold != min(plan.goodies, found.paid) or goodies.capacity != plan.goodies:
+        found.violations.append(f"goodies: {found.paid} paid, limit {plan.goodies}, {goodies}")
+
+
+# A run ends later than holds this short.
+HOLD_EXPIRES_SECONDS_MAX = 10
+
+
+async def _read_transfers(ledger: SequencerClient, order_ids: Sequence[str]) -> dict[str, OnLedger]:
+    found = {order_id: OnLedger({}) for order_id in order_ids}
+    ids = [
+        OrderId(bytes.fromhex(order_id)[::-1]).transfer_id(purpose)
+        for order_id in order_ids
+        for purpose in Purpose
+    ]
+    for start in range(0, len(ids), IDS_PER_LOOKUP):
+        asked = b"".join(ids[start : start + IDS_PER_LOOKUP])
+        for transfer in Transfer.unpack_all(await ledger.submit(Operation.LOOKUP_TRANSFERS, asked)):
+            purpose = Purpose(transfer.id & 0xFF)
+            order_id = f"{transfer.id & ~0xFF:032x}"
+            found[order_id].transfers[purpose] = transfer
+    return found

@@ -1,0 +1,200 @@
+"""What one seed means: which buyers come, which faults strike, and how the shop is set up.
+
+Pure data, the same for the same seed, so that a failure can be repeated: its moment still depends
+on the machine, its cause does not. Faults are dealt from a deck that holds each of them, shuffled
+again when it is empty; so a run of a deck's length meets every one.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from random import Random
+
+from tigerfans.catalog import ClassCode
+
+SERVERS = ("postgres", "redis")
+SHOP_PROCESSES = ("sequencer", "worker-1", "worker-2")
+
+# Mostly shorter than the worker's deadline for the ledger, at times longer.
+STOP_SECONDS = (0.3, 1.0, 1.0, 2.0, 5.0)
+FULL_DISK_SECONDS = (1.0, 2.0, 3.0)
+HOLD_SECONDS = (2, 300)
+
+
+class FaultKind(StrEnum):
+    KILL = "kill"
+    # One of PostgreSQL's own processes: the others restart from their log.
+    KILL_BACKEND = "kill backend"
+    # The supervisor, and with it every process; then the shop is started again.
+    KILL_ALL = "kill all"
+    STOP = "stop"
+    FLUSH = "flushall"
+    FULL_DISK = "full disk"
+    # Half a frame, and then the end, on a connection that is in use.
+    CUT = "cut"
+    RELOAD = "reload"
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """`target` is a process, or for a cut the one at the other end of a worker's connection."""
+
+    kind: FaultKind
+    target: str = ""
+    seconds: float = 0.0
+
+    def __str__(self) -> str:
+        seconds = f" for {self.seconds:g} s" if self.seconds else ""
+        return f"{self.kind} {self.target}".rstrip() + seconds
+
+
+class Intent(StrEnum):
+    PAY = "pay"
+    PAY_AT_MOCKPAY = "pay at MockPay's page"
+    FAIL = "fail"
+    CANCEL = "cancel"
+    FAIL_THEN_PAY = "fail, then pay"
+    # Two events about one order that race each other.
+    PAY_AND_FAIL = "pay and fail"
+    PAY_LATE = "pay when the hold is gone"
+    ABANDON = "abandon"
+
+
+class Delivery(StrEnum):
+    """What the network does to a webhook before it gets through."""
+
+    PLAIN = "plain"
+    LOST = "lost"
+    ANSWER_LOST = "answer lost"
+    DUPLICATED = "duplicated"
+    OVERTAKEN = "overtaken"
+
+
+DISTURBANCES = (Delivery.LOST, Delivery.ANSWER_LOST, Delivery.DUPLICATED, Delivery.OVERTAKEN)
+
+_INTENTS = {
+    Intent.PAY: 66,
+    Intent.PAY_AT_MOCKPAY: 8,
+    Intent.FAIL: 6,
+    Intent.CANCEL: 4,
+    Intent.FAIL_THEN_PAY: 5,
+    Intent.PAY_AND_FAIL: 4,
+    Intent.PAY_LATE: 4,
+    Intent.ABANDON: 3,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class BuyerPlan:
+    """One buyer. Without a key, an answer that is lost is an order nobody knows."""
+
+    number: int
+    cls: ClassCode
+    email: str
+    idempotency_key: str | None
+    intent: Intent
+    delivery: Delivery
+    # The button was pressed twice, or the browser closed before it read the answer.
+    checks_out_twice: bool
+    hangs_up: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RunPlan:
+    """One run: a seed, and how much of everything.
+
+    `disturbed_percent` of the webhooks do not get through as they were sent; a fault strikes about
+    every `fault_seconds` for as long as buyers come, `rate` of them a second.
+    """
+
+    seed: int
+    ledger: str = "embedded"
+    orders: int = 300
+    rate: float = 12.0
+    fault_seconds: float = 1.0
+    disturbed_percent: float = 10.0
+
+    @property
+    def seconds(self) -> float:
+        """How long buyers keep coming."""
+        return self.orders / self.rate
+
+    @property
+    def hold_seconds(self) -> int:
+        return self._chance("settings").choice(HOLD_SECONDS)
+
+    @property
+    def tickets_a(self) -> int:
+        """Too few for all who want one."""
+        return self.orders // 4
+
+    @property
+    def tickets_b(self) -> int:
+        """Enough for everybody: whoever hears "sold out" here was lied to."""
+        return 2 * self.orders
+
+    @property
+    def goodies(self) -> int:
+        return self.orders // 5
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """The shop's environment variables."""
+        return {
+            "TIGERFANS_WORKERS": "2",
+            "TIGERFANS_TICKETS_A": str(self.tickets_a),
+            "TIGERFANS_TICKETS_B": str(self.tickets_b),
+            "TIGERFANS_GOODIES": str(self.goodies),
+            "TIGERFANS_HOLD_SECONDS": str(self.hold_seconds),
+        }
+
+    @property
+    def command(self) -> str:
+        """Repeats this run."""
+        return (
+            f"make faults ARGS='--seed {self.seed} --seeds 1 --ledger {self.ledger}"
+            f" --orders {self.orders} --rate {self.rate:g} --fault-every {self.fault_seconds:g}"
+            f" --disturbed {self.disturbed_percent:g}'"
+        )
+
+    def buyers(self) -> Iterator[BuyerPlan]:
+        for number in range(self.orders):
+            chance = self._chance(f"buyer {number}")
+            is_disturbed = chance.random() < self.disturbed_percent / 100
+            yield BuyerPlan(
+                number=number,
+                cls=chance.choice(("A", "B")),
+                email=f"buyer-{number}@example.org",
+                idempotency_key=f"{self.seed}-{number}" if chance.random() < 0.9 else None,
+                intent=chance.choices(list(_INTENTS), list(_INTENTS.values()))[0],
+                delivery=chance.choice(DISTURBANCES) if is_disturbed else Delivery.PLAIN,
+                checks_out_twice=chance.random() < 0.1,
+                hangs_up=chance.random() < 0.05,
+            )
+
+    def faults(self) -> Iterator[tuple[float, Fault]]:
+        """Seconds to wait, and what happens then; without end."""
+        chance = self._chance("faults")
+        while True:
+            deck = self.deck(chance)
+            chance.shuffle(deck)
+            for fault in deck:
+                yield chance.uniform(0.5, 1.5) * self.fault_seconds, fault
+
+    def deck(self, chance: Random) -> list[Fault]:
+        """Every fault once; how long each lasts is drawn."""
+        processes: Sequence[str] = (*SERVERS, *SHOP_PROCESSES)
+        if self.ledger != "embedded":
+            processes = (*processes, "tigerbeetle")
+        deck = [Fault(FaultKind.KILL, name) for name in processes]
+        deck += [Fault(FaultKind.STOP, name, chance.choice(STOP_SECONDS)) for name in processes]
+        deck += [Fault(FaultKind.CUT, name) for name in ("sequencer", *SERVERS)]
+        deck += map(Fault, (FaultKind.KILL_ALL, FaultKind.FLUSH, FaultKind.RELOAD))
+        deck += [Fault(FaultKind.KILL_BACKEND, "postgres")]
+        if self.ledger == "embedded":
+            deck.append(Fault(FaultKind.FULL_DISK, "sequencer", chance.choice(FULL_DISK_SECONDS)))
+        return deck
+
+    def _chance(self, purpose: str) -> Random:
+        """Chances of one purpose do not depend on how many another one took."""
+        return Random(f"{self.seed} {purpose}")

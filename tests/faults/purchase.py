@@ -1,0 +1,137 @@
+"""What one buyer was told about one order, and whether the shop ever took it back.
+
+Every answer goes through here as it comes. An answer that contradicts an earlier one, or what was
+really paid, is written down; so is every answer that is no answer a shop may give (a 500, a 404 for
+an order that is known). The audit compares the rest with the stores.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from tests.faults.exchange import Answer
+from tests.faults.plan import BuyerPlan, Intent
+from tigerfans.payments.base import EventType
+
+CHARGED = frozenset({"PAID", "PAID_UNFULFILLED"})
+NOT_CHARGED = frozenset({"FAILED", "CANCELED"})
+UNPAID = frozenset({"PENDING", "EXPIRED"})
+AMOUNTS = {"A": 6500, "B": 3500}
+# What a ticket shows never changes.
+TICKET_FIELDS = ("order_id", "cls", "amount", "paid_at", "ticket_code", "got_goodie")
+
+
+class Known(NamedTuple):
+    """What a buyer had been told when a question left: an answer is measured by that alone.
+
+    Answers to questions that were under way at the same time may overtake each other.
+    """
+
+    final_status: str | None
+    is_settled: bool
+
+
+@dataclass
+class Purchase:
+    """One order from the buyer's side.
+
+    `sent` are the events that the provider may have told the shop, `confirmed` those that it was
+    given a 2xx for, with the status it was told.
+    """
+
+    plan: BuyerPlan
+    order_id: str | None = None
+    is_sold_out: bool = False
+    unanswered_checkouts: int = 0
+    sent: set[EventType] = field(default_factory=set)
+    confirmed: dict[EventType, str] = field(default_factory=dict)
+    # What the shop said last about a charge; it is final.
+    final_status: str | None = None
+    ticket: dict[str, Any] | None = None
+    doing: str = "has not come yet"
+    violations: list[str] = field(default_factory=list)
+
+    @property
+    def is_charged(self) -> bool:
+        """Whether the provider has taken money."""
+        return EventType.SUCCEEDED in self.sent
+
+    @property
+    def pays_at_mockpay(self) -> bool:
+        return self.plan.intent is Intent.PAY_AT_MOCKPAY
+
+    @property
+    def is_held(self) -> bool:
+        return self.order_id is not None
+
+    @property
+    def known(self) -> Known:
+        return Known(self.final_status, bool(self.confirmed))
+
+    def accuse(self, sentence: str) -> None:
+        """The shop broke a promise."""
+        self.violations.append(f"buyer {self.plan.number} ({self.order_id}): {sentence}")
+
+    def hear_trouble(self, what: str, answer: Answer) -> None:
+        """Every answer that is not the one hoped for: only a 503 that says when to try again."""
+        if answer.status != 503:
+            self.accuse(f"{what} was answered with {answer}")
+        elif "retry-after" not in answer.headers:
+            self.accuse(f"{what} was answered with a 503 without Retry-After")
+
+    def hear_held(self, body: dict[str, Any]) -> None:
+        """A checkout was answered with 200."""
+        if self.order_id not in (None, body["order_id"]):
+            self.accuse(f"the same key gave another order, {body['order_id']}")
+        if self.is_sold_out:
+            self.accuse("a ticket was held after the same key was told sold out")
+        self.order_id = body["order_id"]
+        expected = (f"/mockpay/mock_{self.order_id}", AMOUNTS[self.plan.cls], "eur")
+        if (body["redirect_url"], body["amount"], body["currency"]) != expected:
+            self.accuse(f"the checkout was answered with {body}")
+
+    def hear_sold_out(self) -> None:
+        """A checkout was answered with 409."""
+        if self.order_id is not None:
+            self.accuse("sold out was told after the same key held a ticket")
+        self.is_sold_out = True
+
+    def hear_settled(self, event_type: EventType, body: dict[str, Any], known: Known) -> None:
+        """A webhook was answered with 2xx: what it says is durable."""
+        status = body["order_status"]
+        self.confirmed[event_type] = status
+        if event_type is EventType.SUCCEEDED and status not in CHARGED:
+            self.accuse(f"a payment that succeeded was confirmed as {status}")
+        self._hear_status(status, known)
+
+    def hear_order(self, body: dict[str, Any], known: Known) -> None:
+        """The order's status was asked for and told."""
+        if body["order_id"] != self.order_id:
+            self.accuse(f"another order's answer was given: {body}")
+            return
+        if (body["cls"], body["amount"]) != (self.plan.cls, AMOUNTS[self.plan.cls]):
+            self.accuse(f"the order reads {body}")
+        self._hear_status(body["status"], known)
+        if body["status"] == "PAID":
+            ticket = {name: body[name] for name in TICKET_FIELDS}
+            if self.ticket not in (None, ticket):
+                self.accuse(f"the ticket changed from {self.ticket} to {ticket}")
+            if not ticket["ticket_code"] or not ticket["paid_at"]:
+                self.accuse(f"a paid order has no ticket: {ticket}")
+            self.ticket = ticket
+
+    def _hear_status(self, status: str, known: Known) -> None:
+        if status in CHARGED:
+            if not self.is_charged:
+                self.accuse(f"{status} was told and nobody has paid")
+            if self.final_status not in (None, status):
+                self.accuse(f"{self.final_status} became {status}")
+            self.final_status = status
+        elif known.final_status is not None:
+            self.accuse(f"{known.final_status} was told before, {status} now")
+        elif status in NOT_CHARGED:
+            if not self.sent - {EventType.SUCCEEDED}:
+                self.accuse(f"{status} was told without any such event")
+        elif status not in UNPAID:
+            self.accuse(f"the unknown status {status} was told")
+        elif known.is_settled:
+            self.accuse(f"{status} was told after an event was confirmed")

@@ -1,0 +1,148 @@
+"""One seed, from the first process to the last: open, sell under faults, calm down, audit, stop."""
+
+import asyncio
+import os
+import signal
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+
+import asyncpg
+
+from tests.faults.audit import HOLD_EXPIRES_SECONDS_MAX, Audit, audit, read_stores
+from tests.faults.buyers import Crowd
+from tests.faults.exchange import NoAnswerError
+from tests.faults.injector import Injector
+from tests.faults.loads import under_way
+from tests.faults.plan import FaultKind, RunPlan
+from tests.faults.purchase import Purchase
+from tests.faults.stack import POLL_SECONDS, FaultyShop, StackError
+
+# From the last fault on, for every buyer to be served and every hold to expire.
+CALM_SECONDS_MAX = 90.0
+
+
+@dataclass
+class Report:
+    """One run: what struck, what was sold, what is wrong."""
+
+    plan: RunPlan
+    faults: Counter[FaultKind] = field(default_factory=Counter)
+    audit: Audit = field(default_factory=Audit)
+    seconds: float = 0.0
+    violations: list[str] = field(default_factory=list)
+
+    @property
+    def is_clean(self) -> bool:
+        return not self.violations
+
+    def __str__(self) -> str:
+        verdict = "\n".join(f"  {sentence}" for sentence in self.violations) or "  clean"
+        return f"seed {self.plan.seed} on {self.plan.ledger}:\n{verdict}\n{self.plan.command}"
+
+
+async def run(plan: RunPlan, environment: dict[str, str]) -> Report:
+    """Runs one seed; `environment` says which ledger. Leaves no process and no file behind."""
+    began = time.monotonic()
+    report = Report(plan)
+    shop = FaultyShop(plan.settings | environment)
+    try:
+        await shop.start()
+        await _sell(plan, shop, report)
+        report.violations += await _stop(shop)
+    except* StackError as group:
+        report.violations += map(str, group.exceptions)
+    finally:
+        await asyncio.to_thread(shop.close)
+    report.seconds = time.monotonic() - began
+    return report
+
+
+async def _stop(shop: FaultyShop) -> list[str]:
+    """Ends the shop while requests are under way; what is wrong with that."""
+    wrong = []
+    statuses = await under_way(shop, lambda: os.kill(shop.running.pid, signal.SIGTERM))
+    # Held, or sold out: either is a whole answer.
+    if not statuses <= {200, 409}:
+        wrong.append(f"requests under way were answered with {statuses} by a shop that stopped")
+    if exit_code := await shop.stop():
+        wrong.append(f"the shop stopped with exit code {exit_code}")
+    if left := await shop.left_over():
+        wrong.append(f"processes are left over: {left}")
+    return wrong
+
+
+async def _sell(plan: RunPlan, shop: FaultyShop, report: Report) -> None:
+    crowd = Crowd(plan, shop.port)
+    injector = Injector(plan, shop)
+    buying = asyncio.create_task(crowd.run(), name="buyers")
+    striking = asyncio.create_task(injector.run(), name="faults")
+    try:
+        # Faults come as long as buyers do; what they left is served in the calm.
+        await asyncio.wait(
+            [buying, striking], timeout=plan.seconds, return_when=asyncio.FIRST_COMPLETED
+        )
+        injector.stop()
+        await striking
+        await shop.until_ready()
+        await asyncio.wait([buying], timeout=CALM_SECONDS_MAX)
+        if not buying.done():
+            report.violations += _waiting(crowd.purchases)
+        else:
+            await buying
+    finally:
+        for task in (buying, striking):
+            task.cancel()
+        await asyncio.wait([buying, striking])
+    report.faults = injector.struck
+    await _calm(plan, shop)
+    report.audit = audit(plan, crowd.purchases, await read_stores(plan, shop, crowd.purchases))
+    report.violations += crowd.violations + report.audit.violations + await _reconcile(shop)
+    if report.violations:
+        report.violations += ["faults: " + "; ".join(injector.log), shop.tell()]
+
+
+def _waiting(purchases: Sequence[Purchase]) -> list[str]:
+    return [
+        f"buyer {purchase.plan.number} still waits: {purchase.doing}"
+        for purchase in purchases
+        if purchase.doing != "done"
+    ]
+
+
+async def _reconcile(shop: FaultyShop) -> list[str]:
+    """What the shop's own command finds."""
+    done = await asyncio.to_thread(shop.running.tigerfans, "reconcile", "--json")
+    if done.returncode == 0:
+        return []
+    return [f"reconcile ended with {done.returncode}: {done.stdout or done.stderr}"]
+
+
+async def _calm(plan: RunPlan, shop: FaultyShop) -> None:
+    """Until MockPay's webhooks are delivered and short holds have expired."""
+    database = await asyncpg.connect(shop.database_url)
+    try:
+        async with asyncio.timeout(CALM_SECONDS_MAX):
+            # Its pauses have grown; here it need not wait.
+            await database.execute("UPDATE mockpay_webhooks SET next_attempt_at = now()")
+            await _until_zero(lambda: database.fetchval("SELECT count(*) FROM mockpay_webhooks"))
+            if plan.hold_seconds <= HOLD_EXPIRES_SECONDS_MAX:
+                await _until_zero(lambda: _holds(shop))
+    except TimeoutError:
+        raise StackError(f"Webhooks or holds are left.\n{shop.tell()}") from None
+    finally:
+        await database.close()
+
+
+async def _until_zero(count: Callable[[], Awaitable[int]]) -> None:
+    while await count():  # noqa: ASYNC110 - other processes set no event of ours
+        await asyncio.sleep(POLL_SECONDS)
+
+
+async def _holds(shop: FaultyShop) -> int:
+    try:
+        answer = await shop.get("/api/inventory")
+    except NoAnswerError:
+        return 1
+    return sum(stock["active_holds"] for stock in answer.json().values())

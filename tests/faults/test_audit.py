@@ -1,0 +1,186 @@
+"""That the proof would fail if something were lost: each kind of loss, and the sentence it gets."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from tests.faults.audit import OnLedger, Stores, audit
+from tests.faults.exchange import Answer
+from tests.faults.plan import BuyerPlan, Delivery, FaultKind, Intent, RunPlan
+from tests.faults.purchase import Purchase
+from tigerfans.booking import Inventory, Purpose
+from tigerfans.ledger.wire import Transfer
+from tigerfans.payments.base import EventType
+
+ORDER_ID = "01" * 15 + "00"
+PAID_AT = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+PAID_AT_NS = int(PAID_AT.timestamp()) * 10**9
+PLAN = RunPlan(seed=1, orders=20)
+BUYER = BuyerPlan(0, "B", "fan@example.org", "key", Intent.PAY, Delivery.PLAIN, False, False)
+SOLD = Transfer(timestamp=PAID_AT_NS)
+
+
+def told(**changes: Any) -> dict[str, Any]:
+    """What the shop says of the paid order."""
+    return {
+        "order_id": ORDER_ID,
+        "status": "PAID",
+        "cls": "B",
+        "amount": 3500,
+        "paid_at": "2026-11-22T12:00:00+00:00",
+        "ticket_code": "TF-1",
+        "got_goodie": True,
+    } | changes
+
+
+def bought() -> Purchase:
+    """A purchase in which all went well."""
+    purchase = Purchase(BUYER)
+    purchase.hear_held(
+        {"order_id": ORDER_ID, "redirect_url": f"/mockpay/mock_{ORDER_ID}"}
+        | {"amount": 3500, "currency": "eur"}
+    )
+    purchase.sent.add(EventType.SUCCEEDED)
+    purchase.hear_settled(EventType.SUCCEEDED, {"order_status": "PAID"}, purchase.known)
+    purchase.hear_order(told(), purchase.known)
+    return purchase
+
+
+def stores(
+    *, sold: int = 1, held: int = 0, goodies: int = 1, ledger: Any = None, **row: Any
+) -> Stores:
+    """What the stores hold after that purchase, with changes."""
+    order = {
+        "status": "PAID",
+        "cls": "B",
+        "email": BUYER.email,
+        "got_goodie": True,
+        "paid_at": PAID_AT,
+        "ticket_code": "TF-1",
+    }
+    transfers = {Purpose.HOLD: SOLD, Purpose.SALE_WITH_GOODIE: SOLD, Purpose.GOODIE: SOLD}
+    return Stores(
+        orders={ORDER_ID: order | row},
+        on_ledger={ORDER_ID: OnLedger(transfers if ledger is None else ledger)},
+        stock=[
+            Inventory(PLAN.tickets_a, 0, 0),
+            Inventory(PLAN.tickets_b, held, sold),
+            Inventory(PLAN.goodies, 0, goodies),
+        ],
+    )
+
+
+def test_a_purchase_in_which_all_went_well_is_clean() -> None:
+    found = audit(PLAN, [bought()], stores())
+    assert found.violations == []
+    assert (found.attempted, found.paid, found.lost, found.sold_twice) == (1, 1, 0, 0)
+
+
+def test_a_charged_order_that_postgresql_does_not_know_is_lost() -> None:
+    found = audit(PLAN, [bought()], stores()._replace(orders={}))
+    assert found.lost == 1
+    assert any("charged is True, and the order is None" in v for v in found.violations)
+
+
+def test_a_paid_order_without_a_sale_on_the_ledger_is_lost() -> None:
+    found = audit(PLAN, [bought()], stores(ledger={Purpose.HOLD: SOLD}))
+    assert found.lost == 1
+    assert any("sold 0 times" in v for v in found.violations)
+
+
+def test_an_order_that_was_sold_late_as_well_is_sold_twice() -> None:
+    twice = dict.fromkeys((Purpose.HOLD, Purpose.SALE, Purpose.LATE_SALE), SOLD)
+    found = audit(PLAN, [bought()], stores(ledger=twice, sold=2, got_goodie=False))
+    assert found.sold_twice == 1
+    assert any("sold 2 times" in v for v in found.violations)
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"status": "PAID_UNFULFILLED"}, "PAID was told, and the order is PAID_UNFULFILLED"),
+        ({"email": "other@example.org"}, "for other@example.org"),
+        ({"got_goodie": False}, "1 goodies were granted, the order says otherwise"),
+        ({"paid_at": datetime(2026, 11, 22, 13, 0, tzinfo=UTC)}, "it was sold at"),
+        ({"ticket_code": "TF-2"}, "the ticket was told as"),
+        ({"sold": 2}, "class B: 1 of 40 were sold"),
+        ({"held": 1}, "class B: 0 (+0) are held"),
+        ({"goodies": 2}, "goodies: 1 paid"),
+    ],
+)
+def test_a_store_that_says_something_else_is_found(changes: Any, sentence: str) -> None:
+    found = audit(PLAN, [bought()], stores(**changes))
+    assert any(sentence in violation for violation in found.violations), found.violations
+
+
+def test_an_order_of_nobody_and_a_ticket_that_exists_twice_are_found() -> None:
+    clean = stores()
+    stranger = "02" * 15 + "00"
+    orders = clean.orders | {stranger: clean.orders[ORDER_ID]}
+    found = audit(PLAN, [bought()], clean._replace(orders=orders))
+    assert f"order {stranger} is nobody's" in found.violations
+    assert "the ticket TF-1 exists twice" in found.violations
+
+
+def test_sold_out_in_a_class_with_room_for_everybody_is_a_lie() -> None:
+    purchase = Purchase(BUYER)
+    purchase.hear_sold_out()
+    nothing = stores(sold=0, goodies=0, ledger={})._replace(orders={}, on_ledger={})
+    assert audit(PLAN, [purchase], nothing).violations == ["buyer 0 heard sold out in class B"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "sentence"),
+    [
+        (told(status="PENDING", ticket_code=None), "PAID was told before, PENDING now"),
+        (told(status="PAID_UNFULFILLED"), "PAID became PAID_UNFULFILLED"),
+        (told(ticket_code="TF-2"), "the ticket changed"),
+        (told(order_id="03" * 16), "another order's answer was given"),
+        (told(amount=6500), "the order reads"),
+    ],
+)
+def test_an_answer_that_takes_another_one_back_is_found(
+    answer: dict[str, Any], sentence: str
+) -> None:
+    purchase = bought()
+    purchase.hear_order(answer, purchase.known)
+    assert any(sentence in violation for violation in purchase.violations), purchase.violations
+
+
+def test_an_answer_to_an_older_question_takes_nothing_back() -> None:
+    purchase = Purchase(BUYER, order_id=ORDER_ID, sent={EventType.SUCCEEDED, EventType.FAILED})
+    before = purchase.known
+    purchase.hear_settled(EventType.SUCCEEDED, {"order_status": "PAID"}, before)
+    purchase.hear_settled(EventType.FAILED, {"order_status": "FAILED"}, before)
+    assert purchase.violations == []
+
+
+def test_the_same_key_with_two_orders_is_found() -> None:
+    purchase = bought()
+    other = {"order_id": "05" * 15 + "00", "redirect_url": "", "amount": 3500, "currency": "eur"}
+    purchase.hear_held(other)
+    assert any("the same key gave another order" in v for v in purchase.violations)
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "is_allowed"),
+    [(503, {"retry-after": "1"}, True), (503, {}, False), (500, {}, False), (404, {}, False)],
+)
+def test_only_a_503_that_says_when_to_try_again_is_an_answer_to_a_genuine_webhook(
+    status: int, headers: dict[str, str], is_allowed: bool
+) -> None:
+    purchase = bought()
+    purchase.hear_trouble("a webhook", Answer(status, headers, b""))
+    assert bool(purchase.violations) != is_allowed
+
+
+def test_a_seed_means_the_same_buyers_and_faults_each_time_and_a_deck_holds_every_fault() -> None:
+    plan, again = RunPlan(seed=5), RunPlan(seed=5)
+    assert list(plan.buyers()) == list(again.buyers())
+    faults, faults_again = plan.faults(), again.faults()
+    dealt = [next(faults) for _ in range(40)]
+    assert dealt == [next(faults_again) for _ in range(40)]
+    assert {fault.kind for _, fault in dealt} == set(FaultKind)
+    assert {buyer.intent for buyer in plan.buyers()} == set(Intent)
+    assert {buyer.delivery for buyer in plan.buyers()} == set(Delivery)

@@ -1,0 +1,134 @@
+"""Too much of everything: requests, connections, bodies, and clients that do not finish theirs."""
+
+import asyncio
+import socket
+from collections import Counter
+from collections.abc import Iterator
+
+import pytest
+
+from tests.faults.exchange import HOST, exchange, request
+from tests.faults.loads import CHECKOUT, CHECKOUT_REQUEST, Connection
+from tests.faults.stack import FaultyShop
+from tigerfans.http.raw import BODY_SECONDS_MAX
+from tigerfans.http.server import HEADER_SECONDS_MAX
+from tigerfans.ipc.client import IN_FLIGHT_MAX
+
+TOO_MANY = 300
+PROBES = 20
+CONNECTIONS = 2_000
+CONNECTIONS_AT_ONCE = 200
+ROUNDS_TO_WARM_UP = 2
+ROUNDS = 2
+GROWTH_MAX = 1.15
+# The server's own limits, and time to notice them on a busy machine.
+HANG_UP_SECONDS_MAX = max(HEADER_SECONDS_MAX, BODY_SECONDS_MAX) + 10
+
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+BODY_BYTES = 10_000_000
+LARGE_BODY = request("POST", "/api/checkout", bytes(BODY_BYTES)) + bytes(BODY_BYTES)
+HALF_REQUESTS = {
+    "nothing": (b"", b""),
+    "half a head": (b"GET /healthz HTTP/1.1\r\nHos", b""),
+    "half a body": (request("POST", "/api/checkout", bytes(99)) + b"{", b"HTTP/1.1 408 "),
+    "half a webhook": (request("POST", "/payments/webhook", bytes(99)) + b"{", b"HTTP/1.1 408 "),
+    "half a form": (
+        request("POST", "/mockpay/mock_1/emit", bytes(99), FORM) + b"t=",
+        b"HTTP/1.1 408 ",
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def half_requests(shop: FaultyShop) -> Iterator[dict[str, socket.socket]]:
+    """Clients that stop in the middle; they stand around while the other tests run."""
+    clients = {}
+    for name, (data, _) in HALF_REQUESTS.items():
+        clients[name] = socket.create_connection((HOST, shop.port))
+        clients[name].sendall(data)
+    yield clients
+    for client in clients.values():
+        client.close()
+
+
+@pytest.mark.usefixtures("half_requests", "many_files")
+async def test_past_the_bound_the_answer_is_503_at_once_and_the_admitted_finish(
+    shop: FaultyShop,
+) -> None:
+    clients = await connect(shop, IN_FLIGHT_MAX + TOO_MANY)
+    with shop.standing_still("sequencer"):
+        for client in clients:
+            client.send(CHECKOUT_REQUEST)
+        waiting = [asyncio.create_task(client.answer()) for client in clients]
+        probes = [
+            await exchange(shop.port, "POST", "/api/checkout", CHECKOUT) for _ in range(PROBES)
+        ]
+        # These were answered while those before them still wait.
+        assert {answer.status for answer in probes} == {503}
+        assert {answer.headers["retry-after"] for answer in probes} == {"1"}
+        assert 200 not in {task.result().status for task in waiting if task.done()}
+    answers = await asyncio.gather(*waiting)
+    statuses = Counter(answer.status for answer in answers)
+    assert statuses == {200: IN_FLIGHT_MAX, 503: TOO_MANY}
+    for client in clients:
+        client.close()
+
+
+@pytest.mark.usefixtures("many_files")
+async def test_two_thousand_connections_again_and_again_take_no_more_memory(
+    shop: FaultyShop,
+) -> None:
+    resident = [await rush(shop) for _ in range(ROUNDS_TO_WARM_UP + ROUNDS)]
+    assert resident[-1] < GROWTH_MAX * resident[ROUNDS_TO_WARM_UP - 1], resident
+    assert (await shop.get("/readyz")).is_success
+
+
+async def test_a_body_of_ten_megabytes_is_refused_before_it_is_read(shop: FaultyShop) -> None:
+    client = await Connection.open(shop.port)
+    client.send(LARGE_BODY)
+    # It hangs up on the rest, which may also take the answer away.
+    said = await client.until_closed()
+    assert said == b"" or said.startswith(b"HTTP/1.1 413 ")
+    client.close()
+    assert (await shop.get("/readyz")).is_success
+
+
+async def test_a_head_without_end_is_refused(shop: FaultyShop) -> None:
+    client = await Connection.open(shop.port)
+    client.send(b"GET / HTTP/1.1\r\nHost: x\r\nX: " + bytes([65]) * 2_000_000)
+    said = await client.until_closed()
+    assert said == b"" or said.startswith(b"HTTP/1.1 431 ")
+    client.close()
+
+
+@pytest.mark.parametrize("name", HALF_REQUESTS)
+def test_a_client_that_does_not_finish_its_request_is_hung_up_on(
+    half_requests: dict[str, socket.socket], name: str
+) -> None:
+    client = half_requests[name]
+    client.settimeout(HANG_UP_SECONDS_MAX)
+    said = b""
+    while data := client.recv(4096):
+        said += data
+    assert said.startswith(HALF_REQUESTS[name][1])
+
+
+async def connect(shop: FaultyShop, count: int) -> list[Connection]:
+    clients: list[Connection] = []
+    while len(clients) < count:
+        at_once = min(CONNECTIONS_AT_ONCE, count - len(clients))
+        opening = (Connection.open(shop.port) for _ in range(at_once))
+        clients += await asyncio.gather(*opening)
+    return clients
+
+
+async def rush(shop: FaultyShop) -> int:
+    """Two thousand buyers at once, each on a connection; the worker's memory then, in KiB."""
+    clients = await connect(shop, CONNECTIONS)
+    for client in clients:
+        client.send(CHECKOUT_REQUEST)
+    answers = await asyncio.gather(*(client.answer() for client in clients))
+    assert {answer.status for answer in answers} <= {200, 503}
+    for client in clients:
+        client.close()
+    return shop.memory_kib("worker-1")

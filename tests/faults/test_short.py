@@ -1,0 +1,40 @@
+"""The short form of `make faults`: one seed on each ledger, every kind of fault among them."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.faults.plan import RunPlan
+from tests.faults.run import run
+from tigerfans.stack import tigerbeetle
+
+ORDERS = 150
+FAULT_SECONDS = 0.6
+FAULTS_MIN = 5
+
+TIGERBEETLE = tigerbeetle.find_binary(os.environ, Path.cwd())
+
+
+@pytest.mark.parametrize(
+    ("ledger", "environment"),
+    [
+        ("embedded", {}),
+        pytest.param(
+            "tigerbeetle",
+            {"TIGERBEETLE_BIN": str(TIGERBEETLE)},
+            marks=pytest.mark.skipif(
+                TIGERBEETLE is None,
+                reason="no TigerBeetle server: set TIGERBEETLE_BIN, or `make tigerbeetle`",
+            ),
+        ),
+    ],
+)
+async def test_nothing_is_lost_whatever_dies(ledger: str, environment: dict[str, str]) -> None:
+    plan = RunPlan(seed=1, ledger=ledger, orders=ORDERS, fault_seconds=FAULT_SECONDS)
+    report = await run(plan, environment)
+    assert report.is_clean, str(report)
+    # It was a run, and not a shop that stood empty.
+    assert report.audit.attempted == ORDERS
+    assert report.audit.paid > 0
+    assert report.faults.total() >= FAULTS_MIN
