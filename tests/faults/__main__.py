@@ -3,7 +3,7 @@
     python -m tests.faults                                    three seeds on each ledger there is
     python -m tests.faults --seeds 20 --minutes 30
     python -m tests.faults --seed 7 --seeds 1 --ledger embedded        repeats one
-    python -m tests.faults --orders 10000 --rate 60 --fault-every 2 --disturbed 3 --seeds 1
+    python -m tests.faults --orders 10000 --rate 60 --fault-every 2 --kinds kill --disturbed 3
 
 Exits 1 when a promise was broken, with the seed and the command that repeats it.
 """
@@ -62,6 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             rate=options.rate,
             fault_seconds=options.fault_every,
             disturbed_percent=options.disturbed,
+            kinds=tuple(FaultKind(kind) for kind in options.kinds),
         )
         report = asyncio.run(run(plan, environments[ledger]))
         reports.append(report)
@@ -111,6 +112,8 @@ def _parser() -> argparse.ArgumentParser:
         metavar="PERCENT",
         help="webhooks that are lost, doubled or overtaken (%(default)s)",
     )
+    kinds = [str(kind) for kind in FaultKind]
+    add("--kinds", nargs="+", choices=kinds, default=kinds, help="only these faults; default: all")
     return parser
 
 

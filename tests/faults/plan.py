@@ -24,12 +24,12 @@ HOLD_SECONDS = (2, 300)
 class FaultKind(StrEnum):
     KILL = "kill"
     # One of PostgreSQL's own processes: the others restart from their log.
-    KILL_BACKEND = "kill backend"
+    KILL_BACKEND = "kill-backend"
     # The supervisor, and with it every process; then the shop is started again.
-    KILL_ALL = "kill all"
+    KILL_ALL = "kill-all"
     STOP = "stop"
     FLUSH = "flushall"
-    FULL_DISK = "full disk"
+    FULL_DISK = "full-disk"
     # Half a frame, and then the end, on a connection that is in use.
     CUT = "cut"
     RELOAD = "reload"
@@ -104,7 +104,8 @@ class RunPlan:
     """One run: a seed, and how much of everything.
 
     `disturbed_percent` of the webhooks do not get through as they were sent; a fault strikes about
-    every `fault_seconds` for as long as buyers come, `rate` of them a second.
+    every `fault_seconds` for as long as buyers come, `rate` of them a second. There are faults of
+    `kinds` only.
     """
 
     seed: int
@@ -113,6 +114,7 @@ class RunPlan:
     rate: float = 12.0
     fault_seconds: float = 1.0
     disturbed_percent: float = 10.0
+    kinds: tuple[FaultKind, ...] = tuple(FaultKind)
 
     @property
     def seconds(self) -> float:
@@ -151,10 +153,12 @@ class RunPlan:
     @property
     def command(self) -> str:
         """Repeats this run."""
+        is_usual = self.kinds == tuple(FaultKind)
+        kinds = "" if is_usual else " --kinds" + "".join(f" {kind}" for kind in self.kinds)
         return (
             f"make faults ARGS='--seed {self.seed} --seeds 1 --ledger {self.ledger}"
             f" --orders {self.orders} --rate {self.rate:g} --fault-every {self.fault_seconds:g}"
-            f" --disturbed {self.disturbed_percent:g}'"
+            f" --disturbed {self.disturbed_percent:g}{kinds}'"
         )
 
     def buyers(self) -> Iterator[BuyerPlan]:
@@ -193,7 +197,7 @@ class RunPlan:
         deck += [Fault(FaultKind.KILL_BACKEND, "postgres")]
         if self.ledger == "embedded":
             deck.append(Fault(FaultKind.FULL_DISK, "sequencer", chance.choice(FULL_DISK_SECONDS)))
-        return deck
+        return [fault for fault in deck if fault.kind in self.kinds]
 
     def _chance(self, purpose: str) -> Random:
         """Chances of one purpose do not depend on how many another one took."""
