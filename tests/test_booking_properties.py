@@ -41,6 +41,7 @@ from tigerfans.shop import Checkout, Settlement, Shop
 
 SECRET = "ticket secret"
 HOLD_SECONDS = 300
+A_DAY = 24 * 3600
 # Few of each, so that orders meet: too few tickets, fewer goodies, and keys that are used again.
 TICKETS_A, TICKETS_B, GOODIES = 3, 4, 2
 KEYS = 5
@@ -271,7 +272,7 @@ class OrdersUnderFaults(RuleBasedStateMachine):
     def wipe_redis(self) -> None:
         self.sessions.entries.clear()
 
-    @rule(seconds=st.sampled_from((1, HOLD_SECONDS + 1)))
+    @rule(seconds=st.sampled_from((1, HOLD_SECONDS + 1, A_DAY)))
     def pass_time(self, seconds: int) -> None:
         self.books.clock.now += seconds * SECOND
 

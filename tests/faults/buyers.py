@@ -15,10 +15,9 @@ from typing import Any
 from urllib.parse import urlencode
 
 from tests.faults.exchange import Answer, NoAnswerError, exchange
-from tests.faults.plan import BuyerPlan, Delivery, Intent, RunPlan
+from tests.faults.plan import MOCK_SECRET, BuyerPlan, Delivery, Intent, RunPlan
 from tests.faults.purchase import AMOUNTS, Purchase
 from tigerfans.payments.base import EventType
-from tigerfans.settings import DEFAULT_MOCK_SECRET
 
 PAUSE_SECONDS_MIN = 0.05
 PAUSE_SECONDS_MAX = 1.0
@@ -276,8 +275,8 @@ def event_body(buyer: BuyerPlan, order_id: str, event_type: EventType) -> bytes:
     ).encode()
 
 
-def sign(body: bytes, secret: str = DEFAULT_MOCK_SECRET) -> str:
-    return base64.b64encode(hmac.digest(secret.encode(), body, "sha256")).decode()
+def sign(body: bytes) -> str:
+    return base64.b64encode(hmac.digest(MOCK_SECRET.encode(), body, "sha256")).decode()
 
 
 def pauses() -> Any:

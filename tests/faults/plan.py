@@ -20,6 +20,14 @@ STOP_SECONDS = (0.3, 1.0, 1.0, 2.0, 5.0)
 FULL_DISK_SECONDS = (1.0, 2.0, 3.0)
 HOLD_SECONDS = (2, 300)
 
+MOCK_SECRET = "secret-of-the-provider"
+# Of a run's own, so that they can be looked for where they must not be.
+SECRETS = {
+    "MOCK_SECRET": MOCK_SECRET,
+    "ADMIN_PASSWORD": "secret-of-the-operator",
+    "TIGERFANS_TICKET_SECRET": "secret-of-the-tickets",
+}
+
 
 class FaultKind(StrEnum):
     KILL = "kill"
@@ -148,6 +156,7 @@ class RunPlan:
             "TIGERFANS_TICKETS_B": str(self.tickets_b),
             "TIGERFANS_GOODIES": str(self.goodies),
             "TIGERFANS_HOLD_SECONDS": str(self.hold_seconds),
+            **SECRETS,
         }
 
     @property

@@ -15,7 +15,7 @@ from tests.faults.buyers import Crowd
 from tests.faults.exchange import NoAnswerError
 from tests.faults.injector import Injector
 from tests.faults.loads import under_way
-from tests.faults.plan import FaultKind, RunPlan
+from tests.faults.plan import SECRETS, FaultKind, RunPlan
 from tests.faults.purchase import Purchase
 from tests.faults.stack import POLL_SECONDS, FaultyShop, StackError
 
@@ -70,6 +70,12 @@ async def _stop(shop: FaultyShop) -> list[str]:
         wrong.append(f"the shop stopped with exit code {exit_code}")
     if left := await shop.left_over():
         wrong.append(f"processes are left over: {left}")
+    wrong += [
+        f"{log.name} holds the value of {name}"
+        for log in shop.logs()
+        for name, secret in SECRETS.items()
+        if secret in log.read_text(errors="replace")
+    ]
     return wrong
 
 

@@ -165,11 +165,14 @@ class FaultyShop:
     async def get(self, path: str, headers: Mapping[str, str] | None = None) -> Answer:
         return await exchange(self.port, "GET", path, headers=headers)
 
+    def logs(self) -> list[Path]:
+        """What the supervisor and every process print into."""
+        return [self._root / "stderr", *sorted((self.data / "log").glob("*.log*"))]
+
     def tell(self) -> str:
         """What the stack and each of its processes said last."""
-        files = [self._root / "stderr", *sorted((self.data / "log").glob("*.log"))]
         parts = []
-        for file in files:
+        for file in self.logs():
             lines = file.read_text(errors="replace").splitlines()
             telling = [line for line in lines if STEP not in line]
             parts += [f"--- {file.name}", *telling[-LOG_LINES:]]
