@@ -36,6 +36,10 @@ SCENES: Final = {
     "not-found": Scene("/nothing", "There is nothing here"),
     "admin": Scene("/admin", "Box office"),
     "admin-refunds": Scene("/admin", "Refunds due", is_brief=True),
+    "admin-order": Scene("/admin/orders/{paid.order_id}", "What was ordered"),
+    "admin-order-refund": Scene(
+        "/admin/orders/{unfulfilled.order_id}", "Refund €65.00", is_brief=True
+    ),
 }
 
 

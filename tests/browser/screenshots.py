@@ -1,6 +1,7 @@
 """Writes a picture of every page, in both colour schemes, to docs/images/: `make screenshots`.
 
-The shop in the pictures is a real one, and busy: others buy while the photographer is at work.
+The shop in the pictures is a real one, and busy: others buy for two minutes before the first
+picture is taken, so that the box office has something to draw, and go on until the last.
 """
 
 import io
@@ -9,8 +10,9 @@ import random
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final, Literal
@@ -20,29 +22,28 @@ from playwright.sync_api import Browser, Page, ViewportSize, expect
 
 from tests.browser.box_office import OPERATOR, BoxOffice, Outcome, open_brief, open_patient
 from tests.browser.chromium import NoChromiumError, find_chromium, running_browser
-from tests.browser.scenes import SCENES, Stage, make_late
+from tests.browser.scenes import SCENES, Scene, Stage, make_late
 
 IMAGES: Final = Path(__file__).parents[2] / "docs" / "images"
 WIDE: Final = {"width": 1280, "height": 800}
 PHONE: Final = {"width": 390, "height": 844}
 ON_A_PHONE: Final = ("landing", "order-ticket")
-# Its charts show the last minutes, so there have to be some.
-LAST: Final = "admin"
+PICTURES: Final = SCENES | {"bench": Scene("/bench", "TigerBench")}
 SCHEMES: Final[tuple[Literal["light", "dark"], ...]] = ("light", "dark")
 COLOURS_MAX: Final = 256
 TIMEOUT_MS: Final = 60_000
 
 BUYERS: Final = ("ada", "alan", "barbara", "edsger", "frances", "grace", "leslie", "radia", "tony")
 BUYERS_AT_ONCE: Final = 8
-FIRST_BURST: Final = 300
-BURST_MAX: Final = 12
-BURST_PAUSE_SECONDS: Final = 0.7
+BURST_MAX: Final = 30
+BURST_PAUSE_SECONDS: Final = 1.3
+PAST_SECONDS: Final = 120
 OUTCOMES: Final[tuple[Outcome | None, ...]] = (*["succeeded"] * 17, "failed", "canceled", None)
 
 
 @contextmanager
 def bustle(office: BoxOffice) -> Iterator[None]:
-    """Many have bought already, and others go on to, in bursts, until the block ends."""
+    """Others buy, in bursts, until the block ends."""
     chance = random.Random(2027)
     over = threading.Event()
 
@@ -51,25 +52,20 @@ def bustle(office: BoxOffice) -> Iterator[None]:
         if outcome is not None:
             office.end(held, outcome)
 
-    def burst(pool: Executor, size: int) -> None:
-        for _ in range(size):
-            email = f"{chance.choice(BUYERS)}@example.org"
-            pool.submit(buy, chance.choice("AABBB"), email, chance.choice(OUTCOMES))
+    def come_and_go() -> None:
+        with ThreadPoolExecutor(BUYERS_AT_ONCE) as pool:
+            while not over.wait(BURST_PAUSE_SECONDS):
+                for _ in range(chance.randint(1, BURST_MAX)):
+                    email = f"{chance.choice(BUYERS)}@example.org"
+                    pool.submit(buy, chance.choice("AABBB"), email, chance.choice(OUTCOMES))
 
-    def come_and_go(pool: Executor) -> None:
-        while not over.wait(BURST_PAUSE_SECONDS):
-            burst(pool, chance.randint(1, BURST_MAX))
-
-    with ThreadPoolExecutor(BUYERS_AT_ONCE) as pool:
-        burst(pool, FIRST_BURST)
-    with ThreadPoolExecutor(BUYERS_AT_ONCE) as pool:
-        crowd = threading.Thread(target=come_and_go, args=[pool], name="bustle")
-        crowd.start()
-        try:
-            yield
-        finally:
-            over.set()
-            crowd.join()
+    crowd = threading.Thread(target=come_and_go, name="bustle")
+    crowd.start()
+    try:
+        yield
+    finally:
+        over.set()
+        crowd.join()
 
 
 def open_tab(browser: Browser, size: ViewportSize) -> Page:
@@ -115,17 +111,19 @@ def main() -> int:
         (root / "patient").mkdir()
         (root / "brief").mkdir()
         patient = stack.enter_context(
-            open_patient(root / "patient", TICKETS_A=1500, TICKETS_B=3000)
+            open_patient(root / "patient", TICKETS_A=2000, TICKETS_B=5000)
         )
         brief = stack.enter_context(open_brief(root / "brief"))
         stage = Stage(patient, brief, make_late(brief))
-        browser = stack.enter_context(running_browser(executable))
         stack.enter_context(bustle(patient))
+        print(f"Letting others buy for {PAST_SECONDS} seconds …", flush=True)
+        time.sleep(PAST_SECONDS)
+        browser = stack.enter_context(running_browser(executable))
         tab, phone = open_tab(browser, WIDE), open_tab(browser, PHONE)
-        for name in sorted(SCENES, key=lambda name: name == LAST):
-            photograph(tab, stage.url(SCENES[name]), SCENES[name].words, name)
         for name in ON_A_PHONE:
-            photograph(phone, stage.url(SCENES[name]), SCENES[name].words, f"{name}-phone")
+            photograph(phone, stage.url(PICTURES[name]), PICTURES[name].words, f"{name}-phone")
+        for name, scene in PICTURES.items():
+            photograph(tab, stage.url(scene), scene.words, name)
     return 0
 
 

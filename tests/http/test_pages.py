@@ -75,6 +75,7 @@ class FakeShop:
     stock: dict[ClassCode, Inventory] = field(
         default_factory=lambda: {"A": Inventory(500, 9, 100), "B": Inventory(2000, 0, 1000)}
     )
+    goodie_stock: Inventory = Inventory(100, 0, 99)
     session: Session | None = None
     found: Order | None = None
     error: Exception | None = None
@@ -87,6 +88,11 @@ class FakeShop:
         if self.stock_error:
             raise self.stock_error
         return self.stock
+
+    async def goodies(self) -> Inventory:
+        if self.stock_error:
+            raise self.stock_error
+        return self.goodie_stock
 
     async def checkout(self, cls: str, email: str) -> Placed:
         self.checkouts.append((cls, email))
@@ -303,6 +309,14 @@ async def test_the_landing_page_shows_offer_price_and_what_is_left(client: Clien
     assert "1,000 left" in text
     assert "The first 100 get a tiger" in text
     assert "for 5 minutes" in text
+
+
+async def test_the_landing_page_says_when_the_goodies_are_gone(
+    client: Client, shop: FakeShop
+) -> None:
+    assert "All 100 are granted" not in (await get(client, "/")).text
+    shop.goodie_stock = Inventory(100, 0, 100)
+    assert "All 100 are granted" in (await get(client, "/")).text
 
 
 async def test_the_landing_page_promises_no_goodie_where_there_is_none(

@@ -52,6 +52,9 @@ class PageShop(Protocol):
     async def inventory(self) -> Mapping[ClassCode, Inventory]:
         """The stock of each ticket class."""
 
+    async def goodies(self) -> Inventory:
+        """The stock of goodies."""
+
     async def checkout(self, cls: str, email: str) -> Checkout:
         """Places a hold; raises where class or email are bad, or the class is sold out."""
 
@@ -95,6 +98,7 @@ async def landing_page(shop: Shop, pages: Pages) -> Response[str]:
         "landing.html",
         offers=await _offers(shop),
         goodies=shop.catalog.goodies.capacity,
+        goodies_are_gone=await _goodies_are_gone(shop),
         hold_seconds=shop.hold_seconds,
     )
 
@@ -207,6 +211,16 @@ async def _offers(shop: PageShop) -> list[Offer]:
             raise
         stocks = {}
     return [Offer(c, stocks.get(c.code)) for c in shop.catalog.classes]
+
+
+async def _goodies_are_gone(shop: PageShop) -> bool:
+    """Whether all are granted; not where the ledger is away, for nobody knows then."""
+    try:
+        return (await shop.goodies()).available <= 0
+    except Exception as error:
+        if explain(error) is None:
+            raise
+        return False
 
 
 async def _order(shop: PageShop, order_id: str) -> Order | None:
