@@ -53,11 +53,15 @@ def _parser() -> argparse.ArgumentParser:
     add("sequencer", _sequencer, "Run the sequencer alone.")
     worker = add("worker", _worker, "Run one HTTP worker alone.")
     worker.add_argument("--name", required=True, help="what metrics and logs call it")
-    ledger = add("ledger", _replay, "Check a ledger.")
+    ledger = add("ledger", _replay, "Check or copy a ledger.")
     ledger_commands = ledger.add_subparsers(title="commands", metavar="COMMAND", required=True)
     replay_summary = "Replay recorded scenarios against the ledger that TIGERFANS_LEDGER names."
     replay = ledger_commands.add_parser("replay", help=replay_summary, description=replay_summary)
     replay.add_argument("file", type=Path, help="recorded scenarios, one JSON object a line")
+    backup_summary = "Copy the embedded ledger of the running shop, and check the copy."
+    backup = ledger_commands.add_parser("backup", help=backup_summary, description=backup_summary)
+    backup.add_argument("file", type=Path, help="where the copy goes; must not be there yet")
+    backup.set_defaults(command=_backup)
     reconcile_summary = "Compare the ledger with the orders, while the shop sells."
     reconcile = add("reconcile", _reconcile, reconcile_summary)
     reconcile.add_argument("--json", action="store_true", help="print the whole report as JSON")
@@ -113,6 +117,12 @@ def _worker(arguments: argparse.Namespace) -> int:
 
 def _replay(arguments: argparse.Namespace) -> int:
     from tigerfans.ledger.replay import run
+
+    return run(_settings(), arguments.file)
+
+
+def _backup(arguments: argparse.Namespace) -> int:
+    from tigerfans.backup_command import run
 
     return run(_settings(), arguments.file)
 

@@ -14,6 +14,7 @@ and the sequencer one reply for each, in any order, with the request's correlati
     lookup_transfers   whole 16-byte ids                   the 128-byte transfers found, in order
     get_account_transfers  one 128-byte filter             the 128-byte transfers that pass it
     STATS              the worker's counters, see `stats`  (no reply)
+    BACKUP             empty                               the path of a copy of the ledger, UTF-8
 
 A reply's code is a `Status`; of all but OK the payload is a sentence for the log, or empty. A
 status with correlation 0 is about the connection: the sequencer says why, then hangs up.
@@ -52,6 +53,7 @@ ABOUT_THE_CONNECTION: Final = 0
 # Codes: 0 to 63 are statuses, 64 to 127 are the connection's own, from 128 the ledger's operations.
 HELLO: Final = 64
 STATS: Final = 65
+BACKUP: Final = 66
 
 MAGIC: Final = b"TIGRFANS"
 # Magic, protocol version, reserved, events_max (0 from a worker); the name follows in UTF-8.

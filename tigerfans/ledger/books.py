@@ -58,6 +58,13 @@ class Books:
             case Operation.GET_ACCOUNT_TRANSFERS:
                 return self._get_account_transfers(events)
 
+    def freeze(self) -> None:
+        """Makes the store's main file hold still with all that was done; see `Store.freeze`."""
+        self._store.freeze()
+
+    def thaw(self) -> None:
+        self._store.thaw()
+
     def close(self) -> None:
         self._store.close()
 

@@ -7,8 +7,10 @@ time, in the order they came; one whose waiter is cancelled before its turn is n
 
 import asyncio
 import sqlite3
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 from typing import Final
 
 from tigerfans.ledger.base import (
@@ -21,8 +23,11 @@ from tigerfans.ledger.base import (
     count_events,
 )
 from tigerfans.ledger.books import Books
+from tigerfans.ledger.copying import copy_file
 from tigerfans.ledger.store import FILE_NAME, Store
 from tigerfans.ledger.wire import Operation
+
+BACKUP_NAME: Final = "ledger-backup.sqlite"
 
 # Submissions that may wait for the thread. The sequencer never has more than one in flight.
 SUBMISSIONS_MAX: Final = 1024
@@ -34,11 +39,14 @@ class EmbeddedLedger:
     kind: Final = "embedded"
     events_max: Final = EVENTS_MAX
 
-    def __init__(self, books: Books, thread: ThreadPoolExecutor) -> None:
+    def __init__(self, books: Books, thread: ThreadPoolExecutor, path: Path | None) -> None:
         self._books = books
         self._thread = thread
+        self._path = path
         self._submissions = 0
         self._closed = False
+        # Set to end the backup that is under way.
+        self._backup_stopped: Event | None = None
 
     def __repr__(self) -> str:
         state = "closed" if self._closed else "open"
@@ -60,12 +68,43 @@ class EmbeddedLedger:
         finally:
             self._submissions -= 1
 
+    async def backup(self) -> Path:
+        """Writes a copy of the ledger as it is now, beside its file; gives the copy's path.
+
+        The ledger goes on meanwhile. Raises `LedgerBusyError` while another copy is being written,
+        and `LedgerUnavailableError` where this one cannot be.
+        """
+        if self._path is None or self._closed:
+            raise LedgerUnavailableError("There is no file to copy.")
+        if self._backup_stopped:
+            raise LedgerBusyError("Another backup is under way.")
+        copy = self._path.with_name(BACKUP_NAME)
+        self._backup_stopped = Event()
+        try:
+            await self._on_thread(self._books.freeze)
+            await asyncio.to_thread(copy_file, self._path, copy, self._backup_stopped)
+        except sqlite3.Error as error:
+            raise _explain(error) from error
+        except OSError as error:
+            raise LedgerUnavailableError(f"The ledger cannot be copied: {error}.") from error
+        finally:
+            self._backup_stopped.set()
+            self._backup_stopped = None
+            if not self._closed:
+                await self._on_thread(self._books.thaw)
+        return copy
+
     async def close(self) -> None:
         """Closes the file behind the submissions that wait; later ones are refused."""
         if not self._closed:
             self._closed = True
-            await asyncio.get_running_loop().run_in_executor(self._thread, self._books.close)
+            if self._backup_stopped:
+                self._backup_stopped.set()
+            await self._on_thread(self._books.close)
             self._thread.shutdown()
+
+    def _on_thread(self, work: Callable[[], None]) -> Awaitable[None]:
+        return asyncio.get_running_loop().run_in_executor(self._thread, work)
 
 
 async def open_embedded(directory: Path) -> EmbeddedLedger:
@@ -93,7 +132,7 @@ async def _open(path: Path | None) -> EmbeddedLedger:
     except BaseException:
         thread.shutdown(wait=False)
         raise
-    return EmbeddedLedger(books, thread)
+    return EmbeddedLedger(books, thread, path)
 
 
 def _open_books(path: Path | None) -> Books:

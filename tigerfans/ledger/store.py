@@ -35,6 +35,9 @@ SCHEMA_VERSION: Final = 1
 # What SQLite may keep in memory. The hot end of the transfers is far smaller than this.
 CACHE_KIB: Final = 64 * 1024
 
+# How long the write-ahead log gets before it is put into the main file: SQLite's own default.
+CHECKPOINT_PAGES: Final = 1000
+
 # How many rows one statement reads or writes. Many at once cost half of what they cost one by
 # one, and far less where other threads are busy: SQLite gives the interpreter away at each step.
 # A few sizes only, so that their statements stay compiled.
@@ -107,6 +110,20 @@ class Store:
 
     def close(self) -> None:
         self._db.close()
+
+    def freeze(self) -> None:
+        """Puts all there is into the main file and leaves that alone, until `thaw`.
+
+        Batches go on into the write-ahead log, which grows meanwhile.
+        """
+        busy, _, _ = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        if busy:
+            raise sqlite3.OperationalError("the write-ahead log cannot be emptied")
+        self._db.execute("PRAGMA wal_autocheckpoint = 0")
+
+    def thaw(self) -> None:
+        """Lets the log be put into the main file again."""
+        self._db.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
 
     def accounts(self) -> dict[bytes, Account]:
         rows = self._db.execute("SELECT record FROM accounts")

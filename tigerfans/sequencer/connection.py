@@ -15,6 +15,7 @@ from typing import Final, Protocol, cast
 
 from tigerfans.ipc.frames import (
     ABOUT_THE_CONNECTION,
+    BACKUP,
     HELLO_SECONDS_MAX,
     REQUESTS_IN_FLIGHT_MAX,
     STATS,
@@ -28,6 +29,7 @@ from tigerfans.ipc.frames import (
     encode_sentence,
 )
 from tigerfans.ipc.stats import Stats, StatsError, decode_stats
+from tigerfans.sequencer.backups import Backups
 from tigerfans.sequencer.counters import Rejections
 from tigerfans.sequencer.lane import Lane
 
@@ -47,6 +49,7 @@ class Hub(Protocol):
     lanes: Mapping[int, Lane]
     connections: set["Connection"]
     rejections: Rejections
+    backups: Backups
     # Whose processes may connect.
     uids: frozenset[int]
 
@@ -161,6 +164,8 @@ class Connection(asyncio.Protocol):
                 lane.accept(self, correlation, payload)
             elif code == STATS:
                 self._on_stats(payload)
+            elif code == BACKUP:
+                self._hub.backups.begin(self, correlation)
             else:
                 raise FrameError(f"There is no operation {code}.")
         for correlation, _, _ in frames[room:]:

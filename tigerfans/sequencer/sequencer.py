@@ -11,6 +11,7 @@ from typing import Final
 from tigerfans.ipc.frames import Hello
 from tigerfans.ledger.base import Ledger
 from tigerfans.ledger.wire import Operation
+from tigerfans.sequencer.backups import Backups
 from tigerfans.sequencer.connection import Connection
 from tigerfans.sequencer.counters import Rejections
 from tigerfans.sequencer.lane import Lane
@@ -32,6 +33,7 @@ class Sequencer:
         self.lanes: Mapping[int, Lane] = {
             operation.value: Lane(operation, ledger, self.rejections) for operation in Operation
         }
+        self.backups = Backups(ledger)
         self.connections: set[Connection] = set()
         self.uids = uids or frozenset((os.getuid(), ROOT_UID))
 
@@ -51,6 +53,7 @@ class Sequencer:
         """Reads no more requests and answers those it has; whether all were, in time."""
         for connection in self.connections:
             connection.stop_reading()
+        self.backups.stop()
         lanes = [asyncio.create_task(lane.close(), name=repr(lane)) for lane in self.lanes.values()]
         _, late = await asyncio.wait(lanes, timeout=seconds_max)
         for task in late:
