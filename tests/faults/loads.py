@@ -65,7 +65,11 @@ async def _on_new_connections(port: int, outcomes: Outcomes, stopping: asyncio.E
 async def _on_one_connection(port: int, outcomes: Outcomes, stopping: asyncio.Event) -> None:
     """As a browser does: a connection is used until the server says, or shows, that it ends it."""
     while not stopping.is_set():
-        reader, writer = await asyncio.open_connection(HOST, port)
+        try:
+            reader, writer = await asyncio.open_connection(HOST, port)
+        except OSError as error:
+            outcomes.no_answers.append(repr(error))
+            continue
         is_new = True
         try:
             while not stopping.is_set():

@@ -186,10 +186,9 @@ class RunPlan:
             )
 
     def faults(self) -> Iterator[tuple[float, Fault]]:
-        """Seconds to wait, and what happens then; without end."""
+        """Seconds to wait, and what happens then; without end, where there is anything to deal."""
         chance = self._chance("faults")
-        while True:
-            deck = self.deck(chance)
+        while deck := self.deck(chance):
             chance.shuffle(deck)
             for fault in deck:
                 yield chance.uniform(0.5, 1.5) * self.fault_seconds, fault

@@ -87,7 +87,7 @@ async def _sell(plan: RunPlan, shop: FaultyShop, report: Report) -> None:
     try:
         # Faults come as long as buyers do; what they left is served in the calm.
         await asyncio.wait(
-            [buying, striking], timeout=plan.seconds, return_when=asyncio.FIRST_COMPLETED
+            [buying, striking], timeout=plan.seconds, return_when=asyncio.FIRST_EXCEPTION
         )
         injector.stop()
         await striking

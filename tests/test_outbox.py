@@ -1,0 +1,116 @@
+"""MockPay's outbox: at least once, one sender at a time, growing pauses, a day long."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+
+from tigerfans.database import Database
+from tigerfans.payments.outbox import (
+    GIVE_UP_AFTER,
+    LEASE_SECONDS,
+    PAUSE_SECONDS_MAX,
+    PAUSE_SECONDS_MIN,
+    Outbox,
+    Webhook,
+)
+
+ORDER_ID = "01" * 15 + "00"
+# Pauses vary by a quarter, so that not all webhooks come back at once.
+SPREAD = 0.25
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    database = await Database.connect(database_url)
+    yield database
+    await database.close()
+
+
+@pytest.fixture
+def outbox(database: Database) -> Outbox:
+    return Outbox(database)
+
+
+@pytest.fixture
+async def webhook(outbox: Outbox) -> Webhook:
+    """A webhook that is stored, and about to be sent by whoever stored it."""
+    webhook = Webhook(uuid4(), b"body")
+    await outbox.add(webhook, ORDER_ID, "payment.succeeded")
+    return webhook
+
+
+async def pass_time(database: Database, seconds: float) -> None:
+    """As if everything in the outbox had happened so much earlier."""
+    async with database.connection() as connection:
+        await connection.execute(
+            "UPDATE mockpay_webhooks SET created_at = created_at - $1::interval,"
+            " next_attempt_at = next_attempt_at - $1::interval",
+            timedelta(seconds=seconds),
+        )
+
+
+async def pause_seconds(database: Database) -> float:
+    """How long the one webhook there is still waits."""
+    async with database.connection() as connection:
+        seconds = await connection.fetchval(
+            "SELECT extract(epoch FROM next_attempt_at - now()) FROM mockpay_webhooks"
+        )
+    return float(seconds)
+
+
+@pytest.mark.usefixtures("webhook")
+async def test_whoever_stores_a_webhook_sends_it_first(outbox: Outbox) -> None:
+    assert await outbox.lease(10) == []
+
+
+async def test_what_its_sender_left_behind_is_found_by_another(
+    outbox: Outbox, database: Database, webhook: Webhook
+) -> None:
+    await pass_time(database, LEASE_SECONDS)
+    assert await Outbox(database).lease(10) == [webhook]
+
+
+async def test_a_webhook_is_leased_to_one_of_many_senders(
+    outbox: Outbox, database: Database, webhook: Webhook
+) -> None:
+    await pass_time(database, LEASE_SECONDS)
+    leases = await asyncio.gather(*(outbox.lease(10) for _ in range(4)))
+    assert sorted(map(len, leases)) == [0, 0, 0, 1]
+    assert await outbox.lease(10) == []
+
+
+async def test_what_was_confirmed_is_gone(
+    outbox: Outbox, database: Database, webhook: Webhook
+) -> None:
+    await outbox.delivered(webhook)
+    await pass_time(database, LEASE_SECONDS)
+    assert await outbox.lease(10) == []
+    assert await outbox.undelivered(10) == ([], 0)
+
+
+async def test_pauses_double_up_to_a_bound_and_the_operator_sees_why(
+    outbox: Outbox, database: Database, webhook: Webhook
+) -> None:
+    for attempt in range(11):
+        await outbox.failed(webhook, "status 503")
+        expected = min(PAUSE_SECONDS_MIN * 2**attempt, PAUSE_SECONDS_MAX)
+        assert await pause_seconds(database) == pytest.approx(expected, rel=SPREAD + 0.1, abs=0.5)
+    [undelivered], total = await outbox.undelivered(10)
+    assert (undelivered.order_id, undelivered.type) == (ORDER_ID, "payment.succeeded")
+    assert (undelivered.attempts, undelivered.last_error, total) == (11, "status 503", 1)
+
+
+@pytest.mark.usefixtures("webhook")
+async def test_it_is_tried_for_a_day_and_listed_for_longer(
+    outbox: Outbox, database: Database, webhook: Webhook
+) -> None:
+    await outbox.failed(webhook, "status 503")
+    await pass_time(database, GIVE_UP_AFTER.total_seconds() - 60)
+    assert await outbox.lease(10) == [webhook]
+    await pass_time(database, 120)
+    assert await outbox.lease(10) == []
+    _, total = await outbox.undelivered(10)
+    assert total == 1
