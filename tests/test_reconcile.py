@@ -53,11 +53,8 @@ async def test_a_shop_that_sold_failed_held_and_sold_late_is_clean(shop: Shop) -
     assert report.differences == []
     assert report.is_clean
     assert (report.sales, report.orders, report.goodies) == (6, 6, 2)
-    assert [(row.name, row.held, row.sold) for row in report.stock] == [
-        ("A", 1, 4),
-        ("B", 0, 2),
-        ("goodies", 0, 2),
-    ]
+    stock = {row.name: (row.held, row.sold) for row in report.stock if row.held or row.sold}
+    assert stock == {"A": (1, 4), "B": (0, 2), "goodies": (0, 2)}
 
 
 async def test_many_pages_are_read_to_the_end(

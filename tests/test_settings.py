@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tigerfans.catalog import LISTINGS
 from tigerfans.settings import (
     CatalogSettings,
     HttpSettings,
@@ -42,7 +43,7 @@ def test_an_empty_variable_counts_as_not_set() -> None:
 
 def test_settings_are_read_back_from_the_environment_they_make() -> None:
     settings = Settings(
-        catalog=CatalogSettings(tickets={"A": 1, "B": 0}, goodies=3),
+        catalog=CatalogSettings({listing.code: listing.ledger for listing in LISTINGS}, goodies=3),
         http=HttpSettings(host="0.0.0.0", port=1, workers=64, connections=9, backlog=8),  # noqa: S104
         sequencer=SequencerSettings(Path("/run/a.sock"), metrics_host="::1", metrics_port=2),
         stores=StoreSettings("postgresql://u@/d?host=/run", "unix:///run/redis.sock", 7),

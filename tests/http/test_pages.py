@@ -18,7 +18,7 @@ from litestar.handlers import BaseRouteHandler
 from litestar.testing import AsyncTestClient
 
 from tigerfans.booking import Inventory, OrderId
-from tigerfans.catalog import Catalog, ClassCode
+from tigerfans.catalog import LISTINGS, Catalog, ClassCode
 from tigerfans.errors import (
     InvalidRequestError,
     SoldOutError,
@@ -350,7 +350,7 @@ async def test_the_checkout_says_what_is_held_and_what_is_sold_out(
 async def test_the_checkout_closes_when_every_ticket_is_sold(
     client: Client, shop: FakeShop
 ) -> None:
-    shop.stock = {"A": Inventory(500, 0, 500), "B": Inventory(2000, 0, 2000)}
+    shop.stock = {listing.code: Inventory(500, 0, 500) for listing in LISTINGS}
     text = (await get(client, "/demo/checkout")).text
     assert "Every ticket is sold" in text
     assert "Hold my ticket" not in text
