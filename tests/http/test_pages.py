@@ -75,7 +75,7 @@ class FakeShop:
     stock: dict[ClassCode, Inventory] = field(
         default_factory=lambda: {"A": Inventory(500, 9, 100), "B": Inventory(2000, 0, 1000)}
     )
-    goodie_stock: Inventory = Inventory(100, 0, 99)
+    goodie_stock: Inventory = field(default_factory=lambda: Inventory(100, 0, 99))
     session: Session | None = None
     found: Order | None = None
     error: Exception | None = None
