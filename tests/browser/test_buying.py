@@ -1,6 +1,7 @@
 """Buying a ticket, in each of the ways a buyer may go about it."""
 
 import re
+from typing import Literal
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -104,6 +105,17 @@ def test_the_page_that_waits_turns_into_the_ticket_by_itself(
     order_url = f"{patient.url}/api/orders/{held.order_id}"
     assert f"{order_url}/events" in asked
     assert order_url not in asked
+
+
+@pytest.mark.parametrize("wish", ["reduce", "no-preference"])
+def test_nothing_moves_where_less_motion_is_asked_for(
+    patient: BoxOffice, tab: Page, wish: Literal["reduce", "no-preference"]
+) -> None:
+    tab.emulate_media(reduced_motion=wish)
+    tab.goto(patient.hold().order_path)
+    moving = tab.locator(".spinner").evaluate("spinner => spinner.getAnimations().length")
+    assert moving == (wish == "no-preference")
+    tab.emulate_media(reduced_motion="reduce")
 
 
 def test_where_no_stream_can_be_had_the_page_asks(patient: BoxOffice, tab: Page) -> None:
