@@ -17,6 +17,7 @@ import os
 import time
 from dataclasses import dataclass
 from enum import Enum, IntEnum
+from functools import lru_cache
 from hashlib import blake2b
 from struct import Struct
 from typing import Final, NamedTuple
@@ -106,6 +107,7 @@ class OrderId(bytes):
 _PURPOSE_BYTE: Final = {purpose: bytes([purpose]) for purpose in Purpose}
 
 
+@lru_cache(maxsize=1)
 def _hash_key(secret: str) -> bytes:
     """A key for BLAKE2b, which takes at most 64 bytes, from a secret of any length."""
     return blake2b(secret.encode()).digest()
@@ -115,12 +117,13 @@ def ticket_code(order_id: OrderId, secret: str) -> str:
     """The code on the ticket, such as `TF-7K3M-92QX-HD4W`: derived, so a replay repeats it."""
     digest = blake2b(order_id, digest_size=8, key=_hash_key(secret), person=b"ticket").digest()
     number = int.from_bytes(digest, "big")
-    letters = "".join(_CROCKFORD[(number >> shift) & 31] for shift in range(55, -5, -5))
-    return f"TF-{letters[:4]}-{letters[4:8]}-{letters[8:]}"
+    pairs = [_PAIRS[(number >> shift) & 1023] for shift in (50, 40, 30, 20, 10, 0)]
+    return "TF-{}{}-{}{}-{}{}".format(*pairs)
 
 
-# Base 32 without the letters that people misread.
+# Base 32 without the letters that people misread, two letters at a time.
 _CROCKFORD: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_PAIRS: Final = [first + second for first in _CROCKFORD for second in _CROCKFORD]
 
 
 def fingerprint(cls: ClassCode, email: str) -> bytes:

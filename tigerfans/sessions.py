@@ -14,9 +14,9 @@ import logging
 import time
 from collections.abc import Awaitable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any, Final, TypeVar, cast
 
+import msgspec
 import orjson
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
@@ -65,8 +65,7 @@ Output = TypeVar("Output")
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Session:
+class Session(msgspec.Struct, frozen=True):
     """One checkout that waits for its payment; the amount in cents, times in ms since the epoch."""
 
     psid: str
@@ -96,8 +95,7 @@ class Session:
         return cls(psid, OrderId(bytes.fromhex(order_id)[::-1]), *rest)
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True):
     """What Redis holds of an order: its session, and its public answer once it is paid for good."""
 
     packed_session: bytes

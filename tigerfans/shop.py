@@ -9,10 +9,10 @@ fails, the ledger's hold and the signed event say the same.
 import re
 import time
 from collections.abc import Awaitable
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+import msgspec
 import orjson
 
 from tigerfans.booking import (
@@ -68,8 +68,7 @@ _EMAIL: Final = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Checkout:
+class Checkout(msgspec.Struct, frozen=True):
     """A ticket is held for this order until `redirect_url` is paid or the hold expires."""
 
     order_id: str
@@ -77,8 +76,7 @@ class Checkout:
     amount_cents: int
 
 
-@dataclass(frozen=True, slots=True)
-class Settlement:
+class Settlement(msgspec.Struct, frozen=True):
     """What became of an order by a payment event, and whether it was so before."""
 
     order_status: str

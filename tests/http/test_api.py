@@ -12,9 +12,9 @@ import pytest
 
 from tests.shops import OpenShop
 from tigerfans.booking import OrderId
-from tigerfans.http import raw
+from tigerfans.http import reading
 from tigerfans.http.app import create_app
-from tigerfans.http.raw import BODY_BYTES_MAX
+from tigerfans.http.reading import BODY_BYTES_MAX
 from tigerfans.ledger.base import LedgerBusyError, LedgerTimeoutError, LedgerUnavailableError
 from tigerfans.payments.mockpay import MockPay
 from tigerfans.settings import Settings
@@ -273,15 +273,19 @@ async def test_a_signed_webhook_that_is_nested_too_deeply_is_refused(
 # --- Requests that do not arrive ---------------------------------------------------------------
 
 
+@pytest.fixture
+def little_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "BODY_SECONDS_MAX", 0.02)
+
+
 @pytest.mark.parametrize("path", ["/api/checkout", "/payments/webhook", "/mockpay/mock_1/emit"])
 async def test_a_body_that_does_not_come_is_not_waited_for(
-    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, path: str
+    little_patience: None, client: httpx.AsyncClient, path: str
 ) -> None:
     async def half_a_body() -> AsyncIterator[bytes]:
         yield b"t=succ"
         await asyncio.Event().wait()
 
-    monkeypatch.setattr(raw, "BODY_SECONDS_MAX", 0.02)
     response = await client.post(path, content=half_a_body(), headers=FORM)
     assert response.status_code == 408
     assert response.json()["detail"] == "The request took too long to arrive."

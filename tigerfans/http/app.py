@@ -20,7 +20,7 @@ from tigerfans.http.openapi import OPENAPI_CONFIG, describe_raw_routes
 from tigerfans.http.order import order_route
 from tigerfans.http.pages import pages_router
 from tigerfans.http.payments import payment_routes
-from tigerfans.http.raw import BODY_BYTES_MAX
+from tigerfans.http.reading import BODY_BYTES_MAX
 from tigerfans.http.rendering import Renderer, wants_page
 from tigerfans.http.sequencer_history import SequencerHistory
 from tigerfans.order_search import OrderSearch

@@ -9,7 +9,8 @@ from litestar.types import ControllerRouterHandler, HTTPScope, Receive
 
 from tigerfans.catalog import CURRENCY
 from tigerfans.errors import InvalidRequestError
-from tigerfans.http.raw import header, json_route, read_body
+from tigerfans.http.raw import json_route
+from tigerfans.http.reading import BodyReader, header
 from tigerfans.shop import Shop
 
 
@@ -24,8 +25,10 @@ _checkout_body = msgspec.json.Decoder(CheckoutBody)
 
 
 def buying_routes(shop: Shop) -> list[ControllerRouterHandler]:
+    bodies = BodyReader()
+
     async def checkout(scope: HTTPScope, receive: Receive) -> bytes:
-        body = _read_checkout(await read_body(scope, receive))
+        body = _read_checkout(await bodies.read(scope, receive))
         held = await shop.checkout(body.cls, body.customer_email, header(scope, b"idempotency-key"))
         return orjson.dumps(
             {

@@ -5,6 +5,7 @@ a worker that is to stop first answers for a while with `Connection: close`: eac
 busy gets its answer, and comes back on a new connection, which another process accepts.
 """
 
+from collections.abc import Awaitable
 from typing import Any, Final
 
 from litestar.types import ASGIApp, Receive, Scope, Send
@@ -25,10 +26,10 @@ class Draining:
     def begin(self) -> None:
         self._has_begun = True
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if self._has_begun:
             send = _closing(send)
-        await self._app(scope, receive, send)
+        return self._app(scope, receive, send)
 
 
 def _closing(send: Send) -> Send:

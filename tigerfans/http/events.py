@@ -19,7 +19,7 @@ from litestar.types import Receive, Send
 from tigerfans.booking import OrderId
 from tigerfans.errors import UnavailableError, UnknownOrderError
 from tigerfans.http.errors import explain_or_log
-from tigerfans.http.raw import until_gone
+from tigerfans.http.reading import until_gone
 from tigerfans.orders import OrderStatus
 
 STREAMS_MAX: Final = 1_000

@@ -21,7 +21,7 @@ from tigerfans.booking import Inventory, OrderId
 from tigerfans.catalog import Catalog, ClassCode, TicketClass
 from tigerfans.errors import UnknownOrderError
 from tigerfans.http.errors import explain
-from tigerfans.http.raw import body_in_time
+from tigerfans.http.reading import body_in_time
 from tigerfans.http.rendering import Renderer
 from tigerfans.orders import Order
 from tigerfans.sessions import Session

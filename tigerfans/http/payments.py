@@ -11,7 +11,8 @@ from litestar.types import ControllerRouterHandler, HTTPScope, Receive
 
 from tigerfans.catalog import CURRENCY
 from tigerfans.errors import InvalidRequestError, UnknownOrderError
-from tigerfans.http.raw import body_in_time, header, json_route, read_body
+from tigerfans.http.raw import json_route
+from tigerfans.http.reading import BodyReader, body_in_time, header
 from tigerfans.payments.base import WEBHOOK_BYTES_MAX, EventType
 from tigerfans.payments.mockpay import MockPay, Payment
 from tigerfans.shop import Shop
@@ -26,9 +27,10 @@ _BUTTONS: Final = {
 
 def payment_routes(shop: Shop, mockpay: MockPay) -> list[ControllerRouterHandler]:
     signature_header = shop.provider.signature_header.encode()
+    bodies = BodyReader(WEBHOOK_BYTES_MAX)
 
     async def webhook(scope: HTTPScope, receive: Receive) -> bytes:
-        body = await read_body(scope, receive, WEBHOOK_BYTES_MAX)
+        body = await bodies.read(scope, receive)
         event = shop.provider.read_webhook(body, header(scope, signature_header))
         settled = await shop.settle(event)
         answer = {"ok": True, "order_status": settled.order_status}

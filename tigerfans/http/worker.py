@@ -13,6 +13,7 @@ from contextlib import AsyncExitStack
 import uvloop
 
 from tigerfans.assembly import open_shop
+from tigerfans.collector import settle_down
 from tigerfans.errors import ShopError
 from tigerfans.http.app import create_app
 from tigerfans.http.counting import counted
@@ -20,6 +21,7 @@ from tigerfans.http.draining import DRAIN_SECONDS, Draining
 from tigerfans.http.events import OrderEvents
 from tigerfans.http.listening import stop_accepting, until_listening
 from tigerfans.http.server import build_server
+from tigerfans.http.shortcut import Shortcut
 from tigerfans.ledger.base import LedgerError
 from tigerfans.notify import notify_ready
 from tigerfans.settings import Settings
@@ -41,7 +43,7 @@ async def _serve(settings: Settings, name: str) -> int:
         opened = await open_shop(stack, settings, name)
         events = OrderEvents(opened.shop.order_answer)
         app = create_app(settings, opened.shop, opened.mockpay, events)
-        draining = Draining(counted(app, opened.shop.counters))
+        draining = Draining(counted(Shortcut(app), opened.shop.counters))
         server = build_server(draining, settings.http)
         loop = asyncio.get_running_loop()
 
@@ -60,6 +62,7 @@ async def _serve(settings: Settings, name: str) -> int:
             asyncio.create_task(opened.ledger.watch(), name="connection to the sequencer"),
         ]
         await until_listening(settings.http.port)
+        settle_down()
         notify_ready()
         await asyncio.wait([serving, *background], return_when=asyncio.FIRST_COMPLETED)
         # Nothing in the background ends by itself: what it raised ends this process, loudly.

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import uvloop
 
+from tigerfans.collector import settle_down
 from tigerfans.ledger import open_ledger
 from tigerfans.ledger.base import Ledger, LedgerOpenError
 from tigerfans.notify import notify_ready
@@ -54,6 +55,7 @@ async def _main(settings: Settings) -> int:
                     sequencer.connect, sock=bound, backlog=BACKLOG
                 )
                 logger.info("listening on %s, ledger %s", settings.sequencer.socket, ledger.kind)
+                settle_down()
                 notify_ready()
                 await ending.wait()
                 server.close()
