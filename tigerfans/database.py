@@ -1,7 +1,8 @@
 """The connection to PostgreSQL, shared by everything in a worker that stores rows.
 
-A pool of few connections, kept open, each call under a deadline of ours. What PostgreSQL does not
-answer becomes `UnavailableError`; any other error of it is a bug and must look like one.
+A pool of few connections, kept open, and one more for each batcher; each call under a deadline of
+ours. What PostgreSQL does not answer becomes `UnavailableError`; any other error of it is a bug and
+must look like one.
 """
 
 import asyncio
@@ -16,6 +17,8 @@ from tigerfans.schema import migrate
 
 DEADLINE_SECONDS: Final = 1.5
 CONNECTIONS_MAX: Final = 4
+# Of these, kept by the batchers of `Orders`; the others are the pool.
+CONNECTIONS_HELD: Final = 2
 
 _AWAY: Final = (
     asyncpg.PostgresConnectionError,
@@ -28,24 +31,31 @@ _AWAY: Final = (
     TimeoutError,
 )
 
+_NO_ANSWER: Final = "Orders are away (PostgreSQL does not answer)."
+
 
 async def _keep_session(connection: asyncpg.Connection) -> None:
     """Spares the reset query that the pool would send at each release; we change no setting."""
 
 
 class Database:
-    def __init__(self, pool: asyncpg.Pool) -> None:
+    def __init__(self, url: str, pool: asyncpg.Pool) -> None:
+        self._url = url
         self._pool = pool
 
     @classmethod
     async def connect(cls, url: str, connections_max: int = CONNECTIONS_MAX) -> "Database":
         """Connects and brings the schema up to date."""
         pool = await asyncpg.create_pool(
-            url, min_size=1, max_size=connections_max, reset=_keep_session, timeout=DEADLINE_SECONDS
+            url,
+            min_size=1,
+            max_size=connections_max - CONNECTIONS_HELD,
+            reset=_keep_session,
+            timeout=DEADLINE_SECONDS,
         )
         async with pool.acquire() as connection:
             await migrate(connection)
-        return cls(pool)
+        return cls(url, pool)
 
     async def close(self) -> None:
         await self._pool.close()
@@ -63,7 +73,7 @@ class Database:
             ):
                 yield connection
         except _AWAY as error:
-            raise UnavailableError("Orders are away (PostgreSQL does not answer).") from error
+            raise UnavailableError(_NO_ANSWER) from error
 
     @asynccontextmanager
     async def snapshot(self, deadline_seconds: float) -> AsyncIterator[asyncpg.Connection]:
@@ -86,8 +96,46 @@ class Database:
                     connection.terminate()
                     raise
         except _AWAY as error:
-            raise UnavailableError("Orders are away (PostgreSQL does not answer).") from error
+            raise UnavailableError(_NO_ANSWER) from error
+
+    def hold_connection(self) -> "HeldConnection":
+        """A connection that one batcher keeps to itself."""
+        return HeldConnection(self._url)
 
     async def ping(self) -> None:
         async with self.connection() as connection:
             await connection.fetchval("SELECT 1")
+
+
+class HeldConnection:
+    """A connection for one query at a time, kept while it works, and made when there is none.
+
+    To take one from the pool and give it back for each batch cost 80 to 150 µs of CPU.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._connection: asyncpg.Connection | None = None
+
+    async def fetch(self, query: str, *arguments: object) -> list[asyncpg.Record]:
+        """The query's rows; raises `UnavailableError`.
+
+        A query without an answer ends the connection, so that the next one has a fresh one.
+        """
+        try:
+            async with asyncio.timeout(DEADLINE_SECONDS):
+                if self._connection is None or self._connection.is_closed():
+                    self._connection = await asyncpg.connect(self._url)
+                rows: list[asyncpg.Record] = await self._connection.fetch(query, *arguments)
+                return rows
+        except BaseException as error:
+            self.close()
+            if isinstance(error, _AWAY):
+                raise UnavailableError(_NO_ANSWER) from error
+            raise
+
+    def close(self) -> None:
+        """Ends the connection at once."""
+        if self._connection is not None:
+            self._connection.terminate()
+            self._connection = None

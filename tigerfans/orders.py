@@ -105,17 +105,21 @@ class Orders:
 
     def __init__(self, database: Database) -> None:
         self.database = database
+        self._recording = database.hold_connection()
+        self._finding = database.hold_connection()
         self._records = BatchedCalls[Order, Recorded](
             "order writes", self._record_many, batch_max=BATCH_MAX, queue_max=QUEUE_MAX
         )
         self._finds = BatchedCalls[OrderId, Order | None](
-            "order reads", self._find_many, batch_max=BATCH_MAX, queue_max=QUEUE_MAX
+            "order reads", self._find_waiting, batch_max=BATCH_MAX, queue_max=QUEUE_MAX
         )
 
     async def close(self) -> None:
         """Waits for what is under way; the database stays open."""
         await self._records.close()
         await self._finds.close()
+        self._recording.close()
+        self._finding.close()
 
     def record(self, order: Order) -> Awaitable[Recorded]:
         """Stores a terminal outcome durably, once."""
@@ -139,7 +143,8 @@ class Orders:
 
     async def find_many(self, order_ids: Sequence[OrderId]) -> Sequence[Order | None]:
         """Many orders at once, in the order asked."""
-        return await self._find_many(list(order_ids))
+        async with self.database.connection() as connection:
+            return _in_order(order_ids, await connection.fetch(_FIND, _hex_digits(order_ids)))
 
     async def paid_page(
         self, after: OrderId | None, until: datetime, limit: int
@@ -153,11 +158,8 @@ class Orders:
     async def ping(self) -> None:
         await self.database.ping()
 
-    async def _find_many(self, order_ids: list[OrderId]) -> Sequence[Order | None]:
-        async with self.database.connection() as connection:
-            rows = await connection.fetch(_FIND, [i.hex_digits for i in order_ids])
-        found = {order.id: order for order in map(read_order, rows)}
-        return [found.get(order_id) for order_id in order_ids]
+    async def _find_waiting(self, order_ids: list[OrderId]) -> Sequence[Order | None]:
+        return _in_order(order_ids, await self._finding.fetch(_FIND, _hex_digits(order_ids)))
 
     async def _record_many(self, orders: list[Order]) -> Sequence[Recorded]:
         # One row for each order even where a batch holds two outcomes of it, and always in the
@@ -167,17 +169,27 @@ class Orders:
             if order.id not in wanted or (order.is_charged and not wanted[order.id].is_charged):
                 wanted[order.id] = order
         rows = sorted(wanted.values(), key=attrgetter("id"))
-        async with self.database.connection() as connection:
-            returned = await connection.fetch(_RECORD, *_columns(rows))
+        returned = await self._recording.fetch(_RECORD, *_columns(rows))
         written = {_order_id(row["id"]) for row in returned}
         stored = {order_id: wanted[order_id] for order_id in written}
         before = [order_id for order_id in wanted if order_id not in written]
         if before:
-            for order_id, found in zip(before, await self._find_many(before), strict=True):
+            rows_before = await self._recording.fetch(_FIND, _hex_digits(before))
+            for order_id, found in zip(before, _in_order(before, rows_before), strict=True):
                 if found is None:
                     raise UnavailableError(f"Order {order_id.hex_digits} vanished while recorded.")
                 stored[order_id] = found
         return [Recorded(stored[order.id], stored[order.id] is order) for order in orders]
+
+
+def _hex_digits(order_ids: Sequence[OrderId]) -> list[str]:
+    return [order_id.hex_digits for order_id in order_ids]
+
+
+def _in_order(order_ids: Sequence[OrderId], rows: Sequence[asyncpg.Record]) -> list[Order | None]:
+    """The orders of the rows, in the order asked; None for those that are not there."""
+    found = {order.id: order for order in map(read_order, rows)}
+    return [found.get(order_id) for order_id in order_ids]
 
 
 def _order_id(uuid: Any) -> OrderId:

@@ -14,7 +14,7 @@ import logging
 import time
 from collections.abc import Awaitable, Sequence
 from contextlib import suppress
-from typing import Any, Final, TypeVar, cast
+from typing import Final, TypeVar, cast
 
 import msgspec
 import orjson
@@ -27,6 +27,7 @@ from tigerfans.batching import BatchedCalls, Batcher, QueueFullError
 from tigerfans.booking import OrderId
 from tigerfans.catalog import ClassCode
 from tigerfans.errors import UnavailableError
+from tigerfans.redis_connection import Argument, RedisConnection, Script
 
 SESSION_SECONDS: Final = 24 * 3600
 DEADLINE_SECONDS: Final = 1.5
@@ -41,24 +42,24 @@ _PENDING: Final = "tigerfans:pending"
 # Argument triples: order id, creation time in ms, entry. A checkout that is replayed must not
 # take the answer from an order that is paid. The index of pending sessions forgets what is as old
 # as the sessions it points to, so that it cannot grow for ever.
-_SAVE_SCRIPT: Final = """
+_SAVE: Final = Script("""
 for i = 4, #ARGV, 3 do
     if redis.call('SET', ARGV[1] .. ARGV[i], ARGV[i + 2], 'EX', ARGV[2], 'NX') then
         redis.call('ZADD', KEYS[1], ARGV[i + 1], ARGV[i])
     end
 end
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', ARGV[3])
-"""
+""")
 
 # Argument pairs: order id, the paid order's entry or nothing.
-_FINISH_SCRIPT: Final = """
+_FINISH: Final = Script("""
 for i = 3, #ARGV, 2 do
     if ARGV[i + 1] ~= '' then
         redis.call('SET', ARGV[1] .. ARGV[i], ARGV[i + 1], 'EX', ARGV[2])
     end
     redis.call('ZREM', KEYS[1], ARGV[i])
 end
-"""
+""")
 
 Output = TypeVar("Output")
 
@@ -111,8 +112,9 @@ class Sessions:
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
-        self._save_script = redis.register_script(_SAVE_SCRIPT)
-        self._finish_script = redis.register_script(_FINISH_SCRIPT)
+        self._reading = RedisConnection(redis)
+        self._saving = RedisConnection(redis)
+        self._finishing = RedisConnection(redis)
         self._reads = BatchedCalls[OrderId, Entry | None](
             "session reads", self._find_many, batch_max=BATCH_MAX, queue_max=QUEUE_MAX
         )
@@ -141,6 +143,8 @@ class Sessions:
         await self._reads.close()
         await self._saves.close()
         await self._finishes.close()
+        for connection in (self._reading, self._saving, self._finishing):
+            await connection.close()
         await self._redis.aclose()
 
     def save(self, session: Session) -> Awaitable[None]:
@@ -163,7 +167,9 @@ class Sessions:
 
         async def read() -> tuple[list[bytes | None], int]:
             ids = cast("list[bytes]", await self._redis.zrevrange(_PENDING, 0, limit - 1))
-            entries = await self._mget([_ENTRY + order_id for order_id in ids]) if ids else []
+            keys = [_ENTRY + order_id for order_id in ids]
+            # The client does not decode replies, so what it types as text is bytes.
+            entries = cast("list[bytes | None]", await self._redis.mget(keys)) if keys else []
             return entries, await self._redis.zcard(_PENDING)
 
         entries, total = await self._answered(read())
@@ -174,27 +180,23 @@ class Sessions:
 
     async def _find_many(self, order_ids: list[OrderId]) -> Sequence[Entry | None]:
         keys = [_ENTRY + order_id.hex_digits.encode() for order_id in order_ids]
-        entries = await self._answered(self._mget(keys))
+        entries = await self._answered(self._reading.execute("MGET", *keys))
         return [_unpack(entry) if entry else None for entry in entries]
-
-    def _mget(self, keys: list[bytes]) -> Awaitable[list[bytes | None]]:
-        # The client does not decode replies, so what it types as text is bytes.
-        return cast("Awaitable[list[bytes | None]]", self._redis.mget(keys))
 
     async def _save_many(self, sessions: list[Session]) -> Sequence[None]:
         now_ms = time.time_ns() // 1_000_000
-        arguments: list[Any] = [_ENTRY, SESSION_SECONDS, now_ms - SESSION_SECONDS * 1_000]
+        arguments: list[Argument] = [_ENTRY, SESSION_SECONDS, now_ms - SESSION_SECONDS * 1_000]
         for session in sessions:
             arguments += session.order_id.hex_digits, session.created_ms, _pack(session, b"")
-        await self._answered(self._save_script(keys=[_PENDING], args=arguments))
+        await self._answered(self._saving.run(_SAVE, 1, _PENDING, *arguments))
         return [None] * len(sessions)
 
     async def _finish_many(self, ends: list[tuple[Session, bytes]]) -> None:
-        arguments: list[Any] = [_ENTRY, SESSION_SECONDS]
+        arguments: list[Argument] = [_ENTRY, SESSION_SECONDS]
         for session, answer in ends:
             arguments += session.order_id.hex_digits, _pack(session, answer) if answer else b""
         try:
-            await self._answered(self._finish_script(keys=[_PENDING], args=arguments))
+            await self._answered(self._finishing.run(_FINISH, 1, _PENDING, *arguments))
         except UnavailableError as error:
             logger.warning("%d finished sessions stay listed as pending: %s", len(ends), error)
 
