@@ -109,7 +109,7 @@ def main(arguments: list[str] | None = None) -> int:
         options = _parse(arguments)
         load = Load(options.concurrency, options.total, options.seconds, options.rate)
         mix = Mix(options.fail_rate, options.cancel_rate, options.class_ratio)
-        secret = Settings.from_environment(os.environ).payments.mock_secrets[0]
+        secret = Settings.from_environment(os.environ).payments.secrets[0]
         # Where the figures go to a program, nobody watches the bar.
         console = Console(stderr=options.json, quiet=options.json)
         finished, figures = uvloop.run(_run(options, load, mix, secret, console))

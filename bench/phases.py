@@ -21,7 +21,7 @@ from bench.machine import ROOT
 from bench.measurement import YARDSTICK
 from bench.stack import Stack, clean_environment
 from bench.wrk_run import Figures
-from tigerfans.settings import DEFAULT_MOCK_SECRET
+from tigerfans.settings import DEFAULT_WEBHOOK_SECRET
 
 # Of the rate at which they were made, those that are prepared.
 MARGIN: Final = 1.15
@@ -86,7 +86,7 @@ class Bench:
             PREPARED_MAX, math.ceil((rate or RATE_UNKNOWN) * self.seconds * MARGIN)
         )
         path = self.folder / f"{phase.name}.txt"
-        phase.prepare(self.stack.url, DEFAULT_MOCK_SECRET, count, path)
+        phase.prepare(self.stack.url, DEFAULT_WEBHOOK_SECRET, count, path)
         return path
 
     def run(self, phase: Phase, prepared: Path | None) -> Figures:

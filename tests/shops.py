@@ -14,6 +14,7 @@ from tigerfans.ledger import open_ledger
 from tigerfans.ledger.base import Ledger
 from tigerfans.order_search import OrderSearch, Search
 from tigerfans.orders import Order, Orders
+from tigerfans.payments.base import PaymentProvider
 from tigerfans.payments.mockpay import MockPay
 from tigerfans.payments.outbox import Outbox
 from tigerfans.sessions import Sessions
@@ -21,6 +22,7 @@ from tigerfans.shop import Shop
 from tigerfans.steps import OnStep, ignore_step
 
 OpenShop = Callable[..., Any]
+NOBODY_LISTENS = "http://127.0.0.1:1/payments/webhook"
 
 
 @pytest.fixture
@@ -43,6 +45,7 @@ async def open_shop(ledger: Ledger, redis_url: str, database_url: str) -> AsyncI
         goodies: int = 2,
         hold_seconds: int = 300,
         on_step: OnStep = ignore_step,
+        provider: PaymentProvider | None = None,
     ) -> Shop:
         database = await Database.connect(database_url)
         databases.append(database)
@@ -51,7 +54,7 @@ async def open_shop(ledger: Ledger, redis_url: str, database_url: str) -> AsyncI
             ledger,
             Sessions.connect(redis_url),
             Orders(database),
-            MockPay(("secret",), "http://127.0.0.1:1/payments/webhook", client, Outbox(database)),
+            provider or MockPay(("secret",), NOBODY_LISTENS, client, Outbox(database)),
             "ticket secret",
             on_step=on_step,
         )

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from tigerfans.catalog import LISTINGS
 from tigerfans.settings import (
+    PROVIDER_SECRETS,
     CatalogSettings,
     HttpSettings,
     PaymentSettings,
@@ -47,7 +48,7 @@ def test_settings_are_read_back_from_the_environment_they_make() -> None:
         http=HttpSettings(host="0.0.0.0", port=1, workers=64, connections=9, backlog=8),  # noqa: S104
         sequencer=SequencerSettings(Path("/run/a.sock"), metrics_host="::1", metrics_port=2),
         stores=StoreSettings("postgresql://u@/d?host=/run", "unix:///run/redis.sock", 7),
-        payments=PaymentSettings(("new", "old"), "https://example.com/payments/webhook"),
+        payments=PaymentSettings("mockpay", ("new", "old"), "https://example.com/payments/webhook"),
         ledger="tigerbeetle://10.0.0.1:3000,10.0.0.2:3000/340282366920938463463374607431768211455",
         data=Path("/var/lib/tigerfans"),
         hold_seconds=60,
@@ -90,6 +91,7 @@ def test_the_sequencers_socket_is_in_the_data_folder() -> None:
         ("TIGERFANS_METRICS_ADDRESS", "localhost:70000"),
         ("TIGERFANS_BENCH", "yes"),
         ("TIGERFANS_ENV", "staging"),
+        ("TIGERFANS_PAYMENT_PROVIDER", "barter"),
         ("TIGERFANS_LEDGER", "sqlite:ledger"),
         ("TIGERFANS_LEDGER", "embedded:"),
         ("TIGERFANS_LEDGER", "tigerbeetle://127.0.0.1:3000"),
@@ -154,6 +156,7 @@ def test_every_variable_is_documented_with_its_default() -> None:
         payments=PaymentSettings(webhook_url="http://localhost"),
     ).to_environment()
     rows = documented()
-    assert everything.keys() | {"TIGERBEETLE_BIN"} == rows.keys()
+    secrets = set(PROVIDER_SECRETS.values())
+    assert everything.keys() | secrets | {"TIGERBEETLE_BIN"} == rows.keys()
     for name, value in Settings().to_environment().items():
         assert rows[name] == f"`{value}`"

@@ -17,6 +17,7 @@ from tigerfans.database import Database
 from tigerfans.ipc.client import SequencerClient
 from tigerfans.ledger.base import LedgerUnavailableError
 from tigerfans.orders import Orders
+from tigerfans.payments.base import PaymentProvider
 from tigerfans.payments.mockpay import MockPay
 from tigerfans.payments.outbox import Outbox
 from tigerfans.sessions import Sessions
@@ -29,10 +30,13 @@ LEDGER_PAUSE_SECONDS: Final = 0.1
 
 
 class Opened(NamedTuple):
-    """A shop, and the parts of it that have a life of their own."""
+    """A shop, and the parts of it that have a life of their own.
+
+    `mockpay` is None where the shop has another payment provider.
+    """
 
     shop: Shop
-    mockpay: MockPay
+    mockpay: MockPay | None
     ledger: SequencerClient
 
 
@@ -59,13 +63,7 @@ async def open_shop(stack: AsyncExitStack, settings: Settings, name: str) -> Ope
         settings.sequencer.socket, name=name, stats=counters.stats
     )
     stack.push_async_callback(ledger.close)
-    mockpay = MockPay(
-        settings.payments.mock_secrets,
-        settings.payments.webhook_url or f"{settings.http.url}/payments/webhook",
-        # It talks to our own address; a proxy from the environment has no business there.
-        await stack.enter_async_context(httpx.AsyncClient(trust_env=False)),
-        Outbox(database),
-    )
+    provider = await _provider(stack, settings, database)
     catalog = Catalog.build(settings.catalog.tickets, settings.catalog.goodies)
     booking = Booking(catalog, settings.hold_seconds)
     shop = Shop(
@@ -73,13 +71,29 @@ async def open_shop(stack: AsyncExitStack, settings: Settings, name: str) -> Ope
         ledger,
         sessions,
         orders,
-        mockpay,
+        provider,
         settings.ticket_secret,
         counters=counters,
         on_step=StepLog.to_stderr(settings.environment, name).note,
     )
     await _open_books(shop)
-    return Opened(shop, mockpay, ledger)
+    return Opened(shop, provider if isinstance(provider, MockPay) else None, ledger)
+
+
+async def _provider(
+    stack: AsyncExitStack, settings: Settings, database: Database
+) -> PaymentProvider:
+    """The payment provider that the settings name."""
+    payments = settings.payments
+    match payments.provider:
+        case "mockpay":
+            return MockPay(
+                payments.secrets,
+                payments.webhook_url or f"{settings.http.url}/payments/webhook",
+                # It talks to our own address; a proxy from the environment has no business there.
+                await stack.enter_async_context(httpx.AsyncClient(trust_env=False)),
+                Outbox(database),
+            )
 
 
 async def _open_books(shop: Shop) -> None:

@@ -8,12 +8,12 @@ that names it. `Settings.to_environment` is the way back, for the processes the 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal, get_args
 from urllib.parse import urlsplit
 
 from tigerfans.catalog import GOODIES_SETTING, LISTINGS, ClassCode
 
-DEFAULT_MOCK_SECRET: Final = "supersecret"  # noqa: S105
+DEFAULT_WEBHOOK_SECRET: Final = "supersecret"  # noqa: S105
 DEFAULT_TICKET_SECRET: Final = "supersecret-tickets"  # noqa: S105
 DEFAULT_ADMIN_PASSWORD: Final = "supasecret"  # noqa: S105
 
@@ -29,6 +29,10 @@ DATABASE_CONNECTIONS_MIN: Final = 3
 DATABASE_CONNECTIONS_MAX: Final = 64
 
 Environment = Literal["development", "production"]
+
+# The payment providers there are (`assembly` builds them), each with the variable of its secret.
+ProviderName = Literal["mockpay"]
+PROVIDER_SECRETS: Final[Mapping[ProviderName, str]] = {"mockpay": "MOCK_SECRET"}
 
 
 class SettingsError(Exception):
@@ -89,11 +93,18 @@ class StoreSettings:
 
 @dataclass(frozen=True, slots=True)
 class PaymentSettings:
-    """MockPay: the secret that signs webhooks, and where it sends them (None: to this shop)."""
+    """The payment provider and the secret of its webhooks; where MockPay sends its own."""
 
-    # While it is rotated, MOCK_SECRET holds two, comma between: the first one signs.
-    mock_secrets: tuple[str, ...] = field(default=(DEFAULT_MOCK_SECRET,), repr=False)
+    provider: ProviderName = "mockpay"
+    # While it is rotated there are two, and both are accepted: the first one signs.
+    secrets: tuple[str, ...] = field(default=(DEFAULT_WEBHOOK_SECRET,), repr=False)
+    # None: to this shop.
     webhook_url: str | None = None
+
+    @property
+    def secret_setting(self) -> str:
+        """The variable that holds the secret, such as `MOCK_SECRET`."""
+        return PROVIDER_SECRETS[self.provider]
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +136,7 @@ class Settings:
         read = _Reader(environ)
         data = Path(read.text("TIGERFANS_DATA", "data"))
         metrics_host, metrics_port = read.address("TIGERFANS_METRICS_ADDRESS", "127.0.0.1:8001")
+        provider = read.choice("TIGERFANS_PAYMENT_PROVIDER", ProviderName)
         return cls(
             catalog=CatalogSettings(
                 tickets={
@@ -158,7 +170,8 @@ class Settings:
                 ),
             ),
             payments=PaymentSettings(
-                mock_secrets=read.secrets("MOCK_SECRET", DEFAULT_MOCK_SECRET),
+                provider=provider,
+                secrets=read.secrets(PROVIDER_SECRETS[provider], DEFAULT_WEBHOOK_SECRET),
                 webhook_url=read.url("MOCK_WEBHOOK_URL", ("http", "https")),
             ),
             admin=AdminSettings(
@@ -170,14 +183,14 @@ class Settings:
             hold_seconds=read.integer("TIGERFANS_HOLD_SECONDS", 300, 1, HOLD_SECONDS_MAX),
             ticket_secret=read.text("TIGERFANS_TICKET_SECRET", DEFAULT_TICKET_SECRET),
             bench=read.switch("TIGERFANS_BENCH"),
-            environment=read.environment("TIGERFANS_ENV"),
+            environment=read.choice("TIGERFANS_ENV", Environment),
         ).checked()
 
     def checked(self) -> "Settings":
         """These settings; in production, raises where a secret is still the default."""
         if self.environment == "production":
             defaults = {
-                "MOCK_SECRET": DEFAULT_MOCK_SECRET in self.payments.mock_secrets,
+                self.payments.secret_setting: DEFAULT_WEBHOOK_SECRET in self.payments.secrets,
                 "TIGERFANS_TICKET_SECRET": self.ticket_secret == DEFAULT_TICKET_SECRET,
                 "ADMIN_PASSWORD": self.admin.password == DEFAULT_ADMIN_PASSWORD,
             }
@@ -212,7 +225,8 @@ class Settings:
             "TIGERFANS_DATABASE_CONNECTIONS": str(self.stores.database_connections),
             "TIGERFANS_SEQUENCER_SOCKET": str(self.sequencer.socket),
             "TIGERFANS_METRICS_ADDRESS": metrics,
-            "MOCK_SECRET": ",".join(self.payments.mock_secrets),
+            "TIGERFANS_PAYMENT_PROVIDER": self.payments.provider,
+            self.payments.secret_setting: ",".join(self.payments.secrets),
             "ADMIN_USERNAME": self.admin.username,
             "ADMIN_PASSWORD": self.admin.password,
             "TIGERFANS_DATA": str(self.data),
@@ -292,11 +306,10 @@ class _Reader:
             f"{name} must be embedded:DIR or tigerbeetle://ADDR[,ADDR…]/CLUSTER, not {raw!r}."
         )
 
-    def environment(self, name: str) -> Environment:
-        match self.text(name, "development"):
-            case "development":
-                return "development"
-            case "production":
-                return "production"
-            case other:
-                raise SettingsError(f"{name} must be development or production, not {other!r}.")
+    def choice(self, name: str, alternatives: Any) -> Any:
+        """One of a `Literal`'s words; the first of them where none is given."""
+        words = get_args(alternatives)
+        word = self.text(name, words[0])
+        if word not in words:
+            raise SettingsError(f"{name} must be {' or '.join(words)}, not {word!r}.")
+        return word

@@ -30,7 +30,7 @@ from tigerfans.settings import (
 
 SECRET = "5f1c0d9e8b7a6f5e4d3c2b1a"
 DEPLOYED = Settings(
-    payments=PaymentSettings(mock_secrets=("m" + SECRET,)),
+    payments=PaymentSettings(secrets=("m" + SECRET,)),
     admin=AdminSettings(password="p" + SECRET),
     ticket_secret="t" + SECRET,
     environment="production",
@@ -68,7 +68,7 @@ def test_every_secret_that_everybody_knows_is_named_in_production() -> None:
 @pytest.mark.parametrize(
     ("changes", "subject", "verdict"),
     [
-        ({"payments": PaymentSettings(mock_secrets=(SECRET, "short"))}, "MOCK_SECRET", "warning"),
+        ({"payments": PaymentSettings(secrets=(SECRET, "short"))}, "MOCK_SECRET", "warning"),
         ({"ticket_secret": "short"}, "TIGERFANS_TICKET_SECRET", "warning"),
         ({"admin": AdminSettings(password="short")}, "ADMIN_PASSWORD", "warning"),
         ({"ticket_secret": "m" + SECRET}, "secrets", "warning"),

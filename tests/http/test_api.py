@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import orjson
 import pytest
+from litestar.routes import ASGIRoute
 
 from tests.shops import OpenShop
 from tigerfans.booking import OrderId
@@ -465,15 +466,20 @@ async def test_both_webhook_secrets_are_valid_while_they_are_rotated(shop: Shop)
 
 
 async def test_the_schema_describes_every_json_route_and_loads_nothing_from_elsewhere(
-    client: httpx.AsyncClient,
+    client: httpx.AsyncClient, shop: Shop
 ) -> None:
+    routes = create_app(SETTINGS, shop, mockpay=None).routes
+    raw = [route.path for route in routes if isinstance(route, ASGIRoute)]
+    assert raw
     for path in ("/schema", "/schema/openapi.json"):
         response = await client.get(path)
         assert response.status_code == 200
-        paths = response.json()["paths"]
-        assert {"/api/checkout", "/api/orders/{order_id}", "/api/inventory"} <= set(paths)
-        assert {"/payments/webhook", "/api/admin/orders", "/readyz"} <= set(paths)
         assert response.headers["content-type"].endswith("json")
+        paths = response.json()["paths"]
+        assert {"/api/orders/{order_id}", "/api/admin/orders", "/readyz"} <= set(paths)
+        # Litestar describes its own routes, but the raw ones have to be described by hand.
+        for path in raw:
+            assert any(p == path or p.startswith(f"{path}/") for p in paths), path
 
 
 # --- Health and benchmarks -------------------------------------------------------------------

@@ -27,6 +27,7 @@ from tigerfans.errors import (
 )
 from tigerfans.http.admin_pages import admin_pages_router
 from tigerfans.http.errors import explain
+from tigerfans.http.mockpay import mockpay_page
 from tigerfans.http.pages import Offer, StockState, pages_router
 from tigerfans.http.rendering import (
     SECURITY_HEADERS,
@@ -190,6 +191,7 @@ async def client(shop: FakeShop, renderer: Renderer) -> AsyncIterator[Client]:
     app = Litestar(
         route_handlers=[
             pages_router(shop=shop, renderer=renderer),
+            mockpay_page(shop, renderer),
             admin_pages_router(shop=shop, stories=shop, renderer=renderer, guard=operator_only),
             renderer.static.router(),
         ],

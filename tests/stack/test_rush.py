@@ -12,7 +12,7 @@ import pytest
 
 from tests.stack.running_shop import POLL_PAUSE_S, RunningShop, open_shop
 from tigerfans.payments.mockpay import SIGNATURE_HEADER, sign
-from tigerfans.settings import DEFAULT_ADMIN_PASSWORD, DEFAULT_MOCK_SECRET
+from tigerfans.settings import DEFAULT_ADMIN_PASSWORD, DEFAULT_WEBHOOK_SECRET
 
 BUYERS = 200
 TICKETS = 20
@@ -44,7 +44,7 @@ async def pay(client: httpx.AsyncClient, order: dict[str, Any]) -> httpx.Respons
             "currency": order["currency"],
         }
     )
-    headers = {SIGNATURE_HEADER: sign(DEFAULT_MOCK_SECRET, body)}
+    headers = {SIGNATURE_HEADER: sign(DEFAULT_WEBHOOK_SECRET, body)}
     return await client.post("/payments/webhook", content=body, headers=headers)
 
 

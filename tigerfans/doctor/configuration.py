@@ -6,8 +6,8 @@ from typing import Final
 from tigerfans.doctor.findings import Findings
 from tigerfans.settings import (
     DEFAULT_ADMIN_PASSWORD,
-    DEFAULT_MOCK_SECRET,
     DEFAULT_TICKET_SECRET,
+    DEFAULT_WEBHOOK_SECRET,
     Settings,
 )
 
@@ -36,11 +36,15 @@ def check_configuration(settings: Settings) -> Findings:
 
 
 def _check_secrets(settings: Settings, findings: Findings) -> None:
-    mock, ticket = settings.payments.mock_secrets, settings.ticket_secret
+    webhook, ticket = settings.payments.secrets, settings.ticket_secret
     password = settings.admin.password
-    shortest_mock = min(map(len, mock))
     for name, is_default, length, length_min in (
-        ("MOCK_SECRET", DEFAULT_MOCK_SECRET in mock, shortest_mock, SECRET_CHARACTERS_MIN),
+        (
+            settings.payments.secret_setting,
+            DEFAULT_WEBHOOK_SECRET in webhook,
+            min(map(len, webhook)),
+            SECRET_CHARACTERS_MIN,
+        ),
         (
             "TIGERFANS_TICKET_SECRET",
             ticket == DEFAULT_TICKET_SECRET,
@@ -62,7 +66,7 @@ def _check_secrets(settings: Settings, findings: Findings) -> None:
             findings.warn(name, f"{length} characters", advice)
         else:
             findings.good(name, f"set, {length} characters")
-    if len({*mock, ticket, password}) < len(mock) + 2:
+    if len({*webhook, ticket, password}) < len(webhook) + 2:
         findings.warn("secrets", "one is used twice", "Give each its own.")
 
 

@@ -16,43 +16,49 @@ from tigerfans.http.buying import buying_routes
 from tigerfans.http.errors import Problem, explain_or_log
 from tigerfans.http.events import OrderEvents
 from tigerfans.http.health import health_routes
+from tigerfans.http.mockpay import mockpay_buttons, mockpay_page
 from tigerfans.http.openapi import OPENAPI_CONFIG, describe_raw_routes
 from tigerfans.http.order import order_route
 from tigerfans.http.pages import pages_router
-from tigerfans.http.payments import payment_routes
+from tigerfans.http.payments import webhook_route
 from tigerfans.http.reading import BODY_BYTES_MAX
 from tigerfans.http.rendering import Renderer, wants_page
 from tigerfans.http.sequencer_history import SequencerHistory
 from tigerfans.order_search import OrderSearch
 from tigerfans.payments.mockpay import MockPay
+from tigerfans.payments.outbox import Outbox
 from tigerfans.settings import Settings
 from tigerfans.shop import Shop
 from tigerfans.story import Stories
 
 
 def create_app(
-    settings: Settings, shop: Shop, mockpay: MockPay, events: OrderEvents | None = None
+    settings: Settings, shop: Shop, mockpay: MockPay | None, events: OrderEvents | None = None
 ) -> Litestar:
     """The application over an open shop; it starts and stops nothing by itself.
 
+    MockPay's page and buttons are there where `mockpay` is the shop's payment provider.
     A process that stops hands its `events` in, to end the streams that are open then.
     """
-    renderer = Renderer()
+    renderer = Renderer(provider=shop.provider.name)
+    outbox = Outbox(shop.orders.database)
     guard = basic_auth_guard(settings.admin)
     search = OrderSearch(shop.orders.database)
-    stories = Stories(shop, search, mockpay.outbox)
+    stories = Stories(shop, search, outbox)
     routes: list[ControllerRouterHandler] = [
         *buying_routes(shop),
         order_route(shop, events or OrderEvents(shop.order_answer)),
-        *payment_routes(shop, mockpay),
+        webhook_route(shop),
         *health_routes(shop),
-        admin_routes(shop, mockpay.outbox, SequencerHistory(settings.sequencer), guard),
+        admin_routes(shop, outbox, SequencerHistory(settings.sequencer), guard),
         admin_order_routes(shop, search, stories, guard),
         pages_router(shop=shop, renderer=renderer),
         admin_pages_router(shop=shop, stories=stories, renderer=renderer, guard=guard),
         bench_router(renderer, charts=ChartLibrary.find()),
         renderer.static.router(),
     ]
+    if mockpay:
+        routes += [mockpay_page(shop, renderer), mockpay_buttons(shop, mockpay)]
     if settings.bench:
         routes += accounting_routes(shop)
 
@@ -76,7 +82,7 @@ def create_app(
         # The process that serves sets up logging, once for all.
         logging_config=None,
     )
-    describe_raw_routes(app)
+    describe_raw_routes(app, shop.provider)
     return app
 
 

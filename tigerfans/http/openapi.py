@@ -25,8 +25,8 @@ from tigerfans.booking import ORDER_ID_HEX_DIGITS
 from tigerfans.catalog import LISTINGS
 from tigerfans.order_search import TEXT_CHARACTERS_MAX, Kind
 from tigerfans.orders import OrderStatus
-from tigerfans.payments.base import EventType
-from tigerfans.payments.mockpay import SIGNATURE_HEADER
+from tigerfans.payments.base import EventType, PaymentProvider
+from tigerfans.payments.mockpay import MockPay
 from tigerfans.shop import EMAIL_CHARACTERS_MAX, IDEMPOTENCY_KEY_CHARACTERS_MAX
 
 OPENAPI_CONFIG: Final = OpenAPIConfig(
@@ -45,7 +45,7 @@ _ORDER_ID: Final = Schema(
 )
 
 
-def describe_raw_routes(app: Litestar) -> None:
+def describe_raw_routes(app: Litestar, provider: PaymentProvider) -> None:
     """Adds the raw routes to the application's schema."""
     paths = {
         "/api/checkout": PathItem(post=_CHECKOUT),
@@ -55,9 +55,14 @@ def describe_raw_routes(app: Litestar) -> None:
         "/api/orders/{order_id}/qr.svg": PathItem(get=_document("image/svg+xml", "QrSvg")),
         "/api/orders/{order_id}/ticket.ics": PathItem(get=_document("text/calendar", "Calendar")),
         "/api/inventory": PathItem(get=_INVENTORY),
-        "/payments/webhook": PathItem(post=_WEBHOOK),
+        "/payments/webhook": PathItem(post=_webhook(provider)),
         "/api/admin/orders.csv": PathItem(get=_ORDERS_CSV),
     }
+    if any(route.path == "/api/accounting/reserve" for route in app.routes):
+        paths |= {
+            "/api/accounting/reserve": PathItem(get=_RESERVE),
+            "/api/accounting/commit": PathItem(get=_COMMIT),
+        }
     app.openapi_schema.paths = {**(app.openapi_schema.paths or {}), **paths}
 
 
@@ -119,34 +124,12 @@ _CHECKOUT: Final = Operation(
     },
 )
 
-_WEBHOOK: Final = Operation(
-    operation_id="Webhook",
-    summary="The payment provider tells the outcome of a payment.",
-    parameters=[
-        Parameter(
-            name=SIGNATURE_HEADER,
-            param_in="header",
-            required=True,
-            description="base64(HMAC-SHA256(secret, body))",
-            schema=_TEXT,
-        )
-    ],
-    request_body=_body(
-        _object(
-            type=Schema(type=OpenAPIType.STRING, enum=[str(kind) for kind in EventType]),
-            payment_session_id=_TEXT,
-            order_id=_ORDER_ID,
-            amount=_COUNT,
-            currency=_TEXT,
-        )
-    ),
-    responses={
-        "200": _answer("All of it is durable.", _object(ok=_FLAG, order_status=_TEXT)),
-        "400": _problem("The signature or the body is not valid, or does not fit the order."),
-        "404": _problem("There is no such order."),
-        "413": _problem("The body is too large."),
-        "503": _BUSY,
-    },
+_MOCKPAY_EVENT: Final = _object(
+    type=Schema(type=OpenAPIType.STRING, enum=[str(kind) for kind in EventType]),
+    payment_session_id=_TEXT,
+    order_id=_ORDER_ID,
+    amount=_COUNT,
+    currency=_TEXT,
 )
 
 _ORDER_ID_PARAMETER: Final = Parameter(
@@ -208,6 +191,32 @@ _INVENTORY: Final = Operation(
     },
 )
 
+_TRANSFER_IDS: Final = _object(tb_transfer_id=_TEXT, goodie_tb_transfer_id=_TEXT)
+
+_RESERVE: Final = Operation(
+    operation_id="Reserve",
+    summary="A bare hold on the ledger, for benchmarks: no session, no order.",
+    responses={
+        "200": _answer("The ids that commit takes, as decimal numbers.", _TRANSFER_IDS),
+        "409": _problem("Sold out."),
+        "503": _BUSY,
+    },
+)
+
+_COMMIT: Final = Operation(
+    operation_id="Commit",
+    summary="A bare sale of such a hold, for benchmarks.",
+    parameters=[
+        Parameter(name=name, param_in="query", required=True, schema=_TEXT)
+        for name in ("tb_transfer_id", "goodie_tb_transfer_id")
+    ],
+    responses={
+        "200": _answer("The ticket is sold.", _TRANSFER_IDS),
+        "400": _problem("These are not the two ids of one hold, or it is gone."),
+        "503": _BUSY,
+    },
+)
+
 _ORDERS_CSV: Final = Operation(
     operation_id="OrdersCsv",
     summary="All orders that are looked for, as a file; for the operator.",
@@ -243,6 +252,32 @@ def _document(media_type: str, operation_id: str) -> Operation:
         responses={
             "200": _answer("The document.", _TEXT, media_type),
             "404": _problem("There is no such order, or it has no ticket."),
+            "503": _BUSY,
+        },
+    )
+
+
+def _webhook(provider: PaymentProvider) -> Operation:
+    """What MockPay sends; another provider signs and writes its body in a form of its own."""
+    is_mockpay = isinstance(provider, MockPay)
+    return Operation(
+        operation_id="Webhook",
+        summary="The payment provider tells the outcome of a payment.",
+        parameters=[
+            Parameter(
+                name=provider.signature_header,
+                param_in="header",
+                required=True,
+                description="base64(HMAC-SHA256(secret, body))" if is_mockpay else None,
+                schema=_TEXT,
+            )
+        ],
+        request_body=_body(_MOCKPAY_EVENT if is_mockpay else Schema(type=OpenAPIType.OBJECT)),
+        responses={
+            "200": _answer("All of it is durable.", _object(ok=_FLAG, order_status=_TEXT)),
+            "400": _problem("The signature or the body is not valid, or does not fit the order."),
+            "404": _problem("There is no such order."),
+            "413": _problem("The body is too large."),
             "503": _BUSY,
         },
     )

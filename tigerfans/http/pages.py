@@ -1,4 +1,4 @@
-"""The pages a buyer sees: landing, checkout, MockPay, and the order with its ticket.
+"""The pages a buyer sees: landing, checkout, and the order with its ticket.
 
 Each handler asks the shop and renders one template. The pages keep themselves up to date
 through the JSON API, but none needs a script to sell a ticket: the checkout is a plain form, and
@@ -7,24 +7,21 @@ the order's page comes from the server in whatever state the order is.
 What the pages need of the shop is `PageShop`; errors read here as they do in the JSON API.
 """
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal, Protocol
 
 from litestar import Request, Response, Router, get, post
 from litestar.di import NamedDependency, Provide
-from litestar.params import FromPath, FromQuery, QueryParameter, SkipValidation
+from litestar.params import FromQuery, QueryParameter, SkipValidation
 from litestar.response import Redirect
 
 from tigerfans.booking import Inventory, OrderId
 from tigerfans.catalog import Catalog, ClassCode, TicketClass
-from tigerfans.errors import UnknownOrderError
 from tigerfans.http.errors import explain
 from tigerfans.http.reading import body_in_time
 from tigerfans.http.rendering import Renderer
 from tigerfans.orders import Order
-from tigerfans.sessions import Session
 
 FORM_SIZE_BYTES_MAX: Final = 16 * 1024
 # A class reads "going fast" below this share of its capacity.
@@ -57,9 +54,6 @@ class PageShop(Protocol):
 
     async def checkout(self, cls: str, email: str) -> Checkout:
         """Places a hold; raises where class or email are bad, or the class is sold out."""
-
-    async def payment_session(self, psid: str) -> Session | None:
-        """The session; None where the id is unknown, however malformed."""
 
     async def order(self, order_id: OrderId) -> Order | None:
         """The order in its state of now, from its hold on; None where it is unknown."""
@@ -154,22 +148,6 @@ async def checkout_submit(
     )
 
 
-@get("/mockpay/{psid:str}")
-async def payment_page(psid: FromPath[str], shop: Shop, pages: Pages) -> Response[str]:
-    session = await shop.payment_session(psid)
-    order = await shop.order(session.order_id) if session else None
-    if session is None or order is None:
-        raise UnknownOrderError("We know of no such payment.")
-    return pages.page(
-        "mockpay.html",
-        session=session,
-        order=order,
-        class_name=class_name(shop.catalog, session.cls),
-        hold_seconds=shop.hold_seconds,
-        remaining_seconds=max(0, session.expires_ms // 1000 - int(time.time())),
-    )
-
-
 @get("/demo/success")
 async def order_page(shop: Shop, pages: Pages, order_id: FromQuery[str] = "") -> Response[str]:
     order = await _order(shop, order_id)
@@ -191,7 +169,6 @@ def pages_router(*, shop: PageShop, renderer: Renderer) -> Router:
             landing_page,
             checkout_page,
             checkout_submit,
-            payment_page,
             order_page,
         ],
         dependencies={

@@ -172,9 +172,12 @@ def _gzipped(body: bytes) -> bytes | None:
 
 
 class Renderer:
-    """Renders the templates of one folder; its `static` are the files beside them."""
+    """Renders the templates of one folder; its `static` are the files beside them.
 
-    def __init__(self, directory: Path | None = None) -> None:
+    `provider` is what the pages call the payment provider.
+    """
+
+    def __init__(self, directory: Path | None = None, *, provider: str = "MockPay") -> None:
         directory = directory or templates_directory()
         self.static = StaticFiles(directory / "static")
         self._environment = Environment(
@@ -188,7 +191,7 @@ class Renderer:
         self._environment.filters.update(
             money=money, count=count, moment=moment, instant=instant, duration=duration
         )
-        self._environment.globals.update(static=self.static.url, event=EVENT)
+        self._environment.globals.update(static=self.static.url, event=EVENT, provider=provider)
 
     def page(
         self,

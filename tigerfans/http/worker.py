@@ -58,9 +58,11 @@ async def _serve(settings: Settings, name: str) -> int:
             loop.add_signal_handler(number, stop)
         serving = asyncio.create_task(server.serve(), name=f"server of {name}")
         background = [
-            asyncio.create_task(opened.mockpay.deliver_forever(), name="webhook deliveries"),
-            asyncio.create_task(opened.ledger.watch(), name="connection to the sequencer"),
+            asyncio.create_task(opened.ledger.watch(), name="connection to the sequencer")
         ]
+        if opened.mockpay:
+            deliveries = opened.mockpay.deliver_forever()
+            background.append(asyncio.create_task(deliveries, name="webhook deliveries"))
         await until_listening(settings.http.port)
         settle_down()
         notify_ready()

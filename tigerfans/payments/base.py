@@ -44,6 +44,10 @@ class InvalidWebhookError(InvalidRequestError):
 
 class PaymentProvider(Protocol):
     @property
+    def name(self) -> str:
+        """What the pages call it."""
+
+    @property
     def signature_header(self) -> str:
         """The header of a webhook that says who sent it, in lower case."""
 

@@ -54,6 +54,7 @@ class MockPay:
     `secrets` are all accepted, so that they can be rotated; the first one signs.
     """
 
+    name: Final = "MockPay"
     signature_header: Final = SIGNATURE_HEADER
 
     def __init__(

@@ -1,0 +1,92 @@
+"""A shop whose payment provider is not MockPay: nothing but the provider itself is another one."""
+
+from collections.abc import AsyncIterator
+
+import httpx
+import orjson
+import pytest
+
+from tests.http.test_api import BUY_A
+from tests.shops import OpenShop
+from tigerfans.http.app import create_app
+from tigerfans.payments.base import EventType, InvalidWebhookError, PaymentEvent
+from tigerfans.settings import Settings
+
+BROWSER = {"Accept": "text/html"}
+
+
+class Coins:
+    """A provider that signs with a word and tells no more than it must."""
+
+    name = "Coins"
+    signature_header = "x-word"
+
+    def session_id(self, order_id: str) -> str:
+        return f"coins-{order_id}"
+
+    def order_id(self, session_id: str) -> str | None:
+        return session_id.removeprefix("coins-")
+
+    def redirect_url(self, session_id: str) -> str:
+        return f"https://coins.example/{session_id}"
+
+    def read_webhook(self, body: bytes, signature: str | None) -> PaymentEvent:
+        if signature != "sesame":
+            raise InvalidWebhookError
+        order_id = body.decode()
+        return PaymentEvent(EventType.SUCCEEDED, f"coins-{order_id}", order_id, 6500, "eur")
+
+    async def refund(self, session_id: str, amount: int) -> None: ...
+
+
+@pytest.fixture
+async def client(open_shop: OpenShop) -> AsyncIterator[httpx.AsyncClient]:
+    shop = await open_shop(provider=Coins())
+    app = create_app(Settings(), shop, mockpay=None)
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://shop") as client:
+        yield client
+
+
+async def test_another_provider_sells_a_ticket(client: httpx.AsyncClient) -> None:
+    order = (await client.post("/api/checkout", json=BUY_A)).json()
+    order_id = order["order_id"]
+    assert order["redirect_url"] == f"https://coins.example/coins-{order_id}"
+    paid = await client.post("/payments/webhook", content=order_id, headers={"x-word": "sesame"})
+    assert paid.json() == {"ok": True, "order_status": "PAID"}
+    assert (await client.get(f"/api/orders/{order_id}")).json()["status"] == "PAID"
+
+
+async def test_its_signature_is_asked_for_in_its_own_header(client: httpx.AsyncClient) -> None:
+    order_id = (await client.post("/api/checkout", json=BUY_A)).json()["order_id"]
+    headers = {"x-mockpay-signature": "sesame"}
+    refused = await client.post("/payments/webhook", content=order_id, headers=headers)
+    assert refused.status_code == 400
+
+
+async def test_with_another_provider_nobody_can_press_mockpays_buttons(
+    client: httpx.AsyncClient,
+) -> None:
+    order_id = (await client.post("/api/checkout", json=BUY_A)).json()["order_id"]
+    for psid in (f"mock_{order_id}", f"coins-{order_id}"):
+        assert (await client.get(f"/mockpay/{psid}")).status_code == 404
+        pressed = await client.post(f"/mockpay/{psid}/emit", data={"t": "succeeded"})
+        assert pressed.status_code == 404
+    assert (await client.get(f"/api/orders/{order_id}")).json()["status"] == "PENDING"
+
+
+async def test_the_pages_call_the_provider_by_its_name(client: httpx.AsyncClient) -> None:
+    order_id = (await client.post("/api/checkout", json=BUY_A)).json()["order_id"]
+    for path in ("/", "/demo/checkout", f"/demo/success?order_id={order_id}"):
+        page = (await client.get(path, headers=BROWSER)).text
+        assert "Coins" in page
+        assert "MockPay" not in page
+
+
+async def test_the_schema_names_the_providers_header_and_nothing_of_mockpay(
+    client: httpx.AsyncClient,
+) -> None:
+    schema = (await client.get("/schema")).content
+    webhook = orjson.loads(schema)["paths"]["/payments/webhook"]["post"]
+    assert [parameter["name"] for parameter in webhook["parameters"]] == ["x-word"]
+    assert b"mockpay" not in schema.lower().replace(b"/api/admin/webhooks", b"")
