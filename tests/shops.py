@@ -14,11 +14,11 @@ from tigerfans.ledger import open_ledger
 from tigerfans.ledger.base import Ledger
 from tigerfans.order_search import OrderSearch, Search
 from tigerfans.orders import Order, Orders
-from tigerfans.payments.base import PaymentProvider
+from tigerfans.payments.base import EventType, PaymentEvent, PaymentProvider
 from tigerfans.payments.mockpay import MockPay
 from tigerfans.payments.outbox import Outbox
 from tigerfans.sessions import Sessions
-from tigerfans.shop import Shop
+from tigerfans.shop import Checkout, Shop
 from tigerfans.steps import OnStep, ignore_step
 
 OpenShop = Callable[..., Any]
@@ -69,6 +69,20 @@ async def open_shop(ledger: Ledger, redis_url: str, database_url: str) -> AsyncI
     for database in databases:
         await database.close()
     await client.aclose()
+
+
+def event(
+    checkout: Checkout, event_type: EventType = EventType.SUCCEEDED, **changes: Any
+) -> PaymentEvent:
+    """What MockPay says of a checkout."""
+    fields: dict[str, Any] = {
+        "type": event_type,
+        "payment_session_id": f"mock_{checkout.order_id}",
+        "order_id": checkout.order_id,
+        "amount": checkout.amount_cents,
+        "currency": "eur",
+    }
+    return PaymentEvent(**fields | changes)
 
 
 async def latest(orders: Orders, limit: int = 10) -> list[Order]:

@@ -5,8 +5,7 @@ from collections.abc import Awaitable, Callable
 import asyncpg
 import pytest
 
-from tests.shops import OpenShop
-from tests.test_shop import event
+from tests.shops import OpenShop, event
 from tigerfans import reconcile
 from tigerfans.booking import OrderId
 from tigerfans.payments.base import EventType

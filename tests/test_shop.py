@@ -7,7 +7,7 @@ import orjson
 import pytest
 from redis.asyncio import Redis
 
-from tests.shops import OpenShop, latest
+from tests.shops import OpenShop, event, latest
 from tigerfans.booking import OrderId, fingerprint
 from tigerfans.errors import (
     IdempotencyConflictError,
@@ -17,24 +17,11 @@ from tigerfans.errors import (
     UnknownOrderError,
 )
 from tigerfans.orders import OrderStatus
-from tigerfans.payments.base import EventType, PaymentEvent
+from tigerfans.payments.base import EventType
 from tigerfans.settings import SettingsError
 from tigerfans.shop import Checkout, Shop, check_email
 
 EMAIL = "fan@example.org"
-
-
-def event(
-    checkout: Checkout, event_type: EventType = EventType.SUCCEEDED, **changes: Any
-) -> PaymentEvent:
-    fields: dict[str, Any] = {
-        "type": event_type,
-        "payment_session_id": f"mock_{checkout.order_id}",
-        "order_id": checkout.order_id,
-        "amount": checkout.amount_cents,
-        "currency": "eur",
-    }
-    return PaymentEvent(**fields | changes)
 
 
 async def answer(shop: Shop, checkout: Checkout) -> dict[str, Any]:

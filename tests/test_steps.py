@@ -5,12 +5,12 @@ import json
 
 import pytest
 
-from tests.shops import OpenShop
+from tests.shops import OpenShop, event
 from tigerfans.booking import OrderId
 from tigerfans.catalog import ClassCode
 from tigerfans.errors import SoldOutError
-from tigerfans.payments.base import EventType, PaymentEvent
-from tigerfans.shop import Checkout, Shop
+from tigerfans.payments.base import EventType
+from tigerfans.shop import Shop
 from tigerfans.steps import Step, StepLog
 
 EMAIL = "fan@example.org"
@@ -80,16 +80,6 @@ async def open_noting(open_shop: OpenShop, **settings: int) -> tuple[Shop, Taken
         taken.append((step, order_id.hex_digits, cls))
 
     return await open_shop(on_step=note, **settings), taken
-
-
-def event(checkout: Checkout, event_type: EventType) -> PaymentEvent:
-    return PaymentEvent(
-        type=event_type,
-        payment_session_id=f"mock_{checkout.order_id}",
-        order_id=checkout.order_id,
-        amount=checkout.amount_cents,
-        currency="eur",
-    )
 
 
 async def test_a_purchase_takes_two_steps(open_shop: OpenShop) -> None:

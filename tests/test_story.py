@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 from redis.asyncio import Redis
 
-from tests.shops import OpenShop
+from tests.shops import OpenShop, event
 from tigerfans.booking import OrderId, Purpose
 from tigerfans.catalog import Catalog
 from tigerfans.errors import UnavailableError, UnknownOrderError
@@ -17,7 +17,7 @@ from tigerfans.ledger.base import LedgerUnavailableError
 from tigerfans.ledger.wire import Transfer
 from tigerfans.order_search import OrderSearch
 from tigerfans.orders import OrderStatus
-from tigerfans.payments.base import EventType, PaymentEvent
+from tigerfans.payments.base import EventType
 from tigerfans.payments.mockpay import MockPay
 from tigerfans.payments.outbox import Webhook
 from tigerfans.shop import Checkout, Shop
@@ -45,16 +45,6 @@ async def story_of(shop: Shop, checkout: Checkout) -> Story:
 
 def told(story: Story) -> list[str]:
     return [event.what for event in story.events]
-
-
-def event(checkout: Checkout, event_type: EventType) -> PaymentEvent:
-    return PaymentEvent(
-        type=event_type,
-        payment_session_id=f"mock_{checkout.order_id}",
-        order_id=checkout.order_id,
-        amount=checkout.amount_cents,
-        currency="eur",
-    )
 
 
 async def test_a_purchase_is_told_from_hold_to_ticket(shop: Shop) -> None:

@@ -9,8 +9,7 @@ from typing import Any, cast
 
 import pytest
 
-from bench import run as run_module
-from bench import wrk_run
+from bench import stack, wrk_run
 from bench.config import Config
 from bench.errors import BenchError
 from bench.measurement import Measurement
@@ -57,7 +56,7 @@ def shop(monkeypatch: pytest.MonkeyPatch) -> SeemingStack:
     def running(config: Config, *, embedded: bool) -> Iterator[SeemingStack]:
         yield shop
 
-    monkeypatch.setattr(run_module.stack, "running", running)
+    monkeypatch.setattr(stack, "running", running)
     monkeypatch.setattr(Bench, "purchases", lambda *_: FIGURES)
     monkeypatch.setattr(Bench, "prepare", lambda *_: None)
     monkeypatch.setattr(Bench, "run", lambda *_: FIGURES)
@@ -121,7 +120,7 @@ def test_a_shop_that_does_not_start_fails_each_of_its_phases(
     def fail(*_: object, **__: object) -> None:
         raise StackError("The shop has ended: no disk.")
 
-    monkeypatch.setattr(run_module.stack, "running", fail)
+    monkeypatch.setattr(stack, "running", fail)
     rows = measure(matrix(repeats=2))
     assert {m.failure for m in rows} == {"The shop has ended: no disk."}
     assert {m.ledger for m in rows} == {"unknown"}

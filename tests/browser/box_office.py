@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import httpx
 
@@ -86,8 +86,8 @@ class BoxOffice:
     def until_expired(self, held: Held) -> None:
         until(lambda: self.status(held) == "EXPIRED")
 
-    def _json(self, path: str) -> dict:
-        answer: dict = self.client.get(path).raise_for_status().json()
+    def _json(self, path: str) -> dict[str, Any]:
+        answer: dict[str, Any] = self.client.get(path).raise_for_status().json()
         return answer
 
 

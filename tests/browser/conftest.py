@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from typing import Any, Protocol
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, BrowserContext, HttpCredentials, Page, expect
 
 from tests.browser.box_office import OPERATOR, BoxOffice, open_brief, open_patient
 from tests.browser.chromium import NoChromiumError, find_chromium, running_browser
@@ -23,7 +23,7 @@ from tests.browser.scenes import Late, make_late
 # Only failures take so long; a machine that is busy with other things may need some of it.
 TIMEOUT_MS = 60_000
 # As Playwright takes it.
-OPERATOR_LOGIN = dict(zip(("username", "password"), OPERATOR, strict=True))
+OPERATOR_LOGIN: HttpCredentials = {"username": OPERATOR[0], "password": OPERATOR[1]}
 
 
 @pytest.fixture(scope="package")

@@ -25,8 +25,8 @@ from tests.browser.chromium import NoChromiumError, find_chromium, running_brows
 from tests.browser.scenes import SCENES, Scene, Stage, make_late
 
 IMAGES: Final = Path(__file__).parents[2] / "docs" / "images"
-WIDE: Final = {"width": 1280, "height": 800}
-PHONE: Final = {"width": 390, "height": 844}
+WIDE: Final[ViewportSize] = {"width": 1280, "height": 800}
+PHONE: Final[ViewportSize] = {"width": 390, "height": 844}
 ON_A_PHONE: Final = ("landing", "order-ticket")
 PICTURES: Final = SCENES | {"bench": Scene("/bench", "TigerBench")}
 SCHEMES: Final[tuple[Literal["light", "dark"], ...]] = ("light", "dark")
@@ -38,7 +38,8 @@ BUYERS_AT_ONCE: Final = 8
 BURST_MAX: Final = 30
 BURST_PAUSE_SECONDS: Final = 1.3
 PAST_SECONDS: Final = 120
-OUTCOMES: Final[tuple[Outcome | None, ...]] = (*["succeeded"] * 17, "failed", "canceled", None)
+PAID: Final[Outcome] = "succeeded"
+OUTCOMES: Final[tuple[Outcome | None, ...]] = (*[PAID] * 17, "failed", "canceled", None)
 
 
 @contextmanager

@@ -7,13 +7,13 @@ from typing import Any, Final
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, FilePayload, Page, ViewportSize, expect
 
 from tests.browser.box_office import BoxOffice
 from tests.browser.conftest import OpenTab
 from tigerfans.http.bench_page import RESULTS_BYTES_MAX
 
-NARROW: Final = {"width": 320, "height": 640}
+NARROW: Final[ViewportSize] = {"width": 320, "height": 640}
 CONCURRENCIES: Final = (10, 60)
 THROUGHPUT: Final = {"reserve": 4000, "checkout": 2000, "purchase": 600}
 
@@ -57,7 +57,7 @@ def to_csv(measurements: Iterable[dict[str, Any]]) -> bytes:
 
 def open_file(tab: Page, content: bytes, name: str = "mine.csv") -> None:
     tab.goto("/bench")
-    file = {"name": name, "mimeType": "text/csv", "buffer": content}
+    file: FilePayload = {"name": name, "mimeType": "text/csv", "buffer": content}
     tab.get_by_label("Or a CSV file of your own").set_input_files(file)
 
 

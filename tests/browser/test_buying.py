@@ -30,7 +30,8 @@ def expect_ticket(tab: Page) -> None:
 
 def is_wider_than_its_window(tab: Page) -> bool:
     width: int = tab.evaluate("document.documentElement.scrollWidth")
-    return width > tab.evaluate("innerWidth")
+    shown: int = tab.evaluate("innerWidth")
+    return width > shown
 
 
 def test_from_the_landing_page_to_the_ticket(patient: BoxOffice, tab: Page) -> None:

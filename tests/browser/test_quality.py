@@ -1,10 +1,11 @@
 """Every page in every state: accessible, at home on narrow windows, light, and at rest."""
 
 from collections.abc import Iterator
+from typing import Any, Final, Literal
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, ViewportSize, expect
 
 from tests.browser.box_office import BoxOffice
 from tests.browser.conftest import OPERATOR_LOGIN, OpenTab, watch
@@ -12,13 +13,16 @@ from tests.browser.scenes import SCENES, Late, Stage
 
 FIRST_VIEW_BYTES_MAX = 100_000
 # What a window of 1280 pixels shows to a reader who zooms to 400 %.
-NARROW = {"width": 320, "height": 640}
-PHONE = {"width": 390, "height": 844}
-WIDE = {"width": 1280, "height": 800}
+NARROW: Final[ViewportSize] = {"width": 320, "height": 640}
+PHONE: Final[ViewportSize] = {"width": 390, "height": 844}
+WIDE: Final[ViewportSize] = {"width": 1280, "height": 800}
 
 REPORT = {"resultTypes": ["violations"]}
 # Nothing else differs between the two schemes.
-ONLY_COLOURS = {"runOnly": ["color-contrast"]}
+SCHEMES: Final[tuple[tuple[Literal["light", "dark"], dict[str, Any]], ...]] = (
+    ("light", {}),
+    ("dark", {"runOnly": ["color-contrast"]}),
+)
 
 RECORD_SHIFTS = """
     window.shifts = 0;
@@ -54,7 +58,7 @@ def test_a_page_is_accessible_in_both_schemes_and_on_narrow_windows(
     tab.set_viewport_size(WIDE)
     tab.goto(stage.url(scene))
     expect(tab.get_by_text(scene.words).filter(visible=True).first).to_be_visible()
-    for scheme, options in (("light", {}), ("dark", ONLY_COLOURS)):
+    for scheme, options in SCHEMES:
         tab.emulate_media(color_scheme=scheme)
         results = Axe().run(tab, options=REPORT | options)
         assert not results.violations_count, results.generate_report()

@@ -6,6 +6,7 @@ import httpx
 import orjson
 import pytest
 
+from tests.http.asgi import client_of_app
 from tests.http.test_api import BUY_A
 from tests.shops import OpenShop
 from tigerfans.http.app import create_app
@@ -42,9 +43,7 @@ class Coins:
 @pytest.fixture
 async def client(open_shop: OpenShop) -> AsyncIterator[httpx.AsyncClient]:
     shop = await open_shop(provider=Coins())
-    app = create_app(Settings(), shop, mockpay=None)
-    transport = httpx.ASGITransport(app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://shop") as client:
+    async with client_of_app(create_app(Settings(), shop, mockpay=None)) as client:
         yield client
 
 

@@ -11,6 +11,7 @@ import orjson
 import pytest
 from litestar.routes import ASGIRoute
 
+from tests.http.asgi import WEBHOOK_URL, client_of_app
 from tests.shops import OpenShop
 from tigerfans.booking import OrderId
 from tigerfans.http import reading
@@ -34,8 +35,8 @@ def client_of(shop: Shop, settings: Settings = SETTINGS) -> httpx.AsyncClient:
     mockpay = shop.provider
     assert isinstance(mockpay, MockPay)
     app = create_app(settings, shop, mockpay)
-    client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://shop")
-    mockpay._client, mockpay._webhook_url = client, "http://shop/payments/webhook"
+    client = client_of_app(app)
+    mockpay._client, mockpay._webhook_url = client, WEBHOOK_URL
     return client
 
 
@@ -234,7 +235,7 @@ async def test_a_webhook_without_a_good_signature_changes_nothing(
     response = await client.post(
         "/payments/webhook",
         content=event(order),
-        headers={"x-mockpay-signature": signature.encode("latin-1")},  # type: ignore[dict-item]
+        headers={b"x-mockpay-signature": signature.encode("latin-1")},
     )
     assert response.status_code == 400
     assert (await client.get(f"/api/orders/{order['order_id']}")).json()["status"] == "PENDING"
@@ -445,7 +446,7 @@ async def test_a_webhook_that_is_not_confirmed_is_kept_and_sent_again(
         "attempts": 1,
         "last_error": "status 404",
     }
-    mockpay._webhook_url = "http://shop/payments/webhook"
+    mockpay._webhook_url = WEBHOOK_URL
     delivering = asyncio.create_task(mockpay.deliver_forever())
     async with asyncio.timeout(20):
         # The next attempt comes when the pause is over, and tells nobody.

@@ -3,6 +3,7 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
+from tests.http.asgi import client_of_app
 from tests.shops import OpenShop
 from tigerfans.counters import Counters
 from tigerfans.http.app import create_app
@@ -22,8 +23,7 @@ async def shop(open_shop: OpenShop) -> Shop:
 async def client(shop: Shop) -> AsyncIterator[httpx.AsyncClient]:
     assert isinstance(shop.provider, MockPay)
     app = counted(create_app(Settings(), shop, shop.provider), shop.counters)
-    transport = httpx.ASGITransport(app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://shop") as client:
+    async with client_of_app(app) as client:
         yield client
 
 
@@ -69,5 +69,5 @@ async def test_a_request_that_ends_without_an_answer_is_counted_too() -> None:
 
     counters = Counters()
     with pytest.raises(ConnectionError):
-        await counted(broken, counters)({}, None, None)  # type: ignore[typeddict-item,arg-type]
+        await counted(broken, counters)({}, None, None)  # type: ignore[arg-type]
     assert counters.requests == {(NO_ROUTE, NO_STATUS): 1}

@@ -10,6 +10,7 @@ import httpx
 import orjson
 import pytest
 
+from tests.http.asgi import WEBHOOK_URL, client_of_app
 from tests.shops import OpenShop
 from tigerfans.booking import OrderId
 from tigerfans.errors import UnavailableError, UnknownOrderError
@@ -201,10 +202,9 @@ async def client(open_shop: OpenShop) -> AsyncIterator[httpx.AsyncClient]:
     shop = await open_shop()
     assert isinstance(shop.provider, MockPay)
     app = create_app(Settings(), shop, shop.provider)
-    transport = httpx.ASGITransport(app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://shop") as client:
+    async with client_of_app(app) as client:
         shop.provider._client = client
-        shop.provider._webhook_url = "http://shop/payments/webhook"
+        shop.provider._webhook_url = WEBHOOK_URL
         yield client
 
 
@@ -223,8 +223,7 @@ async def test_the_events_of_a_paid_order_are_its_public_json(client: httpx.Asyn
 async def test_streams_are_counted_as_a_route_of_their_own(open_shop: OpenShop) -> None:
     shop = await open_shop()
     app = counted(create_app(Settings(), shop, shop.provider), shop.counters)
-    transport = httpx.ASGITransport(app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://shop") as client:
+    async with client_of_app(app) as client:
         await client.get(f"/api/orders/{ORDER_ID.hex_digits}/events")
     assert shop.counters.requests == {(EVENTS_ROUTE, 404): 1}
 

@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 from tests.ledger import crashing
 from tests.ledger.by_hand import BooksByHand
@@ -18,7 +18,7 @@ SECONDS_MAX = 0.02
 ACCOUNT_IDS = (11, 12, 13, 21, 22)
 
 
-def acknowledged(pipe: BinaryIO) -> Iterator[tuple[int, list[Result]]]:
+def acknowledged(pipe: IO[bytes]) -> Iterator[tuple[int, list[Result]]]:
     """The batches that were acknowledged; the last message may be cut short."""
     while len(head := pipe.read(crashing.ACKNOWLEDGED.size)) == crashing.ACKNOWLEDGED.size:
         number, size = crashing.ACKNOWLEDGED.unpack(head)
@@ -57,9 +57,10 @@ def transfers(books: BooksByHand, numbers: range) -> list[Transfer]:
 
 def state(books: BooksByHand, numbers: range) -> list[object]:
     """All that a reader can see, but the time it happened at."""
+    accounts = map(books.account, ACCOUNT_IDS)
     return [
-        found._replace(timestamp=0)
-        for found in (*map(books.account, ACCOUNT_IDS), *transfers(books, numbers))
+        *(account._replace(timestamp=0) for account in accounts),
+        *(transfer._replace(timestamp=0) for transfer in transfers(books, numbers)),
     ]
 
 

@@ -1,6 +1,7 @@
 """The wire format against the TigerBeetle client's own, field by field."""
 
 import ctypes
+from enum import IntEnum, IntFlag
 
 import pytest
 from hypothesis import given
@@ -42,7 +43,9 @@ FIELDS = (u128s, u128s, u128s, u128s, u128s, u128s, u64s, u32s, u32s, u32s, u16s
         (TransferFlags, bindings.TransferFlags),
     ],
 )
-def test_names_and_numbers_are_tigerbeetles(ours: type, theirs: type) -> None:
+def test_names_and_numbers_are_tigerbeetles(
+    ours: type[IntEnum | IntFlag], theirs: type[IntEnum | IntFlag]
+) -> None:
     known = {name: int(value) for name, value in theirs.__members__.items() if name != "NONE"}
     assert {name: int(value) for name, value in ours.__members__.items()} == known
 
