@@ -52,8 +52,8 @@ $(BENCH_STAMP): $(STAMP)
 test: $(STAMP) ## run the tests; ARGS='-k ledger' picks some
 	@$(VENV)/bin/pytest $(ARGS)
 
-coverage: $(STAMP) ## run the tests and list the lines they do not reach
-	@$(VENV)/bin/pytest --cov --cov-report=term-missing:skip-covered $(ARGS)
+coverage: $(STAMP) ## run the tests and list what they do not reach
+	@$(VENV)/bin/pytest $(ARGS) --cov
 
 faults: $(STAMP) ## kill everything, show that nothing is lost; ARGS='--seeds 20'
 	@$(VENV)/bin/python -m tests.faults $(ARGS)
