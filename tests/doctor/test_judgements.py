@@ -116,6 +116,7 @@ def test_a_machine_with_room_limits_and_time_is_good() -> None:
     [
         ({"packages": {"granian": ("2.7.0", "granian>=2.8")}}, "granian", "bad"),
         ({"open_files": {"worker-2": 1024}}, "open files, worker-2", "bad"),
+        ({"open_files": {"sequencer": 256}}, "open files, sequencer", "bad"),
         ({"somaxconn": 128}, "net.core.somaxconn", "bad"),
         ({"is_clock_kept": False}, "clock", "bad"),
         ({"is_clock_kept": None}, "clock", "warning"),
@@ -128,6 +129,15 @@ def test_what_the_machine_lacks_is_named(
     changes: dict[str, Any], subject: str, verdict: str
 ) -> None:
     assert wrong(judge_machine(replace(MACHINE, **changes), DEPLOYED)) == {subject: verdict}
+
+
+def test_the_sequencer_needs_no_files_for_buyers() -> None:
+    assert wrong(judge_machine(replace(MACHINE, open_files={"sequencer": 1024}), DEPLOYED)) == {}
+
+
+def test_the_limit_of_a_shell_says_little_of_a_deployment() -> None:
+    facts = replace(MACHINE, open_files={"this shell": 1024})
+    assert wrong(judge_machine(facts, DEPLOYED)) == {"open files, this shell": "warning"}
 
 
 def test_a_developers_machine_may_do_without_some_of_it() -> None:
@@ -251,6 +261,7 @@ SOCKET = SocketFacts(Path("/run/x.sock"), True, 0o600, os.geteuid(), is_folder_o
         ("redis://10.0.0.7:6379/0", None, False),
         ("redis://:secret@10.0.0.7:6379/0", None, True),
         ("unix:///run/x.sock", SOCKET, True),
+        ("unix:///run/x.sock", replace(SOCKET, mode=0o660), True),
         ("unix:///run/x.sock", replace(SOCKET, mode=0o777), False),
         ("unix:///run/x.sock", replace(SOCKET, mode=0o777, is_folder_open=False), True),
         ("unix:///run/x.sock?password=secret", replace(SOCKET, mode=0o777), True),
@@ -322,9 +333,13 @@ def test_a_ledger_that_would_not_keep_sales_is_named(
 @pytest.mark.parametrize(
     ("facts", "expected"),
     [
-        (ShopFacts("", "", {"sequencer": 1, "worker-1": 2}), {}),
+        (ShopFacts("", "", {"sequencer": 1, "worker-1": 2, "worker-2": 3}), {}),
+        (ShopFacts("", "", {"sequencer": 1, "worker-1": 2}), {"workers": "warning"}),
         (ShopFacts("", "", {"sequencer": 1}), {"workers": "bad"}),
-        (ShopFacts("503 …", "", {"sequencer": 1, "worker-1": 2}), {"ready": "bad"}),
+        (
+            ShopFacts("503 …", "", {"sequencer": 1, "worker-1": 2, "worker-2": 3}),
+            {"ready": "bad"},
+        ),
         (ShopFacts("", "ConnectError()"), {"metrics": "bad"}),
     ],
 )

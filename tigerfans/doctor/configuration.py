@@ -59,7 +59,7 @@ def _check_secrets(settings: Settings, findings: Findings) -> None:
         ),
     ):
         if is_default:
-            found = "the default, which everybody knows"
+            found = "not set, or the default, which everybody knows"
             findings.required(name, False, found, "Set it to the output of `openssl rand -hex 24`.")
         elif length < length_min:
             advice = f"Take at least {length_min} random characters: `openssl rand -hex 24`."

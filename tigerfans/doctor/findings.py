@@ -24,6 +24,11 @@ class Finding:
     advice: str = ""
 
 
+def reason(error: BaseException) -> str:
+    """What an error says, after its kind: some say nothing, and some hide it from `repr`."""
+    return f"{type(error).__name__}: {error}".removesuffix(": ")
+
+
 class Findings(list[Finding]):
     """Collects what is found in one area."""
 

@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import Final
 
 from tigerfans.doctor.findings import Findings
-from tigerfans.settings import Settings
+from tigerfans.settings import WORKERS_MAX, Settings
 
 AREA: Final = "machine"
+SEQUENCER: Final = "sequencer"
+THIS_SHELL: Final = "this shell"
 
 # What a worker has open beside its buyers' connections: stores, files, the event loop.
 FILES_SPARE: Final = 200
@@ -62,7 +64,7 @@ def read_machine(pids: Mapping[str, int], folders: Iterable[Path]) -> MachineFac
     return MachineFacts(
         python=platform.python_version(),
         packages=_outdated_packages(),
-        open_files=limits or {"this shell": resource.getrlimit(resource.RLIMIT_NOFILE)[0]},
+        open_files=limits or {THIS_SHELL: resource.getrlimit(resource.RLIMIT_NOFILE)[0]},
         somaxconn=_somaxconn(),
         is_clock_kept=_is_clock_kept(),
         disks=tuple(disk for folder in folders if (disk := read_disk(folder))),
@@ -92,10 +94,16 @@ def judge_machine(facts: MachineFacts, settings: Settings) -> Findings:
 
 
 def _judge_limits(facts: MachineFacts, settings: Settings, findings: Findings) -> None:
-    needed = settings.http.connections + settings.stores.database_connections + FILES_SPARE
+    of_a_worker = settings.http.connections + settings.stores.database_connections + FILES_SPARE
     for name, limit in facts.open_files.items():
+        # The sequencer has the workers' connections only.
+        needed = WORKERS_MAX + FILES_SPARE if name == SEQUENCER else of_a_worker
         advice = f"Allow at least {needed:,}: LimitNOFILE= in its unit, or `ulimit -n`."
-        findings.required(f"open files, {name}", limit >= needed, f"{limit:,}", advice)
+        if name != THIS_SHELL:
+            findings.required(f"open files, {name}", limit >= needed, f"{limit:,}", advice)
+        elif limit < needed:
+            # Units have limits of their own, and none of them runs.
+            findings.warn(f"open files, {name}", f"{limit:,}", advice)
     if facts.somaxconn is not None:
         backlog = settings.http.backlog
         findings.required(

@@ -9,7 +9,7 @@ from typing import Final
 
 import asyncpg
 
-from tigerfans.doctor.findings import Findings
+from tigerfans.doctor.findings import Findings, reason
 from tigerfans.doctor.machine import judge_disk, read_disk
 from tigerfans.schema import MIGRATIONS
 from tigerfans.settings import Settings
@@ -87,7 +87,8 @@ async def check_postgresql(settings: Settings) -> Findings:
     try:
         facts = await read_postgresql(url)
     except (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        findings.bad("answers", f"no: {error!r}", "Start it, or correct DATABASE_URL.")
+        advice = "Start it, let this user in, or correct DATABASE_URL."
+        findings.bad("answers", f"no: {reason(error)}", advice)
         return findings
     findings += judge_postgresql(facts, settings)
     if facts.data and (disk := await asyncio.to_thread(read_disk, facts.data)):

@@ -15,7 +15,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from tigerfans.doctor.configuration import is_loopback
-from tigerfans.doctor.findings import Findings
+from tigerfans.doctor.findings import Findings, reason
 from tigerfans.doctor.machine import version_tuple
 from tigerfans.doctor.sockets import SocketFacts, read_socket
 from tigerfans.settings import Settings
@@ -74,7 +74,8 @@ async def check_redis(settings: Settings) -> Findings:
     try:
         facts = await read_redis(url)
     except (OSError, ValueError, RedisError) as error:
-        findings.bad("answers", f"no: {error!r}", "Start it, or correct REDIS_URL.")
+        advice = "Start it, let this user in, or correct REDIS_URL."
+        findings.bad("answers", f"no: {reason(error)}", advice)
         return findings
     address = urlsplit(url)
     is_unix = address.scheme == "unix"

@@ -6,7 +6,8 @@ from typing import Any, Final
 
 import httpx
 
-from tigerfans.doctor.findings import Findings
+from tigerfans.doctor.findings import Findings, reason
+from tigerfans.doctor.machine import SEQUENCER
 from tigerfans.settings import Settings
 
 AREA: Final = "shop"
@@ -23,7 +24,7 @@ class ShopFacts:
 
     @property
     def workers(self) -> int:
-        return sum(name != "sequencer" for name in self.pids)
+        return sum(name != SEQUENCER for name in self.pids)
 
 
 async def read_shop(settings: Settings) -> ShopFacts:
@@ -35,16 +36,16 @@ async def read_shop(settings: Settings) -> ShopFacts:
             response = await client.get(f"{settings.sequencer.metrics_url}/status")
             status: dict[str, Any] = response.raise_for_status().json()
             workers = {w["name"]: w["pid"] for w in status["workers"] if w["stats"]}
-            return ShopFacts(ready, "", {"sequencer": status["pid"], **workers})
+            return ShopFacts(ready, "", {SEQUENCER: status["pid"], **workers})
         except (httpx.HTTPError, ValueError, KeyError) as error:
-            return ShopFacts(ready, repr(error))
+            return ShopFacts(ready, reason(error))
 
 
 async def _ready(client: httpx.AsyncClient, url: str) -> str:
     try:
         response = await client.get(url)
     except httpx.HTTPError as error:
-        return f"no answer from {url}: {error!r}"
+        return f"no answer from {url}: {reason(error)}"
     return "" if response.is_success else f"{response.status_code} {response.text}"
 
 
@@ -60,6 +61,10 @@ def judge_shop(facts: ShopFacts, settings: Settings) -> Findings:
         findings.bad("metrics", f"no answer: {facts.sequencer}", advice)
     elif facts.workers == 0:
         findings.bad("workers", "none is connected to the sequencer", "Start one at least.")
+    elif facts.workers < settings.http.workers:
+        found = f"{facts.workers} of {settings.http.workers} are connected to the sequencer"
+        advice = "See why the others do not start, or correct TIGERFANS_WORKERS."
+        findings.warn("workers", found, advice)
     else:
         findings.good("workers", f"{facts.workers}")
     return findings

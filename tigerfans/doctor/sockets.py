@@ -17,8 +17,8 @@ class SocketFacts:
 
     @property
     def is_open(self) -> bool:
-        """Whether other users may connect."""
-        return bool(self.mode & 0o077) and self.is_folder_open
+        """Whether all other users may connect; a group has been chosen by somebody."""
+        return bool(self.mode & 0o007) and self.is_folder_open
 
     def __str__(self) -> str:
         return f"mode {self.mode:04o}, of user {self.uid}"
@@ -36,5 +36,5 @@ def read_socket(path: Path) -> SocketFacts | None:
         stat.S_ISSOCK(status.st_mode),
         stat.S_IMODE(status.st_mode),
         status.st_uid,
-        all(mode & 0o011 for mode in folders),
+        all(mode & 0o001 for mode in folders),
     )
