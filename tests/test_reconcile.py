@@ -87,6 +87,20 @@ async def test_a_sale_without_its_order_is_named_and_repaired(shop: Shop, execut
     assert (order.email, order.got_goodie) == (EMAIL, True)
 
 
+async def test_more_than_one_round_can_name_is_repaired_round_by_round(
+    shop: Shop, execute: Execute, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reconcile, "DIFFERENCES_MAX", 2)
+    for _ in range(3):
+        await buy(shop)
+    await execute("DELETE FROM orders")
+    assert not (await report_of(shop)).has_more_to_repair
+    first = await report_of(shop, repair=True)
+    assert (first.repaired, first.is_clean, first.has_more_to_repair) == (2, False, True)
+    second = await report_of(shop, repair=True)
+    assert (second.repaired, second.is_clean, second.has_more_to_repair) == (1, True, False)
+
+
 async def test_a_paid_order_without_its_sale_is_named(shop: Shop, execute: Execute) -> None:
     checkout = await shop.checkout("A", EMAIL)
     await shop.settle(event(checkout, EventType.FAILED))

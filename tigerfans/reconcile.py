@@ -80,6 +80,15 @@ class Report:
         """Whether both sides say the same, now that what could be repaired was."""
         return not self.differences_not_named and all(d.repaired for d in self.differences)
 
+    @property
+    def repaired(self) -> int:
+        return sum(difference.repaired for difference in self.differences)
+
+    @property
+    def has_more_to_repair(self) -> bool:
+        """Whether another round would repair some of what this one had no room for."""
+        return bool(self.differences_not_named and self.repaired)
+
     def as_dict(self) -> dict[str, Any]:
         return asdict(self) | {"clean": self.is_clean}
 

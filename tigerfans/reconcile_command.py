@@ -3,6 +3,7 @@
 import asyncio
 import sys
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Final
 
 import orjson
@@ -45,10 +46,15 @@ async def _reconcile(settings: Settings, *, repair: bool) -> Report:
     async with AsyncExitStack() as stack:
         shop = (await open_shop(stack, settings, "reconcile")).shop
         progress = stack.enter_context(_progress())
-        task = progress.add_task("comparing", total=await _records_about(shop))
-        return await Reconciler(
-            shop, repair=repair, progress=lambda count: progress.advance(task, count)
-        ).run()
+        while True:
+            task = progress.add_task("comparing", total=await _records_about(shop))
+            report = await Reconciler(
+                shop, repair=repair, progress=partial(progress.advance, task)
+            ).run()
+            if not report.has_more_to_repair:
+                return report
+            # A restored backup may lack more orders than one round looks at.
+            progress.console.print(f"{report.repaired:,} orders were repaired; looking again.")
 
 
 async def _records_about(shop: Shop) -> int:
