@@ -26,7 +26,8 @@ def run(settings: Settings, file: Path) -> int:
         raise SettingsError(f"{file} is there already; a backup does not replace another one.")
     if not file.absolute().parent.is_dir():
         raise SettingsError(f"{file} cannot be written: there is no such folder.")
-    if settings.data.is_dir():
+    # What a shop of `tigerfans up` has there; another one's folder is left as it is.
+    if (settings.data / "run").is_dir():
         settings = located(settings, DataFolder(settings.data))
     try:
         copy = asyncio.run(request_backup(settings.sequencer.socket))
