@@ -37,7 +37,7 @@ else
 	@exec $(VENV)/bin/tigerfans up
 endif
 
-bench: $(BENCH_STAMP) ## measure the shop with each file of ops/, in under 3 minutes
+bench: $(BENCH_STAMP) ## measure the shop with each ops/workers-*.env, in under 3 minutes
 	@exec $(VENV)/bin/python -m bench $(ARGS)
 
 bench-sweep: $(BENCH_STAMP) ## the same at several concurrencies and again, in about forty minutes

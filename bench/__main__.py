@@ -109,7 +109,7 @@ def _run(
 
 def _matrix(options: argparse.Namespace) -> Matrix:
     paths = options.configs or sorted(
-        (ROOT / "ops").glob("*.env"), key=lambda path: (len(path.name), path.name)
+        (ROOT / "ops").glob("workers-*.env"), key=lambda path: (len(path.name), path.name)
     )
     if not paths:
         raise BenchError(f"There is no configuration in {ROOT / 'ops'}.")
@@ -140,7 +140,9 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description="How fast is the shop?")
     add = parser.add_argument
     add("--sweep", action="store_true", help="the full matrix in place of the quick one")
-    add("--configs", type=Path, nargs="+", metavar="FILE", help="by default every ops/*.env")
+    add(
+        "--configs", type=Path, nargs="+", metavar="FILE", help="by default every ops/workers-*.env"
+    )
     add("--phases", nargs="+", default=list(PHASES), help=f"of {', '.join(PHASES)}; default all")
     add("--concurrency", type=int, nargs="+", help="connections; default 60, in a sweep 10 60 200")
     add("--seconds", type=float, help="for each measurement; default 2, in a sweep 5")
