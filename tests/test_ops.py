@@ -1,0 +1,314 @@
+"""The files of ops/ are true: what they name exists, and what they say fits together."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+
+import asyncpg
+import pytest
+from redis.asyncio import Redis
+
+from tests.doctor.test_judgements import POSTGRESQL, wrong
+from tests.servers import running
+from tigerfans import cli
+from tigerfans.booking import OrderId
+from tigerfans.doctor.configuration import check_configuration
+from tigerfans.doctor.machine import FILES_SPARE
+from tigerfans.doctor.postgresql import judge_postgresql
+from tigerfans.doctor.redis import check_redis
+from tigerfans.http.draining import DRAIN_SECONDS
+from tigerfans.http.events import STREAM_SECONDS_MAX
+from tigerfans.sequencer import main as sequencer
+from tigerfans.sessions import Session, Sessions
+from tigerfans.settings import Settings, SettingsError
+from tigerfans.stack import redis as stack_redis
+from tigerfans.stack.programs import Program
+
+OPS = Path(__file__).parent.parent / "ops"
+UNITS = sorted((OPS / "systemd").iterdir())
+INSTALLED = "/opt/tigerfans/.venv/bin/tigerfans"
+
+Unit = dict[str, list[str]]
+
+
+def read_unit(name: str) -> Unit:
+    """The settings of a unit, whatever section they are in; each may stand there several times."""
+    unit: Unit = {}
+    for line in (OPS / "systemd" / name).read_text().splitlines():
+        if line and not line.startswith(("#", "[")):
+            key, separator, value = line.partition("=")
+            assert separator, line
+            unit.setdefault(key, []).append(value)
+    return unit
+
+
+def read_environment(path: Path) -> dict[str, str]:
+    """As systemd reads it."""
+    lines = [line for line in path.read_text().splitlines() if line and not line.startswith("#")]
+    return dict(line.split("=", 1) for line in lines)
+
+
+ENVIRONMENT = read_environment(OPS / "tigerfans.env")
+# Such as `openssl rand -hex 24` prints, each its own.
+SECRETS = {
+    name: sha256(name.encode()).hexdigest()[:48] for name, value in ENVIRONMENT.items() if not value
+}
+SETTINGS = Settings.from_environment(ENVIRONMENT | SECRETS)
+WORKER = read_unit("tigerfans-worker@.service")
+SOCKET = read_unit("tigerfans-worker@.socket")
+SEQUENCER = read_unit("tigerfans-sequencer.service")
+TIGERBEETLE = read_unit("tigerbeetle.service")
+
+
+def seconds(text: str) -> float:
+    """Such as 400ms, 10s or 15m."""
+    number, unit = re.fullmatch(r"(\d+)(ms|s|m)", text).groups()  # type: ignore[union-attr]
+    return int(number) * {"ms": 0.001, "s": 1, "m": 60}[unit]
+
+
+# --- The settings ----------------------------------------------------------------------------
+
+
+class Asked(Mapping[str, str]):
+    """An empty environment that remembers what was asked for."""
+
+    def __init__(self) -> None:
+        self.names: set[str] = set()
+
+    def __getitem__(self, name: str) -> str:
+        self.names.add(name)
+        raise KeyError(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
+
+
+@pytest.mark.parametrize("path", sorted(OPS.glob("*.env")), ids=lambda path: path.name)
+def test_every_variable_in_a_file_of_settings_is_a_setting(path: Path) -> None:
+    asked = Asked()
+    Settings.from_environment(asked)
+    assert read_environment(path).keys() <= asked.names
+
+
+def test_the_example_is_fit_for_production_once_it_has_its_secrets() -> None:
+    assert set(SECRETS) == {"MOCK_SECRET", "TIGERFANS_TICKET_SECRET", "ADMIN_PASSWORD"}
+    assert wrong(check_configuration(SETTINGS)) == {}
+    with pytest.raises(SettingsError, match=", ".join(SECRETS)):
+        Settings.from_environment(ENVIRONMENT)
+
+
+def test_a_shell_reads_the_example_as_systemd_does() -> None:
+    command = f"set -a; . {OPS / 'tigerfans.env'}; env -0"
+    read = subprocess.run(
+        ["/bin/sh", "-eu", "-c", command], env={}, capture_output=True, text=True, check=True
+    )
+    variables = dict(line.split("=", 1) for line in read.stdout.rstrip("\0").split("\0"))
+    assert ENVIRONMENT.items() <= variables.items()
+
+
+# --- The units -------------------------------------------------------------------------------
+
+
+SYSTEMD_ANALYZE = shutil.which("systemd-analyze")
+CADDY = shutil.which("caddy")
+
+
+@pytest.mark.skipif(SYSTEMD_ANALYZE is None, reason="there is no systemd-analyze")
+def test_systemd_finds_nothing_wrong_with_the_units(tmp_path: Path) -> None:
+    installed_here = {
+        INSTALLED: str(Path(sys.executable).with_name("tigerfans")),
+        "/usr/local/bin/tigerbeetle": "/bin/true",
+    }
+    for path in UNITS:
+        text = path.read_text()
+        for there, here in installed_here.items():
+            text = text.replace(there, here)
+        (tmp_path / path.name.replace("@", "@1")).write_text(text)
+    verified = subprocess.run(
+        [str(SYSTEMD_ANALYZE), "verify", *map(str, sorted(tmp_path.iterdir()))],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    # It reads other packages' units as well, and has opinions on those.
+    ours = [line for line in verified.stderr.splitlines() if "tiger" in line]
+    assert ours == []
+
+
+@pytest.mark.parametrize("unit", [SEQUENCER, WORKER], ids=["sequencer", "worker"])
+def test_a_unit_starts_a_command_that_there_is(unit: Unit) -> None:
+    (start,) = unit["ExecStart"]
+    program, *arguments = start.replace("%i", "1").split()
+    assert program == INSTALLED
+    assert callable(cli._parser().parse_args(arguments).command)
+    assert unit["Type"] == ["notify"]
+
+
+def test_the_scripts_start_commands_that_there_are() -> None:
+    for path in (OPS / "backup.sh", OPS / "restore.sh"):
+        subprocess.run(["/bin/sh", "-n", str(path)], check=True)
+        commands = re.findall(r"ops/shop (.+)", path.read_text())
+        assert commands
+        for command in commands:
+            assert callable(cli._parser().parse_args(command.split()).command)
+
+
+def test_a_worker_gets_the_socket_that_its_settings_name() -> None:
+    assert SOCKET["ListenStream"] == [f"{SETTINGS.http.host}:{SETTINGS.http.port}"]
+    assert SOCKET["Backlog"] == [str(SETTINGS.http.backlog)]
+    assert SOCKET["ReusePort"] == ["yes"]
+    assert WORKER["Requires"] == ["tigerfans-worker@%i.socket"]
+
+
+def test_a_worker_may_open_as_many_files_as_the_doctor_asks_for() -> None:
+    http, stores = SETTINGS.http, SETTINGS.stores
+    (limit,) = WORKER["LimitNOFILE"]
+    assert int(limit) >= http.connections + stores.database_connections + FILES_SPARE
+
+
+def test_the_sequencer_has_the_folders_that_its_settings_name() -> None:
+    assert SETTINGS.sequencer.socket.parent == Path("/run") / SEQUENCER["RuntimeDirectory"][0]
+    assert SETTINGS.data == Path("/var/lib") / SEQUENCER["StateDirectory"][0]
+    assert SEQUENCER["User"] == WORKER["User"]
+
+
+def test_the_sequencer_has_the_time_it_takes_to_stop() -> None:
+    needed = (
+        sequencer.DRAIN_SECONDS_MAX
+        + sequencer.METRICS_STOP_SECONDS_MAX
+        + sequencer.LEDGER_CLOSE_SECONDS_MAX
+    )
+    assert seconds(SEQUENCER["TimeoutStopSec"][0]) > needed
+
+
+def test_tigerbeetle_listens_where_the_settings_look_for_it() -> None:
+    (start,) = TIGERBEETLE["ExecStart"]
+    addresses = re.search(r"--addresses=(\S+)", start)
+    assert addresses
+    assert SETTINGS.ledger
+    assert SETTINGS.ledger.startswith(f"tigerbeetle://{addresses[1]}/")
+    assert "--development" not in start
+    assert TIGERBEETLE["AssertPathExists"] == [start.split()[-1]]
+
+
+def test_only_what_is_said_to_is_done_differently_from_unit_to_unit() -> None:
+    hardened = {"NoNewPrivileges", "ProtectSystem", "PrivateTmp", "SystemCallFilter", "UMask"}
+    for unit in (SEQUENCER, WORKER, TIGERBEETLE):
+        assert hardened <= unit.keys()
+        assert unit["CapabilityBoundingSet"] == [""]
+        assert unit["MemoryDenyWriteExecute"] == ["yes"]
+        assert unit["Restart"] == ["always"]
+
+
+# --- Caddy -----------------------------------------------------------------------------------
+
+CADDYFILE = (OPS / "Caddyfile").read_text()
+
+
+def caddy_value(name: str) -> str:
+    (value,) = re.findall(rf"^\s*{name} (\S+)", CADDYFILE, re.MULTILINE)
+    return str(value)
+
+
+def test_caddy_hangs_up_before_a_worker_does_and_not_under_an_order_that_waits() -> None:
+    assert caddy_value("reverse_proxy") == f"{SETTINGS.http.host}:{SETTINGS.http.port}"
+    assert seconds(caddy_value("keepalive")) < DRAIN_SECONDS
+    assert seconds(caddy_value("write")) > STREAM_SECONDS_MAX
+
+
+@pytest.mark.skipif(CADDY is None, reason="there is no Caddy")
+def test_caddy_reads_its_file() -> None:
+    adapted = subprocess.run(
+        [str(CADDY), "adapt", "--config", str(OPS / "Caddyfile"), "--adapter", "caddyfile"],
+        env=os.environ | {"XDG_DATA_HOME": "/nowhere", "XDG_CONFIG_HOME": "/nowhere"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert adapted.returncode == 0, adapted.stderr
+    assert '"warn"' not in adapted.stderr
+
+
+# --- PostgreSQL and Redis --------------------------------------------------------------------
+
+
+def read_postgresql_conf() -> dict[str, str]:
+    lines = (OPS / "postgresql.conf").read_text().splitlines()
+    pairs = [line.split(" = ") for line in lines if line and not line.startswith("#")]
+    return {name: value.strip("'") for name, value in pairs}
+
+
+async def test_postgresql_knows_every_setting_and_the_doctor_likes_them(database_url: str) -> None:
+    values = read_postgresql_conf()
+    connection = await asyncpg.connect(database_url)
+    try:
+        rows = await connection.fetch("SELECT name FROM pg_settings")
+    finally:
+        await connection.close()
+    assert values.keys() <= {row["name"] for row in rows}
+    facts = POSTGRESQL.settings | {k: v for k, v in values.items() if k in POSTGRESQL.settings}
+    assert facts["max_connections"] == values["max_connections"]
+    findings = judge_postgresql(replace(POSTGRESQL, settings=facts), SETTINGS)
+    assert wrong(findings) == {}
+
+
+@pytest.fixture
+def redis_socket(server_folder: Path) -> Iterator[Path]:
+    """The socket of a Redis that was started with the file of ops/, in folders of this test."""
+    folder = server_folder / "ops-redis"
+    folder.mkdir()
+    socket = folder / "redis.sock"
+    here = {"dir": str(folder), "unixsocket": str(socket), "logfile": ""}
+    program = Program(
+        name="redis",
+        argv=(
+            str(stack_redis.binary()),
+            str(OPS / "redis.conf"),
+            *(word for name, value in here.items() for word in (f"--{name}", value)),
+        ),
+        stop_timeout_s=5,
+        probe=lambda: stack_redis.answers(socket),
+    )
+    with running(program, folder / "log"):
+        yield socket
+
+
+async def test_the_doctor_likes_a_redis_that_was_started_with_its_file(redis_socket: Path) -> None:
+    findings = await check_redis(
+        replace(SETTINGS, stores=replace(SETTINGS.stores, redis_url=f"unix://{redis_socket}"))
+    )
+    assert wrong(findings) == {}
+    assert {"access", "appendfsync", "maxmemory-policy"} <= {f.subject for f in findings}
+
+
+async def test_after_a_restore_redis_knows_sessions_but_no_answers(redis_url: str) -> None:
+    sessions = Sessions.connect(redis_url)
+    paid, waiting = (
+        Session("mock_x", OrderId.new(), "A", 6500, "fan@example.org", 1, 2) for _ in range(2)
+    )
+    try:
+        for session in (paid, waiting):
+            await sessions.save(session)
+        sessions.finish(paid, b'{"status":"PAID"}')
+        await sessions.ping()
+        async with Redis.from_url(redis_url) as redis:
+            while not (entry := await sessions.find(paid.order_id)) or not entry.paid_answer:
+                await sessions.ping()
+            forgotten = await redis.eval((OPS / "forget-answers.lua").read_text(), 0)
+            assert forgotten == 1
+            assert await redis.ttl(f"tigerfans:order:{paid.order_id.hex_digits}") > 0
+        for session in (paid, waiting):
+            entry = await sessions.find(session.order_id)
+            assert entry
+            assert (entry.session, entry.paid_answer) == (session, b"")
+    finally:
+        await sessions.close()
