@@ -1,4 +1,4 @@
-"""The Grafana dashboard asks only for metrics and labels that `/metrics` has."""
+"""Dashboard and docs/operations.md name only metrics and labels that `/metrics` has."""
 
 import json
 import re
@@ -16,7 +16,9 @@ from tigerfans.ledger.wire import Operation
 from tigerfans.sequencer.metrics import Exporter
 from tigerfans.sequencer.sequencer import Sequencer
 
-FILE = Path(__file__).parent.parent.parent / "ops" / "grafana-dashboard.json"
+ROOT = Path(__file__).parent.parent.parent
+FILE = ROOT / "ops" / "grafana-dashboard.json"
+OPERATIONS = ROOT / "docs" / "operations.md"
 DASHBOARD: dict[str, Any] = json.loads(FILE.read_text())
 PANELS = [panel for panel in DASHBOARD["panels"] if panel["type"] != "row"]
 
@@ -53,6 +55,16 @@ async def test_every_panel_shows_what_is_measured(series: dict[str, set[str]]) -
         grouped = {label for group in GROUPING.findall(query) for label in group.split(", ")}
         assert grouped <= set().union(*(series[name] for name in names)), query
         assert set(re.findall(r"\{\{(\w+)\}\}", legend)) <= grouped, query
+
+
+async def test_what_an_operator_is_to_watch_is_measured(series: dict[str, set[str]]) -> None:
+    rows = [line for line in OPERATIONS.read_text().splitlines() if line.startswith("| `")]
+    queries = [query for row in rows for query in [row.split("`")[1]] if METRIC.search(query)]
+    assert len(queries) > 5
+    for query in queries:
+        assert set(METRIC.findall(query)) <= series.keys(), query
+        for name, selector in SELECTOR.findall(query):
+            assert set(re.findall(r"(\w+)=", selector)) <= series[name], query
 
 
 def test_no_panel_hides_behind_another() -> None:
