@@ -255,7 +255,8 @@ async def test_postgresql_knows_every_setting_and_the_doctor_likes_them(database
     finally:
         await connection.close()
     assert values.keys() <= {row["name"] for row in rows}
-    facts = POSTGRESQL.settings | {k: v for k, v in values.items() if k in POSTGRESQL.settings}
+    known = POSTGRESQL.settings
+    facts = {**known, **{k: v for k, v in values.items() if k in known}}
     assert facts["max_connections"] == values["max_connections"]
     findings = judge_postgresql(replace(POSTGRESQL, settings=facts), SETTINGS)
     assert wrong(findings) == {}
