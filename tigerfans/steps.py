@@ -52,7 +52,8 @@ class StepLog:
 
     def __init__(self, environment: Environment, process: str, write: Write) -> None:
         self._compose = _json_lines if environment == "production" else _text_lines
-        self._process = process
+        # It is put into lines of JSON; a person's lines are without it.
+        self._process = json.dumps(process)
         self._write = write
         self._noted: list[Noted] = []
 
@@ -75,10 +76,7 @@ class StepLog:
 
 def _json_lines(at: str, process: str, noted: Sequence[Noted]) -> str:
     # Put together by hand: of all that is in a line, only the process's name may need escaping.
-    start = (
-        f'{{"time":"{at}","level":"info","process":{json.dumps(process)},'
-        f'"logger":"{LOGGER}","message":"'
-    )
+    start = f'{{"time":"{at}","level":"info","process":{process},"logger":"{LOGGER}","message":"'
     return "".join(
         [
             f'{start}{step}","order_id":"{order_id.hex_digits}","cls":"{cls}"}}\n'

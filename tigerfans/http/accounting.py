@@ -53,8 +53,8 @@ def _ids(order_id: OrderId) -> bytes:
 
 
 def _order_id(query: bytes) -> OrderId:
-    values = parse_qs(query.decode("latin-1"), max_num_fields=10)
     try:
+        values = parse_qs(query.decode("latin-1"), max_num_fields=10)
         hold = int(values["tb_transfer_id"][0])
         goodie = int(values["goodie_tb_transfer_id"][0])
     except (KeyError, ValueError):
