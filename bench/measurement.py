@@ -40,6 +40,8 @@ class Measurement:
     average_batch: float | None = None
     # Of each process, by name, the load generator (`client`) among them.
     cpu_seconds: Mapping[str, float] = field(default_factory=dict)
+    # Of each store, how long a request waited for it on average.
+    stage_ms: Mapping[str, float] = field(default_factory=dict)
     # Why the phase failed; empty where it did not.
     failure: str = ""
 
@@ -59,16 +61,17 @@ class Measurement:
         """The way back; raises `KeyError` or `ValueError` for a row of another table."""
         numbers = {name: int(row[name]) for name in _INTEGERS}
         figures = {name: float(row[name]) if row[name] else None for name in _FIGURES}
-        cpu = dict(pair.split("=") for pair in row["cpu_seconds"].split())
+        maps = {name: _read_pairs(row[name]) for name in _MAPS}
         texts = {name: row[name] for name in _TEXTS}
-        read: dict[str, Any] = {**texts, **numbers, **figures}
-        return cls(**read, cpu_seconds={name: float(seconds) for name, seconds in cpu.items()})
+        read: dict[str, Any] = {**texts, **numbers, **figures, **maps}
+        return cls(**read)
 
 
 COLUMNS: Final = tuple(column.name for column in fields(Measurement))
 _INTEGERS: Final = ("workers", "concurrency", "total", "ok", "errors")
 _FIGURES: Final = ("throughput", "p50_ms", "p99_ms", "average_batch")
-_TEXTS: Final = tuple(set(COLUMNS) - {*_INTEGERS, *_FIGURES, "cpu_seconds"})
+_MAPS: Final = ("cpu_seconds", "stage_ms")
+_TEXTS: Final = tuple(set(COLUMNS) - {*_INTEGERS, *_FIGURES, *_MAPS})
 
 
 def _write(value: object) -> str:
@@ -78,8 +81,14 @@ def _write(value: object) -> str:
         case float():
             return f"{value:.3f}"
         case Mapping():
-            return " ".join(f"{name}={seconds:.2f}" for name, seconds in value.items())
+            return " ".join(f"{name}={number:.2f}" for name, number in value.items())
     return str(value)
+
+
+def _read_pairs(text: str) -> dict[str, float]:
+    """The way back from a column such as `worker-1=2.04 sequencer=0.31`."""
+    pairs = (pair.split("=") for pair in text.split())
+    return {name: float(number) for name, number in pairs}
 
 
 class ResultsFile:

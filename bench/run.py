@@ -5,6 +5,8 @@ What fails is a row too, with its reason, and the run goes on with the next phas
 
 import math
 import tempfile
+import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,10 +22,17 @@ from bench.measurement import CLIENT, Measurement
 from bench.phases import Bench, Phase
 from bench.stack import Stack
 from bench.wrk_run import Figures
+from tigerfans.counters import STAGE_SECONDS
+from tigerfans.ipc.client import STATS_SECONDS
 
 WARM_UP_SECONDS_MAX: Final = 2.0
+# Workers tell how long they waited once a second: after so long, all that came before is told.
+REPORT_SECONDS: Final = 1.1 * STATS_SECONDS
 # Of a shop that did not start.
 LEDGER_UNKNOWN: Final = "unknown"
+
+# What the sequencer's `/status` says.
+Status = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,15 +133,17 @@ def _measure(bench: Bench, phase: Phase, rate: float | None, row: dict[str, Any]
     shop = bench.stack
     shop.check()
     prepared = bench.prepare(phase, rate)
-    batches_before, cpu_before = _batches(shop), shop.cpu_seconds()
+    if not phase.serve:
+        time.sleep(REPORT_SECONDS)
+    before, cpu_before = shop.sequencer_status(), shop.cpu_seconds()
     row |= _columns(bench.run(phase, prepared))
-    batches, cpu = _batches(shop), shop.cpu_seconds()
+    after, cpu = shop.sequencer_status(), shop.cpu_seconds()
     for name, seconds in cpu.items():
         if seconds < cpu_before.get(name, math.inf):
             raise BenchError(f"{name} was started again while it was measured.")
         row["cpu_seconds"][name] = seconds - cpu_before[name]
-    batches_count, events = (now - then for now, then in zip(batches, batches_before, strict=True))
-    row["average_batch"] = events / batches_count if batches_count else None
+    row["average_batch"] = _average_batch(before, after)
+    row["stage_ms"] = {} if phase.serve else _stage_ms(before, after)
 
 
 def _columns(figures: Figures) -> dict[str, Any]:
@@ -147,7 +158,31 @@ def _columns(figures: Figures) -> dict[str, Any]:
     }
 
 
-def _batches(shop: Stack) -> tuple[int, int]:
-    """Batches of transfers so far, and the transfers in them."""
-    lane = shop.sequencer_status()["operations"]["create_transfers"]
-    return lane["batches"], lane["events"]
+def _average_batch(before: Status, after: Status) -> float | None:
+    """Transfers in a batch between two looks at the sequencer."""
+    then, now = (status["operations"]["create_transfers"] for status in (before, after))
+    batches, events = (now[name] - then[name] for name in ("batches", "events"))
+    return events / batches if batches else None
+
+
+def _stage_ms(before: Status, after: Status) -> dict[str, float]:
+    """How long a request waited for each store between two looks at the sequencer, on average.
+
+    What workers have not told yet of the last second is missing.
+    """
+    waits, seconds = (now - then for now, then in zip(_stages(after), _stages(before), strict=True))
+    return {stage: 1e3 * seconds[stage] / count for stage, count in waits.items()}
+
+
+def _stages(status: Status) -> tuple["Counter[str]", "Counter[str]"]:
+    """How often requests waited for each store so far, at all workers, and how many seconds."""
+    waits: Counter[str] = Counter()
+    seconds: Counter[str] = Counter()
+    for worker in status["workers"]:
+        for family in worker["stats"]:
+            if family["name"] == STAGE_SECONDS:
+                for sample in family["samples"]:
+                    (stage,) = sample["labels"]
+                    waits[stage] += sum(sample["buckets"])
+                    seconds[stage] += sample["sum"]
+    return waits, seconds

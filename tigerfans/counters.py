@@ -6,13 +6,15 @@ to the sequencer's `/metrics`. All of it costs a request 1 to 2 µs (docs/perfor
 
 from collections.abc import Awaitable, Mapping
 from time import perf_counter
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from tigerfans.histogram import SECONDS_BOUNDS, Histogram
 from tigerfans.ipc.stats import ORDER_STEPS_TOTAL, Family, Stats
 from tigerfans.steps import Step
 
 Output = TypeVar("Output")
+
+STAGE_SECONDS: Final = "tigerfans_stage_seconds"
 
 
 class Counters:
@@ -68,7 +70,7 @@ class Counters:
                 self.seconds,
             ),
             _histograms(
-                "tigerfans_stage_seconds",
+                STAGE_SECONDS,
                 "Time that requests waited for the ledger, Redis (session) or PostgreSQL (order).",
                 "stage",
                 self.stages,

@@ -25,12 +25,13 @@ def measurement(phase: str = "purchase", workers: int = 1, **changes: Any) -> Me
         "p99_ms": 25.125,
         "average_batch": 31.5,
         "cpu_seconds": CPU | {f"worker-{n}": 0.25 for n in range(1, workers + 1)},
+        "stage_ms": {"ledger": 2.5, "session": 0.75},
     }
     return Measurement(**(fields | changes))
 
 
 def failed(phase: str = "purchase", workers: int = 1, **changes: Any) -> Measurement:
-    nothing: dict[str, Any] = {"total": 0, "ok": 0, "errors": 0, "cpu_seconds": {}}
+    nothing: dict[str, Any] = {"total": 0, "ok": 0, "errors": 0, "cpu_seconds": {}, "stage_ms": {}}
     nothing |= dict.fromkeys(("throughput", "p50_ms", "p99_ms", "average_batch"))
     return measurement(phase, workers, **{"failure": "It broke.", **nothing, **changes})
 

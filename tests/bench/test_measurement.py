@@ -12,7 +12,7 @@ def test_the_columns_have_an_order_that_others_can_rely_on() -> None:
     assert (
         *("timestamp", "machine", "git_revision", "config", "ledger", "workers", "concurrency"),
         *("phase", "total", "ok", "errors", "throughput", "p50_ms", "p99_ms", "average_batch"),
-        *("cpu_seconds", "failure"),
+        *("cpu_seconds", "stage_ms", "failure"),
     ) == COLUMNS
 
 

@@ -17,6 +17,7 @@ from bench.phases import PHASES, Bench, Phase
 from bench.run import Matrix, Run
 from bench.stack import Stack, StackError
 from bench.wrk_run import Figures
+from tigerfans.counters import Counters
 
 FIGURES = Figures(total=100, ok=98, seconds=2.0, p50_ms=1.0, p99_ms=9.0, client_cpu_seconds=0.25)
 Outcome = Callable[[], Figures]
@@ -38,7 +39,18 @@ class SeemingStack:
     def sequencer_status(self) -> dict[str, Any]:
         self.looks += 1
         lane = {"batches": 10 * self.looks, "events": 250 * self.looks}
-        return {"ledger": {"kind": "embedded"}, "operations": {"create_transfers": lane}}
+        return {
+            "ledger": {"kind": "embedded"},
+            "operations": {"create_transfers": lane},
+            "workers": [{"stats": self.counters(self.looks * n).stats()} for n in (1, 2)],
+        }
+
+    def counters(self, requests: int) -> Counters:
+        """A worker's, whose requests wait 2.5 ms for the ledger and for nothing else."""
+        counters = Counters()
+        for _ in range(requests):
+            counters.ledger.observe(0.0025)
+        return counters
 
     def cpu_seconds(self) -> dict[str, float]:
         return {"sequencer": float(self.looks), "worker-1": -1.0 if self.restarted else 0.0}
@@ -56,6 +68,7 @@ def shop(monkeypatch: pytest.MonkeyPatch) -> SeemingStack:
     def running(config: Config, *, embedded: bool) -> Iterator[SeemingStack]:
         yield shop
 
+    monkeypatch.setattr(run_module, "REPORT_SECONDS", 0.0)
     monkeypatch.setattr(stack, "running", running)
     monkeypatch.setattr(Bench, "purchases", lambda *_: FIGURES)
     monkeypatch.setattr(Bench, "prepare", lambda *_: None)
@@ -97,6 +110,7 @@ def test_a_row_says_what_was_measured(shop: SeemingStack) -> None:
     assert (reserve.ledger, reserve.workers, reserve.failure) == ("embedded", 2, "")
     assert (reserve.total, reserve.ok, reserve.errors, reserve.throughput) == (100, 98, 2, 49.0)
     assert reserve.average_batch == 25.0
+    assert reserve.stage_ms == pytest.approx({"ledger": 2.5})
     assert reserve.cpu_seconds == {"client": 0.25, "sequencer": 1.0, "worker-1": 0.0}
 
 
