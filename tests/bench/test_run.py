@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import pytest
 
+from bench import run as run_module
 from bench import stack, wrk_run
 from bench.config import Config
 from bench.errors import BenchError

@@ -7,6 +7,7 @@ the order's page comes from the server in whatever state the order is.
 What the pages need of the shop is `PageShop`; errors read here as they do in the JSON API.
 """
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal, Protocol
@@ -88,11 +89,13 @@ Pages = NamedDependency[SkipValidation[Renderer]]
 
 @get("/")
 async def landing_page(shop: Shop, pages: Pages) -> Response[str]:
+    # Both at once, so that without the ledger only one deadline passes.
+    offers, goodies_are_gone = await asyncio.gather(_offers(shop), _goodies_are_gone(shop))
     return pages.page(
         "landing.html",
-        offers=await _offers(shop),
+        offers=offers,
         goodies=shop.catalog.goodies.capacity,
-        goodies_are_gone=await _goodies_are_gone(shop),
+        goodies_are_gone=goodies_are_gone,
         hold_seconds=shop.hold_seconds,
     )
 

@@ -8,8 +8,8 @@ const SVG = "http://www.w3.org/2000/svg";
 const WIDTH = 300;
 const HEIGHT = 80;
 const MARGIN = 3;
-// Steadier than the last second alone.
-const NOW_SECONDS = 3;
+// A second alone has one batch or none: its mean with those before it is what one can read.
+const MEAN_SECONDS = 5;
 
 const small = new Intl.NumberFormat("en", { maximumFractionDigits: 1 });
 const large = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
@@ -44,12 +44,12 @@ export class Chart {
 
   /** `samples` has a column of numbers, or null, for each series; the last one is now. */
   show(samples, samplesMax) {
-    const columns = this.series.map(({ name }) => samples[name]);
+    const columns = this.series.map(({ name }) => means(samples[name]));
     const peak = Math.max(0, ...columns.flat());
     const said = this.series.map((series, i) => {
       series.line.setAttribute("d", linePath(columns[i], samplesMax, peak));
       series.area.setAttribute("d", areaPath(columns[i], samplesMax, peak));
-      const now = latest(columns[i], NOW_SECONDS);
+      const now = columns[i].at(-1) ?? null;
       setText(series.now, now === null ? "–" : figure(now));
       return `${now === null ? "no" : figure(now)} ${series.words}`;
     });
@@ -63,6 +63,11 @@ export class Chart {
 export function latest(column, seconds) {
   const recent = column.slice(-seconds).filter((value) => value !== null);
   return recent.length > 0 ? recent.reduce((sum, value) => sum + value, 0) / recent.length : null;
+}
+
+/** Each of a column's seconds with those before it. */
+function means(column) {
+  return column.map((_, i) => latest(column.slice(Math.max(0, i + 1 - MEAN_SECONDS), i + 1), MEAN_SECONDS));
 }
 
 /** The stretches of a column without gaps, as points of the plot. */

@@ -25,6 +25,9 @@ const PHASE_NOUNS = {
   purchase: "whole purchase",
 };
 
+/** What a stage waits for. */
+const STORE_WORDS = { ledger: "the ledger", session: "Redis", order: "PostgreSQL" };
+
 /** It uses the same machine, but it is not the shop. */
 const LOAD_GENERATOR = "client";
 
@@ -35,6 +38,10 @@ const PER_SECOND = "per second";
 const TRANSFERS = "transfers";
 const MILLISECONDS = "ms";
 const MICROSECONDS = "µs";
+
+function storeWords(stage) {
+  return STORE_WORDS[stage] ?? stage;
+}
 
 export function phaseWords(phase) {
   return PHASE_WORDS[phase] ?? phase;
@@ -171,6 +178,7 @@ function cpu({ results, phase, concurrency, of, noun }) {
 
 function stages({ results, phase, concurrency, of, noun }) {
   const chart = stackedChart(results, of({ phase, concurrency }), "stageMs");
+  chart.series = chart.series.map((series) => ({ ...series, name: storeWords(series.name) }));
   const best = fastest(of({ phase, concurrency }).filter((m) => m.stageMs.size > 0));
   const [slowest, ms] = best ? [...best.stageMs].sort((a, b) => b[1] - a[1])[0] : [];
   return {
@@ -179,7 +187,7 @@ function stages({ results, phase, concurrency, of, noun }) {
     id: "stages",
     title: `${phaseWords(phase)}: time at each store`,
     sentence: best
-      ? `With ${configOf(results, best)}, a ${noun} waits longest for the ${slowest}: ${figure(ms)} ms on average each time.`
+      ? `With ${configOf(results, best)}, a ${noun} waits longest for ${storeWords(slowest)}: ${figure(ms)} ms on average each time.`
       : "",
     unit: MILLISECONDS,
   };

@@ -12,6 +12,8 @@ const GLYPHS = ["●", "■", "▲", "◆", "▼", "⬢"];
 const BAR_GLYPH = "■";
 /** About what a letter below an axis takes, with the room between two labels. */
 const LABEL_CHARACTER_PIXELS = 9;
+/** What the other axis and its label take beside the categories. */
+const Y_AXIS_PIXELS = 75;
 /** Of the width of a category, what its bars take. */
 const GROUP_WIDTH = 0.8;
 const THIN_DASH = "dotted";
@@ -134,7 +136,7 @@ function dress(plot, chart, colours, plotWidth) {
   }
   xAxis.axis_label = chart.xTitle || null;
   const longest = Math.max(...chart.categories.map((category) => category.length));
-  const isCrowded = longest * LABEL_CHARACTER_PIXELS > plotWidth / chart.categories.length;
+  const isCrowded = longest * LABEL_CHARACTER_PIXELS > (plotWidth - Y_AXIS_PIXELS) / chart.categories.length;
   if (isCrowded) xAxis.major_label_orientation = Math.PI / 4;
   yAxis.axis_label = chart.unit;
   yAxis.formatter = new window.Bokeh.NumeralTickFormatter({ format: "0,0.[0]" });

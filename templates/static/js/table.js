@@ -6,7 +6,7 @@ import { setText } from "./format.js";
 export class LiveTable {
   /**
    * `root` holds the tbody (`data-rows`), the template of a row (`data-row`), and what is said
-   * when there is none (`data-empty`); without the latter, an empty table hides all of `root`.
+   * when there is none (`data-empty`).
    * `key(item)` tells items apart; `fill(cells, item)` sets a row, where `cells` are its
    * `data-cell` elements by name.
    */
@@ -14,7 +14,6 @@ export class LiveTable {
     this.body = root.querySelector("[data-rows]");
     this.template = root.querySelector("[data-row]");
     this.empty = root.querySelector("[data-empty]");
-    this.root = root;
     this.key = key;
     this.fill = fill;
     this.rows = new Map();
@@ -35,8 +34,7 @@ export class LiveTable {
       else this.body.insertBefore(element, next);
     }
     this.rows = rows;
-    if (this.empty) this.empty.hidden = rows.size > 0;
-    else this.root.hidden = rows.size === 0;
+    this.empty.hidden = rows.size > 0;
   }
 
   newRow() {
