@@ -1,9 +1,13 @@
 """Writes a picture of every page, in both colour schemes, to docs/images/: `make screenshots`.
 
-The shop in the pictures is a real one, and busy: others buy for two minutes before the first
-picture is taken, so that the box office has something to draw, and go on until the last.
+The shop in the pictures is a real one, and busy: others buy from before the first picture until
+after the last. The box office comes last, two minutes later, so that it has something to draw.
+TigerBench shows the results that are in bench/results, and has no picture where there are none.
+
+`python -m tests.browser.screenshots NAME…` takes some pictures only.
 """
 
+import argparse
 import io
 import os
 import random
@@ -23,20 +27,30 @@ from playwright.sync_api import Browser, Page, ViewportSize, expect
 from tests.browser.box_office import OPERATOR, BoxOffice, Outcome, open_brief, open_patient
 from tests.browser.chromium import NoChromiumError, find_chromium, running_browser
 from tests.browser.scenes import SCENES, Scene, Stage, make_late
+from tigerfans.http.bench_page import results_directory
 
 IMAGES: Final = Path(__file__).parents[2] / "docs" / "images"
 WIDE: Final[ViewportSize] = {"width": 1280, "height": 800}
 PHONE: Final[ViewportSize] = {"width": 390, "height": 844}
-ON_A_PHONE: Final = ("landing", "order-ticket")
-PICTURES: Final = SCENES | {"bench": Scene("/bench", "TigerBench")}
+BENCH: Final = "bench"
+ON_A_PHONE: Final = ("landing", "payment", "order-ticket")
+PICTURES: Final = (
+    {name: (scene, WIDE) for name, scene in SCENES.items()}
+    | {BENCH: (Scene("/bench", "TigerBench"), WIDE)}
+    | {f"{name}-phone": (SCENES[name], PHONE) for name in ON_A_PHONE}
+)
+# It draws the last minutes.
+BOX_OFFICE: Final = "admin"
 SCHEMES: Final[tuple[Literal["light", "dark"], ...]] = ("light", "dark")
 COLOURS_MAX: Final = 256
 TIMEOUT_MS: Final = 60_000
 
 BUYERS: Final = ("ada", "alan", "barbara", "edsger", "frances", "grace", "leslie", "radia", "tony")
 BUYERS_AT_ONCE: Final = 8
-BURST_MAX: Final = 30
+BURST_MAX: Final = 12
 BURST_PAUSE_SECONDS: Final = 1.3
+# How long others have bought before the first picture, and before that of the box office.
+HEAD_START_SECONDS: Final = 15
 PAST_SECONDS: Final = 120
 PAID: Final[Outcome] = "succeeded"
 OUTCOMES: Final[tuple[Outcome | None, ...]] = (*[PAID] * 17, "failed", "canceled", None)
@@ -69,10 +83,9 @@ def bustle(office: BoxOffice) -> Iterator[None]:
         crowd.join()
 
 
-def open_tab(browser: Browser, size: ViewportSize) -> Page:
+def open_tab(browser: Browser) -> Page:
     username, password = OPERATOR
     tab = browser.new_page(
-        viewport=size,
         reduced_motion="reduce",
         http_credentials={"username": username, "password": password},
     )
@@ -80,16 +93,16 @@ def open_tab(browser: Browser, size: ViewportSize) -> Page:
     return tab
 
 
-def photograph(tab: Page, url: str, words: str, stem: str) -> None:
-    """Writes a picture of one page in each scheme."""
+def photograph(tab: Page, url: str, words: str, stem: Path) -> None:
+    """Writes a picture of one page in each scheme; `stem` is its path up to the scheme."""
     tab.goto(url)
     expect(tab.get_by_text(words).filter(visible=True).first).to_be_visible()
     # Where figures are live, they are there.
-    tab.wait_for_function("!document.querySelector('[data-live]:not([data-state=live])')")
+    expect(tab.locator("[data-live]:not([data-state=live])")).to_have_count(0)
     tab.evaluate("Promise.all([...document.images].map((image) => image.decode().catch(() => {})))")
     for scheme in SCHEMES:
         tab.emulate_media(color_scheme=scheme)
-        path = IMAGES / f"{stem}-{scheme}.png"
+        path = stem.with_name(f"{stem.name}-{scheme}.png")
         save_small(tab.screenshot(full_page=True), path)
         print(f"{path}  {path.stat().st_size // 1024} KB")
 
@@ -100,31 +113,51 @@ def save_small(png: bytes, path: Path) -> None:
     picture.quantize(COLOURS_MAX, dither=Image.Dither.NONE).save(path, optimize=True)
 
 
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.browser.screenshots", description="Writes pictures of the pages."
+    )
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help=f"by default all: {', '.join(PICTURES)}"
+    )
+    parser.add_argument("--to", type=Path, default=IMAGES, help="the folder (docs/images)")
+    arguments = parser.parse_args()
+    if unknown := set(arguments.names) - PICTURES.keys():
+        parser.error(f"there is no picture called {', '.join(sorted(unknown))}")
+    return arguments
+
+
+def all_names() -> list[str]:
+    """Every picture there is something to show on."""
+    has_results = any(results_directory().glob("*.csv"))
+    return [name for name in PICTURES if has_results or name != BENCH]
+
+
 def main() -> int:
+    arguments = parse_arguments()
+    names = arguments.names or all_names()
     try:
         executable = find_chromium(os.environ)
     except NoChromiumError as error:
         print(f"Screenshots need Chromium: {error}.", file=sys.stderr)
         return 2
-    IMAGES.mkdir(parents=True, exist_ok=True)
+    arguments.to.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         root = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tigerfans-")))
         (root / "patient").mkdir()
         (root / "brief").mkdir()
-        patient = stack.enter_context(
-            open_patient(root / "patient", TICKETS_A=2000, TICKETS_B=5000)
-        )
+        patient = stack.enter_context(open_patient(root / "patient", TICKETS_A=500, TICKETS_B=900))
         brief = stack.enter_context(open_brief(root / "brief"))
         stage = Stage(patient, brief, make_late(brief))
+        tab = open_tab(stack.enter_context(running_browser(executable)))
         stack.enter_context(bustle(patient))
-        print(f"Letting others buy for {PAST_SECONDS} seconds …", flush=True)
-        time.sleep(PAST_SECONDS)
-        browser = stack.enter_context(running_browser(executable))
-        tab, phone = open_tab(browser, WIDE), open_tab(browser, PHONE)
-        for name in ON_A_PHONE:
-            photograph(phone, stage.url(PICTURES[name]), PICTURES[name].words, f"{name}-phone")
-        for name, scene in PICTURES.items():
-            photograph(tab, stage.url(scene), scene.words, name)
+        started = time.monotonic()
+        for name in sorted(names, key=lambda name: name == BOX_OFFICE):
+            wait = PAST_SECONDS if name == BOX_OFFICE else HEAD_START_SECONDS
+            time.sleep(max(0.0, started + wait - time.monotonic()))
+            scene, size = PICTURES[name]
+            tab.set_viewport_size(size)
+            photograph(tab, stage.url(scene), scene.words, arguments.to / name)
     return 0
 
 
