@@ -1,8 +1,9 @@
 """Shops for tests: the real thing over an embedded ledger, PostgreSQL and Redis, in one process."""
 
+import ssl
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import httpx
 import pytest
@@ -24,6 +25,9 @@ from tigerfans.steps import OnStep, ignore_step
 OpenShop = Callable[..., Any]
 NOBODY_LISTENS = "http://127.0.0.1:1/payments/webhook"
 
+# Loading the usual ones for each shop takes longer than most tests.
+_NO_AUTHORITIES: Final = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
 
 @pytest.fixture
 async def ledger(tmp_path: Path) -> AsyncIterator[Ledger]:
@@ -37,7 +41,7 @@ async def open_shop(ledger: Ledger, redis_url: str, database_url: str) -> AsyncI
     """Opens shops over the same stores, as several workers are."""
     opened: list[Shop] = []
     databases: list[Database] = []
-    client = httpx.AsyncClient()
+    client = httpx.AsyncClient(verify=_NO_AUTHORITIES)
 
     async def open_one(
         tickets_a: int = 10,
