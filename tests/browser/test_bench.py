@@ -10,7 +10,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, FilePayload, Page, ViewportSize, expect
 
 from tests.browser.box_office import BoxOffice
-from tests.browser.test_quality import ONLY_COLOURS, REPORT
+from tests.browser.test_quality import REPORT, SCHEMES
 from tigerfans.http.bench_page import RESULTS_BYTES_MAX
 
 NARROW: Final[ViewportSize] = {"width": 320, "height": 640}
@@ -257,7 +257,7 @@ def test_the_page_is_accessible_in_both_schemes_on_narrow_windows_and_enlarged(
         open_file(tab, to_csv(rows()))
         shown = "canvas" if has_charts else "table"
         expect(chart(tab, "cpu").locator(shown).first).to_be_visible()
-        for scheme, options in (("light", {}), ("dark", ONLY_COLOURS)):
+        for scheme, options in SCHEMES:
             tab.emulate_media(color_scheme=scheme)
             results = Axe().run(tab, options=REPORT | options)
             assert not results.violations_count, results.generate_report()
