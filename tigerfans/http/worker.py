@@ -13,7 +13,6 @@ from contextlib import AsyncExitStack
 import uvloop
 
 from tigerfans.assembly import open_shop
-from tigerfans.collector import settle_down
 from tigerfans.errors import ShopError
 from tigerfans.http.app import create_app
 from tigerfans.http.counting import counted
@@ -24,6 +23,7 @@ from tigerfans.http.server import build_server
 from tigerfans.http.shortcut import Shortcut
 from tigerfans.ledger.base import LedgerError
 from tigerfans.notify import notify_ready
+from tigerfans.runtime import let_others_finish, settle_down
 from tigerfans.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -31,6 +31,7 @@ logger = logging.getLogger(__name__)
 
 def run(settings: Settings, name: str) -> int:
     """Serves until SIGTERM or SIGINT, then finishes what was accepted; the exit code."""
+    let_others_finish()
     try:
         return uvloop.run(_serve(settings, name))
     except (ShopError, LedgerError, OSError) as error:
