@@ -8,6 +8,7 @@ from tests.shops import OpenShop
 from tigerfans.counters import Counters
 from tigerfans.http.app import create_app
 from tigerfans.http.counting import NO_ROUTE, NO_STATUS, counted
+from tigerfans.http.shortcut import Shortcut
 from tigerfans.payments.mockpay import MockPay
 from tigerfans.settings import Settings
 from tigerfans.shop import Shop
@@ -22,7 +23,7 @@ async def shop(open_shop: OpenShop) -> Shop:
 @pytest.fixture
 async def client(shop: Shop) -> AsyncIterator[httpx.AsyncClient]:
     assert isinstance(shop.provider, MockPay)
-    app = counted(create_app(Settings(), shop, shop.provider), shop.counters)
+    app = counted(Shortcut(create_app(Settings(), shop, shop.provider)), shop.counters)
     async with client_of_app(app) as client:
         yield client
 
