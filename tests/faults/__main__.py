@@ -1,11 +1,12 @@
 """`make faults`: runs seed after seed, and prints the table of what struck and what was lost.
 
     python -m tests.faults                                    three seeds on each ledger there is
-    python -m tests.faults --seeds 20 --minutes 30
+    python -m tests.faults --seeds 20 --keep faults.jsonl     goes on where it was interrupted
     python -m tests.faults --seed 7 --seeds 1 --ledger embedded        repeats one
-    python -m tests.faults --orders 10000 --rate 60 --fault-every 2 --kinds kill --disturbed 3
+    python -m tests.faults --seeds 1 --orders 10000 --kill-every 2 --disturbed 3
 
-Exits 1 when a promise was broken, with the seed and the command that repeats it.
+Exits 1 when a promise was broken, with the seed and the command that repeats it; 130 when it was
+interrupted, with the table of the runs that were over.
 """
 
 import argparse
@@ -13,32 +14,23 @@ import asyncio
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import count
 from pathlib import Path
 
+from tests.faults import table
 from tests.faults.plan import FaultKind, RunPlan
-from tests.faults.run import Report, run
+from tests.faults.run import run
+from tests.faults.table import Kept, Row
 from tigerfans.settings import SettingsError
 from tigerfans.stack import tigerbeetle
 
 EMBEDDED = "embedded"
 TIGERBEETLE = "tigerbeetle"
 
-COLUMNS = (
-    "seed",
-    "ledger",
-    "faults",
-    *FaultKind,
-    "orders",
-    "paid",
-    "refunds due",
-    "unpaid",
-    "sold out",
-    "lost",
-    "sold twice",
-    "seconds",
-)
+# One process at a time: `kill-all` opens the shop again before the next fault.
+KILLS = (FaultKind.KILL, FaultKind.KILL_BACKEND)
+INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -48,31 +40,53 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SettingsError as error:
         print(error, file=sys.stderr)
         return 2
-    print(_row(COLUMNS), flush=True)
-    reports = []
-    deadline = time.monotonic() + 60 * (options.minutes or 0)
-    runs = ((seed, ledger) for seed in count(options.seed) for ledger in environments)
-    for seed, ledger in runs:
-        if seed >= options.seed + options.seeds and time.monotonic() >= deadline:
-            break
-        plan = RunPlan(
-            seed=seed,
-            ledger=ledger,
-            orders=options.orders,
-            rate=options.rate,
-            fault_seconds=options.fault_every,
-            disturbed_percent=options.disturbed,
-            kinds=tuple(FaultKind(kind) for kind in options.kinds),
-        )
-        report = asyncio.run(run(plan, environments[ledger]))
-        reports.append(report)
-        print(_row(_cells(report)), flush=True)
-        if not report.is_clean:
-            print(report, file=sys.stderr, flush=True)
-    print(_row(_totals(reports)))
-    broken = [report for report in reports if not report.is_clean]
-    print(f"{len(reports)} runs, {len(broken)} with a broken promise.")
+    kept = Kept(options.keep)
+    print(table.head(), flush=True)
+    interrupted = False
+    rows = []
+    try:
+        for row in _runs(options, environments, kept):
+            print(row, flush=True)
+            rows.append(row)
+    except KeyboardInterrupt:
+        interrupted = True
+    print(table.totals(rows))
+    broken = [row for row in rows if not row.is_clean]
+    print(f"\n{len(rows)} runs, {len(broken)} with a broken promise.")
+    if interrupted:
+        return INTERRUPTED
     return 1 if broken else 0
+
+
+def _runs(
+    options: argparse.Namespace, environments: dict[str, dict[str, str]], kept: Kept
+) -> Iterator[Row]:
+    """Runs what was not kept; what breaks a promise is told at once."""
+    deadline = time.monotonic() + 60 * (options.minutes or 0)
+    for seed in count(options.seed):
+        if seed >= options.seed + options.seeds and time.monotonic() >= deadline:
+            return
+        for ledger in environments:
+            plan = _plan(options, seed, ledger)
+            if plan.command not in kept.rows:
+                report = asyncio.run(run(plan, environments[ledger]))
+                kept.add(Row.of(report))
+                if not report.is_clean:
+                    print(report, file=sys.stderr, flush=True)
+            yield kept.rows[plan.command]
+
+
+def _plan(options: argparse.Namespace, seed: int, ledger: str) -> RunPlan:
+    kills = options.kill_every
+    return RunPlan(
+        seed=seed,
+        ledger=ledger,
+        orders=options.orders,
+        rate=options.rate,
+        fault_seconds=options.fault_every if kills is None else kills,
+        disturbed_percent=options.disturbed,
+        kinds=tuple(FaultKind(kind) for kind in options.kinds) if kills is None else KILLS,
+    )
 
 
 def ledgers(chosen: str | None) -> dict[str, dict[str, str]]:
@@ -114,37 +128,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     kinds = [str(kind) for kind in FaultKind]
     add("--kinds", nargs="+", choices=kinds, default=kinds, help="only these faults; default: all")
+    add("--kill-every", type=float, metavar="SECONDS", help="only kills of one process, so often")
+    add("--keep", type=Path, metavar="FILE", help="write each run down, and repeat none of those")
     return parser
-
-
-def _cells(report: Report) -> list[object]:
-    audit = report.audit
-    return [
-        report.plan.seed,
-        report.plan.ledger,
-        report.faults.total(),
-        *(report.faults[kind] for kind in FaultKind),
-        audit.attempted,
-        audit.paid,
-        audit.refunds_due,
-        audit.unpaid,
-        audit.sold_out,
-        audit.lost,
-        audit.sold_twice,
-        round(report.seconds),
-    ]
-
-
-def _totals(reports: Sequence[Report]) -> list[object]:
-    numbers = [_cells(report)[2:] for report in reports]
-    return ["all", "", *(sum(map(int, column)) for column in zip(*numbers, strict=True))]
-
-
-def _row(cells: Sequence[object]) -> str:
-    widths = [max(len(name), 11) if name == "ledger" else max(len(name), 4) for name in COLUMNS]
-    return "  ".join(
-        str(cell).rjust(width) for cell, width in zip(cells, widths, strict=True)
-    ).rstrip()
 
 
 if __name__ == "__main__":

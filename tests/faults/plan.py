@@ -119,8 +119,8 @@ class RunPlan:
     seed: int
     ledger: str = "embedded"
     orders: int = 300
-    rate: float = 12.0
-    fault_seconds: float = 1.0
+    rate: float = 20.0
+    fault_seconds: float = 0.7
     disturbed_percent: float = 10.0
     kinds: tuple[FaultKind, ...] = tuple(FaultKind)
 

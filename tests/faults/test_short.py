@@ -10,7 +10,7 @@ from tests.faults.run import run
 from tigerfans.stack import tigerbeetle
 
 ORDERS = 150
-FAULT_SECONDS = 0.6
+FAULT_SECONDS = 0.5
 FAULTS_MIN = 5
 
 TIGERBEETLE = tigerbeetle.find_binary(os.environ, Path.cwd())
