@@ -1,5 +1,6 @@
 """Reconciliation, over a real ledger and real orders that were made to differ."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 import asyncpg
@@ -66,6 +67,65 @@ async def test_many_pages_are_read_to_the_end(
     report = await report_of(shop)
     assert report.is_clean
     assert (report.sales, report.orders) == (10, 10)
+
+
+async def test_whoever_waits_sees_every_record_that_is_read(shop: Shop) -> None:
+    for cls in "AB":
+        await buy(shop, cls)
+    read: list[int] = []
+    await Reconciler(shop, second_look_seconds=0, progress=read.append).run()
+    # A hold, a sale and an order of each, and two goodies come without being counted.
+    assert sum(read) >= 6
+
+
+async def test_a_shop_that_sells_all_the_while_is_clean(open_shop: OpenShop) -> None:
+    shop = await open_shop(tickets_a=1_000, goodies=20)
+    stopping = asyncio.Event()
+
+    async def buy_again_and_again() -> int:
+        bought = 0
+        while not stopping.is_set():
+            await buy(shop)
+            bought += 1
+        return bought
+
+    buying = [asyncio.create_task(buy_again_and_again(), name=f"fan {n}") for n in range(10)]
+    reports = [await Reconciler(shop, second_look_seconds=0.5).run() for _ in range(3)]
+    stopping.set()
+    bought = sum(await asyncio.gather(*buying))
+    assert [report.differences for report in reports] == [[], [], []]
+    assert (await report_of(shop)).sales == bought
+
+
+async def test_an_order_that_comes_a_moment_after_its_sale_is_no_difference(
+    shop: Shop, execute: Execute, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await buy(shop)
+    await execute("CREATE TABLE on_its_way AS TABLE orders")
+    await execute("DELETE FROM orders")
+    waited = []
+
+    async def arrive(seconds: float) -> None:
+        waited.append(seconds)
+        await execute("INSERT INTO orders SELECT * FROM on_its_way")
+
+    monkeypatch.setattr("tigerfans.reconcile.asyncio.sleep", arrive)
+    assert (await Reconciler(shop).run()).differences == []
+    assert waited == [reconcile.SECOND_LOOK_SECONDS]
+
+
+async def test_past_a_bound_differences_are_counted_and_not_named(
+    open_shop: OpenShop, execute: Execute, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reconcile, "DIFFERENCES_MAX", 3)
+    monkeypatch.setattr(reconcile, "SUSPECTS_MAX", 5)
+    shop = await open_shop()
+    for _ in range(8):
+        await buy(shop)
+    await execute("DELETE FROM orders")
+    report = await report_of(shop)
+    assert (len(report.differences), report.differences_not_named) == (3, 5)
+    assert not report.is_clean
 
 
 async def test_a_sale_without_its_order_is_named_and_repaired(shop: Shop, execute: Execute) -> None:

@@ -37,6 +37,9 @@ from tigerfans.shop import Shop
 PAGE_MAX: Final = 1_000
 # Longer than a payment may take from the ledger to PostgreSQL, retries of its webhook aside.
 SECOND_LOOK_SECONDS: Final = 6.0
+# Orders to look at once more. In a rush some thousand sales are on their way to PostgreSQL when a
+# reconciliation begins, and each of them looks wrong for a moment.
+SUSPECTS_MAX: Final = 20_000
 # Past this many, more differences are counted but not named.
 DIFFERENCES_MAX: Final = 1_000
 
@@ -244,7 +247,7 @@ class Reconciler:
     # --- Once more -----------------------------------------------------------------------------
 
     def _suspect(self, order_id: OrderId) -> None:
-        if len(self._suspects) < DIFFERENCES_MAX:
+        if len(self._suspects) < SUSPECTS_MAX:
             self._suspects[order_id] = None
         elif order_id not in self._suspects:
             self._report.differences_not_named += 1
@@ -252,25 +255,27 @@ class Reconciler:
     async def _look_again(self) -> None:
         if self._suspects:
             await asyncio.sleep(self._second_look_seconds)
-        for order_id in self._suspects:
-            problem, is_sold = await self._problem_of(order_id)
-            if not problem:
-                continue
-            repaired = False
-            # Without a sale there is nothing to restore: it would be sold anew.
-            if self._repair and is_sold:
-                await self._shop.restore(order_id)
-                repaired = not (await self._problem_of(order_id))[0]
-            self._differ(problem, order_id, repaired=repaired)
+        suspects = list(self._suspects)
+        for start in range(0, len(suspects), PAGE_MAX):
+            page = suspects[start : start + PAGE_MAX]
+            for order_id, (problem, is_sold) in (await self._problems_of(page)).items():
+                repaired = False
+                # Without a sale there is nothing to restore: it would be sold anew.
+                if self._repair and is_sold:
+                    await self._shop.restore(order_id)
+                    repaired = not await self._problems_of([order_id])
+                self._differ(problem, order_id, repaired=repaired)
 
-    async def _problem_of(self, order_id: OrderId) -> tuple[str, bool]:
-        """Why ledger and order do not fit together, or nothing; and whether there is a sale."""
-        sales = (await self._sales_of([order_id])).get(order_id, [])
-        [order] = await self._shop.orders.find_many([order_id])
-        if len(sales) == 1:
-            return _compare(sales[0], order), True
-        is_paid = order is not None and order.status is OrderStatus.PAID
-        return (_wrong_number(len(sales)) if is_paid or sales else ""), bool(sales)
+    async def _problems_of(self, order_ids: Sequence[OrderId]) -> dict[OrderId, tuple[str, bool]]:
+        """Those where ledger and order do not fit together: why, and whether there is a sale."""
+        sales_of = await self._sales_of(order_ids)
+        problems = {}
+        orders = await self._shop.orders.find_many(order_ids)
+        for order_id, order in zip(order_ids, orders, strict=True):
+            sales = sales_of.get(order_id, [])
+            if problem := _problem(sales, order):
+                problems[order_id] = problem, bool(sales)
+        return problems
 
     # --- Goodies -------------------------------------------------------------------------------
 
@@ -289,6 +294,9 @@ class Reconciler:
     def _differ(
         self, what: str, order_id: OrderId | None = None, *, repaired: bool = False
     ) -> None:
+        if len(self._report.differences) >= DIFFERENCES_MAX:
+            self._report.differences_not_named += not repaired
+            return
         shown = order_id.hex_digits if order_id else ""
         self._report.differences.append(Difference(what, shown, repaired))
 
@@ -300,8 +308,12 @@ def _order_id(transfer_id: int) -> OrderId:
     return OrderId(u128(transfer_id & ~0xFF))
 
 
-def _wrong_number(sales: int) -> str:
-    return f"a paid order has {sales} sales on the ledger"
+def _problem(sales: Sequence[Sale], order: Order | None) -> str:
+    """Why an order and its sales do not fit together; empty where they do."""
+    if len(sales) == 1:
+        return _compare(sales[0], order)
+    is_paid = order is not None and order.status is OrderStatus.PAID
+    return f"a paid order has {len(sales)} sales on the ledger" if is_paid or sales else ""
 
 
 def _compare(sale: Sale, order: Order | None) -> str:

@@ -1,14 +1,18 @@
 """The whole shop, as `tigerfans up` runs it: real servers, the real sequencer, real workers."""
 
+import asyncio
+import json
 import os
 import signal
 import socket
 from collections.abc import Iterator
 from pathlib import Path
 
+import asyncpg
 import httpx
 import pytest
 
+from tests.servers import run
 from tests.stack.running_shop import (
     RunningShop,
     environment,
@@ -18,6 +22,8 @@ from tests.stack.running_shop import (
     until,
 )
 from tigerfans.stack import tigerbeetle
+from tigerfans.stack.folder import DataFolder
+from tigerfans.stack.postgres import database_url as database_url_of
 
 REAL_TIGERBEETLE = tigerbeetle.find_binary(os.environ, Path.cwd())
 
@@ -68,6 +74,56 @@ def test_a_killed_process_comes_back_and_the_shop_with_it(shop: RunningShop, nam
     assert next(row["restarts"] for row in shop.ps() if row["name"] == name) > 0
     until(lambda: httpx.get(f"{shop.url}/api/inventory", trust_env=False).is_success)
     checkout(shop)
+
+
+async def test_the_same_key_on_all_workers_at_once_is_one_order_and_one_hold(
+    shop: RunningShop,
+) -> None:
+    before = held(shop)
+    body = {"cls": "A", "customer_email": "buyer@example.com"}
+    # Without keeping connections, the kernel deals them to both workers.
+    limits = httpx.Limits(max_keepalive_connections=0)
+    async with httpx.AsyncClient(base_url=shop.url, limits=limits, trust_env=False) as client:
+        headers = {"Idempotency-Key": "one purchase"}
+        asking = (client.post("/api/checkout", json=body, headers=headers) for _ in range(40))
+        answers = await asyncio.gather(*asking)
+        other = await client.post("/api/checkout", json=body | {"cls": "B"}, headers=headers)
+    assert {answer.status_code for answer in answers} == {200}
+    assert len({answer.text for answer in answers}) == 1
+    assert other.status_code == 409
+    until(lambda: held(shop) == before + 1)
+
+
+def test_reconcile_shows_a_table_and_repairs_what_is_missing(shop: RunningShop) -> None:
+    order_id = checkout(shop)
+    httpx.post(f"{shop.url}/mockpay/mock_{order_id}/emit", data={"t": "succeeded"}, trust_env=False)
+    clean = shop.tigerfans("reconcile")
+    assert clean.returncode == 0, clean.stderr
+    assert "goodies" in clean.stdout
+    assert "Both sides say the same." in clean.stdout
+
+    run(delete_orders(shop))
+    missing = shop.tigerfans("reconcile", "--json")
+    assert missing.returncode == 1
+    report = json.loads(missing.stdout)
+    assert (report["clean"], report["differences"][0]["order_id"]) == (False, order_id)
+    assert shop.tigerfans("reconcile", "--repair").returncode == 0
+    assert shop.tigerfans("reconcile").returncode == 0
+
+
+async def delete_orders(shop: RunningShop) -> None:
+    connection = await asyncpg.connect(database_url_of(DataFolder(shop.data).sockets / "pg"))
+    try:
+        await connection.execute("DELETE FROM orders")
+    finally:
+        await connection.close()
+
+
+def test_reconcile_without_a_shop_is_one_sentence(tmp_path: Path) -> None:
+    looked = tigerfans("reconcile", environ=environment(tmp_path / "data", {}), cwd=tmp_path)
+    assert looked.returncode == 2
+    assert "is it running?" in looked.stderr
+    assert looked.stderr.count("\n") == 1
 
 
 def test_a_reload_gives_every_worker_a_new_process(shop: RunningShop) -> None:
