@@ -317,6 +317,19 @@ class OrdersUnderFaults(RuleBasedStateMachine):
             assert not self._transfers(order_id, Purpose.HOLD)
             raise
 
+    def hold(self, cls: ClassCode, email: str, key: str = "key 1") -> str:
+        """A checkout in which nothing goes wrong; the order's id."""
+        checkout: Checkout = self._to_the_end(self.shop.checkout(cls, email, key))
+        self.told[checkout.order_id] = Told(email, cls)
+        return checkout.order_id
+
+    def settle(self, order_id: str, event_type: EventType = EventType.SUCCEEDED) -> Settlement:
+        """An event in which nothing goes wrong."""
+        self.told[order_id].events.add(event_type)
+        settled: Settlement = self._to_the_end(self.shop.settle(self._event(order_id, event_type)))
+        self._on_settled(order_id, event_type, settled)
+        return settled
+
     def _start(
         self,
         worker: int,
@@ -409,6 +422,35 @@ class OrdersUnderFaults(RuleBasedStateMachine):
 
 TestOrders = OrdersUnderFaults.TestCase
 TestOrders.settings = settings(max_examples=120, stateful_step_count=50, deadline=None)
+
+
+def test_a_payment_told_again_a_day_later_changes_nothing_even_with_redis_wiped() -> None:
+    machine = OrdersUnderFaults()
+    order_id = machine.hold("A", "a@example.org")
+    assert machine.settle(order_id) == Settlement("PAID", is_replay=False)
+    row = machine._row(order_id)
+    machine.pass_time(A_DAY)
+    machine.wipe_redis()
+    for event_type in (EventType.SUCCEEDED, EventType.FAILED):
+        assert machine.settle(order_id, event_type) == Settlement("PAID", is_replay=True)
+    assert machine._row(order_id) == row
+    assert machine._stock()[0].sold == 1
+    machine.teardown()
+
+
+@pytest.mark.parametrize(("sold_meanwhile", "status"), [(0, "PAID"), (3, "PAID_UNFULFILLED")])
+def test_a_payment_first_told_a_day_later_is_a_ticket_or_a_refund(
+    sold_meanwhile: int, status: str
+) -> None:
+    machine = OrdersUnderFaults()
+    order_id = machine.hold("A", "a@example.org")
+    machine.pass_time(A_DAY)
+    machine.wipe_redis()
+    for number in range(sold_meanwhile):
+        machine.settle(machine.hold("A", "b@example.org", f"key {number + 2}"))
+    assert machine.settle(order_id) == Settlement(status, is_replay=False)
+    assert machine.settle(order_id) == Settlement(status, is_replay=True)
+    machine.teardown()
 
 
 def mockpay() -> MockPay:

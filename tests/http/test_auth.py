@@ -9,7 +9,11 @@ from litestar.connection import ASGIConnection
 from litestar.exceptions import NotAuthorizedException
 from litestar.handlers import BaseRouteHandler
 
-from tigerfans.http.auth import FAILED_LOGIN_SECONDS, basic_auth_guard
+from tigerfans.http.auth import (
+    FAILED_LOGIN_SECONDS,
+    FAILED_LOGIN_SECONDS_MAX,
+    basic_auth_guard,
+)
 from tigerfans.settings import AdminSettings
 
 GUARD = basic_auth_guard(AdminSettings("admin", "pässword:with:colons"))
@@ -52,6 +56,27 @@ async def test_a_wrong_guess_is_refused_and_slowed(slept: list[float], credentia
     with pytest.raises(NotAuthorizedException):
         await log_in(basic(credentials))
     assert slept == [FAILED_LOGIN_SECONDS]
+
+
+async def test_many_guesses_at_once_are_slowed_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    seconds: list[float] = []
+    guessing = asyncio.Event()
+
+    async def sleep(delay: float) -> None:
+        seconds.append(delay)
+        await guessing.wait()
+
+    monkeypatch.setattr("tigerfans.http.auth.asyncio.sleep", sleep)
+    guesses = [asyncio.create_task(log_in(basic(b"admin:guess")), name="guess") for _ in range(30)]
+    await asyncio.wait(guesses, timeout=0)
+    guessing.set()
+    outcomes = await asyncio.gather(*guesses, return_exceptions=True)
+    assert {type(outcome) for outcome in outcomes} == {NotAuthorizedException}
+    assert seconds[:3] == [1 * FAILED_LOGIN_SECONDS, 2 * FAILED_LOGIN_SECONDS, 1.5]
+    assert seconds[-1] == FAILED_LOGIN_SECONDS_MAX
+    with pytest.raises(NotAuthorizedException):
+        await log_in(basic(b"admin:guess"))
+    assert seconds[-1] == FAILED_LOGIN_SECONDS
 
 
 @pytest.mark.parametrize("header", [None, "", "Basic !", "Bearer abc", "Basic \xe9"])
