@@ -10,7 +10,7 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 	&& echo "$$python" && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up bench bench-sweep test coverage faults lint format screenshots tigerbeetle clean
+.PHONY: help setup up bench bench-sweep test coverage faults lint format audit screenshots tigerbeetle clean
 
 help: ## list what can be done
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -66,6 +66,10 @@ lint: $(STAMP) ## check style, formatting and types
 format: $(STAMP) ## put the code into its form
 	@$(VENV)/bin/ruff check --fix
 	@$(VENV)/bin/ruff format
+
+audit: $(STAMP) ## look whether a weakness of what is installed is known (needs the network)
+	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check pip-audit
+	@$(VENV)/bin/pip-audit --strict --requirement constraints.txt --no-deps --disable-pip
 
 screenshots: $(STAMP) ## write pictures of all pages to docs/images
 	@$(VENV)/bin/python -m tests.browser.screenshots
