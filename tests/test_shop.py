@@ -124,6 +124,18 @@ async def test_the_same_key_with_another_body_is_a_conflict(
     assert await stock(shop, cls) == ((10, 0, 0) if cls == "B" else (9, 1, 0))
 
 
+async def test_the_same_key_gives_the_same_order_also_after_holds_last_longer(
+    open_shop: OpenShop,
+) -> None:
+    before = await (await open_shop(hold_seconds=60)).checkout("A", EMAIL, "key-1")
+    shop = await open_shop(hold_seconds=300)
+    assert await shop.checkout("A", EMAIL, "key-1") == before
+    assert await stock(shop) == (9, 1, 0)
+    for cls, email in (("B", EMAIL), ("A", "other@example.org")):
+        with pytest.raises(IdempotencyConflictError):
+            await shop.checkout(cls, email, "key-1")
+
+
 @pytest.mark.parametrize("key", ["", "k" * 256])
 async def test_a_key_that_is_empty_or_too_long_is_refused(shop: Shop, key: str) -> None:
     with pytest.raises(InvalidRequestError, match="Idempotency-Key"):

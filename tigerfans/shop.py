@@ -141,16 +141,17 @@ class Shop:
         if outcome is HoldOutcome.SOLD_OUT:
             raise SoldOutError
         if outcome is HoldOutcome.CONFLICT:
-            raise IdempotencyConflictError
+            session = await self._session_before(order_id, ticket_class, email)
+        else:
+            held_ms = held_ns // 1_000_000
+            session = self._session(
+                order_id,
+                ticket_class,
+                email,
+                created_ms=held_ms,
+                expires_ms=held_ms + self.booking.hold_seconds * 1_000,
+            )
         self._took(Step.HELD, order_id, ticket_class.code)
-        held_ms = held_ns // 1_000_000
-        session = self._session(
-            order_id,
-            ticket_class,
-            email,
-            created_ms=held_ms,
-            expires_ms=held_ms + self.booking.hold_seconds * 1_000,
-        )
         await timed(self.counters.session, self.sessions.save(session))
         return Checkout(
             order_id.hex_digits,
@@ -287,6 +288,21 @@ class Shop:
             created_ms=hold.created_ns // 1_000_000,
             expires_ms=hold.expires_ns // 1_000_000,
         )
+
+    async def _session_before(
+        self, order_id: OrderId, ticket_class: TicketClass, email: str
+    ) -> Session:
+        """The session of a hold with the same body, placed when holds lasted longer or shorter.
+
+        Raises `IdempotencyConflictError` where it is the body that differs.
+        """
+        try:
+            session = await self._session_on_ledger(order_id, email)
+        except InvalidRequestError:
+            session = None
+        if session is None or session.cls != ticket_class.code:
+            raise IdempotencyConflictError
+        return session
 
     async def _sell(self, session: Session) -> Order:
         sale = self.booking.sale(session.order_id, session.cls)
