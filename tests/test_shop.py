@@ -327,6 +327,22 @@ async def test_with_redis_wiped_the_signed_event_brings_the_email_back(
     assert (order.status, order.email) == (OrderStatus.PAID, EMAIL)
 
 
+async def test_a_redis_that_is_full_takes_no_checkouts_and_stops_no_payment(
+    shop: Shop, redis_url: str
+) -> None:
+    checkout = await shop.checkout("A", EMAIL)
+    async with Redis.from_url(redis_url) as redis:
+        await redis.config_set("maxmemory", 1)
+        try:
+            with pytest.raises(UnavailableError):
+                await shop.checkout("A", EMAIL)
+            assert (await shop.settle(event(checkout))).order_status == "PAID"
+            await shop.sessions._finishes.drain()
+        finally:
+            await redis.config_set("maxmemory", 0)
+    assert (await answer(shop, checkout))["status"] == "PAID"
+
+
 async def test_a_payment_is_not_started_without_its_email_while_redis_is_away(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
