@@ -21,10 +21,18 @@ DEADLINE_S = 60.0
 OPERATOR = httpx.BasicAuth("admin", DEFAULT_ADMIN_PASSWORD)
 
 
-@pytest.fixture
-def shop(tmp_path: Path) -> Iterator[RunningShop]:
-    settings = {"TICKETS_A": TICKETS, "TICKETS_B": 1_000_000, "GOODIES": GOODIES, "WORKERS": 2}
-    with open_shop(tmp_path, **{f"TIGERFANS_{k}": str(v) for k, v in settings.items()}) as shop:
+SETTINGS = {
+    "TIGERFANS_TICKETS_A": str(TICKETS),
+    "TIGERFANS_TICKETS_B": "1000000",
+    "TIGERFANS_GOODIES": str(GOODIES),
+    "TIGERFANS_WORKERS": "2",
+}
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningShop]:
+    """A shop whose class A the first test buys empty, and whose class B is there for the second."""
+    with open_shop(tmp_path_factory.mktemp("shop"), **SETTINGS) as shop:
         yield shop
 
 
@@ -90,27 +98,18 @@ async def test_batches_hold_the_transfers_of_both_workers(shop: RunningShop) -> 
         assert "tigerfans_sequencer" in text
 
 
-async def test_a_restart_finds_orders_holds_and_inventory_as_they_were(
-    shop: RunningShop, tmp_path: Path
-) -> None:
-    async with client_of(shop) as client:
-        paid, held = (await buy(client, 1)).json(), (await buy(client, 2)).json()
-        await pay(client, paid)
-        before = await snapshot(client, paid["order_id"], held["order_id"])
-    assert shop.stop() == 0
+async def test_a_restart_finds_orders_holds_and_inventory_as_they_were(tmp_path: Path) -> None:
+    with open_shop(tmp_path, **SETTINGS) as shop:
+        async with client_of(shop) as client:
+            paid, held = (await buy(client, 1)).json(), (await buy(client, 2)).json()
+            await pay(client, paid)
+            before = await snapshot(client, paid["order_id"], held["order_id"])
+        assert shop.stop() == 0
 
-    again = RunningShop(tmp_path, settings_of(shop))
-    try:
-        again.wait_until_open()
+    with open_shop(tmp_path, **SETTINGS) as again:
         async with client_of(again) as client:
             assert await snapshot(client, paid["order_id"], held["order_id"]) == before
             assert (await pay(client, held)).json()["order_status"] == "PAID"
-    finally:
-        again.close()
-
-
-def settings_of(shop: RunningShop) -> dict[str, str]:
-    return {name: value for name, value in shop.environ.items() if name.startswith("TIGERFANS_")}
 
 
 async def snapshot(client: httpx.AsyncClient, *order_ids: str) -> list[Any]:
