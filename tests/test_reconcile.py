@@ -147,10 +147,10 @@ async def test_a_sale_without_its_order_is_named_and_repaired(shop: Shop, execut
     assert (order.email, order.got_goodie) == (EMAIL, True)
 
 
-async def test_more_than_one_round_can_name_is_repaired_round_by_round(
+async def test_more_than_one_round_looks_at_is_repaired_round_by_round(
     shop: Shop, execute: Execute, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reconcile, "DIFFERENCES_MAX", 2)
+    monkeypatch.setattr(reconcile, "SUSPECTS_MAX", 2)
     for _ in range(3):
         await buy(shop)
     await execute("DELETE FROM orders")

@@ -77,15 +77,12 @@ class Report:
     goodies: int = 0
     differences: list[Difference] = field(default_factory=list)
     differences_not_named: int = 0
+    repaired: int = 0
 
     @property
     def is_clean(self) -> bool:
         """Whether both sides say the same, now that what could be repaired was."""
         return not self.differences_not_named and all(d.repaired for d in self.differences)
-
-    @property
-    def repaired(self) -> int:
-        return sum(difference.repaired for difference in self.differences)
 
     @property
     def has_more_to_repair(self) -> bool:
@@ -294,6 +291,7 @@ class Reconciler:
     def _differ(
         self, what: str, order_id: OrderId | None = None, *, repaired: bool = False
     ) -> None:
+        self._report.repaired += repaired
         if len(self._report.differences) >= DIFFERENCES_MAX:
             self._report.differences_not_named += not repaired
             return
