@@ -1,4 +1,4 @@
-"""What is logged and counted of an order: each step once, a tick's lines together."""
+"""What is logged and counted of an order: each step once, the lines of a moment together."""
 
 import asyncio
 import json
@@ -21,22 +21,30 @@ TWO = OrderId(b"\0" + bytes(range(2, 17)))
 # --- The lines -------------------------------------------------------------------------------
 
 
-async def test_the_steps_of_a_tick_are_written_as_one() -> None:
+async def test_the_steps_of_a_moment_are_written_as_one_by_themselves() -> None:
+    written = asyncio.Queue[bytes]()
+    log = StepLog("production", "worker-1", written.put_nowait)
+    log.note(Step.HELD, ONE, "A")
+    log.note(Step.PAID, TWO, "B")
+    assert (await written.get()).count(b"\n") == 2
+    log.note(Step.REFUND_DUE, ONE, "A")
+    assert (await written.get()).count(b"\n") == 1
+
+
+async def test_what_is_written_at_the_end_is_written_once() -> None:
     written: list[bytes] = []
     log = StepLog("production", "worker-1", written.append)
     log.note(Step.HELD, ONE, "A")
-    log.note(Step.PAID, TWO, "B")
-    assert written == []
-    await asyncio.sleep(0)
-    log.note(Step.REFUND_DUE, ONE, "A")
-    await asyncio.sleep(0)
-    assert [batch.count(b"\n") for batch in written] == [2, 1]
+    log.flush()
+    log.flush()
+    assert len(written) == 1
 
 
 async def test_in_production_a_line_is_json_with_the_orders_id() -> None:
     written: list[bytes] = []
-    StepLog("production", 'a "worker"', written.append).note(Step.REFUND_DUE, ONE, "A")
-    await asyncio.sleep(0)
+    log = StepLog("production", 'a "worker"', written.append)
+    log.note(Step.REFUND_DUE, ONE, "A")
+    log.flush()
     line = json.loads(written[0])
     assert line.pop("time").endswith("Z")
     assert line == {
@@ -51,8 +59,9 @@ async def test_in_production_a_line_is_json_with_the_orders_id() -> None:
 
 async def test_in_development_a_line_is_for_a_person() -> None:
     written: list[bytes] = []
-    StepLog("development", "worker-1", written.append).note(Step.HELD, ONE, "A")
-    await asyncio.sleep(0)
+    log = StepLog("development", "worker-1", written.append)
+    log.note(Step.HELD, ONE, "A")
+    log.flush()
     _, words = written[0].decode().split(" ", 1)
     assert words == f"INFO tigerfans.order: held A {ONE.hex_digits}\n"
 
@@ -63,9 +72,9 @@ async def test_a_full_disk_costs_lines_and_nothing_else() -> None:
 
     log = StepLog("production", "worker-1", full)
     log.note(Step.HELD, ONE, "A")
-    await asyncio.sleep(0)
+    log.flush()
     log.note(Step.PAID, ONE, "A")
-    await asyncio.sleep(0)
+    log.flush()
 
 
 # --- When they are taken ---------------------------------------------------------------------

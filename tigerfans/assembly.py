@@ -64,6 +64,8 @@ async def open_shop(stack: AsyncExitStack, settings: Settings, name: str) -> Ope
     )
     stack.push_async_callback(ledger.close)
     provider = await _provider(stack, settings, database)
+    log = StepLog.to_stderr(settings.environment, name)
+    stack.callback(log.flush)
     catalog = Catalog.build(settings.catalog.tickets, settings.catalog.goodies)
     booking = Booking(catalog, settings.hold_seconds)
     shop = Shop(
@@ -74,7 +76,7 @@ async def open_shop(stack: AsyncExitStack, settings: Settings, name: str) -> Ope
         provider,
         settings.ticket_secret,
         counters=counters,
-        on_step=StepLog.to_stderr(settings.environment, name).note,
+        on_step=log.note,
     )
     await _open_books(shop)
     return Opened(shop, provider if isinstance(provider, MockPay) else None, ledger)

@@ -1,9 +1,9 @@
 """The steps of an order that are worth a line in the log, and the lines.
 
 There is a step for each ticket that is held and another for each that is paid, so they are logged
-in every rush. A line by `logging` costs 10 µs. `StepLog` gathers what a tick of the event loop
-brings and writes it as one, in the forms of `logs`: a line costs 6 µs alone and 0.6 µs in a rush.
-`python -m bench.log_cost` measures it, and docs/operations.md says what part of a checkout that is.
+in every rush. `StepLog` gathers the lines of some milliseconds and writes them as one, in the forms
+of `logs`: a line among twenty costs an eighth of one that is alone. `python -m bench.log_cost`
+measures it, and docs/operations.md says what part of a checkout that is.
 """
 
 import asyncio
@@ -21,6 +21,8 @@ from tigerfans.logs import moment
 from tigerfans.settings import Environment
 
 LOGGER: Final = "tigerfans.order"
+# A rush brings some twenty lines in that time. A process that is killed takes them with it.
+GATHER_SECONDS: Final = 0.01
 
 
 class Step(StrEnum):
@@ -44,7 +46,7 @@ def ignore_step(step: Step, order_id: OrderId, cls: ClassCode) -> None:
 
 
 class StepLog:
-    """Writes one line for each step; those of a tick leave together and carry its time.
+    """Writes one line for each step; those of `GATHER_SECONDS` leave together, with one time.
 
     Where `write` raises `OSError`, because the disk is full say, they are lost: no order fails for
     its log.
@@ -63,13 +65,16 @@ class StepLog:
         return cls(environment, process, _write_to_stderr)
 
     def note(self, step: Step, order_id: OrderId, cls: ClassCode) -> None:
-        """Has the line written at the end of this tick."""
+        """Has the line written soon."""
         if not self._noted:
-            asyncio.get_running_loop().call_soon(self._flush)
+            asyncio.get_running_loop().call_later(GATHER_SECONDS, self.flush)
         self._noted.append((step, order_id, cls))
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Writes the lines there are."""
         noted, self._noted = self._noted, []
+        if not noted:
+            return
         with suppress(OSError):
             self._write(self._compose(moment(time.time()), self._process, noted).encode())
 
