@@ -32,5 +32,7 @@ def test_an_installed_wheel_is_a_whole_shop(installed: Path, tmp_path: Path) -> 
         package = subprocess.check_output(script, env=shop.environ, text=True)
         assert Path(package).is_relative_to(installed)
         page = httpx.get(shop.url, trust_env=False).raise_for_status()
-        (stylesheet,) = re.findall(r'<link rel="stylesheet" href="([^"]+)"', page.text)
-        httpx.get(f"{shop.url}{stylesheet}", trust_env=False).raise_for_status()
+        stylesheets = re.findall(r'<link rel="stylesheet" href="([^"]+)"', page.text)
+        assert stylesheets
+        for stylesheet in stylesheets:
+            httpx.get(f"{shop.url}{stylesheet}", trust_env=False).raise_for_status()
