@@ -2,7 +2,7 @@
 
 There is a step for each ticket that is held and another for each that is paid, so they are logged
 in every rush. `StepLog` gathers the lines of some milliseconds and writes them as one, in the forms
-of `logs`: a line among twenty costs an eighth of one that is alone. `python -m bench.log_cost`
+of `logs`: a line among twenty costs a seventh of one that is alone. `python -m bench.log_cost`
 measures it, and docs/operations.md says what part of a checkout that is.
 """
 
