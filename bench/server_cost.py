@@ -24,7 +24,7 @@ from bench.errors import BenchError
 from bench.machine import ROOT, describe_machine
 from bench.stack import HOST
 from tigerfans.http.server import build_server
-from tigerfans.runtime import let_others_finish, settle_down
+from tigerfans.runtime import let_others_finish, settle_down, stay_on_one_core
 from tigerfans.settings import HttpSettings
 from tigerfans.stack.ports import free_port
 
@@ -87,7 +87,9 @@ async def serve(kind: str, port: int) -> None:
 def serving(kind: str, port: int) -> Iterator[list[psutil.Process]]:
     """Serves in `WORKERS` processes, which end with the block; raises `BenchError`."""
     command = [sys.executable, "-m", "bench.server_cost", kind, str(port)]
-    children = [subprocess.Popen(command, cwd=ROOT) for _ in range(WORKERS)]
+    children = [
+        subprocess.Popen([*command, str(number)], cwd=ROOT) for number in range(1, WORKERS + 1)
+    ]
     try:
         processes = [psutil.Process(child.pid) for child in children]
         deadline = time.monotonic() + START_SECONDS_MAX
@@ -126,6 +128,7 @@ def measure(kind: str) -> str:
 def main() -> int:
     if len(sys.argv) > 1:
         let_others_finish()
+        stay_on_one_core(int(sys.argv[3]), WORKERS)
         uvloop.run(serve(sys.argv[1], int(sys.argv[2])))
         return 0
     try:

@@ -45,7 +45,9 @@ def test_an_empty_variable_counts_as_not_set() -> None:
 def test_settings_are_read_back_from_the_environment_they_make() -> None:
     settings = Settings(
         catalog=CatalogSettings({listing.code: listing.ledger for listing in LISTINGS}, goodies=3),
-        http=HttpSettings(host="0.0.0.0", port=1, workers=64, connections=9, backlog=8),  # noqa: S104
+        http=HttpSettings(
+            host="::", port=1, workers=64, pins_workers=False, connections=9, backlog=8
+        ),
         sequencer=SequencerSettings(Path("/run/a.sock"), metrics_host="::1", metrics_port=2),
         stores=StoreSettings("postgresql://u@/d?host=/run", "unix:///run/redis.sock", 7),
         payments=PaymentSettings("mockpay", ("new", "old"), "https://example.com/payments/webhook"),

@@ -52,7 +52,9 @@ def _parser() -> argparse.ArgumentParser:
     add("reload", _reload, "Replace the workers of the running shop one after the other.")
     add("sequencer", _sequencer, "Run the sequencer alone.")
     worker = add("worker", _worker, "Run one HTTP worker alone.")
-    worker.add_argument("--name", required=True, help="what metrics and logs call it")
+    worker.add_argument(
+        "--number", type=int, required=True, help="which of them it is, counted from 1"
+    )
     ledger = add("ledger", _replay, "Check or copy a ledger.")
     ledger_commands = ledger.add_subparsers(title="commands", metavar="COMMAND", required=True)
     replay_summary = "Replay recorded scenarios against the ledger that TIGERFANS_LEDGER names."
@@ -111,8 +113,8 @@ def _worker(arguments: argparse.Namespace) -> int:
     from tigerfans.logs import log_to_stderr
 
     settings = _settings()
-    log_to_stderr(settings.environment, arguments.name)
-    return run(settings, arguments.name)
+    log_to_stderr(settings.environment, f"worker-{arguments.number}")
+    return run(settings, arguments.number)
 
 
 def _replay(arguments: argparse.Namespace) -> int:

@@ -56,6 +56,8 @@ class HttpSettings:
     host: str = "127.0.0.1"
     port: int = 8000
     workers: int = 2
+    # Each to a core of its own, as far as that can be done evenly.
+    pins_workers: bool = True
     # Open connections, idle ones too. Past it new ones wait in the kernel's queue, which holds
     # `backlog` of them; past that they are refused.
     connections: int = 4096
@@ -149,6 +151,7 @@ class Settings:
                 host=read.text("TIGERFANS_HOST", "127.0.0.1"),
                 port=read.integer("TIGERFANS_PORT", 8000, 1, 65535),
                 workers=read.integer("TIGERFANS_WORKERS", 2, 1, WORKERS_MAX),
+                pins_workers=read.switch("TIGERFANS_PIN_WORKERS", default="1"),
                 connections=read.integer("TIGERFANS_CONNECTIONS", 4096, 1, CONNECTIONS_MAX),
                 backlog=read.integer("TIGERFANS_BACKLOG", 2048, 1, BACKLOG_MAX),
             ),
@@ -220,6 +223,7 @@ class Settings:
             "TIGERFANS_HOST": self.http.host,
             "TIGERFANS_PORT": str(self.http.port),
             "TIGERFANS_WORKERS": str(self.http.workers),
+            "TIGERFANS_PIN_WORKERS": "1" if self.http.pins_workers else "0",
             "TIGERFANS_CONNECTIONS": str(self.http.connections),
             "TIGERFANS_BACKLOG": str(self.http.backlog),
             "TIGERFANS_DATABASE_CONNECTIONS": str(self.stores.database_connections),
@@ -270,8 +274,8 @@ class _Reader:
             raise SettingsError(f"{name} must be from {minimum} to {maximum}, not {value}.")
         return value
 
-    def switch(self, name: str) -> bool:
-        raw = self.text(name, "0")
+    def switch(self, name: str, default: str = "0") -> bool:
+        raw = self.text(name, default)
         if raw not in ("0", "1"):
             raise SettingsError(f"{name} must be 0 or 1, not {raw!r}.")
         return raw == "1"

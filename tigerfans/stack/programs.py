@@ -80,7 +80,7 @@ def sequencer(settings: Settings) -> Program:
 def worker(settings: Settings, number: int, listener: int) -> Program:
     """Worker `number`, counted from 1."""
     name = f"worker-{number}"
-    arguments = ["worker", "--name", name]
+    arguments = ["worker", "--number", str(number)]
     return _shop_program(name, arguments, settings, WORKER_STOP_TIMEOUT_S, listener)
 
 
