@@ -6,8 +6,8 @@ must look like one.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Final
 
 import asyncpg
@@ -31,7 +31,14 @@ _AWAY: Final = (
     TimeoutError,
 )
 
-_NO_ANSWER: Final = "Orders are away (PostgreSQL does not answer)."
+
+@contextmanager
+def _answering() -> Iterator[None]:
+    """Turns "PostgreSQL gives no answer", in all its forms, into `UnavailableError`."""
+    try:
+        yield
+    except _AWAY as error:
+        raise UnavailableError("Orders are away (PostgreSQL does not answer).") from error
 
 
 async def _keep_session(connection: asyncpg.Connection) -> None:
@@ -65,15 +72,13 @@ class Database:
         self, deadline_seconds: float = DEADLINE_SECONDS
     ) -> AsyncIterator[asyncpg.Connection]:
         """A connection for one short piece of work; raises `UnavailableError`."""
-        try:
+        with _answering():
             async with (
                 asyncio.timeout(deadline_seconds),
                 # The pool's own timeout bounds the release of a connection that hangs.
                 self._pool.acquire(timeout=DEADLINE_SECONDS) as connection,
             ):
                 yield connection
-        except _AWAY as error:
-            raise UnavailableError(_NO_ANSWER) from error
 
     @asynccontextmanager
     async def snapshot(self, deadline_seconds: float) -> AsyncIterator[asyncpg.Connection]:
@@ -81,22 +86,16 @@ class Database:
 
         A read that is cut short ends the connection: nothing of it gets back into the pool.
         """
-        try:
-            async with (
-                asyncio.timeout(deadline_seconds),
-                self._pool.acquire(timeout=DEADLINE_SECONDS) as connection,
-            ):
-                try:
-                    await connection.execute(
-                        "BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"
-                    )
-                    yield connection
-                    await connection.execute("COMMIT")
-                except BaseException:
-                    connection.terminate()
-                    raise
-        except _AWAY as error:
-            raise UnavailableError(_NO_ANSWER) from error
+        async with self.connection(deadline_seconds) as connection:
+            try:
+                await connection.execute(
+                    "BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"
+                )
+                yield connection
+                await connection.execute("COMMIT")
+            except BaseException:
+                connection.terminate()
+                raise
 
     def hold_connection(self) -> "HeldConnection":
         """A connection that one batcher keeps to itself."""
@@ -122,17 +121,16 @@ class HeldConnection:
 
         A query without an answer ends the connection, so that the next one has a fresh one.
         """
-        try:
-            async with asyncio.timeout(DEADLINE_SECONDS):
-                if self._connection is None or self._connection.is_closed():
-                    self._connection = await asyncpg.connect(self._url)
-                rows: list[asyncpg.Record] = await self._connection.fetch(query, *arguments)
-                return rows
-        except BaseException as error:
-            self.close()
-            if isinstance(error, _AWAY):
-                raise UnavailableError(_NO_ANSWER) from error
-            raise
+        with _answering():
+            try:
+                async with asyncio.timeout(DEADLINE_SECONDS):
+                    if self._connection is None or self._connection.is_closed():
+                        self._connection = await asyncpg.connect(self._url)
+                    rows: list[asyncpg.Record] = await self._connection.fetch(query, *arguments)
+                    return rows
+            except BaseException:
+                self.close()
+                raise
 
     def close(self) -> None:
         """Ends the connection at once."""
