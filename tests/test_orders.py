@@ -72,6 +72,14 @@ async def test_a_failed_order_that_is_paid_after_all_becomes_a_paid_one(orders: 
     assert await orders.find(failed.id) == paid
 
 
+async def test_an_order_that_was_stored_without_an_email_gets_one_once(orders: Orders) -> None:
+    order = paid_order()
+    await orders.record(replace(order, email=""))
+    assert await orders.record(order) == Recorded(order, is_new=False)
+    await orders.record(replace(order, email="other@example.org"))
+    assert await orders.find(order.id) == order
+
+
 @pytest.mark.parametrize("status", [OrderStatus.PAID, OrderStatus.PAID_UNFULFILLED])
 async def test_a_charged_order_never_becomes_a_failed_one(
     orders: Orders, status: OrderStatus

@@ -1,12 +1,13 @@
 """Orders in PostgreSQL: every terminal outcome of a payment, durable before it is confirmed.
 
-An order has one row, keyed by its id. Recording it again changes nothing, with one exception that
-money asks for: a payment that succeeds after it failed or was canceled turns the row into a paid
-one. Rows travel by the auto-batcher, many to an INSERT.
+An order has one row, keyed by its id. Recording it again changes nothing, with two exceptions. A
+payment that succeeds after it failed or was canceled turns the row into a paid one; and an order
+that was restored from the ledger, which knows no email, gets the one that its event brings later.
+Rows travel by the auto-batcher, many to an INSERT.
 """
 
 from collections.abc import Awaitable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from operator import attrgetter
@@ -54,6 +55,7 @@ _REFUND_IS_DUE: Final = "status = 'PAID_UNFULFILLED' AND refunded_at IS NULL"
 _REFUNDS_DUE: Final = f"""
     SELECT {COLUMNS} FROM orders WHERE {_REFUND_IS_DUE} ORDER BY recorded_at LIMIT $1
 """  # noqa: S608
+_ADD_EMAIL: Final = "UPDATE orders SET email = $2 WHERE id = $1 AND email = ''"
 _MARK_REFUNDED: Final = f"""
     UPDATE orders SET refunded_at = now() WHERE id = $1 AND {_REFUND_IS_DUE} RETURNING id
 """  # noqa: S608
@@ -178,6 +180,10 @@ class Orders:
             for order_id, found in zip(before, _in_order(before, rows_before), strict=True):
                 if found is None:
                     raise UnavailableError(f"Order {order_id.hex_digits} vanished while recorded.")
+                email = wanted[order_id].email
+                if email and not found.email:
+                    await self._recording.fetch(_ADD_EMAIL, order_id.hex_digits, email)
+                    found = replace(found, email=email)
                 stored[order_id] = found
         return [Recorded(stored[order.id], stored[order.id] is order) for order in orders]
 
