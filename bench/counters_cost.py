@@ -14,8 +14,8 @@ from typing import Any, Final
 import uvloop
 from litestar.types import Message, Receive, Scope, Send
 
-from tigerfans.counters import Counters, timed
 from tigerfans.http.counting import counted
+from tigerfans.telemetry.counters import Counters, timed
 
 ROUNDS: Final = 20
 CALLS: Final = 50_000

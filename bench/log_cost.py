@@ -14,7 +14,7 @@ from typing import Final
 import uvloop
 
 from tigerfans.booking import OrderId
-from tigerfans.steps import GATHER_SECONDS, Step, StepLog
+from tigerfans.telemetry.steps import GATHER_SECONDS, Step, StepLog
 
 ROUNDS: Final = 20
 LINES: Final = 10_000

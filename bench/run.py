@@ -22,8 +22,8 @@ from bench.measurement import CLIENT, Measurement
 from bench.phases import Bench, Phase
 from bench.stack import Stack
 from bench.wrk_run import Figures
-from tigerfans.counters import STAGE_SECONDS
 from tigerfans.ipc.client import STATS_SECONDS
+from tigerfans.telemetry.counters import STAGE_SECONDS
 
 WARM_UP_SECONDS_MAX: Final = 2.0
 # Workers tell how long they waited once a second: after so long, all that came before is told.

@@ -13,14 +13,14 @@ from tigerfans.catalog import Catalog
 from tigerfans.database import Database
 from tigerfans.ledger import open_ledger
 from tigerfans.ledger.base import Ledger
-from tigerfans.order_search import OrderSearch, Search
+from tigerfans.office.order_search import OrderSearch, Search
 from tigerfans.orders import Order, Orders
 from tigerfans.payments.base import EventType, PaymentEvent, PaymentProvider
 from tigerfans.payments.mockpay import MockPay
 from tigerfans.payments.outbox import Outbox
 from tigerfans.sessions import Sessions
 from tigerfans.shop import Checkout, Shop
-from tigerfans.steps import OnStep, ignore_step
+from tigerfans.telemetry.steps import OnStep, ignore_step
 
 OpenShop = Callable[..., Any]
 NOBODY_LISTENS = "http://127.0.0.1:1/payments/webhook"

@@ -12,7 +12,6 @@ import httpx
 
 from tigerfans.booking import Booking
 from tigerfans.catalog import Catalog
-from tigerfans.counters import Counters
 from tigerfans.database import Database
 from tigerfans.ipc.client import SequencerClient
 from tigerfans.ledger.base import LedgerUnavailableError
@@ -23,7 +22,8 @@ from tigerfans.payments.outbox import Outbox
 from tigerfans.sessions import Sessions
 from tigerfans.settings import Settings, SettingsError
 from tigerfans.shop import Shop
-from tigerfans.steps import StepLog
+from tigerfans.telemetry.counters import Counters
+from tigerfans.telemetry.steps import StepLog
 
 LEDGER_SECONDS_MAX: Final = 20.0
 LEDGER_PAUSE_SECONDS: Final = 0.1

@@ -100,8 +100,8 @@ def _reload(_: argparse.Namespace) -> int:
 
 
 def _sequencer(_: argparse.Namespace) -> int:
-    from tigerfans.logs import log_to_stderr
     from tigerfans.sequencer.main import run
+    from tigerfans.telemetry.logs import log_to_stderr
 
     settings = _settings()
     log_to_stderr(settings.environment, "sequencer")
@@ -110,7 +110,7 @@ def _sequencer(_: argparse.Namespace) -> int:
 
 def _worker(arguments: argparse.Namespace) -> int:
     from tigerfans.http.worker import run
-    from tigerfans.logs import log_to_stderr
+    from tigerfans.telemetry.logs import log_to_stderr
 
     settings = _settings()
     log_to_stderr(settings.environment, f"worker-{arguments.number}")
@@ -124,19 +124,19 @@ def _replay(arguments: argparse.Namespace) -> int:
 
 
 def _backup(arguments: argparse.Namespace) -> int:
-    from tigerfans.backup_command import run
+    from tigerfans.office.backup_command import run
 
     return run(_settings(), arguments.file)
 
 
 def _reconcile(arguments: argparse.Namespace) -> int:
-    from tigerfans.reconcile_command import run
+    from tigerfans.office.reconcile_command import run
 
     return run(_settings(), as_json=arguments.json, repair=arguments.repair)
 
 
 def _tune(_: argparse.Namespace) -> int:
-    from tigerfans import tuning
+    from tigerfans.office import tuning
 
     return tuning.run()
 

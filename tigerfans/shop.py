@@ -32,7 +32,6 @@ from tigerfans.booking import (
 )
 from tigerfans.caching import Cached
 from tigerfans.catalog import CURRENCY, ClassCode, TicketClass
-from tigerfans.counters import Counters, timed
 from tigerfans.errors import (
     IdempotencyConflictError,
     InvalidRequestError,
@@ -46,7 +45,8 @@ from tigerfans.orders import Order, Orders, OrderStatus, Recorded
 from tigerfans.payments.base import EventType, PaymentEvent, PaymentProvider
 from tigerfans.sessions import Entry, Session, Sessions
 from tigerfans.settings import SettingsError
-from tigerfans.steps import OnStep, Step, ignore_step
+from tigerfans.telemetry.counters import Counters, timed
+from tigerfans.telemetry.steps import OnStep, Step, ignore_step
 
 EMAIL_CHARACTERS_MAX: Final = 254
 IDEMPOTENCY_KEY_CHARACTERS_MAX: Final = 255

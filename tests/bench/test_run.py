@@ -18,7 +18,7 @@ from bench.phases import PHASES, Bench, Phase
 from bench.run import Matrix, Run
 from bench.stack import Stack, StackError
 from bench.wrk_run import Figures
-from tigerfans.counters import Counters
+from tigerfans.telemetry.counters import Counters
 
 FIGURES = Figures(total=100, ok=98, seconds=2.0, p50_ms=1.0, p99_ms=9.0, client_cpu_seconds=0.25)
 Outcome = Callable[[], Figures]

@@ -16,10 +16,10 @@ from pathlib import Path
 
 from tests.faults.exchange import Answer, NoAnswerError, exchange
 from tests.stack.running_shop import Identity, RunningShop, free_addresses
-from tigerfans import steps
 from tigerfans.stack import postgres, redis, state
 from tigerfans.stack.folder import DataFolder
 from tigerfans.stack.state import ProcessState
+from tigerfans.telemetry import steps
 
 START_SECONDS_MAX = 90.0
 READY_SECONDS_MAX = 60.0

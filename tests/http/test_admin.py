@@ -13,7 +13,7 @@ from tests.http.test_api import checkout, client_of, event, send
 from tests.shops import OpenShop
 from tigerfans.booking import OrderId
 from tigerfans.http.app import create_app
-from tigerfans.order_search import EXPORT_ROWS
+from tigerfans.office.order_search import EXPORT_ROWS
 from tigerfans.payments.mockpay import MockPay
 from tigerfans.settings import SequencerSettings, Settings
 from tigerfans.shop import Shop

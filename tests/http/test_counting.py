@@ -5,13 +5,13 @@ import pytest
 
 from tests.http.asgi import client_of_app
 from tests.shops import OpenShop
-from tigerfans.counters import Counters
 from tigerfans.http.app import create_app
 from tigerfans.http.counting import NO_ROUTE, NO_STATUS, counted
 from tigerfans.http.shortcut import Shortcut
 from tigerfans.payments.mockpay import MockPay
 from tigerfans.settings import Settings
 from tigerfans.shop import Shop
+from tigerfans.telemetry.counters import Counters
 
 
 @pytest.fixture

@@ -41,9 +41,9 @@ from tigerfans.http.rendering import (
     templates_directory,
     wants_page,
 )
+from tigerfans.office.story import Event, Place, Story
 from tigerfans.orders import Order, OrderStatus
 from tigerfans.sessions import Session
-from tigerfans.story import Event, Place, Story
 
 Client = AsyncTestClient[Litestar]
 

@@ -10,11 +10,11 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.ipc.peers import until
 from tests.sequencer.events import transfer
-from tigerfans.counters import Counters
 from tigerfans.ipc.client import SequencerClient
 from tigerfans.ledger.wire import Operation
 from tigerfans.sequencer.metrics import Exporter
 from tigerfans.sequencer.sequencer import Sequencer
+from tigerfans.telemetry.counters import Counters
 
 ROOT = Path(__file__).parent.parent.parent
 FILE = ROOT / "ops" / "grafana-dashboard.json"

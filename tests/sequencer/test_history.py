@@ -6,14 +6,14 @@ import orjson
 from tests.ipc.peers import Peer, until
 from tests.sequencer.events import transfer
 from tests.sequencer.gated_ledger import GatedLedger
-from tigerfans.counters import Counters
 from tigerfans.ipc.client import SequencerClient
 from tigerfans.ipc.frames import STATS, encode
 from tigerfans.ipc.stats import encode_stats
 from tigerfans.ledger.wire import Operation
 from tigerfans.sequencer.history import SAMPLES_MAX, History
 from tigerfans.sequencer.sequencer import Sequencer
-from tigerfans.steps import Step
+from tigerfans.telemetry.counters import Counters
+from tigerfans.telemetry.steps import Step
 
 CREATE = Operation.CREATE_TRANSFERS
 

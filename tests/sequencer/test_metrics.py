@@ -9,7 +9,6 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.ipc.peers import Peer, until
 from tests.sequencer.events import transfer
 from tests.sequencer.gated_ledger import GatedLedger
-from tigerfans.histogram import Histogram
 from tigerfans.ipc.client import SequencerClient
 from tigerfans.ipc.frames import STATS, encode
 from tigerfans.ipc.stats import Family, Stats, encode_stats
@@ -17,6 +16,7 @@ from tigerfans.ledger.base import LedgerUnavailableError
 from tigerfans.ledger.wire import Operation
 from tigerfans.sequencer.metrics import Exporter
 from tigerfans.sequencer.sequencer import Sequencer
+from tigerfans.telemetry.histogram import Histogram
 
 CREATE = Operation.CREATE_TRANSFERS
 CREATES = {"operation": "create_transfers"}

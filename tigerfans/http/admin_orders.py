@@ -11,10 +11,17 @@ from tigerfans.booking import OrderId
 from tigerfans.errors import InvalidRequestError, UnknownOrderError
 from tigerfans.http.auth import same_origin_guard
 from tigerfans.http.order_export import send_orders
-from tigerfans.order_search import COUNT_MAX, TEXT_CHARACTERS_MAX, Cursor, Kind, OrderSearch, Search
+from tigerfans.office.order_search import (
+    COUNT_MAX,
+    TEXT_CHARACTERS_MAX,
+    Cursor,
+    Kind,
+    OrderSearch,
+    Search,
+)
+from tigerfans.office.story import Event, Stories, Story
 from tigerfans.orders import Order
 from tigerfans.shop import Shop
-from tigerfans.story import Event, Stories, Story
 
 ITEMS_MAX: Final = 200
 

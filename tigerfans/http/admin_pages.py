@@ -17,9 +17,9 @@ from tigerfans.http.admin_orders import ITEMS_MAX, parse_order_id
 from tigerfans.http.auth import same_origin_guard
 from tigerfans.http.pages import class_name
 from tigerfans.http.rendering import Renderer
-from tigerfans.order_search import TEXT_CHARACTERS_MAX, Kind
+from tigerfans.office.order_search import TEXT_CHARACTERS_MAX, Kind
+from tigerfans.office.story import Story
 from tigerfans.orders import Order
-from tigerfans.story import Story
 
 SESSIONS_MAX: Final = 50
 

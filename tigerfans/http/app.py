@@ -24,12 +24,12 @@ from tigerfans.http.payments import webhook_route
 from tigerfans.http.reading import BODY_BYTES_MAX
 from tigerfans.http.rendering import Renderer, wants_page
 from tigerfans.http.sequencer_history import SequencerHistory
-from tigerfans.order_search import OrderSearch
+from tigerfans.office.order_search import OrderSearch
+from tigerfans.office.story import Stories
 from tigerfans.payments.mockpay import MockPay
 from tigerfans.payments.outbox import Outbox
 from tigerfans.settings import Settings
 from tigerfans.shop import Shop
-from tigerfans.story import Stories
 
 
 def create_app(

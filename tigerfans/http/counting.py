@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
-from tigerfans.counters import Counters
+from tigerfans.telemetry.counters import Counters
 
 # The route of a request that no handler was found for.
 NO_ROUTE: Final = "none"

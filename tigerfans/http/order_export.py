@@ -16,7 +16,7 @@ from typing import Any, Final
 from litestar.types import Receive, Send
 
 from tigerfans.http.reading import until_gone
-from tigerfans.order_search import OrderSearch, Search, Stored
+from tigerfans.office.order_search import OrderSearch, Search, Stored
 
 FILE_NAME: Final = "tigerfans-orders.csv"
 HEADERS: Final = (

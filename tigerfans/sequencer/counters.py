@@ -5,8 +5,8 @@ Counting is on the path of every batch, exporting is not: `metrics` reads these 
 
 from typing import Final
 
-from tigerfans.histogram import SECONDS_BOUNDS, Histogram
 from tigerfans.ipc.frames import Status
+from tigerfans.telemetry.histogram import SECONDS_BOUNDS, Histogram
 
 # Upper bounds of the events in a batch; the last is TigerBeetle's limit.
 BATCH_EVENTS_BOUNDS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8189)

@@ -17,11 +17,11 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
-from tigerfans.histogram import Histogram
 from tigerfans.ipc.stats import WORKER_LABEL, Family, Sample
 from tigerfans.sequencer.connection import Connection
 from tigerfans.sequencer.lane import Lane
 from tigerfans.sequencer.sequencer import Sequencer
+from tigerfans.telemetry.histogram import Histogram
 
 
 class Exporter:

@@ -8,9 +8,9 @@ from collections.abc import Awaitable, Mapping
 from time import perf_counter
 from typing import Final, TypeVar
 
-from tigerfans.histogram import SECONDS_BOUNDS, Histogram
 from tigerfans.ipc.stats import ORDER_STEPS_TOTAL, Family, Stats
-from tigerfans.steps import Step
+from tigerfans.telemetry.histogram import SECONDS_BOUNDS, Histogram
+from tigerfans.telemetry.steps import Step
 
 Output = TypeVar("Output")
 

@@ -4,9 +4,9 @@ import pytest
 
 from bench.measurement import ResultsFile
 from tests.bench.results import failed, measurement
-from tigerfans import tuning
+from tigerfans.office import tuning
+from tigerfans.office.tuning import Trial, advise, choose, read
 from tigerfans.settings import SettingsError
-from tigerfans.tuning import Trial, advise, choose, read
 
 
 def trial(workers: int, rate: float) -> Trial:

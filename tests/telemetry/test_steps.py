@@ -11,7 +11,7 @@ from tigerfans.catalog import ClassCode
 from tigerfans.errors import SoldOutError
 from tigerfans.payments.base import EventType
 from tigerfans.shop import Shop
-from tigerfans.steps import Step, StepLog
+from tigerfans.telemetry.steps import Step, StepLog
 
 EMAIL = "fan@example.org"
 ONE = OrderId(b"\0" + bytes(range(1, 16)))

@@ -1,8 +1,8 @@
 import pytest
 
-from tigerfans.counters import Counters, timed
-from tigerfans.histogram import Histogram
 from tigerfans.ipc.stats import Family, decode_stats, encode_stats
+from tigerfans.telemetry.counters import Counters, timed
+from tigerfans.telemetry.histogram import Histogram
 
 
 def family(counters: Counters, name: str) -> Family:

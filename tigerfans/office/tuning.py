@@ -16,7 +16,7 @@ from typing import Final, Self
 
 from tigerfans.settings import SettingsError
 
-ROOT: Final = Path(__file__).parent.parent
+ROOT: Final = Path(__file__).parent.parent.parent
 # The rows of the last time, for whoever wants to know more.
 RESULTS: Final = ROOT / "data" / "tune.csv"
 # For which there is a file of settings in `ops/`.

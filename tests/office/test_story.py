@@ -15,13 +15,13 @@ from tigerfans.catalog import Catalog
 from tigerfans.errors import UnavailableError, UnknownOrderError
 from tigerfans.ledger.base import LedgerUnavailableError
 from tigerfans.ledger.wire import Transfer
-from tigerfans.order_search import OrderSearch
+from tigerfans.office.order_search import OrderSearch
+from tigerfans.office.story import Place, Records, Stories, Story, tell
 from tigerfans.orders import OrderStatus
 from tigerfans.payments.base import EventType
 from tigerfans.payments.mockpay import MockPay
 from tigerfans.payments.outbox import Webhook
 from tigerfans.shop import Checkout, Shop
-from tigerfans.story import Place, Records, Stories, Story, tell
 
 EMAIL = "fan@example.org"
 CATALOG = Catalog.build({"A": 10, "B": 10}, 10)

@@ -18,7 +18,7 @@ from tigerfans.catalog import Catalog
 from tigerfans.errors import ShopError, UnknownOrderError
 from tigerfans.ledger.base import LedgerError
 from tigerfans.ledger.wire import Operation, Transfer, u128
-from tigerfans.order_search import OrderSearch, Stored
+from tigerfans.office.order_search import OrderSearch, Stored
 from tigerfans.orders import Order, OrderStatus
 from tigerfans.payments.outbox import Outbox, Undelivered
 from tigerfans.sessions import SESSION_SECONDS, Entry

@@ -13,7 +13,7 @@ from tests.shops import latest
 from tigerfans.booking import OrderId
 from tigerfans.database import Database
 from tigerfans.errors import InvalidRequestError, UnavailableError
-from tigerfans.order_search import (
+from tigerfans.office.order_search import (
     COUNT_MAX,
     EXPORT_ROWS,
     Cursor,

@@ -17,8 +17,8 @@ from typing import Final
 
 from tigerfans.booking import OrderId
 from tigerfans.catalog import ClassCode
-from tigerfans.logs import moment
 from tigerfans.settings import Environment
+from tigerfans.telemetry.logs import moment
 
 LOGGER: Final = "tigerfans.order"
 # A rush brings some twenty lines in that time. A process that is killed takes them with it.

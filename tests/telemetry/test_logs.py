@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tigerfans.logs import log_to_stderr, moment
 from tigerfans.settings import Environment
+from tigerfans.telemetry.logs import log_to_stderr, moment
 
 logger = logging.getLogger("tigerfans.somewhere")
 

@@ -7,10 +7,10 @@ import asyncpg
 import pytest
 
 from tests.shops import OpenShop, event
-from tigerfans import reconcile
 from tigerfans.booking import OrderId
+from tigerfans.office import reconcile
+from tigerfans.office.reconcile import Reconciler, Report
 from tigerfans.payments.base import EventType
-from tigerfans.reconcile import Reconciler, Report
 from tigerfans.shop import Shop
 
 EMAIL = "fan@example.org"
@@ -109,7 +109,7 @@ async def test_an_order_that_comes_a_moment_after_its_sale_is_no_difference(
         waited.append(seconds)
         await execute("INSERT INTO orders SELECT * FROM on_its_way")
 
-    monkeypatch.setattr("tigerfans.reconcile.asyncio.sleep", arrive)
+    monkeypatch.setattr("tigerfans.office.reconcile.asyncio.sleep", arrive)
     assert (await Reconciler(shop).run()).differences == []
     assert waited == [reconcile.SECOND_LOOK_SECONDS]
 

@@ -14,7 +14,7 @@ from rich.table import Table
 from tigerfans.assembly import open_shop
 from tigerfans.errors import ShopError
 from tigerfans.ledger.base import LedgerError
-from tigerfans.reconcile import Reconciler, Report
+from tigerfans.office.reconcile import Reconciler, Report
 from tigerfans.settings import Settings, SettingsError
 from tigerfans.shop import Shop
 from tigerfans.stack.folder import DataFolder

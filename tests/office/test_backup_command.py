@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.sequencer.process import sequencer_process, settings_in
-from tigerfans import backup_command
+from tigerfans.office import backup_command
 from tigerfans.settings import Settings, SettingsError
 
 
