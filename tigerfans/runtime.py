@@ -45,9 +45,10 @@ def stay_on_one_core(number: int, workers: int) -> None:
     webhooks and 22 % more answers to who asks for an order.
     """
     if sys.platform == "linux":
-        core = core_of(number, workers, sorted(os.sched_getaffinity(0)))
-        if core is not None:
-            with suppress(PermissionError):
+        # Where a sandbox forbids it, the kernel goes on choosing.
+        with suppress(OSError):
+            core = core_of(number, workers, sorted(os.sched_getaffinity(0)))
+            if core is not None:
                 os.sched_setaffinity(0, {core})
 
 
