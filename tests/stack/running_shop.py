@@ -14,6 +14,12 @@ from typing import Any
 
 import httpx
 
+from tigerfans.booking import Booking, Inventory
+from tigerfans.catalog import Catalog
+from tigerfans.ipc.client import SequencerClient
+from tigerfans.ledger.wire import Operation
+from tigerfans.settings import Settings
+from tigerfans.stack.folder import DataFolder
 from tigerfans.stack.ports import free_port
 from tigerfans.stack.process_table import start_time
 
@@ -91,6 +97,22 @@ class RunningShop:
             return httpx.get(f"{self.url}/readyz", trust_env=False).is_success
         except httpx.TransportError:
             return False
+
+    async def held(self) -> int:
+        """How many tickets of class A are held, on the ledger itself.
+
+        What a worker says of it may be a moment old.
+        """
+        settings = Settings()
+        catalog = Catalog.build(settings.catalog.tickets, settings.catalog.goodies)
+        budgets = Booking(catalog, settings.hold_seconds).budgets()
+        socket = DataFolder(self.data).sockets / "sequencer.sock"
+        client = await SequencerClient.connect(socket, name="test")
+        try:
+            accounts = await client.submit(Operation.LOOKUP_ACCOUNTS, budgets)
+        finally:
+            await client.close()
+        return Inventory.unpack_all(accounts)[0].held
 
     def stop(self) -> int:
         self._child.terminate()

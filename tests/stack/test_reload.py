@@ -18,16 +18,10 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningShop]:
         yield shop
 
 
-async def held(shop: RunningShop) -> int:
-    async with httpx.AsyncClient(base_url=shop.url, trust_env=False) as client:
-        holds: int = (await client.get("/api/inventory")).json()["A"]["active_holds"]
-    return holds
-
-
 @pytest.mark.parametrize("keep_alive", [True, False], ids=["kept alive", "new connections"])
 async def test_a_reload_under_load_loses_no_request(shop: RunningShop, keep_alive: bool) -> None:
     before = {row["pid"] for row in shop.ps() if row["name"].startswith("worker")}
-    held_before = await held(shop)
+    held_before = await shop.held()
     done = asyncio.Event()
 
     async def fan(number: int) -> int:
@@ -48,4 +42,4 @@ async def test_a_reload_under_load_loses_no_request(shop: RunningShop, keep_aliv
     bought = sum(await asyncio.gather(*fans))
     after = {row["pid"] for row in shop.ps() if row["name"].startswith("worker")}
     assert not before & after
-    assert await held(shop) == held_before + bought
+    assert await shop.held() == held_before + bought

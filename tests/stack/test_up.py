@@ -45,12 +45,6 @@ def checkout(shop: RunningShop) -> str:
     return order_id
 
 
-def held(shop: RunningShop) -> int:
-    response = httpx.get(f"{shop.url}/api/inventory", trust_env=False)
-    holds: int = response.raise_for_status().json()["A"]["active_holds"]
-    return holds
-
-
 def test_an_open_shop_is_ready_and_sells(shop: RunningShop) -> None:
     assert shop.is_ready()
     assert len(checkout(shop)) == 32
@@ -79,7 +73,7 @@ def test_a_killed_process_comes_back_and_the_shop_with_it(shop: RunningShop, nam
 async def test_the_same_key_on_all_workers_at_once_is_one_order_and_one_hold(
     shop: RunningShop,
 ) -> None:
-    before = held(shop)
+    before = await shop.held()
     body = {"cls": "A", "customer_email": "buyer@example.com"}
     # Without keeping connections, the kernel deals them to both workers.
     limits = httpx.Limits(max_keepalive_connections=0)
@@ -91,7 +85,7 @@ async def test_the_same_key_on_all_workers_at_once_is_one_order_and_one_hold(
     assert {answer.status_code for answer in answers} == {200}
     assert len({answer.text for answer in answers}) == 1
     assert other.status_code == 409
-    until(lambda: held(shop) == before + 1)
+    assert await shop.held() == before + 1
 
 
 def test_reconcile_shows_a_table_and_exits_1_on_a_difference(shop: RunningShop) -> None:
@@ -171,7 +165,7 @@ def test_a_stop_leaves_no_process_and_the_next_start_finds_all_data(tmp_path: Pa
     assert (gone.returncode, gone.stdout) == (1, "")
 
     with open_shop(tmp_path) as shop:
-        assert held(shop) == 1
+        assert run(shop.held()) == 1
         order = httpx.get(f"{shop.url}/api/orders/{order_id}", trust_env=False).json()
         assert order["status"] == "PENDING"
         family = shop.family()
@@ -179,7 +173,7 @@ def test_a_stop_leaves_no_process_and_the_next_start_finds_all_data(tmp_path: Pa
         until(lambda: not [process for process in family if process.is_running])
 
     with open_shop(tmp_path) as shop:
-        assert held(shop) == 1
+        assert run(shop.held()) == 1
 
 
 @pytest.mark.skipif(REAL_TIGERBEETLE is None, reason="no TigerBeetle server found")
