@@ -200,6 +200,13 @@ def test_tigerbeetle_listens_where_the_settings_look_for_it() -> None:
     assert TIGERBEETLE["AssertPathExists"] == [start.split()[-1]]
 
 
+def test_a_worker_may_choose_its_core_and_nothing_else_of_its_resources() -> None:
+    allowed, denied, after_all = WORKER["SystemCallFilter"]
+    assert allowed == "@system-service"
+    assert "@resources" in denied.removeprefix("~").split()
+    assert after_all == "sched_setaffinity"
+
+
 def test_only_what_is_said_to_is_done_differently_from_unit_to_unit() -> None:
     hardened = {"NoNewPrivileges", "ProtectSystem", "PrivateTmp", "SystemCallFilter", "UMask"}
     for unit in (SEQUENCER, WORKER, TIGERBEETLE):
