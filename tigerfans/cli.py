@@ -1,4 +1,4 @@
-"""The command `tigerfans`: the one place that reads the process's environment and arguments.
+"""The command `tigerfans`: where the process's arguments and settings are read.
 
 What was asked for wrongly is answered in one sentence on stderr, with exit code 2. Each command
 imports its own part of the package when it runs, so that a worker does not load the stack.

@@ -89,7 +89,7 @@ class StoreSettings:
 
     database_url: str | None = field(default=None, repr=False)
     redis_url: str | None = field(default=None, repr=False)
-    # The size of each worker's pool.
+    # Of each worker, those that its batchers keep included.
     database_connections: int = 4
 
 

@@ -2,8 +2,9 @@
 
 The steps are ordered so that a crash between any two of them is healed by a retry: the ledger
 decides first, under ids that a retry derives again; then the outcome is stored in PostgreSQL;
-then the payment is confirmed. Redis is read as a shortcut and written without waiting; where it
-fails, the ledger's hold and the signed event say the same.
+then the payment is confirmed. A checkout waits until Redis has its session. A payment reads it as a
+shortcut and never waits to write there; where Redis fails, the ledger's hold and the signed event
+say the same.
 """
 
 import re

@@ -6,6 +6,8 @@ lane         one operation: gather, submit as one buffer, route the results back
 routing      which part of a reply is whose; pure
 sequencer    the lanes and the connections together
 counters     what is counted, as plain numbers
+history      the last minutes of them, for the admin page
+backups      copies of the embedded ledger, when somebody asks
 metrics, web the counters as Prometheus text and as JSON, over HTTP
 main         the process: startup, serve, drain, shutdown
 """

@@ -22,7 +22,7 @@ LEFTOVER_PAUSE_S: Final = 0.02
 
 @dataclass(frozen=True, slots=True)
 class ProcessState:
-    """One process; `state` is starting, running, waiting (for its next start), or stopped."""
+    """One process: starting, running, waiting for its next start, stopping, or stopped."""
 
     name: str
     pid: int | None

@@ -13,17 +13,17 @@ export const PUBLISHED = {
   ],
 };
 
-/** Ranges over several runs of wrk with 60 connections, everything on one machine. */
+/** Ranges over the runs of several days, wrk with 60 connections, everything on one machine. */
 export const MEASURED = {
   name: "Reference, measured on 2 cores",
   concurrency: 60,
   points: [
-    { phase: "reserve", workers: 1, throughput: [1240, 1560], machine: "2 cores" },
-    { phase: "reserve", workers: 2, throughput: [1880, 2210], machine: "2 cores" },
-    { phase: "checkout", workers: 1, throughput: [505, 530], machine: "2 cores" },
-    { phase: "checkout", workers: 2, throughput: [840, 915], machine: "2 cores" },
-    { phase: "webhook", workers: 1, throughput: [209, 229], machine: "2 cores" },
-    { phase: "webhook", workers: 2, throughput: [308, 316], machine: "2 cores" },
+    { phase: "reserve", workers: 1, throughput: [1240, 1754], machine: "2 cores" },
+    { phase: "reserve", workers: 2, throughput: [1880, 3384], machine: "2 cores" },
+    { phase: "checkout", workers: 1, throughput: [505, 758], machine: "2 cores" },
+    { phase: "checkout", workers: 2, throughput: [840, 1070], machine: "2 cores" },
+    { phase: "webhook", workers: 1, throughput: [209, 252], machine: "2 cores" },
+    { phase: "webhook", workers: 2, throughput: [304, 415], machine: "2 cores" },
   ],
 };
 
