@@ -214,7 +214,7 @@ def test_a_hostile_email_is_text_wherever_it_shows(patient: BoxOffice, open_tab:
     tab.goto("/demo/checkout")
     tab.get_by_label("Email").fill(HOSTILE_EMAIL)
     tab.get_by_role("button", name="Hold my ticket").click()
-    expect(tab.get_by_text(HOSTILE_EMAIL)).to_be_visible()
+    expect(tab.get_by_text(f"{HOSTILE_EMAIL[0]}…@")).to_be_visible()
     payment_url = tab.url
     tab.goto("/admin")
     expect(tab.get_by_text(HOSTILE_EMAIL).first).to_be_visible()

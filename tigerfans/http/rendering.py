@@ -189,7 +189,12 @@ class Renderer:
             auto_reload=False,
         )
         self._environment.filters.update(
-            money=money, count=count, moment=moment, instant=instant, duration=duration
+            money=money,
+            masked=masked,
+            count=count,
+            moment=moment,
+            instant=instant,
+            duration=duration,
         )
         self._environment.globals.update(static=self.static.url, event=EVENT, provider=provider)
 
@@ -244,6 +249,12 @@ def money(cents: int, currency: str) -> str:
     """Such as `€65.00`."""
     symbol = _CURRENCY_SYMBOLS.get(currency, f"{currency.upper()} ")
     return f"{symbol}{cents // 100:,}.{cents % 100:02}"
+
+
+def masked(email: str) -> str:
+    """Such as `a…@example.org`: whoever has an order's id may see the page, and not the address."""
+    local, _, domain = email.rpartition("@")
+    return f"{local[:1]}…@{domain}"
 
 
 def count(number: int) -> str:
