@@ -222,13 +222,36 @@ async def test_without_an_answer_the_outcome_is_unknown(
     await until(lambda: client.connected)
     reply = client.submit(CREATE, transfer(1))
     correlation, _, _ = await peer.receive()
+    while not reply.done():
+        other = client.submit(CREATE, transfer(2))
+        answered, _, _ = await peer.receive()
+        peer.send(encode(answered, Status.OK, result(2)))
+        await other
     with pytest.raises(LedgerTimeoutError, match=r"within 0\.2 s; the outcome is unknown"):
         await reply
     peer.send(encode(correlation, Status.OK, result(1)))
-    late = client.submit(CREATE, transfer(2))
+    late = client.submit(CREATE, transfer(3))
     correlation, _, _ = await peer.receive()
-    peer.send(encode(correlation, Status.OK, result(2)))
-    assert await late == result(2)
+    peer.send(encode(correlation, Status.OK, result(3)))
+    assert await late == result(3)
+
+
+async def test_a_sequencer_that_says_nothing_any_more_gets_only_what_somebody_waits_for(
+    stand_in: StandInSequencer, connect: Connect
+) -> None:
+    client = connect(deadline_seconds=DEADLINE_SECONDS)
+    silent = await stand_in.accept()
+    await until(lambda: client.connected)
+    silent.stop_reading()
+    given_up = [client.submit(CREATE, transfer(n)) for n in range(IN_FLIGHT_MAX)]
+    outcomes = await asyncio.gather(*given_up, return_exceptions=True)
+    assert {type(outcome) for outcome in outcomes} == {LedgerTimeoutError}
+    waiting = client.submit(CREATE, transfer(1))
+    peer = await stand_in.accept()
+    correlation, _, events = await peer.receive()
+    assert events == transfer(1)
+    peer.send(encode(correlation, Status.OK, result(1)))
+    assert await waiting == result(1)
 
 
 async def test_what_was_never_sent_by_its_deadline_was_not_done(connect: Connect) -> None:

@@ -100,6 +100,8 @@ class SequencerClient:
         # The last correlation that was given to a request, and the last one handed to a socket.
         self._correlation = 0
         self._sent_through = 0
+        # When this connection was last heard of.
+        self._heard_at = 0.0
         # What this connection sent again: an attempt on an earlier one has no known outcome.
         self._sent_again: frozenset[int] = frozenset()
         self._closed = False
@@ -217,6 +219,7 @@ class SequencerClient:
         """Sends what waits, and returns the reason when the connection is lost."""
         self._sequencer = link.greeted.result()
         self._link = link
+        self._heard_at = self._loop.time()
         self._attempted.set()
         logger.info("connected to the sequencer; the ledger is %s", self.kind)
         for correlation in [key for key, entry in self._pending.items() if entry.future.done()]:
@@ -240,6 +243,7 @@ class SequencerClient:
             self._sent_through = self._correlation
 
     def _on_frames(self, frames: list[Frame]) -> None:
+        self._heard_at = self._loop.time()
         for correlation, code, payload in frames:
             pending = self._pending.get(correlation)
             if pending is None:
@@ -271,11 +275,20 @@ class SequencerClient:
                 stats_due = now + STATS_SECONDS
 
     def _expire(self, now: float) -> None:
-        overdue = takewhile(lambda item: item[1].deadline <= now, self._pending.items())
-        self._fail(
-            [correlation for correlation, _ in overdue],
-            f"The sequencer did not answer within {self._deadline_seconds:g} s",
-        )
+        overdue = [
+            correlation
+            for correlation, _ in takewhile(
+                lambda item: item[1].deadline <= now, self._pending.items()
+            )
+        ]
+        self._fail(overdue, f"The sequencer did not answer within {self._deadline_seconds:g} s")
+        # Whoever is silent does not read either. What it would have to read grows without end, and
+        # most of it is for nobody: a new connection gets only what somebody still waits for.
+        if overdue and self._link is not None and self._is_silent(now):
+            self._link.abort()
+
+    def _is_silent(self, now: float) -> bool:
+        return now - self._heard_at >= self._deadline_seconds
 
     def _send_stats(self) -> None:
         if self._stats is None or self._link is None:
