@@ -80,6 +80,18 @@ async def test_an_order_that_was_stored_without_an_email_gets_one_once(orders: O
     assert await orders.find(order.id) == order
 
 
+@pytest.mark.parametrize(("failed_with", "paid_with"), [("", "a@x.io"), ("a@x.io", "")])
+async def test_an_order_that_is_paid_after_it_failed_has_the_email_that_either_had(
+    orders: Orders, failed_with: str, paid_with: str
+) -> None:
+    failed = replace(failed_order(), email=failed_with)
+    paid = replace(paid_order(), id=failed.id, email=paid_with)
+    await orders.record(failed)
+    recorded = await orders.record(paid)
+    assert recorded == Recorded(replace(paid, email="a@x.io"), is_new=True)
+    assert await orders.find(failed.id) == recorded.order
+
+
 @pytest.mark.parametrize("status", [OrderStatus.PAID, OrderStatus.PAID_UNFULFILLED])
 async def test_a_charged_order_never_becomes_a_failed_one(
     orders: Orders, status: OrderStatus

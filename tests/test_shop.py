@@ -362,6 +362,28 @@ async def test_a_payment_is_not_started_without_its_email_while_redis_is_away(
     assert session.email == EMAIL
 
 
+@pytest.mark.parametrize("customer_email", [EMAIL, None])
+async def test_while_redis_is_away_a_payment_waits_only_where_the_event_names_no_email(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, customer_email: str | None
+) -> None:
+    checkout = await shop.checkout("B", EMAIL)
+    paid = event(checkout, cls="B", customer_email=customer_email)
+
+    async def fail(_: OrderId) -> None:
+        raise UnavailableError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(shop.sessions, "find", fail)
+        if customer_email is None:
+            with pytest.raises(UnavailableError):
+                await shop.settle(paid)
+        else:
+            await shop.settle(paid)
+    await shop.settle(paid)
+    [order] = await latest(shop.orders)
+    assert (order.status, order.email) == (OrderStatus.PAID, EMAIL)
+
+
 # --- Opening ---------------------------------------------------------------------------------
 
 

@@ -36,10 +36,11 @@ _RECORD: Final = """
     ON CONFLICT (id) DO UPDATE
     SET status = EXCLUDED.status, paid_at = EXCLUDED.paid_at, ticket_code = EXCLUDED.ticket_code,
         got_goodie = EXCLUDED.got_goodie, recorded_at = now(),
+        email = CASE orders.email WHEN '' THEN EXCLUDED.email ELSE orders.email END,
         earlier_status = orders.status, earlier_at = orders.recorded_at
     WHERE orders.status IN ('FAILED', 'CANCELED')
       AND EXCLUDED.status IN ('PAID', 'PAID_UNFULFILLED')
-    RETURNING id
+    RETURNING id, email
 """
 
 COLUMNS: Final = """
@@ -172,8 +173,10 @@ class Orders:
                 wanted[order.id] = order
         rows = sorted(wanted.values(), key=attrgetter("id"))
         returned = await self._recording.fetch(_RECORD, *_columns(rows))
-        written = {_order_id(row["id"]) for row in returned}
-        stored = {order_id: wanted[order_id] for order_id in written}
+        written = {_order_id(row["id"]): row["email"] for row in returned}
+        stored = {
+            order_id: _with_email(wanted[order_id], written[order_id]) for order_id in written
+        }
         before = [order_id for order_id in wanted if order_id not in written]
         if before:
             rows_before = await self._recording.fetch(_FIND, _hex_digits(before))
@@ -185,7 +188,14 @@ class Orders:
                     await self._recording.fetch(_ADD_EMAIL, order_id.hex_digits, email)
                     found = replace(found, email=email)
                 stored[order_id] = found
-        return [Recorded(stored[order.id], stored[order.id] is order) for order in orders]
+        return [
+            Recorded(stored[order.id], order.id in written and wanted[order.id] is order)
+            for order in orders
+        ]
+
+
+def _with_email(order: Order, email: str) -> Order:
+    return order if order.email == email else replace(order, email=email)
 
 
 def _hex_digits(order_ids: Sequence[OrderId]) -> list[str]:

@@ -169,7 +169,7 @@ class Shop:
         order_id = OrderId.parse(event.order_id)
         if order_id is None or event.payment_session_id != self.provider.session_id(event.order_id):
             raise InvalidRequestError("The payment session does not belong to the order.")
-        entry = await self._entry(order_id)
+        entry = await self._entry_for(event, order_id)
         session = (
             entry.session
             if entry
@@ -273,6 +273,16 @@ class Shop:
             return await timed(self.counters.session, self.sessions.find(order_id))
         except UnavailableError:
             return None
+
+    async def _entry_for(self, event: PaymentEvent, order_id: OrderId) -> Entry | None:
+        """The order's entry, as far as its payment can do without.
+
+        An event that is paid for and names no email waits for Redis, which has it: its provider
+        sends it again, and an order without an email would stay so.
+        """
+        if event.customer_email or event.type is not EventType.SUCCEEDED:
+            return await self._entry(order_id)
+        return await timed(self.counters.session, self.sessions.find(order_id))
 
     async def _session_on_ledger(self, order_id: OrderId, email: str = "") -> Session | None:
         """The session as the ledger's hold remembers it; `email` must be the one it was for."""
