@@ -32,6 +32,7 @@ class RedisConnection:
     """Sends one command at a time; connects when there is something to send."""
 
     def __init__(self, redis: Redis) -> None:
+        # Only makes connections here: the pool's own are for others, and may all be in use.
         self._pool = redis.connection_pool
         self._connection: AbstractConnection | None = None
 
@@ -39,7 +40,6 @@ class RedisConnection:
         if self._connection is not None:
             connection, self._connection = self._connection, None
             await connection.disconnect(nowait=True)
-            await self._pool.release(connection)
 
     async def execute(self, *command: Argument) -> Any:
         """The reply; raises redis-py's errors. After one that is not Redis' own word, the
@@ -53,7 +53,7 @@ class RedisConnection:
                 return await self._exchange(self._connection, packed)
             except LostConnectionError:
                 pass
-        self._connection = await self._pool.get_connection()  # type: ignore[no-untyped-call]
+        self._connection = self._pool.make_connection()  # type: ignore[no-untyped-call]
         return await self._exchange(self._connection, packed)
 
     async def run(self, script: Script, *arguments: Argument) -> Any:
