@@ -50,6 +50,17 @@ def test_an_open_shop_is_ready_and_sells(shop: RunningShop) -> None:
     assert len(checkout(shop)) == 32
 
 
+@pytest.mark.parametrize("path", ["/", "/api/inventory", "/healthz"])
+def test_head_says_what_get_says_and_no_more(shop: RunningShop, path: str) -> None:
+    with httpx.Client(base_url=shop.url, trust_env=False) as client:
+        got, head = client.get(path), client.head(path)
+        assert (head.status_code, head.content) == (200, b"")
+        assert head.headers["content-type"] == got.headers["content-type"]
+        assert int(head.headers["content-length"]) > 0
+        # On the same connection: nothing of the body is left in it.
+        assert client.get(path).status_code == 200
+
+
 def test_ps_shows_each_process_as_a_line_of_json(shop: RunningShop) -> None:
     rows = shop.ps()
     assert [row["name"] for row in rows] == ALL_NAMES

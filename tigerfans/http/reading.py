@@ -58,7 +58,10 @@ class BodyReader:
 
     async def read(self, scope: HTTPScope, receive: Receive) -> bytes:
         """The request's body; raises as soon as it is too large, too slow, or broken off."""
+        # The server refuses a length that is no number.
         length = int(header(scope, b"content-length") or -1)
+        if length > self._bytes_max:
+            raise self._too_large()
         body = b""
         more = length != 0
         with self._patience:
@@ -70,8 +73,11 @@ class BodyReader:
                 body += message.get("body", b"")  # type: ignore[operator]
                 more = bool(message.get("more_body"))
         if len(body) > self._bytes_max:
-            raise TooLargeError(f"The request's body is larger than {self._bytes_max} bytes.")
+            raise self._too_large()
         return body
+
+    def _too_large(self) -> TooLargeError:
+        return TooLargeError(f"The request's body is larger than {self._bytes_max} bytes.")
 
 
 def body_in_time(app: ASGIApp) -> ASGIApp:

@@ -4,7 +4,7 @@ import socket
 from typing import Any, Final
 
 from granian._granian import SocketHolder
-from granian.constants import HTTPModes, Interfaces
+from granian.constants import HTTPModes, Interfaces, TaskImpl
 from granian.http import HTTP1Settings
 from granian.server.embed import Server
 from litestar.types import ASGIApp
@@ -40,6 +40,8 @@ def build_server(app: ASGIApp, http: HttpSettings) -> Server:
         address=_ip_address(http),
         port=http.port,
         interface=Interfaces.ASGINL,
+        # In its other tasks, deadlines end nothing (`reading`).
+        task_impl=TaskImpl.asyncio,
         http=HTTPModes.http1,
         http1_settings=HTTP1Settings(header_read_timeout=HEADER_SECONDS_MAX * 1_000),
         websockets=False,
