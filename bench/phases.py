@@ -1,8 +1,8 @@
 """The phases of the benchmark, as a table: what each does, and what has to be there before.
 
-Those that use something up (a hold is sold once) get as many as the phase that makes the same
-thing could make in that time, and some more; where they run out all the same, the measurement ends
-with them.
+Those that use something up (a hold is sold once) get a share of what the phase that makes the same
+thing could make in that time, for to sell takes longer than to hold; where they run out all the
+same, the measurement ends with them.
 """
 
 import json
@@ -23,8 +23,6 @@ from bench.stack import Stack, clean_environment
 from bench.wrk_run import Figures
 from tigerfans.settings import DEFAULT_WEBHOOK_SECRET
 
-# Of the rate at which they were made, those that are prepared.
-MARGIN: Final = 1.15
 # What is assumed of the phase that makes them where it was not measured, a second.
 RATE_UNKNOWN: Final = 4_000.0
 PREPARED_MAX: Final = 200_000
@@ -39,14 +37,15 @@ Prepare = Callable[[str, str, int, Path], None]
 class Phase:
     """One phase; without a `script` of wrk it is driven by `bench.load_client`.
 
-    `prepare` writes what the script reads. It makes `count` of it, or, without one, as many as the
-    phase `made_by` says are needed.
+    `prepare` writes what the script reads. It makes `count` of it, or, without one, `made_share` of
+    what the phase `made_by` could make in the same time.
     """
 
     name: str
     script: str | None = None
     prepare: Prepare | None = None
     made_by: str | None = None
+    made_share: float = 1.0
     count: int | None = None
     # Each request that is ok has to have sold a ticket.
     sells: bool = False
@@ -62,7 +61,9 @@ PHASES: Final = {
         Phase("reserve", "reserve"),
         Phase("commit", "commit", prepare.holds, made_by="reserve", sells=True),
         Phase("checkout", "checkout"),
-        Phase("webhook", "webhook", prepare.webhooks, made_by="checkout", sells=True),
+        Phase(
+            "webhook", "webhook", prepare.webhooks, made_by="checkout", made_share=0.8, sells=True
+        ),
         Phase("status", "status", prepare.paid_orders, count=PAID_ORDERS),
         Phase("purchase", sells=True),
     )
@@ -82,9 +83,8 @@ class Bench:
         """Makes what the phase needs; `rate` is how many of them could be made in a second."""
         if phase.prepare is None:
             return None
-        count = phase.count or min(
-            PREPARED_MAX, math.ceil((rate or RATE_UNKNOWN) * self.seconds * MARGIN)
-        )
+        wanted = math.ceil((rate or RATE_UNKNOWN) * self.seconds * phase.made_share)
+        count = phase.count or min(PREPARED_MAX, wanted)
         path = self.folder / f"{phase.name}.txt"
         phase.prepare(self.stack.url, DEFAULT_WEBHOOK_SECRET, count, path)
         return path

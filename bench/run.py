@@ -25,7 +25,7 @@ from bench.wrk_run import Figures
 from tigerfans.ipc.client import STATS_SECONDS
 from tigerfans.telemetry.counters import STAGE_SECONDS
 
-WARM_UP_SECONDS_MAX: Final = 2.0
+WARM_UP_SECONDS_MAX: Final = 1.0
 # Workers tell how long they waited once a second: after so long, all that came before is told.
 REPORT_SECONDS: Final = 1.1 * STATS_SECONDS
 # Of a shop that did not start.

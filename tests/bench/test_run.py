@@ -169,18 +169,20 @@ def bench(shop: SeemingStack, folder: Path) -> Bench:
     return Bench(cast(Stack, shop), folder, 60, 2.0)
 
 
-def test_what_is_used_up_is_prepared_for_the_rate_at_which_it_is_made(tmp_path: Path) -> None:
+def test_what_is_used_up_is_prepared_as_a_share_of_the_rate_at_which_it_is_made(
+    tmp_path: Path,
+) -> None:
     counts: list[int] = []
 
     def prepare(url: str, secret: str, count: int, path: Path) -> None:
         counts.append(count)
 
     shop = bench(SeemingStack(), tmp_path)
-    phase = Phase("commit", "commit", prepare, made_by="reserve")
+    phase = Phase("commit", "commit", prepare, made_by="reserve", made_share=0.8)
     assert shop.prepare(phase, rate=1000.0) == tmp_path / "commit.txt"
     shop.prepare(phase, rate=None)
     shop.prepare(phase, rate=1e9)
-    assert 2000 < counts[0] < counts[1] < counts[2]
+    assert 1600 == counts[0] < counts[1] < counts[2]
     assert shop.prepare(PHASES["purchase"], rate=None) is None
 
 
