@@ -169,7 +169,10 @@ class Shop:
         order_id = OrderId.parse(event.order_id)
         if order_id is None or event.payment_session_id != self.provider.session_id(event.order_id):
             raise InvalidRequestError("The payment session does not belong to the order.")
-        entry = await self._entry_for(event, order_id)
+        # A sale whose event names no email waits for Redis, which has it: the provider tells it
+        # again, and an order without an email would stay so.
+        is_needed = event.type is EventType.SUCCEEDED and not event.customer_email
+        entry = await self._entry(order_id, is_needed=is_needed)
         session = (
             entry.session
             if entry
@@ -267,22 +270,17 @@ class Shop:
         session = entry.session if entry else await self._session_on_ledger(order_id)
         return None if session is None else _unpaid(session)
 
-    async def _entry(self, order_id: OrderId) -> Entry | None:
-        """The order's entry in Redis; None where there is none or Redis does not answer."""
+    async def _entry(self, order_id: OrderId, *, is_needed: bool = False) -> Entry | None:
+        """The order's entry in Redis; None where there is none.
+
+        Where Redis does not answer, None as well, or `UnavailableError` if it `is_needed`.
+        """
         try:
             return await timed(self.counters.session, self.sessions.find(order_id))
         except UnavailableError:
+            if is_needed:
+                raise
             return None
-
-    async def _entry_for(self, event: PaymentEvent, order_id: OrderId) -> Entry | None:
-        """The order's entry, as far as its payment can do without.
-
-        An event that is paid for and names no email waits for Redis, which has it: its provider
-        sends it again, and an order without an email would stay so.
-        """
-        if event.customer_email or event.type is not EventType.SUCCEEDED:
-            return await self._entry(order_id)
-        return await timed(self.counters.session, self.sessions.find(order_id))
 
     async def _session_on_ledger(self, order_id: OrderId, email: str = "") -> Session | None:
         """The session as the ledger's hold remembers it; `email` must be the one it was for."""
