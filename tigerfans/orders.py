@@ -174,9 +174,7 @@ class Orders:
         rows = sorted(wanted.values(), key=attrgetter("id"))
         returned = await self._recording.fetch(_RECORD, *_columns(rows))
         written = {_order_id(row["id"]): row["email"] for row in returned}
-        stored = {
-            order_id: _with_email(wanted[order_id], written[order_id]) for order_id in written
-        }
+        stored = {id_: _with_email(wanted[id_], email) for id_, email in written.items()}
         before = [order_id for order_id in wanted if order_id not in written]
         if before:
             rows_before = await self._recording.fetch(_FIND, _hex_digits(before))
@@ -186,7 +184,7 @@ class Orders:
                 email = wanted[order_id].email
                 if email and not found.email:
                     await self._recording.fetch(_ADD_EMAIL, order_id.hex_digits, email)
-                    found = replace(found, email=email)
+                    found = _with_email(found, email)
                 stored[order_id] = found
         return [
             Recorded(stored[order.id], order.id in written and wanted[order.id] is order)
