@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from tigerfans import __version__
-from tigerfans.settings import Settings, SettingsError
+from tigerfans.settings import Settings, SettingsError, worker_name
 
 EXIT_USAGE: Final = 2
 EXIT_INTERRUPTED: Final = 130
@@ -113,7 +113,7 @@ def _worker(arguments: argparse.Namespace) -> int:
     from tigerfans.telemetry.logs import log_to_stderr
 
     settings = _settings()
-    log_to_stderr(settings.environment, f"worker-{arguments.number}")
+    log_to_stderr(settings.environment, worker_name(arguments.number))
     return run(settings, arguments.number)
 
 

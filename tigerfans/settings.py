@@ -242,6 +242,11 @@ class Settings:
         }
 
 
+def worker_name(number: int) -> str:
+    """What `ps`, metrics and logs call a worker, by its number from 1 on."""
+    return f"worker-{number}"
+
+
 def _local_url(host: str, port: int) -> str:
     """How this machine reaches what listens there; a wildcard is reached over loopback."""
     host = host.strip("[]")

@@ -24,14 +24,14 @@ from tigerfans.http.shortcut import Shortcut
 from tigerfans.ledger.base import LedgerError
 from tigerfans.notify import notify_ready
 from tigerfans.runtime import let_others_finish, settle_down, stay_on_one_core
-from tigerfans.settings import Settings
+from tigerfans.settings import Settings, worker_name
 
 logger = logging.getLogger(__name__)
 
 
 def run(settings: Settings, number: int) -> int:
     """Serves until SIGTERM or SIGINT, then finishes what was accepted; the exit code."""
-    name = f"worker-{number}"
+    name = worker_name(number)
     let_others_finish()
     if settings.http.pins_workers:
         stay_on_one_core(number, settings.http.workers)

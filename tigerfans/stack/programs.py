@@ -12,7 +12,7 @@ from pathlib import Path
 from signal import SIGKILL, SIGTERM, Signals
 from typing import Final
 
-from tigerfans.settings import Settings
+from tigerfans.settings import Settings, worker_name
 
 # How long each gets to stop by itself before it is killed. The workers stop together, the others
 # one after the other: with PostgreSQL's END_TIMEOUT_S on top, that is under 10 s.
@@ -79,7 +79,7 @@ def sequencer(settings: Settings) -> Program:
 
 def worker(settings: Settings, number: int, listener: int) -> Program:
     """Worker `number`, counted from 1."""
-    name = f"worker-{number}"
+    name = worker_name(number)
     arguments = ["worker", "--number", str(number)]
     return _shop_program(name, arguments, settings, WORKER_STOP_TIMEOUT_S, listener)
 
