@@ -39,6 +39,8 @@ USER: Final = "fan"
 USER_ID: Final = 1000
 PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
+CERTIFICATES: Final = "/etc/certificates.crt"
+
 OPENING_SECONDS_MAX: Final = 600
 STEP_SECONDS_MAX: Final = 3600
 BURNING_SECONDS_MAX: Final = 3 * 3600
@@ -80,6 +82,8 @@ class Machine:
     root: Path
     cache: Path
     logs: Path
+    # The variables by which pip reaches its index.
+    pip: dict[str, str]
     steps: list[Step] = field(default_factory=list)
 
     @property
@@ -107,16 +111,17 @@ class Machine:
         )
         who = (f"--userspec={USER}:{USER}",) if user else ()
         home = f"/home/{USER}" if user else "/root"
-        environment = (f"PATH={PATH}", f"HOME={home}", "LANG=C.UTF-8", *self.environment())
+        environment = (
+            *(f"PATH={PATH}", f"HOME={home}", "LANG=C.UTF-8", "DEBIAN_FRONTEND=noninteractive"),
+            "PIP_CACHE_DIR=/var/cache/wheels",
+            *(f"{name}={value}" for name, value in self.pip.items()),
+        )
         inside = ("env", "-i", f"--chdir={folder}", *environment, *argv)
         script = f'{mounts} && exec chroot "$@"'
         return [
             *("unshare", "--mount", "--pid", "--ipc", "--fork", "--kill-child"),
             *("sh", "-euc", script, "sh", *who, str(root), *inside),
         ]
-
-    def environment(self) -> list[str]:
-        return ["PIP_CACHE_DIR=/var/cache/wheels", "DEBIAN_FRONTEND=noninteractive"]
 
     def run(
         self,
@@ -190,7 +195,7 @@ def check_machine() -> None:
 def try_release(release: str, workspace: Path, *, keep: bool) -> None:
     """The README on one release, from nothing to both commands."""
     cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "tigerfans-fresh"
-    machine = Machine(release, workspace / release, cache, workspace)
+    machine = Machine(release, workspace / release, cache, workspace, pip_environment())
     make_root(machine)
     try:
         install_packages(machine)
@@ -232,7 +237,7 @@ def make_root(machine: Machine) -> None:
     (root / "etc" / "hosts").write_text("127.0.0.1 localhost\n::1 localhost ip6-localhost\n")
     (root / "etc" / "apt" / "apt.conf.d" / "50machine").write_text(apt_settings())
     (root / "var" / "cache" / "wheels").mkdir()
-    copy_pip_settings(root)
+    copy_certificates(root, machine.pip)
     machine.run("user", ["useradd", "--create-home", "--uid", str(USER_ID), USER])
     machine.note("bare system", time.monotonic() - began, disk(root))
 
@@ -337,20 +342,24 @@ def apt_settings() -> str:
     return "".join(f"{line}\n" for line in dump if _APT_SETTINGS.match(line))
 
 
-def copy_pip_settings(root: Path) -> None:
-    """How this machine's pip reaches its index: where it is, and whom it trusts."""
+def pip_environment() -> dict[str, str]:
+    """How this machine's pip reaches its index, as variables: where it is, and whom it trusts."""
     lines = output_of(sys.executable, "-m", "pip", "config", "list").splitlines()
-    pairs = [line.partition("=")[::2] for line in lines]
+    pairs = (line.partition("=")[::2] for line in lines)
     settings = {name.rpartition(".")[2]: value.strip("'\"") for name, value in pairs}
-    settings = {name: value for name, value in settings.items() if name in _PIP_SETTINGS}
-    # A folder of this machine's is not one of the root's.
-    settings = {name: value for name, value in settings.items() if "file:" not in value}
-    text = "".join(f"{name} = {value}\n" for name, value in settings.items())
-    (root / "etc" / "pip.conf").write_text(f"[global]\n{text}")
-    if certificates := settings.get("cert"):
-        copy = root / certificates.lstrip("/")
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(certificates, copy)
+    return {
+        f"PIP_{name.upper().replace('-', '_')}": value
+        for name, value in settings.items()
+        # A folder of this machine's is not one of the root's.
+        if name in _PIP_SETTINGS and "file:" not in value
+    }
+
+
+def copy_certificates(root: Path, environment: dict[str, str]) -> None:
+    """Whom this machine's pip trusts, to a place in the root where no package puts its own."""
+    if certificates := environment.get("PIP_CERT"):
+        shutil.copy(certificates, root / CERTIFICATES.lstrip("/"))
+        environment["PIP_CERT"] = CERTIFICATES
 
 
 def output_of(*command: str) -> str:
