@@ -275,14 +275,15 @@ def redis_socket(server_folder: Path) -> Iterator[Path]:
     folder = server_folder / "ops-redis"
     folder.mkdir()
     socket = folder / "redis.sock"
-    here = {"dir": str(folder), "unixsocket": str(socket), "logfile": ""}
+    # In the file itself: Redis enters a folder as it reads its line, before what an argument says.
+    conf = (OPS / "redis.conf").read_text()
+    for name, value in {"dir": folder, "unixsocket": socket, "logfile": '""'}.items():
+        conf, count = re.subn(rf"^{name} .+$", f"{name} {value}", conf, flags=re.MULTILINE)
+        assert count == 1, name
+    (folder / "redis.conf").write_text(conf)
     program = Program(
         name="redis",
-        argv=(
-            str(stack_redis.binary()),
-            str(OPS / "redis.conf"),
-            *(word for name, value in here.items() for word in (f"--{name}", value)),
-        ),
+        argv=(str(stack_redis.binary()), str(folder / "redis.conf")),
         stop_timeout_s=5,
         probe=lambda: stack_redis.answers(socket),
     )
