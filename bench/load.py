@@ -5,6 +5,7 @@ A closed loop finds the most a shop can do; an open one shows what a given deman
 
 import asyncio
 import itertools
+import math
 import random
 import time
 from collections.abc import Iterator
@@ -51,6 +52,20 @@ class Load:
     # Purchases a second in an open loop; None for a closed one.
     rate: float | None = None
 
+    @property
+    def total_max(self) -> int:
+        """How many purchases start at most; in an open loop those with number / rate < seconds.
+
+        No clock has a say in it: a moment since the machine's start is rounded more coarsely than
+        the share of a second that lies between two purchases.
+        """
+        if self.rate is None:
+            return self.total
+        started = math.ceil(self.rate * self.seconds)
+        # The product may be rounded up.
+        started -= (started - 1) / self.rate >= self.seconds
+        return min(self.total, started)
+
 
 class LoadClient:
     """Runs one load; `record` holds what came of it, also when it was stopped."""
@@ -69,7 +84,7 @@ class LoadClient:
     async def run(self, seed: int) -> None:
         """Raises `BenchError` where there is no shop."""
         await self._check()
-        wishes = itertools.islice(self._mix.wishes(seed), self._load.total)
+        wishes = itertools.islice(self._mix.wishes(seed), self._load.total_max)
         started, cpu_started = time.perf_counter(), time.process_time()
         try:
             if self._load.rate is None:
@@ -122,8 +137,6 @@ class LoadClient:
         async with asyncio.TaskGroup() as tasks:
             for number, wish in enumerate(wishes):
                 intended = started + number / rate
-                if intended - started >= self._load.seconds:
-                    break
                 # Also where it is late already: the others get their turn.
                 await asyncio.sleep(max(0.0, intended - time.perf_counter()))
                 if len(under_way) >= UNDER_WAY_MAX:

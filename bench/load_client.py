@@ -82,9 +82,7 @@ async def run_with_progress(client: LoadClient, load: Load, seed: int, console: 
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, running.cancel)
-    expected = load.total if load.total < TOTAL_MAX else None
-    if load.rate is not None:
-        expected = min(load.total, int(load.rate * load.seconds))
+    expected = load.total_max if load.total_max < TOTAL_MAX else None
     columns = (
         BarColumn(),
         MofNCompleteColumn(),

@@ -52,19 +52,45 @@ async def test_a_closed_loop_ends_with_its_time(shop: FakeShop, address: Address
     assert running.record.total == 2
 
 
-async def test_an_open_loop_starts_by_the_clock(
-    shop: FakeShop, address: Address, monkeypatch: pytest.MonkeyPatch
+# 20 / 1000 s after it, a clock that says this has gone on by less than 0.02 s.
+A_CLOCK_THAT_ROUNDS_DOWN = 1000.0
+
+
+@pytest.mark.parametrize("now", [0.0, A_CLOCK_THAT_ROUNDS_DOWN])
+async def test_an_open_loop_starts_as_many_as_it_should_whatever_the_clock_says(
+    shop: FakeShop, address: Address, monkeypatch: pytest.MonkeyPatch, now: float
 ) -> None:
     meant: list[float] = []
+    # It stands still while the load begins; from then on every purchase is late.
+    clock = itertools.chain([now, now], itertools.repeat(now + LONG))
 
     async def buy(_: Buyer, __: Wish, started: float) -> None:
         meant.append(started)
 
     monkeypatch.setattr(Buyer, "buy", buy)
+    monkeypatch.setattr("bench.load.time.perf_counter", lambda: next(clock))
     await client(address, Load(concurrency=1, total=10**9, seconds=0.02, rate=1000)).run(seed=1)
-    starts = sorted(meant)
-    assert len(starts) == 20
-    assert [b - a for a, b in itertools.pairwise(starts)] == pytest.approx([0.001] * 19)
+    assert sorted(meant) == [now + number / 1000 for number in range(20)]
+
+
+@pytest.mark.parametrize(
+    ("rate", "seconds", "started"),
+    [
+        (1000, 0.02, 20),
+        # 100 * 0.29 comes to less than 29, and 100 * 0.07 to more than 7.
+        (100, 0.29, 29),
+        (100, 0.07, 7),
+        (3, 0.5, 2),
+        (1, 0.1, 1),
+        (1000, 60, 50),
+        (None, 0.02, 50),
+    ],
+)
+def test_an_open_loop_starts_those_whose_second_comes_in_time(
+    rate: float | None, seconds: float, started: int
+) -> None:
+    load = Load(concurrency=1, total=50, seconds=seconds, rate=rate)
+    assert load.total_max == started
 
 
 async def test_an_open_loop_does_not_start_more_than_it_can_hold(
