@@ -38,6 +38,7 @@ class FakeShop:
         self.requests: list[Request] = []
         self.routes: dict[str, Handler] = {}
         self.port = 0
+        self._connections: set[asyncio.Task[None]] = set()
 
     @property
     def url(self) -> str:
@@ -61,7 +62,19 @@ class FakeShop:
         self.answers("/demo/success", Answer(body=b"<html>"))
         self.answers("/api/orders/", Answer(body=orjson.dumps({"status": status})))
 
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        serving = asyncio.create_task(self._serve(reader, writer), name="connection")
+        self._connections.add(serving)
+
+    async def hang_up(self) -> None:
+        """Ends every connection, also one whose answer is held back; raises what went wrong."""
+        for serving in self._connections:
+            serving.cancel()
+        for ended in await asyncio.gather(*self._connections, return_exceptions=True):
+            if isinstance(ended, Exception):
+                raise ended
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             while True:
                 request = await _read(reader)
@@ -89,10 +102,12 @@ async def _read(reader: asyncio.StreamReader) -> Request:
 @asynccontextmanager
 async def fake_shop() -> AsyncIterator[FakeShop]:
     shop = FakeShop()
-    server = await asyncio.start_server(shop.serve, "127.0.0.1", 0)
+    server = await asyncio.start_server(shop.connect, "127.0.0.1", 0)
     shop.port = server.sockets[0].getsockname()[1]
     try:
         yield shop
     finally:
         server.close()
+        # From Python 3.12 on, a server has closed when its connections have.
+        await shop.hang_up()
         await server.wait_closed()
