@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, FilePayload, Page, ViewportSize, expect
+from playwright.sync_api import Browser, FilePayload, Page, Route, ViewportSize, expect
 
 from tests.browser.box_office import BoxOffice
 from tests.browser.test_quality import REPORT, SCHEMES
@@ -91,6 +91,21 @@ def test_a_file_of_ones_own_is_drawn_and_every_chart_says_what_it_means(tab: Pag
         )
     expect(chart(tab, "stages")).to_be_hidden()
     assert not sent
+
+
+def test_what_was_chosen_last_is_shown_however_late_the_one_before_arrives(tab: Page) -> None:
+    late: list[Route] = []
+    tab.route("**/bench/results/*", lambda route: late.append(route), times=1)
+    open_file(tab, to_csv(rows()))
+    revision = tab.locator("[data-revision]")
+    expect(revision).to_have_text("abc1234567")
+    (shipped,) = late
+    with tab.expect_response(shipped.request.url) as answered:
+        shipped.continue_()
+    answered.value.finished()
+    # Whoever waited for that answer has had it once another one was read.
+    tab.evaluate("url => fetch(url).then((answer) => answer.text())", shipped.request.url)
+    expect(revision).to_have_text("abc1234567")
 
 
 def test_the_references_figures_stand_beside_the_shops(tab: Page) -> None:

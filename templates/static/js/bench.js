@@ -17,6 +17,8 @@ const [files, ownFile, setups, phases, concurrencies] = ["files", "own-file", "s
 const bytesMax = Number(page.dataset.bytesMax);
 
 let results = null;
+// How many results were asked for; only those asked for last are shown.
+let asked = 0;
 // By chart id, so that a chart stays the same element while one chooses.
 const figures = new Map();
 
@@ -37,9 +39,13 @@ async function readOwn(file) {
 
 /** Shows what `read` reads; where it cannot be shown, says why and leaves the page as it is. */
 async function open(name, read) {
+  const number = ++asked;
   try {
-    results = readResults(await read());
+    const text = await read();
+    if (number !== asked) return;
+    results = readResults(text);
   } catch (error) {
+    if (number !== asked) return;
     const isOurs = error instanceof ResultsError;
     setText(find("problem"), isOurs ? error.message : `${name} cannot be read.`);
     if (!isOurs && !(error instanceof TypeError)) throw error;
