@@ -17,6 +17,7 @@ from tigerfans.booking import OrderId
 from tigerfans.http import auth, reading
 from tigerfans.http.app import create_app
 from tigerfans.http.reading import BODY_BYTES_MAX
+from tigerfans.json_input import DEPTH_MAX
 from tigerfans.ledger.base import LedgerBusyError, LedgerTimeoutError, LedgerUnavailableError
 from tigerfans.payments.mockpay import MockPay
 from tigerfans.settings import Settings
@@ -26,8 +27,8 @@ EMAIL = "fan@example.org"
 BUY_A = {"cls": "A", "customer_email": EMAIL}
 FORM = {"content-type": "application/x-www-form-urlencoded"}
 SETTINGS = Settings(bench=True)
-# Deeper than a decoder that recurses can follow.
-NESTED = b"[" * 8000 + b"]" * 8000
+# Deeper than is read; some versions of Python could follow.
+NESTED = b"[" * DEPTH_MAX + b"]" * DEPTH_MAX
 
 
 def client_of(shop: Shop, settings: Settings = SETTINGS) -> httpx.AsyncClient:

@@ -11,6 +11,7 @@ from tigerfans.catalog import CURRENCY
 from tigerfans.errors import InvalidRequestError
 from tigerfans.http.raw import json_route
 from tigerfans.http.reading import BodyReader, header
+from tigerfans.json_input import InvalidJsonError, decode
 from tigerfans.shop import Shop
 
 
@@ -64,8 +65,8 @@ def buying_routes(shop: Shop) -> list[ControllerRouterHandler]:
 
 def _read_checkout(body: bytes) -> CheckoutBody:
     try:
-        return _checkout_body.decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return decode(_checkout_body, body)
+    except InvalidJsonError:
         raise InvalidRequestError(
             'Please send JSON such as {"cls": "A", "customer_email": "you@example.org"}.'
         ) from None

@@ -6,6 +6,7 @@ from typing import TypeVar
 
 import msgspec
 
+from tigerfans.json_input import InvalidJsonError, decode
 from tigerfans.payments.base import InvalidWebhookError
 
 T = TypeVar("T")
@@ -25,6 +26,6 @@ def check_signature(expected: Iterable[str], given: str | None) -> None:
 def read_json(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
     """The body as the decoder's type; raises `InvalidWebhookError` where it is none."""
     try:
-        return decoder.decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        return decode(decoder, body)
+    except InvalidJsonError as error:
         raise InvalidWebhookError(f"The webhook's body is not valid: {error}.") from None
