@@ -63,9 +63,14 @@ _STEP_TO: Final = {
 
 # Only the shape; the proof of an address is that the ticket arrives. A quoted local part may hold
 # nearly anything, which is valid and must be harmless on every page.
+_CONTROLS: Final = r"\x00-\x1f\x7f-\x9f\ud800-\udfff"
+# What a name of a host may hold. Beyond ASCII it is everything but signs, spaces, and what is not
+# seen: which of those are letters depends on the version of Python.
+_NO_LETTERS: Final = r"\x00-\x2f:-@\[-`{-\xa9\s\u2000-\u206f\ufeff\ud800-\udfff"
+_LETTER: Final = f"[^{_NO_LETTERS}]"
+_LABEL: Final = f"{_LETTER}(?:(?:{_LETTER}|[_-])*{_LETTER})?"
 _EMAIL: Final = re.compile(
-    r'(?:"[^"\\\x00-\x1f\x7f-\x9f\ud800-\udfff]+"|[^\s"<>()\[\]:;,\\@\x00-\x1f\x7f-\x9f\ud800-\udfff]+)'
-    r"@(?:[^\W_](?:[\w-]*[^\W_])?\.)+[^\W_](?:[\w-]*[^\W_])?"
+    rf'(?:"[^"\\{_CONTROLS}]+"|[^\s"<>()\[\]:;,\\@{_CONTROLS}]+)@(?:{_LABEL}\.)+{_LABEL}'
 )
 
 

@@ -140,7 +140,15 @@ async def test_each_kind_finds_its_orders(orders: Orders, search: OrderSearch) -
         assert [one.id for one in await found(search, "ada", kind)] == [order.id]
 
 
-@pytest.mark.parametrize("text", ["\0", "ada\n@example.org", "\ud800", "a" * 255])
+async def test_a_letter_that_not_every_version_of_python_knows_is_found(
+    orders: Orders, search: OrderSearch
+) -> None:
+    order = paid(email="\U00031350@example.org")
+    await orders.record(order)
+    assert await found(search, "\U00031350") == [order]
+
+
+@pytest.mark.parametrize("text", ["\0", "ada\n@example.org", "a\x85b", "\ud800", "a" * 255])
 async def test_what_no_order_can_hold_is_refused(search: OrderSearch, text: str) -> None:
     with pytest.raises(InvalidRequestError):
         await search.page(Search(text), None, 10)

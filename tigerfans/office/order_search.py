@@ -32,6 +32,8 @@ EXPORT_SECONDS_MAX: Final = 600.0
 
 _ID: Final = re.compile(rf"[0-9a-fA-F]{{{ID_DIGITS_MIN},{ORDER_ID_HEX_DIGITS}}}")
 _CODE: Final = re.compile(r"tf-", re.IGNORECASE)
+# Fewer than what is not printable: that depends on the version of Python.
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 # Letters that are not on tickets, read as those that are.
 _MISREAD: Final = str.maketrans("OIL", "011")
 # Comes last where bytes are compared; Unicode keeps it from being a letter of any text.
@@ -187,7 +189,7 @@ def _condition(search: Search) -> tuple[str, list[Any]]:
     text = search.text.strip()
     if not text:
         return kind, []
-    if not text.isprintable() or len(text) > TEXT_CHARACTERS_MAX:
+    if _CONTROL.search(text) or len(text) > TEXT_CHARACTERS_MAX:
         raise InvalidRequestError(
             f"Please search for at most {TEXT_CHARACTERS_MAX} printable characters."
         )
