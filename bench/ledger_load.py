@@ -20,7 +20,6 @@ from dataclasses import replace
 from typing import Final
 
 from tigerfans.booking import Booking, OrderId, check_created
-from tigerfans.catalog import Catalog, Resource
 from tigerfans.ledger import open_ledger
 from tigerfans.ledger.base import Ledger, LedgerError
 from tigerfans.ledger.wire import (
@@ -30,6 +29,7 @@ from tigerfans.ledger.wire import (
     Result,
     TransferStatus,
 )
+from tigerfans.offer.catalog import Catalog, Resource
 
 BATCH_TRANSFERS: Final = 1000
 ORDERS_DEFAULT: Final = 100_000

@@ -9,10 +9,10 @@ import httpx
 import pytest
 
 from tigerfans.booking import Booking
-from tigerfans.catalog import Catalog
 from tigerfans.database import Database
 from tigerfans.ledger import open_ledger
 from tigerfans.ledger.base import Ledger
+from tigerfans.offer.catalog import Catalog
 from tigerfans.office.order_search import OrderSearch, Search
 from tigerfans.orders import Order, Orders
 from tigerfans.payments.base import EventType, PaymentEvent, PaymentProvider

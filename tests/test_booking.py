@@ -24,7 +24,6 @@ from tigerfans.booking import (
     fingerprint,
     ticket_code,
 )
-from tigerfans.catalog import Catalog
 from tigerfans.ledger.wire import (
     RESULT,
     Account,
@@ -34,6 +33,7 @@ from tigerfans.ledger.wire import (
     TransferFlags,
     TransferStatus,
 )
+from tigerfans.offer.catalog import Catalog
 
 S = TransferStatus
 CATALOG = Catalog.build({"A": 20, "B": 30}, goodies=5)

@@ -22,7 +22,6 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from tests.ledger.by_hand import SECOND, BooksByHand
 from tigerfans.booking import Booking, Inventory, OrderId, Purpose
-from tigerfans.catalog import Catalog, ClassCode
 from tigerfans.errors import (
     InvalidRequestError,
     ShopError,
@@ -32,6 +31,7 @@ from tigerfans.errors import (
 )
 from tigerfans.ledger.base import Ledger, LedgerError, LedgerTimeoutError, LedgerUnavailableError
 from tigerfans.ledger.wire import Operation, Transfer
+from tigerfans.offer.catalog import Catalog, ClassCode
 from tigerfans.orders import Order, Orders, OrderStatus, Recorded
 from tigerfans.payments.base import EventType, InvalidWebhookError, PaymentEvent
 from tigerfans.payments.mockpay import MockPay

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tigerfans.catalog import LISTINGS
+from tigerfans.offer.catalog import LISTINGS
 from tigerfans.settings import (
     PROVIDER_SECRETS,
     CatalogSettings,

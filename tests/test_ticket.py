@@ -3,12 +3,12 @@
 import io
 import xml.etree.ElementTree as ET
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import datetime, timedelta, timezone
 
 import png
 
+from tigerfans.offer.show import SHOW
 from tigerfans.ticket import (
-    EVENT,
     ICS_LINE_OCTETS_MAX,
     QR_PNG_MODULE_PIXELS,
     QR_QUIET_ZONE_MODULES,
@@ -89,7 +89,7 @@ def test_another_ticket_has_another_code() -> None:
     assert qr_png(CODE, ORDER_ID) != qr_png("TF-7K3M-92QX-HD4X", ORDER_ID)
 
 
-def test_the_calendar_entry_is_the_event_in_utc() -> None:
+def test_the_calendar_entry_is_the_show_in_utc() -> None:
     lines = calendar_entry(CODE, ORDER_ID, "Premium", ISSUED_AT).split("\r\n")
     assert lines[0] == "BEGIN:VCALENDAR"
     assert lines[-2:] == ["END:VCALENDAR", ""]
@@ -102,13 +102,8 @@ def test_the_calendar_entry_is_the_event_in_utc() -> None:
 
 
 def test_a_long_line_of_the_calendar_entry_is_folded_between_characters() -> None:
-    event = replace(EVENT, venue="Große Halle; " + "ä" * 100 + "\nHamburg")
-    text = calendar_entry(CODE, ORDER_ID, "Premium", ISSUED_AT, event)
+    show = replace(SHOW, venue="Große Halle; " + "ä" * 100 + "\nHamburg")
+    text = calendar_entry(CODE, ORDER_ID, "Premium", ISSUED_AT, show)
     assert all(len(line.encode()) <= ICS_LINE_OCTETS_MAX for line in text.split("\r\n"))
     location = r"LOCATION:Große Halle\; " + "ä" * 100 + r"\nHamburg"
     assert location in text.replace("\r\n ", "").split("\r\n")
-
-
-def test_the_events_day_reads_as_people_write_it() -> None:
-    starts_at = datetime(2027, 6, 3, tzinfo=UTC)
-    assert replace(EVENT, starts_at=starts_at).day == "Thursday 3 June 2027"

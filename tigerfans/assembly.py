@@ -11,10 +11,10 @@ from typing import Final, NamedTuple
 import httpx
 
 from tigerfans.booking import Booking
-from tigerfans.catalog import Catalog
 from tigerfans.database import Database
 from tigerfans.ipc.client import SequencerClient
 from tigerfans.ledger.base import LedgerUnavailableError
+from tigerfans.offer.catalog import Catalog
 from tigerfans.orders import Orders
 from tigerfans.payments.base import PaymentProvider
 from tigerfans.payments.mockpay import MockPay

@@ -22,7 +22,6 @@ from hashlib import blake2b
 from struct import Struct
 from typing import Final, NamedTuple
 
-from tigerfans.catalog import Catalog, ClassCode, Resource, TicketClass
 from tigerfans.ledger.wire import (
     ACCOUNT,
     AMOUNT_MAX,
@@ -36,6 +35,7 @@ from tigerfans.ledger.wire import (
     TransferStatus,
     u128,
 )
+from tigerfans.offer.catalog import Catalog, ClassCode, Resource, TicketClass
 
 ORDER_ID_RANDOM_BYTES: Final = 9
 ORDER_ID_HEX_DIGITS: Final = 32

@@ -25,8 +25,8 @@ from redis.exceptions import RedisError
 
 from tigerfans.batching import BatchedCalls, Batcher, QueueFullError
 from tigerfans.booking import OrderId
-from tigerfans.catalog import ClassCode
 from tigerfans.errors import UnavailableError
+from tigerfans.offer.catalog import ClassCode
 from tigerfans.redis_connection import Argument, RedisConnection, Script
 
 SESSION_SECONDS: Final = 24 * 3600

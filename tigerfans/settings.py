@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, get_args
 from urllib.parse import urlsplit
 
-from tigerfans.catalog import GOODIES_SETTING, LISTINGS, ClassCode
+from tigerfans.offer.catalog import GOODIES_SETTING, LISTINGS, ClassCode
 
 DEFAULT_WEBHOOK_SECRET: Final = "supersecret"  # noqa: S105
 DEFAULT_TICKET_SECRET: Final = "supersecret-tickets"  # noqa: S105

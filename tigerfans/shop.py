@@ -32,7 +32,6 @@ from tigerfans.booking import (
     ticket_code,
 )
 from tigerfans.caching import Cached
-from tigerfans.catalog import CURRENCY, ClassCode, TicketClass
 from tigerfans.errors import (
     IdempotencyConflictError,
     InvalidRequestError,
@@ -42,6 +41,7 @@ from tigerfans.errors import (
 )
 from tigerfans.ledger.base import Ledger
 from tigerfans.ledger.wire import AccountStatus, Operation, TransferStatus
+from tigerfans.offer.catalog import CURRENCY, ClassCode, TicketClass
 from tigerfans.orders import Order, Orders, OrderStatus, Recorded
 from tigerfans.payments.base import EventType, PaymentEvent, PaymentProvider
 from tigerfans.sessions import Entry, Session, Sessions

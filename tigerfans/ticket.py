@@ -6,8 +6,7 @@ in two thirds of the space, and the squares stay large enough for a cheap phone'
 """
 
 import io
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime
 from itertools import repeat
 from typing import Final
 
@@ -15,6 +14,8 @@ import png
 from qrcode import QRCode
 from qrcode.constants import ERROR_CORRECT_M
 from qrcode.image.svg import SvgPathFillImage
+
+from tigerfans.offer.show import SHOW, Show
 
 QR_QUIET_ZONE_MODULES: Final = 4
 # A multiple of 8, so that each module is whole bytes of a picture with one bit for a pixel.
@@ -25,31 +26,6 @@ QR_PNG_MODULE_PIXELS: Final = 16
 QR_MASK_CHECKERBOARD: Final = 0
 
 ICS_LINE_OCTETS_MAX: Final = 75
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """What the tickets are for; both times carry the venue's own offset."""
-
-    name: str
-    venue: str
-    starts_at: datetime
-    ends_at: datetime
-
-    @property
-    def day(self) -> str:
-        """Such as `Friday 18 June 2027`."""
-        return f"{self.starts_at:%A} {self.starts_at.day} {self.starts_at:%B %Y}"
-
-
-_HAMBURG_SUMMER: Final = timezone(timedelta(hours=2))
-
-EVENT: Final = Event(
-    name="TigerFans 2027",
-    venue="Tiger Hall, Hamburg",
-    starts_at=datetime(2027, 6, 18, 10, tzinfo=_HAMBURG_SUMMER),
-    ends_at=datetime(2027, 6, 18, 23, tzinfo=_HAMBURG_SUMMER),
-)
 
 
 def qr_svg(ticket_code: str, order_id: str) -> bytes:
@@ -95,9 +71,9 @@ def _qr(ticket_code: str, order_id: str) -> QRCode:
 
 
 def calendar_entry(
-    ticket_code: str, order_id: str, class_name: str, issued_at: datetime, event: Event = EVENT
+    ticket_code: str, order_id: str, class_name: str, issued_at: datetime, show: Show = SHOW
 ) -> str:
-    """An iCalendar file (RFC 5545) with the event as one entry.
+    """An iCalendar file (RFC 5545) with the show as one entry.
 
     Its UID is the order's, so that adding it twice still makes one entry. `issued_at` must carry
     its offset from UTC.
@@ -110,10 +86,10 @@ def calendar_entry(
         "BEGIN:VEVENT",
         f"UID:{order_id}@tigerfans",
         f"DTSTAMP:{_utc(issued_at)}",
-        f"DTSTART:{_utc(event.starts_at)}",
-        f"DTEND:{_utc(event.ends_at)}",
-        f"SUMMARY:{_escaped(event.name)}",
-        f"LOCATION:{_escaped(event.venue)}",
+        f"DTSTART:{_utc(show.starts_at)}",
+        f"DTEND:{_utc(show.ends_at)}",
+        f"SUMMARY:{_escaped(show.name)}",
+        f"LOCATION:{_escaped(show.venue)}",
         f"DESCRIPTION:{_escaped(f'{class_name} ticket {ticket_code}. Bring its QR code.')}",
         "END:VEVENT",
         "END:VCALENDAR",

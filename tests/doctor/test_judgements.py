@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from tigerfans.catalog import Catalog
 from tigerfans.doctor.configuration import check_configuration
 from tigerfans.doctor.findings import Finding, Findings, Verdict
 from tigerfans.doctor.ledger import LedgerFacts, judge_ledger, judge_socket
@@ -19,6 +18,7 @@ from tigerfans.doctor.redis import RedisFacts, judge_access, judge_redis
 from tigerfans.doctor.shop import ShopFacts, judge_shop
 from tigerfans.doctor.sockets import SocketFacts
 from tigerfans.ledger.base import EVENTS_MAX
+from tigerfans.offer.catalog import Catalog
 from tigerfans.schema import MIGRATIONS
 from tigerfans.settings import (
     AdminSettings,

@@ -17,9 +17,9 @@ from tests.faults.plan import RunPlan
 from tests.faults.purchase import CHARGED, Purchase
 from tests.faults.stack import FaultyShop
 from tigerfans.booking import Booking, Inventory, OrderId, Purpose
-from tigerfans.catalog import Catalog
 from tigerfans.ipc.client import SequencerClient
 from tigerfans.ledger.wire import Operation, Transfer
+from tigerfans.offer.catalog import Catalog
 
 IDS_PER_LOOKUP = 2_000
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from random import Random
 
-from tigerfans.catalog import ClassCode
+from tigerfans.offer.catalog import ClassCode
 
 SERVERS = ("postgres", "redis")
 SHOP_PROCESSES = ("sequencer", "worker-1", "worker-2")

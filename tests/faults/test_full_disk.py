@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from tigerfans.booking import Booking, OrderId, decode_hold
-from tigerfans.catalog import Catalog
 from tigerfans.ledger.base import Ledger, LedgerError
 from tigerfans.ledger.embedded import open_embedded
 from tigerfans.ledger.wire import Operation, Transfer
+from tigerfans.offer.catalog import Catalog
 
 FILE_SYSTEM_BYTES = 2 * 1024 * 1024
 HOLDS_PER_BATCH = 100

@@ -18,7 +18,6 @@ from litestar.handlers import BaseRouteHandler
 from litestar.testing import AsyncTestClient
 
 from tigerfans.booking import Inventory, OrderId
-from tigerfans.catalog import LISTINGS, Catalog, ClassCode
 from tigerfans.errors import (
     InvalidRequestError,
     SoldOutError,
@@ -41,6 +40,7 @@ from tigerfans.http.rendering import (
     templates_directory,
     wants_page,
 )
+from tigerfans.offer.catalog import LISTINGS, Catalog, ClassCode
 from tigerfans.office.story import Event, Place, Story
 from tigerfans.orders import Order, OrderStatus
 from tigerfans.sessions import Session

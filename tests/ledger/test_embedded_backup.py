@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 from tigerfans.booking import Booking, Inventory, OrderId
-from tigerfans.catalog import Catalog
 from tigerfans.ledger import copying
 from tigerfans.ledger.base import LedgerBusyError, LedgerUnavailableError
 from tigerfans.ledger.copying import CopyStoppedError, copy_file
 from tigerfans.ledger.embedded import EmbeddedLedger, open_embedded, open_in_memory
 from tigerfans.ledger.store import CHECKPOINT_PAGES, FILE_NAME
 from tigerfans.ledger.wire import Operation
+from tigerfans.offer.catalog import Catalog
 
 BOOKING = Booking(Catalog.build({"A": 1_000_000}, 10), 300)
 CREATE = Operation.CREATE_TRANSFERS

@@ -11,10 +11,10 @@ from redis.asyncio import Redis
 
 from tests.shops import OpenShop, event
 from tigerfans.booking import OrderId, Purpose
-from tigerfans.catalog import Catalog
 from tigerfans.errors import UnavailableError, UnknownOrderError
 from tigerfans.ledger.base import LedgerUnavailableError
 from tigerfans.ledger.wire import Transfer
+from tigerfans.offer.catalog import Catalog
 from tigerfans.office.order_search import OrderSearch
 from tigerfans.office.story import Place, Records, Stories, Story, tell
 from tigerfans.orders import OrderStatus

@@ -15,9 +15,9 @@ from typing import Any
 import httpx
 
 from tigerfans.booking import Booking, Inventory
-from tigerfans.catalog import Catalog
 from tigerfans.ipc.client import SequencerClient
 from tigerfans.ledger.wire import Operation
+from tigerfans.offer.catalog import Catalog
 from tigerfans.settings import Settings
 from tigerfans.stack.folder import DataFolder
 from tigerfans.stack.ports import free_port

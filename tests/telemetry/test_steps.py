@@ -7,8 +7,8 @@ import pytest
 
 from tests.shops import OpenShop, event
 from tigerfans.booking import OrderId
-from tigerfans.catalog import ClassCode
 from tigerfans.errors import SoldOutError
+from tigerfans.offer.catalog import ClassCode
 from tigerfans.payments.base import EventType
 from tigerfans.shop import Shop
 from tigerfans.telemetry.steps import Step, StepLog

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Final
 
 from tigerfans.booking import Inventory
-from tigerfans.catalog import Catalog
 from tigerfans.doctor.findings import Findings
 from tigerfans.doctor.sockets import SocketFacts, read_socket
 from tigerfans.ipc.client import SequencerClient
 from tigerfans.ledger.base import EVENTS_MAX, LedgerError, LedgerUnavailableError
 from tigerfans.ledger.wire import Operation, u128
+from tigerfans.offer.catalog import Catalog
 from tigerfans.settings import Settings
 
 AREA: Final = "ledger"

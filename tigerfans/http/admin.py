@@ -9,9 +9,9 @@ from typing import Any
 from litestar import MediaType, Response, Router, get
 from litestar.types import Guard
 
-from tigerfans.catalog import CURRENCY
 from tigerfans.http.admin_orders import ITEMS_MAX, Limit, order_item
 from tigerfans.http.sequencer_history import SequencerHistory
+from tigerfans.offer.catalog import CURRENCY
 from tigerfans.orders import OrderStatus
 from tigerfans.payments.outbox import Outbox, Undelivered
 from tigerfans.sessions import Session

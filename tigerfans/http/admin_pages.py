@@ -12,11 +12,11 @@ from litestar.response import Redirect
 from litestar.types import Guard
 
 from tigerfans.booking import OrderId
-from tigerfans.catalog import Catalog
 from tigerfans.http.admin_orders import ITEMS_MAX, parse_order_id
 from tigerfans.http.auth import same_origin_guard
 from tigerfans.http.pages import class_name
 from tigerfans.http.rendering import Renderer
+from tigerfans.offer.catalog import Catalog
 from tigerfans.office.order_search import TEXT_CHARACTERS_MAX, Kind
 from tigerfans.office.story import Story
 from tigerfans.orders import Order

@@ -7,11 +7,11 @@ import msgspec
 import orjson
 from litestar.types import ControllerRouterHandler, HTTPScope, Receive
 
-from tigerfans.catalog import CURRENCY
 from tigerfans.errors import InvalidRequestError
 from tigerfans.http.raw import json_route
 from tigerfans.http.reading import BodyReader, header
 from tigerfans.json_input import InvalidJsonError, decode
+from tigerfans.offer.catalog import CURRENCY
 from tigerfans.shop import Shop
 
 

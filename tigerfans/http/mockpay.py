@@ -14,11 +14,11 @@ from litestar.params import Body, FromPath
 from litestar.response import Redirect
 
 from tigerfans.booking import OrderId
-from tigerfans.catalog import CURRENCY, Catalog
 from tigerfans.errors import InvalidRequestError, UnknownOrderError
 from tigerfans.http.pages import class_name
 from tigerfans.http.reading import body_in_time
 from tigerfans.http.rendering import Renderer
+from tigerfans.offer.catalog import CURRENCY, Catalog
 from tigerfans.orders import Order
 from tigerfans.payments.base import WEBHOOK_BYTES_MAX, EventType
 from tigerfans.payments.mockpay import MockPay, Payment

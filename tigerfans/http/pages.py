@@ -18,10 +18,10 @@ from litestar.params import FromQuery, QueryParameter, SkipValidation
 from litestar.response import Redirect
 
 from tigerfans.booking import Inventory, OrderId
-from tigerfans.catalog import Catalog, ClassCode, TicketClass
 from tigerfans.http.errors import explain
 from tigerfans.http.reading import body_in_time
 from tigerfans.http.rendering import Renderer
+from tigerfans.offer.catalog import Catalog, ClassCode, TicketClass
 from tigerfans.orders import Order
 
 FORM_SIZE_BYTES_MAX: Final = 16 * 1024

@@ -23,7 +23,7 @@ from litestar.exceptions import NotFoundException
 from litestar.params import FromPath
 
 import tigerfans
-from tigerfans.ticket import EVENT
+from tigerfans.offer.show import SHOW
 
 CONTENT_SECURITY_POLICY: Final[Mapping[str, str]] = {
     "default-src": "'none'",
@@ -196,7 +196,7 @@ class Renderer:
             instant=instant,
             duration=duration,
         )
-        self._environment.globals.update(static=self.static.url, event=EVENT, provider=provider)
+        self._environment.globals.update(static=self.static.url, show=SHOW, provider=provider)
 
     def page(
         self,

@@ -19,7 +19,6 @@ from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 from tigerfans.booking import Inventory, OrderId, Purpose
-from tigerfans.catalog import ClassCode, Resource, TicketClass
 from tigerfans.ledger.wire import (
     Account,
     AccountFilter,
@@ -29,6 +28,7 @@ from tigerfans.ledger.wire import (
     TransferFlags,
     u128,
 )
+from tigerfans.offer.catalog import ClassCode, Resource, TicketClass
 from tigerfans.orders import Order, OrderStatus
 from tigerfans.shop import Shop
 

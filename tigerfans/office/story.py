@@ -14,10 +14,10 @@ from enum import StrEnum
 from typing import Final, TypeVar
 
 from tigerfans.booking import OrderId, Purpose
-from tigerfans.catalog import Catalog
 from tigerfans.errors import ShopError, UnknownOrderError
 from tigerfans.ledger.base import LedgerError
 from tigerfans.ledger.wire import Operation, Transfer, u128
+from tigerfans.offer.catalog import Catalog
 from tigerfans.office.order_search import OrderSearch, Stored
 from tigerfans.orders import Order, OrderStatus
 from tigerfans.payments.outbox import Outbox, Undelivered

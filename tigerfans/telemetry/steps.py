@@ -16,7 +16,7 @@ from enum import StrEnum
 from typing import Final
 
 from tigerfans.booking import OrderId
-from tigerfans.catalog import ClassCode
+from tigerfans.offer.catalog import ClassCode
 from tigerfans.settings import Environment
 from tigerfans.telemetry.logs import moment
 
