@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from bench.errors import BenchError
-from tigerfans.settings import Settings, SettingsError
+from tigerfans.settings.settings import Settings, SettingsError
 
 _LINE: Final = re.compile(r"([A-Z][A-Z0-9_]*)=([^\s\"'$`\\#]*)")
 

@@ -34,7 +34,7 @@ from bench.http_client import Address
 from bench.latencies import PERCENTILES, summarise
 from bench.load import Load, LoadClient, Mix
 from bench.purchase import Via
-from tigerfans.settings import Settings, SettingsError
+from tigerfans.settings.settings import Settings, SettingsError
 
 CONCURRENCY_MAX: Final = 10_000
 TOTAL_MAX: Final = 1_000_000_000

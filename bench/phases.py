@@ -21,7 +21,7 @@ from bench.machine import ROOT
 from bench.measurement import YARDSTICK
 from bench.stack import Stack, clean_environment
 from bench.wrk_run import Figures
-from tigerfans.settings import DEFAULT_WEBHOOK_SECRET
+from tigerfans.settings.settings import DEFAULT_WEBHOOK_SECRET
 
 # What is assumed of the phase that makes them where it was not measured, a second.
 RATE_UNKNOWN: Final = 4_000.0

@@ -30,10 +30,10 @@ from bench.stack import Stack, clean_environment, running
 from tigerfans.assembly import open_shop
 from tigerfans.booking import OrderId, SaleOutcome, decode_sale, fingerprint, ticket_code
 from tigerfans.ledger.wire import RESULT_SIZE, Operation
-from tigerfans.settings import Settings
+from tigerfans.settings.folder import DataFolder
+from tigerfans.settings.located import located
+from tigerfans.settings.settings import Settings
 from tigerfans.shop import Shop
-from tigerfans.stack.folder import DataFolder
-from tigerfans.stack.plan import located
 
 ORDERS_MAX: Final = 5_000_000
 # Held and sold in one breath, so that no hold expires meanwhile; a sale is three transfers.

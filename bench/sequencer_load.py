@@ -47,7 +47,7 @@ from tigerfans.ipc.frames import (
 )
 from tigerfans.ledger.wire import ID_SIZE, TRANSFER_SIZE, Account, Operation, Result, Transfer
 from tigerfans.sequencer import main as sequencer_main
-from tigerfans.settings import SequencerSettings, Settings, SettingsError
+from tigerfans.settings.settings import SequencerSettings, Settings, SettingsError
 
 PROCESSES_MAX: Final = 64
 SECONDS_MAX: Final = 600.0

@@ -26,9 +26,9 @@ import psutil
 from bench.config import Config
 from bench.errors import BenchError
 from bench.machine import ROOT
-from tigerfans.settings import Settings
+from tigerfans.settings.folder import state_file
+from tigerfans.settings.settings import Settings
 from tigerfans.stack import state
-from tigerfans.stack.folder import state_file
 from tigerfans.stack.ports import free_port
 from tigerfans.stack.programs import launch_command
 

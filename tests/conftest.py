@@ -14,7 +14,7 @@ import pytest
 from redis.asyncio import Redis
 
 from tests.servers import postgres_server, redis_server, run
-from tigerfans.stack import postgres
+from tigerfans.settings import located
 
 pytest_plugins = ["tests.shops"]
 
@@ -52,8 +52,8 @@ def redis_server_url(server_folder: Path) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def one_database_url(postgres_sockets: Path) -> str:
     """A database for all tests, because a new one for each costs a tenth of a second."""
-    run(_execute(postgres.database_url(postgres_sockets, "postgres"), f"CREATE DATABASE {NAME}"))
-    return postgres.database_url(postgres_sockets, NAME)
+    run(_execute(located.database_url(postgres_sockets, "postgres"), f"CREATE DATABASE {NAME}"))
+    return located.database_url(postgres_sockets, NAME)
 
 
 @pytest.fixture

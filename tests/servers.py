@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
+from tigerfans.settings import located
 from tigerfans.stack import postgres, redis
 from tigerfans.stack.programs import Program, launch_command
 from tigerfans.stack.readiness import Asking
@@ -84,4 +85,4 @@ def redis_server(folder: Path) -> Iterator[str]:
     """A Redis server in `folder`; gives its URL."""
     socket = folder / "redis.sock"
     with running(redis.program(folder, socket), folder / "redis.log", ["--appendonly", "no"]):
-        yield redis.redis_url(socket)
+        yield located.redis_url(socket)

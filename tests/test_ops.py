@@ -26,7 +26,7 @@ from tigerfans.http.draining import DRAIN_SECONDS
 from tigerfans.http.events import STREAM_SECONDS_MAX
 from tigerfans.sequencer import main as sequencer
 from tigerfans.sessions import Session, Sessions
-from tigerfans.settings import Settings, SettingsError
+from tigerfans.settings.settings import Settings, SettingsError
 from tigerfans.stack import redis as stack_redis
 from tigerfans.stack.programs import Program
 

@@ -18,7 +18,7 @@ from tigerfans.errors import (
 )
 from tigerfans.orders import OrderStatus
 from tigerfans.payments.base import EventType
-from tigerfans.settings import SettingsError
+from tigerfans.settings.settings import SettingsError
 from tigerfans.shop import Checkout, Shop, check_email
 
 EMAIL = "fan@example.org"

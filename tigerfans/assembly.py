@@ -20,7 +20,7 @@ from tigerfans.payments.base import PaymentProvider
 from tigerfans.payments.mockpay import MockPay
 from tigerfans.payments.outbox import Outbox
 from tigerfans.sessions import Sessions
-from tigerfans.settings import Settings, SettingsError
+from tigerfans.settings.settings import Settings, SettingsError
 from tigerfans.shop import Shop
 from tigerfans.telemetry.counters import Counters
 from tigerfans.telemetry.steps import StepLog

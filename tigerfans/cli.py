@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from tigerfans import __version__
-from tigerfans.settings import Settings, SettingsError, worker_name
+from tigerfans.settings.settings import Settings, SettingsError, worker_name
 
 EXIT_USAGE: Final = 2
 EXIT_INTERRUPTED: Final = 130

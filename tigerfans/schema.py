@@ -8,7 +8,7 @@ from typing import Final
 
 import asyncpg
 
-from tigerfans.settings import SettingsError
+from tigerfans.settings.settings import SettingsError
 
 # Any fixed number; it only has to be ours within the database.
 ADVISORY_LOCK: Final = 0x7167_6572

@@ -45,7 +45,7 @@ from tigerfans.offer.catalog import CURRENCY, ClassCode, TicketClass
 from tigerfans.orders import Order, Orders, OrderStatus, Recorded
 from tigerfans.payments.base import EventType, PaymentEvent, PaymentProvider
 from tigerfans.sessions import Entry, Session, Sessions
-from tigerfans.settings import SettingsError
+from tigerfans.settings.settings import SettingsError
 from tigerfans.telemetry.counters import Counters, timed
 from tigerfans.telemetry.steps import OnStep, Step, ignore_step
 

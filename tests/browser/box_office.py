@@ -9,7 +9,7 @@ from typing import Any, Final, Literal
 import httpx
 
 from tests.stack.running_shop import RunningShop, free_addresses, until
-from tigerfans.settings import DEFAULT_ADMIN_PASSWORD
+from tigerfans.settings.settings import DEFAULT_ADMIN_PASSWORD
 
 OPERATOR: Final = ("admin", DEFAULT_ADMIN_PASSWORD)
 EMAIL: Final = "ada@example.org"

@@ -20,7 +20,7 @@ from tigerfans.doctor.sockets import SocketFacts
 from tigerfans.ledger.base import EVENTS_MAX
 from tigerfans.offer.catalog import Catalog
 from tigerfans.schema import MIGRATIONS
-from tigerfans.settings import (
+from tigerfans.settings.settings import (
     AdminSettings,
     HttpSettings,
     PaymentSettings,

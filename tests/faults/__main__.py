@@ -22,7 +22,7 @@ from tests.faults import table
 from tests.faults.plan import FaultKind, RunPlan
 from tests.faults.run import run
 from tests.faults.table import Kept, Row
-from tigerfans.settings import SettingsError
+from tigerfans.settings.settings import SettingsError
 from tigerfans.stack import tigerbeetle
 
 EMBEDDED = "embedded"

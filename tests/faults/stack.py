@@ -16,8 +16,9 @@ from pathlib import Path
 
 from tests.faults.exchange import Answer, NoAnswerError, exchange
 from tests.stack.running_shop import Identity, RunningShop, free_addresses
-from tigerfans.stack import postgres, redis, state
-from tigerfans.stack.folder import DataFolder
+from tigerfans.settings import located
+from tigerfans.settings.folder import DataFolder
+from tigerfans.stack import state
 from tigerfans.stack.state import ProcessState
 from tigerfans.telemetry import steps
 
@@ -68,7 +69,7 @@ class FaultyShop:
 
     @property
     def redis_url(self) -> str:
-        return redis.redis_url(self.redis_socket)
+        return located.redis_url(self.redis_socket)
 
     @property
     def postgres_socket(self) -> Path:
@@ -76,7 +77,7 @@ class FaultyShop:
 
     @property
     def database_url(self) -> str:
-        return postgres.database_url(self.sockets / "pg")
+        return located.database_url(self.sockets / "pg")
 
     async def start(self) -> None:
         """Opens the shop, for the first time or again on the same data."""

@@ -10,7 +10,7 @@ from schemathesis.generation import GenerationMode
 
 from tests.faults.exchange import HOST
 from tests.faults.stack import FaultyShop
-from tigerfans.settings import DEFAULT_ADMIN_PASSWORD
+from tigerfans.settings.settings import DEFAULT_ADMIN_PASSWORD
 
 EXAMPLES = 6
 OPERATOR = ("admin", DEFAULT_ADMIN_PASSWORD)

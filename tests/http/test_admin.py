@@ -15,7 +15,7 @@ from tigerfans.booking import OrderId
 from tigerfans.http.app import create_app
 from tigerfans.office.order_search import EXPORT_ROWS
 from tigerfans.payments.mockpay import MockPay
-from tigerfans.settings import SequencerSettings, Settings
+from tigerfans.settings.settings import SequencerSettings, Settings
 from tigerfans.shop import Shop
 from tigerfans.stack.ports import free_port
 

@@ -11,7 +11,7 @@ from tests.http.test_api import BUY_A
 from tests.shops import OpenShop
 from tigerfans.http.app import create_app
 from tigerfans.payments.base import EventType, InvalidWebhookError, PaymentEvent
-from tigerfans.settings import Settings
+from tigerfans.settings.settings import Settings
 
 BROWSER = {"Accept": "text/html"}
 

@@ -20,7 +20,7 @@ from tigerfans.http.reading import BODY_BYTES_MAX
 from tigerfans.json_input import DEPTH_MAX
 from tigerfans.ledger.base import LedgerBusyError, LedgerTimeoutError, LedgerUnavailableError
 from tigerfans.payments.mockpay import MockPay
-from tigerfans.settings import Settings
+from tigerfans.settings.settings import Settings
 from tigerfans.shop import Shop
 
 EMAIL = "fan@example.org"

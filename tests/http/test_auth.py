@@ -14,7 +14,7 @@ from tigerfans.http.auth import (
     FAILED_LOGIN_SECONDS_MAX,
     basic_auth_guard,
 )
-from tigerfans.settings import AdminSettings
+from tigerfans.settings.settings import AdminSettings
 
 GUARD = basic_auth_guard(AdminSettings("admin", "pässword:with:colons"))
 

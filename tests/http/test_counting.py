@@ -9,7 +9,7 @@ from tigerfans.http.app import create_app
 from tigerfans.http.counting import NO_ROUTE, NO_STATUS, counted
 from tigerfans.http.shortcut import Shortcut
 from tigerfans.payments.mockpay import MockPay
-from tigerfans.settings import Settings
+from tigerfans.settings.settings import Settings
 from tigerfans.shop import Shop
 from tigerfans.telemetry.counters import Counters
 

@@ -21,7 +21,7 @@ from tigerfans.http.events import HEARTBEAT, OrderEvents
 from tigerfans.http.order import EVENTS_ROUTE
 from tigerfans.orders import OrderStatus
 from tigerfans.payments.mockpay import MockPay
-from tigerfans.settings import Settings
+from tigerfans.settings.settings import Settings
 
 ORDER_ID = OrderId(b"\0" + bytes(range(1, 16)))
 PERIOD_SECONDS = 0.001

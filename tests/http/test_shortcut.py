@@ -12,7 +12,7 @@ from tigerfans.booking import OrderId
 from tigerfans.http.app import create_app
 from tigerfans.http.shortcut import Shortcut
 from tigerfans.payments.mockpay import MockPay
-from tigerfans.settings import Settings
+from tigerfans.settings.settings import Settings
 from tigerfans.shop import Shop
 
 BUY = b'{"cls": "A", "customer_email": "fan@example.org"}'

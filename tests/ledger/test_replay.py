@@ -11,7 +11,7 @@ from tests.ledger.by_hand import BUDGET, SOLD, account, transfer
 from tigerfans.ledger.embedded import open_in_memory
 from tigerfans.ledger.replay import read_recording, replay_all, run
 from tigerfans.ledger.wire import Account, Transfer
-from tigerfans.settings import Settings
+from tigerfans.settings.settings import Settings
 
 RECORDING = Path(__file__).with_name("tigerbeetle-0.17.9.jsonl.gz")
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.sequencer.process import sequencer_process, settings_in
 from tigerfans.office import backup_command
-from tigerfans.settings import Settings, SettingsError
+from tigerfans.settings.settings import Settings, SettingsError
 
 
 @pytest.fixture

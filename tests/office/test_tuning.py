@@ -6,7 +6,7 @@ from bench.measurement import ResultsFile
 from tests.bench.results import failed, measurement
 from tigerfans.office import tuning
 from tigerfans.office.tuning import Trial, advise, choose, read
-from tigerfans.settings import SettingsError
+from tigerfans.settings.settings import SettingsError
 
 
 def trial(workers: int, rate: float) -> Trial:

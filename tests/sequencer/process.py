@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from tigerfans.sequencer.main import run
-from tigerfans.settings import SequencerSettings, Settings, SettingsError
+from tigerfans.settings.settings import SequencerSettings, Settings, SettingsError
 
 PATIENCE_SECONDS = 20.0
 _spawning = multiprocessing.get_context("spawn")

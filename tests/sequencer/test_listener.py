@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tigerfans.sequencer.listener import bound_socket
-from tigerfans.settings import SettingsError
+from tigerfans.settings.settings import SettingsError
 
 
 def bind(path: Path) -> None:

@@ -21,7 +21,7 @@ from tigerfans.ledger.base import LedgerOpenError, LedgerTimeoutError, LedgerUna
 from tigerfans.ledger.wire import Account, Operation, Result, Transfer, TransferStatus, u128
 from tigerfans.sequencer import main, web
 from tigerfans.sequencer.main import run
-from tigerfans.settings import Settings, SettingsError
+from tigerfans.settings.settings import Settings, SettingsError
 
 CREATE = Operation.CREATE_TRANSFERS
 ONLY_UVLOOP = pytest.mark.asyncio(loop_factories=["uvloop"])

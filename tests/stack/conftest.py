@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.stack import stand_in
+from tigerfans.settings.folder import DataFolder
 from tigerfans.stack import state
-from tigerfans.stack.folder import DataFolder
 from tigerfans.stack.plan import Fleet
 from tigerfans.stack.programs import Program
 from tigerfans.stack.state import ProcessState

@@ -18,8 +18,8 @@ from tigerfans.booking import Booking, Inventory
 from tigerfans.ipc.client import SequencerClient
 from tigerfans.ledger.wire import Operation
 from tigerfans.offer.catalog import Catalog
-from tigerfans.settings import Settings
-from tigerfans.stack.folder import DataFolder
+from tigerfans.settings.folder import DataFolder
+from tigerfans.settings.settings import Settings
 from tigerfans.stack.ports import free_port
 from tigerfans.stack.process_table import start_time
 

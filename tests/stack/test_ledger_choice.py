@@ -3,9 +3,9 @@ from pathlib import Path
 import pytest
 
 from tests.stack import fake_tigerbeetle
-from tigerfans.settings import SettingsError
+from tigerfans.settings.folder import DataFolder
+from tigerfans.settings.settings import SettingsError
 from tigerfans.stack import ledger_choice
-from tigerfans.stack.folder import DataFolder
 from tigerfans.stack.ledger_choice import LedgerChoice
 
 NOWHERE = {"PATH": "/nowhere"}

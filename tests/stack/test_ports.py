@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from tigerfans.settings import HttpSettings, SequencerSettings, Settings, SettingsError
+from tigerfans.settings.settings import HttpSettings, SequencerSettings, Settings, SettingsError
 from tigerfans.stack import ports
 
 

@@ -9,7 +9,8 @@ import asyncpg
 import pytest
 
 from tests.servers import run, running
-from tigerfans.settings import SettingsError
+from tigerfans.settings import located
+from tigerfans.settings.settings import SettingsError
 from tigerfans.stack import postgres
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root runs servers as someone else")
@@ -92,7 +93,7 @@ def test_the_server_is_durable_and_has_the_shops_database(tmp_path: Path) -> Non
     postgres.own_folder(sockets, user)
     program = postgres.program(data, sockets, user, connections_max=7)
     with running(program, folder / "log"):
-        shown = run(show(postgres.database_url(sockets)))
+        shown = run(show(located.database_url(sockets)))
     assert shown == {
         "fsync": "on",
         "synchronous_commit": "on",

@@ -4,7 +4,8 @@ import pytest
 from redis.asyncio import Redis
 
 from tests.servers import run, running
-from tigerfans.settings import SettingsError
+from tigerfans.settings import located
+from tigerfans.settings.settings import SettingsError
 from tigerfans.stack import redis
 
 EXPECTED = {
@@ -52,9 +53,9 @@ def test_the_server_keeps_its_data_and_never_makes_room(tmp_path: Path) -> None:
     folder.mkdir()
     program = redis.program(folder, socket)
     with running(program, folder / "log"):
-        assert run(exchange(redis.redis_url(socket), "first")) is None
+        assert run(exchange(located.redis_url(socket), "first")) is None
     with running(program, folder / "log"):
-        assert run(exchange(redis.redis_url(socket), "second")) == "first"
+        assert run(exchange(located.redis_url(socket), "second")) == "first"
 
 
 def test_nothing_answers_where_no_server_is(tmp_path: Path) -> None:

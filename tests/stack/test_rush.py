@@ -12,7 +12,7 @@ import pytest
 
 from tests.stack.running_shop import POLL_PAUSE_S, RunningShop, open_shop
 from tigerfans.payments.mockpay import SIGNATURE_HEADER, sign
-from tigerfans.settings import DEFAULT_ADMIN_PASSWORD, DEFAULT_WEBHOOK_SECRET
+from tigerfans.settings.settings import DEFAULT_ADMIN_PASSWORD, DEFAULT_WEBHOOK_SECRET
 
 BUYERS = 200
 TICKETS = 20

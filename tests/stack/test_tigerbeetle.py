@@ -5,7 +5,7 @@ import pytest
 
 from tests.servers import run, running
 from tests.stack import fake_tigerbeetle
-from tigerfans.settings import SettingsError
+from tigerfans.settings.settings import SettingsError
 from tigerfans.stack import tigerbeetle
 from tigerfans.stack.ports import free_port
 

@@ -21,9 +21,9 @@ from tests.stack.running_shop import (
     tigerfans,
     until,
 )
+from tigerfans.settings.folder import DataFolder
+from tigerfans.settings.located import database_url as database_url_of
 from tigerfans.stack import tigerbeetle
-from tigerfans.stack.folder import DataFolder
-from tigerfans.stack.postgres import database_url as database_url_of
 
 REAL_TIGERBEETLE = tigerbeetle.find_binary(os.environ, Path.cwd())
 

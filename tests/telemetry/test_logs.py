@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tigerfans.settings import Environment
+from tigerfans.settings.settings import Environment
 from tigerfans.telemetry.logs import log_to_stderr, moment
 
 logger = logging.getLogger("tigerfans.somewhere")

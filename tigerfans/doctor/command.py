@@ -20,9 +20,9 @@ from tigerfans.doctor.machine import judge_machine, read_machine
 from tigerfans.doctor.postgresql import check_postgresql
 from tigerfans.doctor.redis import check_redis
 from tigerfans.doctor.shop import judge_shop, read_shop
-from tigerfans.settings import Settings, SettingsError
-from tigerfans.stack.folder import DataFolder
-from tigerfans.stack.plan import located
+from tigerfans.settings.folder import DataFolder
+from tigerfans.settings.located import located
+from tigerfans.settings.settings import Settings, SettingsError
 
 EXIT_GOOD: Final = 0
 EXIT_BAD: Final = 1

@@ -4,7 +4,7 @@ import ipaddress
 from typing import Final
 
 from tigerfans.doctor.findings import Findings
-from tigerfans.settings import (
+from tigerfans.settings.settings import (
     DEFAULT_ADMIN_PASSWORD,
     DEFAULT_TICKET_SECRET,
     DEFAULT_WEBHOOK_SECRET,

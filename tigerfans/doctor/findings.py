@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from tigerfans.settings import Environment
+from tigerfans.settings.settings import Environment
 
 
 class Verdict(StrEnum):

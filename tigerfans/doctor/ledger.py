@@ -16,7 +16,7 @@ from tigerfans.ipc.client import SequencerClient
 from tigerfans.ledger.base import EVENTS_MAX, LedgerError, LedgerUnavailableError
 from tigerfans.ledger.wire import Operation, u128
 from tigerfans.offer.catalog import Catalog
-from tigerfans.settings import Settings
+from tigerfans.settings.settings import Settings
 
 AREA: Final = "ledger"
 SECONDS_MAX: Final = 5.0

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from tigerfans.doctor.findings import Findings
-from tigerfans.settings import WORKERS_MAX, Settings
+from tigerfans.settings.settings import WORKERS_MAX, Settings
 
 AREA: Final = "machine"
 SEQUENCER: Final = "sequencer"

@@ -12,7 +12,7 @@ import asyncpg
 from tigerfans.doctor.findings import Findings, reason
 from tigerfans.doctor.machine import judge_disk, read_disk
 from tigerfans.schema import MIGRATIONS
-from tigerfans.settings import Settings
+from tigerfans.settings.settings import Settings
 
 AREA: Final = "PostgreSQL"
 

@@ -18,7 +18,7 @@ from tigerfans.doctor.configuration import is_loopback
 from tigerfans.doctor.findings import Findings, reason
 from tigerfans.doctor.machine import version_tuple
 from tigerfans.doctor.sockets import SocketFacts, read_socket
-from tigerfans.settings import Settings
+from tigerfans.settings.settings import Settings
 
 AREA: Final = "Redis"
 

@@ -8,7 +8,7 @@ import httpx
 
 from tigerfans.doctor.findings import Findings, reason
 from tigerfans.doctor.machine import SEQUENCER
-from tigerfans.settings import Settings
+from tigerfans.settings.settings import Settings
 
 AREA: Final = "shop"
 SECONDS_MAX: Final = 5.0

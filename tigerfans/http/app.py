@@ -28,7 +28,7 @@ from tigerfans.office.order_search import OrderSearch
 from tigerfans.office.story import Stories
 from tigerfans.payments.mockpay import MockPay
 from tigerfans.payments.outbox import Outbox
-from tigerfans.settings import Settings
+from tigerfans.settings.settings import Settings
 from tigerfans.shop import Shop
 
 

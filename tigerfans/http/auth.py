@@ -12,7 +12,7 @@ from litestar.exceptions import NotAuthorizedException, PermissionDeniedExceptio
 from litestar.handlers import BaseRouteHandler
 from litestar.types import Guard
 
-from tigerfans.settings import AdminSettings
+from tigerfans.settings.settings import AdminSettings
 
 FAILED_LOGIN_SECONDS: Final = 0.5
 # Guesses at the same time wait longer, up to this: many connections guess hardly faster than one.

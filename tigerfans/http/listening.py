@@ -11,7 +11,7 @@ import socket
 from pathlib import Path
 from typing import Final
 
-from tigerfans.settings import SettingsError
+from tigerfans.settings.settings import SettingsError
 
 # Where systemd's protocol for handing sockets over begins.
 LISTEN_FDS_START: Final = 3

@@ -12,7 +12,7 @@ import httpx
 
 from tigerfans.caching import Cached
 from tigerfans.errors import UnavailableError
-from tigerfans.settings import SequencerSettings
+from tigerfans.settings.settings import SequencerSettings
 
 SECONDS_MAX: Final = 2.0
 CACHE_SECONDS: Final = 1.0

@@ -10,7 +10,7 @@ from granian.server.embed import Server
 from litestar.types import ASGIApp
 
 from tigerfans.http.listening import inherited_listener
-from tigerfans.settings import HttpSettings, SettingsError
+from tigerfans.settings.settings import HttpSettings, SettingsError
 
 HEADER_SECONDS_MAX: Final = 10
 

@@ -24,7 +24,7 @@ from tigerfans.http.shortcut import Shortcut
 from tigerfans.ledger.base import LedgerError
 from tigerfans.notify import notify_ready
 from tigerfans.runtime import let_others_finish, settle_down, stay_on_one_core
-from tigerfans.settings import Settings, worker_name
+from tigerfans.settings.settings import Settings, worker_name
 
 logger = logging.getLogger(__name__)
 

@@ -31,7 +31,7 @@ from tigerfans.ledger.wire import (
     TransferStatus,
     u128,
 )
-from tigerfans.settings import Settings
+from tigerfans.settings.settings import Settings
 
 SLEEP_SECONDS_MAX: Final = 60
 

@@ -15,9 +15,9 @@ from pathlib import Path
 from tigerfans.ipc.backup import request_backup
 from tigerfans.ipc.frames import FrameError
 from tigerfans.ledger.base import LedgerError
-from tigerfans.settings import Settings, SettingsError
-from tigerfans.stack.folder import DataFolder
-from tigerfans.stack.plan import located
+from tigerfans.settings.folder import DataFolder
+from tigerfans.settings.located import located
+from tigerfans.settings.settings import Settings, SettingsError
 
 
 def run(settings: Settings, file: Path) -> int:

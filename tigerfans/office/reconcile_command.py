@@ -15,10 +15,10 @@ from tigerfans.assembly import open_shop
 from tigerfans.errors import ShopError
 from tigerfans.ledger.base import LedgerError
 from tigerfans.office.reconcile import Reconciler, Report
-from tigerfans.settings import Settings, SettingsError
+from tigerfans.settings.folder import DataFolder
+from tigerfans.settings.located import located
+from tigerfans.settings.settings import Settings, SettingsError
 from tigerfans.shop import Shop
-from tigerfans.stack.folder import DataFolder
-from tigerfans.stack.plan import located
 
 EXIT_CLEAN: Final = 0
 EXIT_DIFFERENCES: Final = 1

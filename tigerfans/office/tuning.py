@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
-from tigerfans.settings import SettingsError
+from tigerfans.settings.settings import SettingsError
 
 ROOT: Final = Path(__file__).parent.parent.parent
 # The rows of the last time, for whoever wants to know more.

@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from tigerfans.settings import SettingsError
+from tigerfans.settings.settings import SettingsError
 
 BACKLOG: Final = 128
 # The size of Linux's sun_path, less its closing zero byte.

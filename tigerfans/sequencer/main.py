@@ -23,7 +23,7 @@ from tigerfans.sequencer.history import History
 from tigerfans.sequencer.listener import BACKLOG, bound_socket
 from tigerfans.sequencer.metrics import Exporter
 from tigerfans.sequencer.sequencer import Sequencer
-from tigerfans.settings import Settings, SettingsError
+from tigerfans.settings.settings import Settings, SettingsError
 
 # Of the ten seconds in which the whole stack has to stop.
 DRAIN_SECONDS_MAX: Final = 5.0

@@ -13,7 +13,7 @@ from typing import Any, Final
 from granian.constants import HTTPModes, Interfaces
 from granian.server.embed import Server
 
-from tigerfans.settings import SettingsError
+from tigerfans.settings.settings import SettingsError
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]

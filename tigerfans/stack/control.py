@@ -9,9 +9,9 @@ from typing import Final
 
 import orjson
 
-from tigerfans.settings import Settings
+from tigerfans.settings.folder import state_file
+from tigerfans.settings.settings import Settings
 from tigerfans.stack import state
-from tigerfans.stack.folder import state_file
 from tigerfans.stack.process import START_TIMEOUT_S
 from tigerfans.stack.service import REPLACED_STOP_TIMEOUT_S
 from tigerfans.stack.state import ProcessState, StackState

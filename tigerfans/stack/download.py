@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tigerfans.settings import SettingsError
+from tigerfans.settings.settings import SettingsError
 from tigerfans.stack import tigerbeetle
 
 RELEASES_URL: Final = "https://github.com/tigerbeetle/tigerbeetle/releases/download"

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tigerfans.settings import SettingsError
+from tigerfans.settings.folder import DataFolder
+from tigerfans.settings.settings import SettingsError
 from tigerfans.stack import tigerbeetle
-from tigerfans.stack.folder import DataFolder
 from tigerfans.stack.ports import free_port
 from tigerfans.stack.programs import Program
 

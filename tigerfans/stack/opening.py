@@ -5,7 +5,7 @@ from typing import Final
 
 import httpx
 
-from tigerfans.settings import DEFAULT_ADMIN_PASSWORD, Settings
+from tigerfans.settings.settings import DEFAULT_ADMIN_PASSWORD, Settings
 from tigerfans.stack.plan import Plan
 from tigerfans.stack.service import ServiceError
 

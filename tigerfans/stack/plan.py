@@ -12,9 +12,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from tigerfans.settings import Settings, SettingsError
+from tigerfans.settings.folder import DataFolder
+from tigerfans.settings.located import located, postgres_sockets, redis_socket
+from tigerfans.settings.settings import Settings, SettingsError
 from tigerfans.stack import ledger_choice, ports, postgres, programs, redis
-from tigerfans.stack.folder import DataFolder
 from tigerfans.stack.ledger_choice import LedgerChoice
 from tigerfans.stack.programs import Program
 
@@ -48,9 +49,9 @@ def prepare(settings: Settings, folder: DataFolder, environ: Mapping[str, str]) 
     ledger = ledger_choice.choose(settings.ledger, folder, environ)
     servers = [] if ledger.program is None else [ledger.program]
     if settings.stores.redis_url is None:
-        servers.insert(0, redis.program(folder.redis, _redis_socket(folder)))
+        servers.insert(0, redis.program(folder.redis, redis_socket(folder)))
     if settings.stores.database_url is None:
-        sockets = _postgres_sockets(folder)
+        sockets = postgres_sockets(folder)
         # One more worker runs during a reload.
         workers_max = settings.http.workers + 1
         connections = workers_max * settings.stores.database_connections + CONNECTIONS_SPARE
@@ -68,29 +69,6 @@ def prepare(settings: Settings, folder: DataFolder, environ: Mapping[str, str]) 
     return Plan(settings, folder, ledger, fleet, listeners)
 
 
-def located(settings: Settings, folder: DataFolder) -> Settings:
-    """The settings with which the stores and the sequencer of the folder's shop are found."""
-    stores = settings.stores
-    return replace(
-        settings,
-        stores=replace(
-            stores,
-            database_url=stores.database_url or postgres.database_url(_postgres_sockets(folder)),
-            redis_url=stores.redis_url or redis.redis_url(_redis_socket(folder)),
-        ),
-        data=folder.root,
-        sequencer=replace(settings.sequencer, socket=_sequencer_socket(settings, folder)),
-    )
-
-
-def _redis_socket(folder: DataFolder) -> Path:
-    return folder.sockets / "redis.sock"
-
-
-def _postgres_sockets(folder: DataFolder) -> Path:
-    return folder.sockets / "pg"
-
-
 def _prepare_postgres(data: Path, sockets: Path, connections_max: int) -> Program:
     user = postgres.choose_user(data, sockets)
     try:
@@ -102,10 +80,3 @@ def _prepare_postgres(data: Path, sockets: Path, connections_max: int) -> Progra
     postgres.remove_stale_lock(data)
     postgres.own_folder(sockets, user)
     return postgres.program(data, sockets, user, connections_max=connections_max)
-
-
-def _sequencer_socket(settings: Settings, folder: DataFolder) -> Path:
-    """The socket that was asked for; by default one whose path is short enough."""
-    default = Settings.from_environment({"TIGERFANS_DATA": str(settings.data)}).sequencer.socket
-    chosen = settings.sequencer.socket
-    return folder.sockets / chosen.name if chosen == default else chosen.absolute()

@@ -12,7 +12,7 @@ import errno
 import socket
 from contextlib import ExitStack, closing
 
-from tigerfans.settings import Settings, SettingsError
+from tigerfans.settings.settings import Settings, SettingsError
 
 
 def check(settings: Settings) -> None:

@@ -17,11 +17,10 @@ from typing import Final
 
 import asyncpg
 
-from tigerfans.settings import SettingsError
+from tigerfans.settings.located import DATABASE, ROLE, database_url
+from tigerfans.settings.settings import SettingsError
 from tigerfans.stack.programs import POSTGRES_STOP_TIMEOUT_S, Program, User, launch_command
 
-ROLE: Final = "tigerfans"
-DATABASE: Final = "tigerfans"
 SERVER: Final = "postgres"
 CONNECT_TIMEOUT_S: Final = 5.0
 
@@ -139,11 +138,6 @@ def program(data: Path, socket_folder: Path, user: User | None, *, connections_m
         stop_signal=SIGINT,
         end_signal=SIGQUIT,
     )
-
-
-def database_url(socket_folder: Path, database: str = DATABASE) -> str:
-    """The value of DATABASE_URL; the folder's path is plain (see `folder`)."""
-    return f"postgresql://{ROLE}@/{database}?host={socket_folder}"
 
 
 async def answers(socket_folder: Path) -> bool:

@@ -11,7 +11,7 @@ from contextlib import suppress
 from signal import SIGKILL, Signals
 from typing import Final
 
-from tigerfans.stack.folder import DataFolder
+from tigerfans.settings.folder import DataFolder
 from tigerfans.stack.log import Log
 from tigerfans.stack.process_table import start_time
 from tigerfans.stack.programs import Program, launch_command

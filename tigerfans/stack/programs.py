@@ -12,7 +12,7 @@ from pathlib import Path
 from signal import SIGKILL, SIGTERM, Signals
 from typing import Final
 
-from tigerfans.settings import Settings, worker_name
+from tigerfans.settings.settings import Settings, worker_name
 
 # How long each gets to stop by itself before it is killed. The workers stop together, the others
 # one after the other: with PostgreSQL's END_TIMEOUT_S on top, that is under 10 s.

@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
-from tigerfans.settings import SettingsError
+from tigerfans.settings.settings import SettingsError
 from tigerfans.stack.programs import REDIS_STOP_TIMEOUT_S, Program
 
 _PING_REPLY: Final = b"+PONG\r\n"
@@ -57,11 +57,6 @@ def program(data: Path, socket: Path) -> Program:
         stop_timeout_s=REDIS_STOP_TIMEOUT_S,
         probe=lambda: answers(socket),
     )
-
-
-def redis_url(socket: Path) -> str:
-    """The value of REDIS_URL; the socket's path is plain (see `folder`)."""
-    return f"unix://{socket}"
 
 
 async def answers(socket: Path) -> bool:

@@ -14,8 +14,8 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, S
 from functools import partial
 from typing import Any
 
+from tigerfans.settings.folder import DataFolder
 from tigerfans.stack import state
-from tigerfans.stack.folder import DataFolder
 from tigerfans.stack.plan import Fleet
 from tigerfans.stack.process import Process
 from tigerfans.stack.process_table import start_time

@@ -15,7 +15,7 @@ from os import X_OK, access
 from pathlib import Path
 from typing import Final
 
-from tigerfans.settings import SettingsError
+from tigerfans.settings.settings import SettingsError
 from tigerfans.stack.programs import TIGERBEETLE_STOP_TIMEOUT_S, Program, launch_command
 
 VERSION: Final = "0.17.9"

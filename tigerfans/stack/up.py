@@ -7,9 +7,9 @@ from contextlib import ExitStack, suppress
 from typing import TextIO
 
 from tigerfans.notify import notify_ready
-from tigerfans.settings import Settings
+from tigerfans.settings.folder import DataFolder
+from tigerfans.settings.settings import Settings
 from tigerfans.stack import ledger_choice, ports, state
-from tigerfans.stack.folder import DataFolder
 from tigerfans.stack.opening import banner, until_ready
 from tigerfans.stack.plan import Plan, prepare
 from tigerfans.stack.supervisor import Supervisor

@@ -17,7 +17,7 @@ from typing import Final
 
 from tigerfans.booking import OrderId
 from tigerfans.offer.catalog import ClassCode
-from tigerfans.settings import Environment
+from tigerfans.settings.settings import Environment
 from tigerfans.telemetry.logs import moment
 
 LOGGER: Final = "tigerfans.order"

@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from tigerfans.settings import SettingsError
+from tigerfans.settings.settings import SettingsError
 
 # The kernel's limit for the path of a Unix socket is 107 bytes on Linux and 103 on macOS.
 SOCKET_PATH_BYTES_MAX: Final = 103

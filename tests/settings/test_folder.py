@@ -1,14 +1,17 @@
-import os
 import stat
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from tigerfans.settings import SettingsError
-from tigerfans.stack import folder as folders
-from tigerfans.stack.folder import DataFolder
-from tigerfans.stack.log import BYTES_MAX, TAIL_LINES, Log
+from tigerfans.settings import folder as folders
+from tigerfans.settings.folder import DataFolder
+from tigerfans.settings.settings import SettingsError
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> DataFolder:
+    return DataFolder(tmp_path / "data")
 
 
 def test_a_data_folder_is_made_where_there_is_none(tmp_path: Path) -> None:
@@ -83,22 +86,3 @@ def test_a_short_path_that_others_can_write_to_is_refused(
     folder.sockets.chmod(0o777)
     with pytest.raises(SettingsError, match="not ours alone"), folder.locked():
         pass
-
-
-def test_a_log_gives_the_last_lines_of_its_run(tmp_path: Path) -> None:
-    log = Log(tmp_path / "worker.log")
-    for run in ("one", "two"):
-        with log.start_run() as file:
-            file.writelines(f"{run} {number}\n".encode() for number in range(TAIL_LINES + 1))
-    assert log.tail() == [f"two {number}" for number in range(1, TAIL_LINES + 1)]
-    with log.start_run() as file:
-        file.write(b"three")
-    assert log.tail() == ["three"]
-
-
-def test_a_full_log_is_kept_once(tmp_path: Path) -> None:
-    log = Log(tmp_path / "worker.log")
-    for _ in range(3):
-        with log.start_run() as file:
-            os.truncate(file.fileno(), BYTES_MAX + 1)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["worker.log", "worker.log.1"]

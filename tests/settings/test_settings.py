@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tigerfans.offer.catalog import LISTINGS
-from tigerfans.settings import (
+from tigerfans.settings.settings import (
     PROVIDER_SECRETS,
     CatalogSettings,
     HttpSettings,
@@ -17,7 +17,7 @@ from tigerfans.settings import (
     StoreSettings,
 )
 
-DOCUMENTATION = Path(__file__).parent.parent / "docs" / "settings.md"
+DOCUMENTATION = Path(__file__).parents[2] / "docs" / "settings.md"
 
 OWN_SECRETS = {
     "TIGERFANS_ENV": "production",
