@@ -19,7 +19,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Final
 
-from tigerfans.booking import Booking, OrderId, check_created
+from tigerfans.booking.ids import OrderId
+from tigerfans.booking.outcomes import check_created
+from tigerfans.booking.transfers import Booking
 from tigerfans.ledger import open_ledger
 from tigerfans.ledger.base import Ledger, LedgerError
 from tigerfans.ledger.wire import (

@@ -13,7 +13,7 @@ from typing import Final
 
 import uvloop
 
-from tigerfans.booking import OrderId
+from tigerfans.booking.ids import OrderId
 from tigerfans.telemetry.steps import GATHER_SECONDS, Step, StepLog
 
 ROUNDS: Final = 20

@@ -28,7 +28,10 @@ from bench.config import Config
 from bench.errors import BenchError
 from bench.stack import Stack, clean_environment, running
 from tigerfans.assembly import open_shop
-from tigerfans.booking import OrderId, SaleOutcome, decode_sale, fingerprint, ticket_code
+from tigerfans.booking.ids import OrderId
+from tigerfans.booking.outcomes import SaleOutcome, decode_sale
+from tigerfans.booking.tickets import ticket_code
+from tigerfans.booking.transfers import fingerprint
 from tigerfans.ledger.wire import RESULT_SIZE, Operation
 from tigerfans.settings.folder import DataFolder
 from tigerfans.settings.located import located

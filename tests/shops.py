@@ -8,7 +8,7 @@ from typing import Any, Final
 import httpx
 import pytest
 
-from tigerfans.booking import Booking
+from tigerfans.booking.transfers import Booking
 from tigerfans.database import Database
 from tigerfans.ledger import open_ledger
 from tigerfans.ledger.base import Ledger

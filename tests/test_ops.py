@@ -17,7 +17,7 @@ from redis.asyncio import Redis
 from tests.doctor.test_judgements import POSTGRESQL, wrong
 from tests.servers import running
 from tigerfans import cli
-from tigerfans.booking import OrderId
+from tigerfans.booking.ids import OrderId
 from tigerfans.doctor.configuration import check_configuration
 from tigerfans.doctor.machine import FILES_SPARE
 from tigerfans.doctor.postgresql import judge_postgresql

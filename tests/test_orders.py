@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 
 from tests.shops import latest
-from tigerfans.booking import OrderId
+from tigerfans.booking.ids import OrderId
 from tigerfans.database import Database
 from tigerfans.errors import UnavailableError
 from tigerfans.orders import Order, Orders, OrderStatus, Recorded

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 from redis.asyncio import Redis
 
-from tigerfans.booking import OrderId
+from tigerfans.booking.ids import OrderId
 from tigerfans.errors import UnavailableError
 from tigerfans.sessions import SESSION_SECONDS, Session, Sessions
 

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 import httpx
 
-from tigerfans.booking import Booking
+from tigerfans.booking.transfers import Booking
 from tigerfans.database import Database
 from tigerfans.ipc.client import SequencerClient
 from tigerfans.ledger.base import LedgerUnavailableError

@@ -16,7 +16,7 @@ from typing import Any, Final
 import asyncpg
 
 from tigerfans.batching import BatchedCalls
-from tigerfans.booking import ORDER_ID_HEX_DIGITS, OrderId
+from tigerfans.booking.ids import ORDER_ID_HEX_DIGITS, OrderId
 from tigerfans.database import Database
 from tigerfans.errors import UnavailableError
 from tigerfans.offer.catalog import CURRENCY, ClassCode

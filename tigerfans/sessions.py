@@ -24,7 +24,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from tigerfans.batching import BatchedCalls, Batcher, QueueFullError
-from tigerfans.booking import OrderId
+from tigerfans.booking.ids import OrderId
 from tigerfans.errors import UnavailableError
 from tigerfans.offer.catalog import ClassCode
 from tigerfans.redis_connection import Argument, RedisConnection, Script

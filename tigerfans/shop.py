@@ -16,11 +16,10 @@ from typing import Final
 import msgspec
 import orjson
 
-from tigerfans.booking import (
-    Booking,
+from tigerfans.booking.ids import OrderId
+from tigerfans.booking.inventory import Inventory
+from tigerfans.booking.outcomes import (
     HoldOutcome,
-    Inventory,
-    OrderId,
     ReleaseOutcome,
     SaleOutcome,
     check_created,
@@ -28,9 +27,9 @@ from tigerfans.booking import (
     decode_late_sale,
     decode_release,
     decode_sale,
-    fingerprint,
-    ticket_code,
 )
+from tigerfans.booking.tickets import ticket_code
+from tigerfans.booking.transfers import Booking, fingerprint
 from tigerfans.caching import Cached
 from tigerfans.errors import (
     IdempotencyConflictError,

@@ -16,7 +16,9 @@ import asyncpg
 from tests.faults.plan import RunPlan
 from tests.faults.purchase import CHARGED, Purchase
 from tests.faults.stack import FaultyShop
-from tigerfans.booking import Booking, Inventory, OrderId, Purpose
+from tigerfans.booking.ids import OrderId, Purpose
+from tigerfans.booking.inventory import Inventory
+from tigerfans.booking.transfers import Booking
 from tigerfans.ipc.client import SequencerClient
 from tigerfans.ledger.wire import Operation, Transfer
 from tigerfans.offer.catalog import Catalog

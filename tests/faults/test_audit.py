@@ -9,7 +9,8 @@ from tests.faults.audit import OnLedger, Stores, audit
 from tests.faults.exchange import Answer
 from tests.faults.plan import BuyerPlan, Delivery, FaultKind, Intent, RunPlan
 from tests.faults.purchase import Purchase
-from tigerfans.booking import Inventory, Purpose
+from tigerfans.booking.ids import Purpose
+from tigerfans.booking.inventory import Inventory
 from tigerfans.ledger.wire import Transfer
 from tigerfans.payments.base import EventType
 

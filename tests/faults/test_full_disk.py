@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from tigerfans.booking import Booking, OrderId, decode_hold
+from tigerfans.booking.ids import OrderId
+from tigerfans.booking.outcomes import decode_hold
+from tigerfans.booking.transfers import Booking
 from tigerfans.ledger.base import Ledger, LedgerError
 from tigerfans.ledger.embedded import open_embedded
 from tigerfans.ledger.wire import Operation, Transfer

@@ -11,7 +11,7 @@ import pytest
 
 from tests.http.test_api import checkout, client_of, event, send
 from tests.shops import OpenShop
-from tigerfans.booking import OrderId
+from tigerfans.booking.ids import OrderId
 from tigerfans.http.app import create_app
 from tigerfans.office.order_search import EXPORT_ROWS
 from tigerfans.payments.mockpay import MockPay

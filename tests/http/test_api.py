@@ -13,7 +13,7 @@ from litestar.routes import ASGIRoute
 
 from tests.http.asgi import WEBHOOK_URL, client_of_app
 from tests.shops import OpenShop
-from tigerfans.booking import OrderId
+from tigerfans.booking.ids import OrderId
 from tigerfans.http import auth, reading
 from tigerfans.http.app import create_app
 from tigerfans.http.reading import BODY_BYTES_MAX

@@ -12,7 +12,7 @@ import pytest
 
 from tests.http.asgi import WEBHOOK_URL, client_of_app
 from tests.shops import OpenShop
-from tigerfans.booking import OrderId
+from tigerfans.booking.ids import OrderId
 from tigerfans.errors import UnavailableError, UnknownOrderError
 from tigerfans.http import events
 from tigerfans.http.app import create_app

@@ -3,7 +3,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from tigerfans.booking import OrderId
+from tigerfans.booking.ids import OrderId
 from tigerfans.http.order_export import COLUMNS, csv_lines, order_cells
 from tigerfans.office.order_search import Stored
 from tigerfans.orders import Order, OrderStatus

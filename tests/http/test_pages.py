@@ -17,7 +17,8 @@ from litestar.exceptions import NotAuthorizedException, PermissionDeniedExceptio
 from litestar.handlers import BaseRouteHandler
 from litestar.testing import AsyncTestClient
 
-from tigerfans.booking import Inventory, OrderId
+from tigerfans.booking.ids import OrderId
+from tigerfans.booking.inventory import Inventory
 from tigerfans.errors import (
     InvalidRequestError,
     SoldOutError,

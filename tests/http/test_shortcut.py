@@ -8,7 +8,7 @@ from litestar import Litestar
 from litestar.types import Receive, Scope, Send
 
 from tests.http.asgi import client_of_app
-from tigerfans.booking import OrderId
+from tigerfans.booking.ids import OrderId
 from tigerfans.http.app import create_app
 from tigerfans.http.shortcut import Shortcut
 from tigerfans.payments.mockpay import MockPay

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tigerfans.booking import Booking, Inventory, OrderId
+from tigerfans.booking.ids import OrderId
+from tigerfans.booking.inventory import Inventory
+from tigerfans.booking.transfers import Booking
 from tigerfans.ledger import copying
 from tigerfans.ledger.base import LedgerBusyError, LedgerUnavailableError
 from tigerfans.ledger.copying import CopyStoppedError, copy_file

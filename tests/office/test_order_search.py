@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 
 from tests.shops import latest
-from tigerfans.booking import OrderId
+from tigerfans.booking.ids import OrderId
 from tigerfans.database import Database
 from tigerfans.errors import InvalidRequestError, UnavailableError
 from tigerfans.office.order_search import (

@@ -7,7 +7,7 @@ import asyncpg
 import pytest
 
 from tests.shops import OpenShop, event
-from tigerfans.booking import OrderId
+from tigerfans.booking.ids import OrderId
 from tigerfans.office import reconcile
 from tigerfans.office.reconcile import Reconciler, Report
 from tigerfans.payments.base import EventType

@@ -10,7 +10,7 @@ import pytest
 from redis.asyncio import Redis
 
 from tests.shops import OpenShop, event
-from tigerfans.booking import OrderId, Purpose
+from tigerfans.booking.ids import OrderId, Purpose
 from tigerfans.errors import UnavailableError, UnknownOrderError
 from tigerfans.ledger.base import LedgerUnavailableError
 from tigerfans.ledger.wire import Transfer

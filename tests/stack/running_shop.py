@@ -14,7 +14,8 @@ from typing import Any
 
 import httpx
 
-from tigerfans.booking import Booking, Inventory
+from tigerfans.booking.inventory import Inventory
+from tigerfans.booking.transfers import Booking
 from tigerfans.ipc.client import SequencerClient
 from tigerfans.ledger.wire import Operation
 from tigerfans.offer.catalog import Catalog

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from tests.shops import OpenShop, event
-from tigerfans.booking import OrderId
+from tigerfans.booking.ids import OrderId
 from tigerfans.errors import SoldOutError
 from tigerfans.offer.catalog import ClassCode
 from tigerfans.payments.base import EventType

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tigerfans.booking import Inventory
+from tigerfans.booking.inventory import Inventory
 from tigerfans.doctor.findings import Findings
 from tigerfans.doctor.sockets import SocketFacts, read_socket
 from tigerfans.ipc.client import SequencerClient

@@ -7,14 +7,8 @@ from urllib.parse import parse_qs
 
 from litestar.types import ControllerRouterHandler, HTTPScope, Receive
 
-from tigerfans.booking import (
-    HoldOutcome,
-    OrderId,
-    Purpose,
-    SaleOutcome,
-    decode_hold,
-    decode_sale,
-)
+from tigerfans.booking.ids import OrderId, Purpose
+from tigerfans.booking.outcomes import HoldOutcome, SaleOutcome, decode_hold, decode_sale
 from tigerfans.errors import InvalidRequestError, SoldOutError
 from tigerfans.http.raw import json_route
 from tigerfans.ledger.wire import U128_MAX, Operation, u128

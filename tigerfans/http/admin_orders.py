@@ -7,7 +7,7 @@ from litestar import Router, asgi, get, post
 from litestar.params import FromPath, Parameter, QueryParameter
 from litestar.types import Guard, Receive, Scope, Send
 
-from tigerfans.booking import OrderId
+from tigerfans.booking.ids import OrderId
 from tigerfans.errors import InvalidRequestError, UnknownOrderError
 from tigerfans.http.auth import same_origin_guard
 from tigerfans.http.order_export import send_orders

@@ -11,7 +11,7 @@ from litestar.params import FromPath
 from litestar.response import Redirect
 from litestar.types import Guard
 
-from tigerfans.booking import OrderId
+from tigerfans.booking.ids import OrderId
 from tigerfans.http.admin_orders import ITEMS_MAX, parse_order_id
 from tigerfans.http.auth import same_origin_guard
 from tigerfans.http.pages import class_name

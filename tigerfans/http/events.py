@@ -16,7 +16,7 @@ from typing import Any, Final
 import orjson
 from litestar.types import Receive, Send
 
-from tigerfans.booking import OrderId
+from tigerfans.booking.ids import OrderId
 from tigerfans.errors import UnavailableError, UnknownOrderError
 from tigerfans.http.errors import explain_or_log
 from tigerfans.http.reading import until_gone

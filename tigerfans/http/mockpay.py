@@ -13,7 +13,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import Body, FromPath
 from litestar.response import Redirect
 
-from tigerfans.booking import OrderId
+from tigerfans.booking.ids import OrderId
 from tigerfans.errors import InvalidRequestError, UnknownOrderError
 from tigerfans.http.pages import class_name
 from tigerfans.http.reading import body_in_time

@@ -21,7 +21,7 @@ from litestar.openapi.spec import (
 )
 
 from tigerfans import __version__
-from tigerfans.booking import ORDER_ID_HEX_DIGITS
+from tigerfans.booking.ids import ORDER_ID_HEX_DIGITS
 from tigerfans.offer.catalog import LISTINGS
 from tigerfans.office.order_search import TEXT_CHARACTERS_MAX, Kind
 from tigerfans.orders import OrderStatus

@@ -9,13 +9,13 @@ from typing import Final
 from litestar.handlers import ASGIRouteHandler
 from litestar.types import HTTPScope, Receive, Send
 
-from tigerfans.booking import OrderId
+from tigerfans.booking.ids import OrderId
+from tigerfans.booking.tickets import calendar_entry, qr_png, qr_svg
 from tigerfans.errors import ShopError, UnknownOrderError
 from tigerfans.http.events import OrderEvents
 from tigerfans.http.raw import raw_route, respond
 from tigerfans.orders import Order
 from tigerfans.shop import Shop
-from tigerfans.ticket import calendar_entry, qr_png, qr_svg
 
 # Counted as a route of its own: a stream lasts, and would drown the times of the others.
 EVENTS_ROUTE: Final = "/api/orders/events"

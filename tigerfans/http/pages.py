@@ -17,7 +17,8 @@ from litestar.di import NamedDependency, Provide
 from litestar.params import FromQuery, QueryParameter, SkipValidation
 from litestar.response import Redirect
 
-from tigerfans.booking import Inventory, OrderId
+from tigerfans.booking.ids import OrderId
+from tigerfans.booking.inventory import Inventory
 from tigerfans.http.errors import explain
 from tigerfans.http.reading import body_in_time
 from tigerfans.http.rendering import Renderer

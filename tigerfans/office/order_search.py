@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 
 import asyncpg
 
-from tigerfans.booking import ORDER_ID_HEX_DIGITS, OrderId
+from tigerfans.booking.ids import ORDER_ID_HEX_DIGITS, OrderId
 from tigerfans.database import Database
 from tigerfans.errors import InvalidRequestError, UnavailableError
 from tigerfans.orders import COLUMNS, Order, OrderStatus, read_order

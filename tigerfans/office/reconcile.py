@@ -18,7 +18,8 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
-from tigerfans.booking import Inventory, OrderId, Purpose
+from tigerfans.booking.ids import OrderId, Purpose
+from tigerfans.booking.inventory import Inventory
 from tigerfans.ledger.wire import (
     Account,
     AccountFilter,

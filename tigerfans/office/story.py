@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Final, TypeVar
 
-from tigerfans.booking import OrderId, Purpose
+from tigerfans.booking.ids import OrderId, Purpose
 from tigerfans.errors import ShopError, UnknownOrderError
 from tigerfans.ledger.base import LedgerError
 from tigerfans.ledger.wire import Operation, Transfer, u128

@@ -15,7 +15,7 @@ from contextlib import suppress
 from enum import StrEnum
 from typing import Final
 
-from tigerfans.booking import OrderId
+from tigerfans.booking.ids import OrderId
 from tigerfans.offer.catalog import ClassCode
 from tigerfans.settings.settings import Environment
 from tigerfans.telemetry.logs import moment

@@ -1,4 +1,4 @@
-"""The ticket's QR code and its calendar entry."""
+"""The ticket's code, its QR code and its calendar entry."""
 
 import io
 import xml.etree.ElementTree as ET
@@ -7,8 +7,8 @@ from datetime import datetime, timedelta, timezone
 
 import png
 
-from tigerfans.offer.show import SHOW
-from tigerfans.ticket import (
+from tigerfans.booking.ids import OrderId
+from tigerfans.booking.tickets import (
     ICS_LINE_OCTETS_MAX,
     QR_PNG_MODULE_PIXELS,
     QR_QUIET_ZONE_MODULES,
@@ -16,9 +16,12 @@ from tigerfans.ticket import (
     qr_png,
     qr_svg,
     qr_text,
+    ticket_code,
 )
+from tigerfans.offer.show import SHOW
 
 CODE = "TF-7K3M-92QX-HD4W"
+ORDER = OrderId(b"\0" + bytes(range(1, 16)))
 ORDER_ID = "01a2035a2cca0102030405060708a900"
 ISSUED_AT = datetime(2026, 11, 22, 13, 2, 51, tzinfo=timezone(timedelta(hours=1)))
 
@@ -107,3 +110,11 @@ def test_a_long_line_of_the_calendar_entry_is_folded_between_characters() -> Non
     assert all(len(line.encode()) <= ICS_LINE_OCTETS_MAX for line in text.split("\r\n"))
     location = r"LOCATION:Große Halle\; " + "ä" * 100 + r"\nHamburg"
     assert location in text.replace("\r\n ", "").split("\r\n")
+
+
+def test_a_ticket_code_depends_on_the_order_and_the_secret() -> None:
+    code = ticket_code(ORDER, "secret")
+    assert code == ticket_code(ORDER, "secret")
+    assert len(code) == len("TF-0000-0000-0000")
+    assert code != ticket_code(ORDER, "another secret")
+    assert code != ticket_code(OrderId.new(), "secret")

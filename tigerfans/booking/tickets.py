@@ -1,4 +1,4 @@
-"""The ticket as the buyer takes it along: its QR code as SVG or PNG, and its calendar entry.
+"""The ticket as the buyer takes it along: its code, as QR code too, and its calendar entry.
 
 Everything here is a pure function of the order, so the same ticket always yields the same bytes.
 The QR code says `TIGERFANS:<order id>:<ticket code>`, in capitals throughout: QR codes store those
@@ -7,6 +7,7 @@ in two thirds of the space, and the squares stay large enough for a cheap phone'
 
 import io
 from datetime import UTC, datetime
+from hashlib import blake2b
 from itertools import repeat
 from typing import Final
 
@@ -15,6 +16,7 @@ from qrcode import QRCode
 from qrcode.constants import ERROR_CORRECT_M
 from qrcode.image.svg import SvgPathFillImage
 
+from tigerfans.booking.ids import OrderId, hash_key
 from tigerfans.offer.show import SHOW, Show
 
 QR_QUIET_ZONE_MODULES: Final = 4
@@ -26,6 +28,19 @@ QR_PNG_MODULE_PIXELS: Final = 16
 QR_MASK_CHECKERBOARD: Final = 0
 
 ICS_LINE_OCTETS_MAX: Final = 75
+
+
+def ticket_code(order_id: OrderId, secret: str) -> str:
+    """The code on the ticket, such as `TF-7K3M-92QX-HD4W`: derived, so a replay repeats it."""
+    digest = blake2b(order_id, digest_size=8, key=hash_key(secret), person=b"ticket").digest()
+    number = int.from_bytes(digest, "big")
+    pairs = [_PAIRS[(number >> shift) & 1023] for shift in (50, 40, 30, 20, 10, 0)]
+    return "TF-{}{}-{}{}-{}{}".format(*pairs)
+
+
+# Base 32 without the letters that people misread, two letters at a time.
+_CROCKFORD: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_PAIRS: Final = [first + second for first in _CROCKFORD for second in _CROCKFORD]
 
 
 def qr_svg(ticket_code: str, order_id: str) -> bytes:

@@ -21,7 +21,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from tests.ledger.by_hand import SECOND, BooksByHand
-from tigerfans.booking import Booking, Inventory, OrderId, Purpose
+from tigerfans.booking.ids import OrderId, Purpose
+from tigerfans.booking.inventory import Inventory
+from tigerfans.booking.transfers import Booking
 from tigerfans.errors import (
     InvalidRequestError,
     ShopError,

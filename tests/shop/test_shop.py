@@ -8,7 +8,8 @@ import pytest
 from redis.asyncio import Redis
 
 from tests.shops import OpenShop, event, latest
-from tigerfans.booking import OrderId, fingerprint
+from tigerfans.booking.ids import OrderId
+from tigerfans.booking.transfers import fingerprint
 from tigerfans.errors import (
     IdempotencyConflictError,
     InvalidRequestError,

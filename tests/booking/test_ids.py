@@ -1,0 +1,46 @@
+"""Order ids, and the ids that derive from them."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tigerfans.booking.ids import OrderId, Purpose
+
+ORDER = OrderId(b"\0" + bytes(range(1, 16)))
+
+
+def test_a_new_order_id_is_milliseconds_random_bits_and_a_zero_byte() -> None:
+    first, second = OrderId.new(), OrderId.new()
+    assert first != second
+    assert len(first.hex_digits) == 32
+    assert first.hex_digits.endswith("00")
+    assert abs(int(first.hex_digits[:12], 16) - int(second.hex_digits[:12], 16)) < 60_000
+
+
+def test_an_order_id_is_read_back_from_its_hex_digits() -> None:
+    assert OrderId.parse(ORDER.hex_digits) == ORDER
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "00", "zz" * 16, "0f" * 16, "AB" * 15 + "00", " " * 30 + "00", "ab" * 16 + "00", "١" * 32],
+)
+def test_text_that_shows_no_order_id_is_refused(text: str) -> None:
+    assert OrderId.parse(text) is None
+
+
+@given(st.text())
+def test_parsing_an_order_id_never_raises(text: str) -> None:
+    OrderId.parse(text)
+
+
+def test_a_transfer_id_is_the_order_id_with_its_last_byte_set_to_the_purpose() -> None:
+    shown = OrderId(ORDER.transfer_id(Purpose.LATE_SALE)).hex_digits
+    assert shown == ORDER.hex_digits[:-2] + "08"
+
+
+def test_an_idempotency_key_always_gives_the_same_order_id() -> None:
+    assert OrderId.from_key("key", "secret") == OrderId.from_key("key", "secret")
+    assert OrderId.from_key("key", "secret") != OrderId.from_key("other", "secret")
+    assert OrderId.from_key("key", "secret") != OrderId.from_key("key", "another secret")
+    assert OrderId.from_key("key", "s" * 200)[0] == 0

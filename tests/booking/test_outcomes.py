@@ -1,0 +1,149 @@
+"""The booking tables, row by row: what each answer of the ledger means."""
+
+import pytest
+
+from tigerfans.booking.outcomes import (
+    HOLD_TABLE,
+    RELEASE_TABLE,
+    SALE_TABLE,
+    HoldOutcome,
+    ReleaseOutcome,
+    SaleOutcome,
+    UnexpectedResultError,
+    check_created,
+    decode_hold,
+    decode_late_sale,
+    decode_release,
+    decode_sale,
+)
+from tigerfans.ledger.wire import (
+    RESULT,
+    AccountStatus,
+    TransferStatus,
+)
+
+S = TransferStatus
+
+
+def results(*statuses: int) -> bytes:
+    """Results as a ledger gives them, with timestamps 101, 102, …"""
+    return b"".join(RESULT.pack(101 + i, status, 0) for i, status in enumerate(statuses))
+
+
+@pytest.mark.parametrize(("status", "outcome"), HOLD_TABLE.items())
+def test_each_row_of_the_hold_table(status: TransferStatus, outcome: HoldOutcome) -> None:
+    assert decode_hold(results(status)) == (outcome, 101)
+
+
+SALE_ROWS = {
+    "ticket and goodie": (
+        (S.CREATED, S.CREATED, S.PENDING_TRANSFER_ALREADY_POSTED),
+        (SaleOutcome.SOLD_WITH_GOODIE, 101),
+    ),
+    "ticket and goodie, replayed": (
+        (S.EXISTS, S.LINKED_EVENT_FAILED, S.PENDING_TRANSFER_ALREADY_POSTED),
+        (SaleOutcome.SOLD_WITH_GOODIE, 101),
+    ),
+    "ticket, goodies gone": (
+        (S.LINKED_EVENT_FAILED, S.EXCEEDS_CREDITS, S.CREATED),
+        (SaleOutcome.SOLD, 103),
+    ),
+    "ticket, goodies gone, replayed": (
+        (S.PENDING_TRANSFER_ALREADY_POSTED, S.LINKED_EVENT_FAILED, S.EXISTS),
+        (SaleOutcome.SOLD, 103),
+    ),
+    "hold expired": (
+        (S.PENDING_TRANSFER_EXPIRED, S.LINKED_EVENT_FAILED, S.PENDING_TRANSFER_EXPIRED),
+        (SaleOutcome.HOLD_GONE, 103),
+    ),
+    "hold voided before": (
+        (
+            S.PENDING_TRANSFER_ALREADY_VOIDED,
+            S.LINKED_EVENT_FAILED,
+            S.PENDING_TRANSFER_ALREADY_VOIDED,
+        ),
+        (SaleOutcome.HOLD_GONE, 103),
+    ),
+    "hold never placed": (
+        (S.PENDING_TRANSFER_NOT_FOUND, S.LINKED_EVENT_FAILED, S.PENDING_TRANSFER_NOT_FOUND),
+        (SaleOutcome.HOLD_GONE, 103),
+    ),
+    "hold never placed, replayed": (
+        (S.ID_ALREADY_FAILED, S.LINKED_EVENT_FAILED, S.ID_ALREADY_FAILED),
+        (SaleOutcome.HOLD_GONE, 103),
+    ),
+    "hold of another class": (
+        (
+            S.PENDING_TRANSFER_HAS_DIFFERENT_DEBIT_ACCOUNT_ID,
+            S.LINKED_EVENT_FAILED,
+            S.PENDING_TRANSFER_HAS_DIFFERENT_DEBIT_ACCOUNT_ID,
+        ),
+        (SaleOutcome.MISMATCH, 103),
+    ),
+}
+
+
+@pytest.mark.parametrize("row", SALE_ROWS)
+def test_each_row_of_the_sale_table(row: str) -> None:
+    statuses, expected = SALE_ROWS[row]
+    assert decode_sale(results(*statuses)) == expected
+
+
+def test_every_row_of_the_sale_table_is_tested() -> None:
+    assert {statuses for statuses, _ in SALE_ROWS.values()} == set(SALE_TABLE)
+
+
+@pytest.mark.parametrize("late_hold", [S.CREATED, S.EXISTS])
+@pytest.mark.parametrize(
+    "row",
+    [
+        "ticket and goodie",
+        "ticket and goodie, replayed",
+        "ticket, goodies gone",
+        "ticket, goodies gone, replayed",
+    ],
+)
+def test_a_late_sale_with_stock_left_reads_as_a_sale(late_hold: S, row: str) -> None:
+    statuses, (outcome, timestamp_ns) = SALE_ROWS[row]
+    assert decode_late_sale(results(late_hold, *statuses)) == (outcome, timestamp_ns + 1)
+
+
+@pytest.mark.parametrize("late_hold", [S.EXCEEDS_CREDITS, S.ID_ALREADY_FAILED])
+def test_a_late_sale_without_stock_is_unfulfilled_for_ever(late_hold: S) -> None:
+    not_found = (
+        S.PENDING_TRANSFER_NOT_FOUND,
+        S.LINKED_EVENT_FAILED,
+        S.PENDING_TRANSFER_NOT_FOUND,
+    )
+    outcome, _ = decode_late_sale(results(late_hold, *not_found))
+    assert outcome is SaleOutcome.UNFULFILLED
+
+
+@pytest.mark.parametrize(("status", "outcome"), RELEASE_TABLE.items())
+def test_each_row_of_the_release_table(status: TransferStatus, outcome: ReleaseOutcome) -> None:
+    assert decode_release(results(status)) is outcome
+
+
+@pytest.mark.parametrize(
+    ("decode", "statuses"),
+    [
+        (decode_hold, (S.DEBIT_ACCOUNT_NOT_FOUND,)),
+        (decode_sale, (S.CREATED, S.CREATED, S.CREATED)),
+        (decode_late_sale, (S.DEBIT_ACCOUNT_NOT_FOUND, S.CREATED, S.CREATED, S.CREATED)),
+        (
+            decode_late_sale,
+            (S.EXISTS, *SALE_ROWS["hold expired"][0]),
+        ),
+        (decode_release, (S.DEBIT_ACCOUNT_NOT_FOUND,)),
+    ],
+)
+def test_an_answer_that_stands_in_no_table_is_an_error(decode, statuses) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(UnexpectedResultError, match="The ledger answered a"):
+        decode(results(*statuses))
+
+
+def test_funding_twice_is_fine_and_funding_otherwise_is_an_error() -> None:
+    check_created(results(S.CREATED, S.EXISTS), TransferStatus)
+    check_created(results(AccountStatus.EXISTS), AccountStatus)
+    with pytest.raises(UnexpectedResultError, match="exists_with_different_amount"):
+        check_created(results(S.EXISTS_WITH_DIFFERENT_AMOUNT), TransferStatus)

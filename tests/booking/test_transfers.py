@@ -1,0 +1,103 @@
+"""What is sent to the ledger for each step."""
+
+from tigerfans.booking.ids import OrderId
+from tigerfans.booking.transfers import Booking, fingerprint
+from tigerfans.ledger.wire import (
+    Account,
+    AccountFlags,
+    Transfer,
+    TransferFlags,
+)
+from tigerfans.offer.catalog import Catalog
+
+CATALOG = Catalog.build({"A": 20, "B": 30}, goodies=5)
+PREMIUM, STANDARD = CATALOG.classes[:2]
+BOOKING = Booking(CATALOG, hold_seconds=300)
+ORDER = OrderId(b"\0" + bytes(range(1, 16)))
+
+
+def test_a_hold_is_one_pending_transfer_from_budget_to_sold_with_a_timeout() -> None:
+    body = fingerprint("A", "fan@example.org")
+    [hold] = Transfer.unpack_all(BOOKING.hold(ORDER, "A", body))
+    assert hold == Transfer(
+        id=int.from_bytes(ORDER, "little"),
+        debit_account_id=PREMIUM.tickets.budget_account_id,
+        credit_account_id=PREMIUM.tickets.sold_account_id,
+        amount=1,
+        user_data_128=int.from_bytes(body, "little"),
+        user_data_32=6500,
+        timeout=300,
+        ledger=PREMIUM.tickets.ledger,
+        code=hold.code,
+        flags=TransferFlags.PENDING,
+    )
+
+
+def test_a_sale_is_a_linked_post_a_goodie_and_a_post_alone() -> None:
+    with_goodie, goodie, alone = Transfer.unpack_all(BOOKING.sale(ORDER, "B"))
+    hold_id = int.from_bytes(ORDER, "little")
+    assert [t.id & 0xFF for t in (with_goodie, goodie, alone)] == [1, 2, 3]
+    assert with_goodie.flags == TransferFlags.POST_PENDING_TRANSFER | TransferFlags.LINKED
+    assert alone.flags == TransferFlags.POST_PENDING_TRANSFER
+    assert with_goodie.pending_id == alone.pending_id == hold_id
+    assert goodie.ledger == CATALOG.goodies.ledger
+    assert (goodie.amount, goodie.flags, goodie.pending_id) == (1, 0, 0)
+
+
+def test_a_late_sale_places_a_second_hold_and_sells_against_it() -> None:
+    hold, with_goodie, goodie, alone = Transfer.unpack_all(BOOKING.late_sale(ORDER, "A"))
+    assert [t.id & 0xFF for t in (hold, with_goodie, goodie, alone)] == [5, 6, 7, 8]
+    assert hold.flags == TransferFlags.PENDING
+    assert with_goodie.pending_id == alone.pending_id == hold.id
+
+
+def test_a_late_sale_is_the_same_whatever_the_settings_are_at_its_replay() -> None:
+    assert BOOKING.late_sale(ORDER, "A") == Booking(CATALOG, hold_seconds=7).late_sale(ORDER, "A")
+
+
+def test_a_release_voids_the_hold() -> None:
+    [release] = Transfer.unpack_all(BOOKING.release(ORDER, "A"))
+    assert release.id & 0xFF == 4
+    assert release.pending_id == int.from_bytes(ORDER, "little")
+    assert release.flags == TransferFlags.VOID_PENDING_TRANSFER
+
+
+def test_no_submission_ends_in_an_open_chain() -> None:
+    submissions = [
+        BOOKING.hold(ORDER, "A", bytes(16)),
+        BOOKING.sale(ORDER, "A"),
+        BOOKING.late_sale(ORDER, "A"),
+        BOOKING.release(ORDER, "A"),
+        BOOKING.funding(),
+    ]
+    for submission in submissions:
+        assert not Transfer.unpack_all(submission)[-1].flags & TransferFlags.LINKED
+
+
+def test_only_the_budget_accounts_are_limited_and_each_resource_has_its_own_ledger() -> None:
+    accounts = Account.unpack_all(BOOKING.accounts())
+    assert len({account.id for account in accounts}) == 3 * len(CATALOG.resources)
+    assert len({account.ledger for account in accounts}) == len(CATALOG.resources)
+    limited = {a.id for a in accounts if a.flags & AccountFlags.DEBITS_MUST_NOT_EXCEED_CREDITS}
+    assert limited == {resource.budget_account_id for resource in CATALOG.resources}
+
+
+def test_funding_moves_each_capacity_from_operator_to_budget() -> None:
+    funding = Transfer.unpack_all(BOOKING.funding())
+    amounts = {transfer.ledger: transfer.amount for transfer in funding if transfer.amount}
+    assert amounts == {PREMIUM.tickets.ledger: 20, STANDARD.tickets.ledger: 30, 3: 5}
+    assert len({transfer.id for transfer in funding}) == len(CATALOG.resources)
+
+
+def test_a_hold_is_recognised_by_its_record() -> None:
+    [sent] = Transfer.unpack_all(BOOKING.hold(ORDER, "B", fingerprint("B", "fan@example.org")))
+    hold = BOOKING.hold_of(sent._replace(timestamp=1_000).pack())
+    assert hold is not None
+    assert hold.ticket_class is STANDARD
+    assert hold.fingerprint == fingerprint("B", "fan@example.org")
+    assert hold.expires_ns == hold.created_ns + 300 * 1_000_000_000
+
+
+def test_a_sale_or_a_goodie_is_not_taken_for_a_hold() -> None:
+    for transfer in Transfer.unpack_all(BOOKING.sale(ORDER, "A")):
+        assert BOOKING.hold_of(transfer.pack()) is None

@@ -1,0 +1,73 @@
+"""An order's id, and what derives from it: the ids of its transfers.
+
+An order is one 128-bit number. Its transfers take the order's id with the last byte replaced by
+their purpose, so a retry after any crash sends the very same ids and the ledger answers `exists`.
+In TigerBeetle's little-endian bytes that last byte comes first.
+"""
+
+import os
+import time
+from enum import IntEnum
+from functools import lru_cache
+from hashlib import blake2b
+from typing import Final
+
+ORDER_ID_RANDOM_BYTES: Final = 9
+ORDER_ID_HEX_DIGITS: Final = 32
+
+
+class Purpose(IntEnum):
+    """The last byte of a transfer's id."""
+
+    HOLD = 0x00
+    SALE_WITH_GOODIE = 0x01
+    GOODIE = 0x02
+    SALE = 0x03
+    RELEASE = 0x04
+    LATE_HOLD = 0x05
+    LATE_SALE_WITH_GOODIE = 0x06
+    LATE_GOODIE = 0x07
+    LATE_SALE = 0x08
+
+
+class OrderId(bytes):
+    """16 little-endian bytes, the first of which, the purpose, is zero."""
+
+    @classmethod
+    def new(cls) -> "OrderId":
+        """48 bits of milliseconds, 72 random bits, 8 zero bits."""
+        milliseconds = time.time_ns() // 1_000_000
+        return cls(b"\0" + os.urandom(ORDER_ID_RANDOM_BYTES) + milliseconds.to_bytes(6, "little"))
+
+    @classmethod
+    def from_key(cls, idempotency_key: str, secret: str) -> "OrderId":
+        """The one id that belongs to an idempotency key, not to be guessed without the secret."""
+        digest = blake2b(idempotency_key.encode(), digest_size=15, key=hash_key(secret))
+        return cls(b"\0" + digest.digest())
+
+    @classmethod
+    def parse(cls, text: str) -> "OrderId | None":
+        """The id that `text` shows as 32 lowercase hex digits; None where it shows none."""
+        if len(text) != ORDER_ID_HEX_DIGITS or not text.endswith("00") or text != text.lower():
+            return None
+        try:
+            order_id = cls(bytes.fromhex(text)[::-1])
+        except ValueError:
+            return None
+        return order_id if order_id.hex_digits == text else None
+
+    @property
+    def hex_digits(self) -> str:
+        return self[::-1].hex()
+
+    def transfer_id(self, purpose: Purpose) -> bytes:
+        return _PURPOSE_BYTE[purpose] + self[1:]
+
+
+_PURPOSE_BYTE: Final = {purpose: bytes([purpose]) for purpose in Purpose}
+
+
+@lru_cache(maxsize=1)
+def hash_key(secret: str) -> bytes:
+    """A key for BLAKE2b, which takes at most 64 bytes, from a secret of any length."""
+    return blake2b(secret.encode()).digest()

@@ -1,0 +1,170 @@
+"""What the ledger's answers to a ticket's transfers mean. No I/O.
+
+The tables in this module are those of docs/ledger.md. A combination of statuses that stands in
+none of them raises `UnexpectedResultError`: the shop never guesses about money.
+"""
+
+from enum import Enum
+from struct import Struct
+from typing import Final
+
+from tigerfans.ledger.wire import RESULT, AccountStatus, TransferStatus
+
+_S = TransferStatus
+
+
+class UnexpectedResultError(Exception):
+    """The ledger answered with statuses that no row of the booking tables knows."""
+
+
+class HoldOutcome(Enum):
+    HELD = "held"
+    SOLD_OUT = "sold out"
+    # The order's id, and so the idempotency key, belongs to a checkout with another body.
+    CONFLICT = "conflict"
+
+
+HOLD_TABLE: Final = {
+    _S.CREATED: HoldOutcome.HELD,
+    _S.EXISTS: HoldOutcome.HELD,
+    _S.EXCEEDS_CREDITS: HoldOutcome.SOLD_OUT,
+    _S.ID_ALREADY_FAILED: HoldOutcome.SOLD_OUT,
+    _S.EXISTS_WITH_DIFFERENT_TIMEOUT: HoldOutcome.CONFLICT,
+    _S.EXISTS_WITH_DIFFERENT_DEBIT_ACCOUNT_ID: HoldOutcome.CONFLICT,
+    _S.EXISTS_WITH_DIFFERENT_USER_DATA_128: HoldOutcome.CONFLICT,
+    _S.EXISTS_WITH_DIFFERENT_USER_DATA_32: HoldOutcome.CONFLICT,
+}
+
+
+class SaleOutcome(Enum):
+    SOLD_WITH_GOODIE = "sold with goodie"
+    SOLD = "sold"
+    # Expired, voided or never placed: a late sale is next.
+    HOLD_GONE = "hold gone"
+    # The hold is of another class than the payment says.
+    MISMATCH = "mismatch"
+    # Paid, but nothing is left to sell: a refund is due.
+    UNFULFILLED = "unfulfilled"
+
+
+# [sale with goodie, linked to the goodie], goodie, sale alone
+SALE_TABLE: Final = {
+    (_S.CREATED, _S.CREATED, _S.PENDING_TRANSFER_ALREADY_POSTED): SaleOutcome.SOLD_WITH_GOODIE,
+    (
+        _S.EXISTS,
+        _S.LINKED_EVENT_FAILED,
+        _S.PENDING_TRANSFER_ALREADY_POSTED,
+    ): SaleOutcome.SOLD_WITH_GOODIE,
+    (_S.LINKED_EVENT_FAILED, _S.EXCEEDS_CREDITS, _S.CREATED): SaleOutcome.SOLD,
+    (_S.PENDING_TRANSFER_ALREADY_POSTED, _S.LINKED_EVENT_FAILED, _S.EXISTS): SaleOutcome.SOLD,
+    (
+        _S.PENDING_TRANSFER_EXPIRED,
+        _S.LINKED_EVENT_FAILED,
+        _S.PENDING_TRANSFER_EXPIRED,
+    ): SaleOutcome.HOLD_GONE,
+    (
+        _S.PENDING_TRANSFER_ALREADY_VOIDED,
+        _S.LINKED_EVENT_FAILED,
+        _S.PENDING_TRANSFER_ALREADY_VOIDED,
+    ): SaleOutcome.HOLD_GONE,
+    (
+        _S.PENDING_TRANSFER_NOT_FOUND,
+        _S.LINKED_EVENT_FAILED,
+        _S.PENDING_TRANSFER_NOT_FOUND,
+    ): SaleOutcome.HOLD_GONE,
+    # A sale whose hold was not found is refused with its id for ever after.
+    (
+        _S.ID_ALREADY_FAILED,
+        _S.LINKED_EVENT_FAILED,
+        _S.ID_ALREADY_FAILED,
+    ): SaleOutcome.HOLD_GONE,
+    (
+        _S.PENDING_TRANSFER_HAS_DIFFERENT_DEBIT_ACCOUNT_ID,
+        _S.LINKED_EVENT_FAILED,
+        _S.PENDING_TRANSFER_HAS_DIFFERENT_DEBIT_ACCOUNT_ID,
+    ): SaleOutcome.MISMATCH,
+}
+
+
+class ReleaseOutcome(Enum):
+    # Nothing is held any more.
+    RELEASED = "released"
+    SOLD = "sold"
+    MISMATCH = "mismatch"
+
+
+RELEASE_TABLE: Final = {
+    _S.CREATED: ReleaseOutcome.RELEASED,
+    _S.EXISTS: ReleaseOutcome.RELEASED,
+    _S.PENDING_TRANSFER_EXPIRED: ReleaseOutcome.RELEASED,
+    _S.PENDING_TRANSFER_ALREADY_VOIDED: ReleaseOutcome.RELEASED,
+    _S.PENDING_TRANSFER_NOT_FOUND: ReleaseOutcome.RELEASED,
+    _S.ID_ALREADY_FAILED: ReleaseOutcome.RELEASED,
+    _S.PENDING_TRANSFER_ALREADY_POSTED: ReleaseOutcome.SOLD,
+    _S.PENDING_TRANSFER_HAS_DIFFERENT_DEBIT_ACCOUNT_ID: ReleaseOutcome.MISMATCH,
+}
+
+_LATE_HOLD_REFUSED: Final = (_S.EXCEEDS_CREDITS, _S.ID_ALREADY_FAILED)
+
+
+_GRANTED: Final = (_S.CREATED, _S.EXISTS)
+
+
+def decode_hold(results: bytes) -> tuple[HoldOutcome, int]:
+    """The outcome of `Booking.hold`, and the ledger's time of the hold in nanoseconds."""
+    timestamp_ns, status, _ = RESULT.unpack(results)
+    outcome = HOLD_TABLE.get(status)
+    if outcome is None:
+        raise _unexpected("hold", (status,))
+    return outcome, timestamp_ns
+
+
+def decode_sale(results: bytes) -> tuple[SaleOutcome, int]:
+    """The outcome of `Booking.sale`, and the ledger's time of the sale in nanoseconds."""
+    time_with_goodie, with_goodie, _, _, goodie, _, time_alone, alone, _ = _SALE_RESULTS.unpack(
+        results
+    )
+    outcome = SALE_TABLE.get((with_goodie, goodie, alone))
+    if outcome is None:
+        raise _unexpected("sale", (with_goodie, goodie, alone))
+    # `created` and `exists` carry the sale's time, on whichever of the two it was.
+    return outcome, time_with_goodie if outcome is SaleOutcome.SOLD_WITH_GOODIE else time_alone
+
+
+def decode_late_sale(results: bytes) -> tuple[SaleOutcome, int]:
+    """The outcome of `Booking.late_sale`, and the ledger's time of the sale in nanoseconds."""
+    timestamp_ns, late_hold, _ = RESULT.unpack_from(results)
+    if late_hold in _LATE_HOLD_REFUSED:
+        return SaleOutcome.UNFULFILLED, timestamp_ns
+    if late_hold not in _GRANTED:
+        raise _unexpected("late hold", (late_hold,))
+    outcome, timestamp_ns = decode_sale(results[RESULT.size :])
+    if outcome not in (SaleOutcome.SOLD_WITH_GOODIE, SaleOutcome.SOLD):
+        raise UnexpectedResultError(f"The ledger answered a late sale with {outcome.value!r}.")
+    return outcome, timestamp_ns
+
+
+def decode_release(results: bytes) -> ReleaseOutcome:
+    """The outcome of `Booking.release`."""
+    _, status, _ = RESULT.unpack(results)
+    outcome = RELEASE_TABLE.get(status)
+    if outcome is None:
+        raise _unexpected("release", (status,))
+    return outcome
+
+
+def check_created(results: bytes, statuses: type[AccountStatus] | type[TransferStatus]) -> None:
+    """Raises unless each account or transfer was created now or before."""
+    for _, status, _ in RESULT.iter_unpack(results):
+        if status not in (statuses.CREATED, statuses.EXISTS):
+            raise UnexpectedResultError(
+                f"The ledger refused the catalog with {statuses(status).name.lower()}."
+            )
+
+
+_SALE_RESULTS: Final = Struct("<QIIQIIQII")
+
+
+def _unexpected(step: str, statuses: tuple[int, ...]) -> UnexpectedResultError:
+    names = ", ".join(TransferStatus(status).name.lower() for status in statuses)
+    return UnexpectedResultError(f"The ledger answered a {step} with {names}.")

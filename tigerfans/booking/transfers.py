@@ -1,0 +1,242 @@
+"""What is sent to the ledger at each step of a ticket's life, packed. No I/O.
+
+A paid order is one submission of three transfers: the sale together with its goodie, linked, and
+behind it the sale alone. Either the chain succeeds and the sale behind it finds the hold posted
+already, or the goodies are gone, the chain fails as one, and the ticket is sold alone. Where the
+hold is gone, a second submission places a late hold and does the same against that. What the
+answers mean stands in `outcomes`.
+"""
+
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Final
+
+from tigerfans.booking.ids import OrderId, Purpose
+from tigerfans.ledger.wire import (
+    AMOUNT_MAX,
+    TRANSFER,
+    Account,
+    AccountFlags,
+    Transfer,
+    TransferFlags,
+    u128,
+)
+from tigerfans.offer.catalog import Catalog, ClassCode, Resource, TicketClass
+
+LATE_HOLD_SECONDS: Final = 300
+
+# Transfer and account codes tell an operator who reads the ledger what he sees.
+CODE_ACCOUNT: Final = 1
+CODE_FUNDING: Final = 1
+CODE_TICKET: Final = 10
+CODE_GOODIE: Final = 20
+
+_ONE: Final = u128(1)
+_NOTHING: Final = u128(0)
+
+
+def fingerprint(cls: ClassCode, email: str) -> bytes:
+    """16 bytes that stand for a checkout's body in the hold's `user_data_128`.
+
+    The same idempotency key with another body then fails on the ledger itself.
+    """
+    return blake2b(f"{cls}\n{email}".encode(), digest_size=16).digest()
+
+
+class Stock:
+    """The transfers that move one resource, with all that is fixed packed beforehand."""
+
+    def __init__(self, resource: Resource, code: int) -> None:
+        self.resource = resource
+        self.code = code
+        self.budget_account_id = u128(resource.budget_account_id)
+        self._budget = self.budget_account_id
+        self._sold = u128(resource.sold_account_id)
+
+    def hold(
+        self, transfer_id: bytes, fingerprint: bytes, price_cents: int, hold_seconds: int
+    ) -> bytes:
+        return TRANSFER.pack(
+            transfer_id,
+            self._budget,
+            self._sold,
+            _ONE,
+            _NOTHING,
+            fingerprint,
+            0,
+            price_cents,
+            hold_seconds,
+            self.resource.ledger,
+            self.code,
+            TransferFlags.PENDING,
+            0,
+        )
+
+    def take(self, transfer_id: bytes) -> bytes:
+        """Moves one unit at once, without a hold."""
+        return TRANSFER.pack(
+            transfer_id,
+            self._budget,
+            self._sold,
+            _ONE,
+            _NOTHING,
+            _NOTHING,
+            0,
+            0,
+            0,
+            self.resource.ledger,
+            self.code,
+            0,
+            0,
+        )
+
+    def post(self, transfer_id: bytes, hold_id: bytes, flags: int = 0) -> bytes:
+        """Sells what a hold holds."""
+        return self._settle(transfer_id, hold_id, AMOUNT_MAX, _POST | flags)
+
+    def void(self, transfer_id: bytes, hold_id: bytes) -> bytes:
+        """Gives back what a hold holds; here it is zero that means all of it."""
+        return self._settle(transfer_id, hold_id, _NOTHING, _VOID)
+
+    def _settle(self, transfer_id: bytes, hold_id: bytes, amount: bytes, flags: int) -> bytes:
+        return TRANSFER.pack(
+            transfer_id,
+            self._budget,
+            self._sold,
+            amount,
+            hold_id,
+            _NOTHING,
+            0,
+            0,
+            0,
+            self.resource.ledger,
+            self.code,
+            flags,
+            0,
+        )
+
+
+_POST: Final = int(TransferFlags.POST_PENDING_TRANSFER)
+_VOID: Final = int(TransferFlags.VOID_PENDING_TRANSFER)
+_LINKED: Final = int(TransferFlags.LINKED)
+
+
+class Booking:
+    """Packs the submissions of every step for one catalog."""
+
+    def __init__(self, catalog: Catalog, hold_seconds: int) -> None:
+        self.catalog = catalog
+        self.hold_seconds = hold_seconds
+        self._tickets = {c.code: Stock(c.tickets, CODE_TICKET) for c in catalog.classes}
+        self._prices = {c.code: c.price_cents for c in catalog.classes}
+        self._goodies = Stock(catalog.goodies, CODE_GOODIE)
+        self._stocks = [*self._tickets.values(), self._goodies]
+
+    def hold(self, order_id: OrderId, cls: ClassCode, fingerprint: bytes) -> bytes:
+        """One pending transfer, to be read with `decode_hold`."""
+        price = self._prices[cls]
+        # An order's id is its hold's id: the purpose HOLD is zero.
+        return self._tickets[cls].hold(order_id, fingerprint, price, self.hold_seconds)
+
+    def sale(self, order_id: OrderId, cls: ClassCode) -> bytes:
+        """Three transfers, to be read with `decode_sale`."""
+        return self._sale_of(
+            order_id,
+            cls,
+            order_id,
+            Purpose.SALE_WITH_GOODIE,
+            Purpose.GOODIE,
+            Purpose.SALE,
+        )
+
+    def late_sale(self, order_id: OrderId, cls: ClassCode) -> bytes:
+        """Four transfers, to be read with `decode_late_sale`; sent only where the hold is gone.
+
+        The late hold is posted in the same breath. Nothing in it comes from the payment's body
+        or the settings, so that a replay in other circumstances still finds the same transfer.
+        """
+        late_hold_id = order_id.transfer_id(Purpose.LATE_HOLD)
+        hold = self._tickets[cls].hold(late_hold_id, _NOTHING, self._prices[cls], LATE_HOLD_SECONDS)
+        return hold + self._sale_of(
+            order_id,
+            cls,
+            late_hold_id,
+            Purpose.LATE_SALE_WITH_GOODIE,
+            Purpose.LATE_GOODIE,
+            Purpose.LATE_SALE,
+        )
+
+    def release(self, order_id: OrderId, cls: ClassCode) -> bytes:
+        """One void of the hold, to be read with `decode_release`."""
+        release_id = order_id.transfer_id(Purpose.RELEASE)
+        return self._tickets[cls].void(release_id, order_id)
+
+    def _sale_of(
+        self,
+        order_id: OrderId,
+        cls: ClassCode,
+        hold_id: bytes,
+        with_goodie: Purpose,
+        goodie: Purpose,
+        alone: Purpose,
+    ) -> bytes:
+        tickets = self._tickets[cls]
+        return (
+            tickets.post(order_id.transfer_id(with_goodie), hold_id, _LINKED)
+            + self._goodies.take(order_id.transfer_id(goodie))
+            + tickets.post(order_id.transfer_id(alone), hold_id)
+        )
+
+    def accounts(self) -> bytes:
+        """Three accounts for each resource; `budget` is the one that cannot be overdrawn."""
+        limited = AccountFlags.DEBITS_MUST_NOT_EXCEED_CREDITS
+        return b"".join(
+            Account(id=account_id, ledger=r.ledger, code=CODE_ACCOUNT, flags=flags).pack()
+            for r in self.catalog.resources
+            for account_id, flags in (
+                (r.operator_account_id, 0),
+                (r.budget_account_id, limited),
+                (r.sold_account_id, 0),
+            )
+        )
+
+    def funding(self) -> bytes:
+        """One transfer for each resource, with a fixed id, so that it happens once."""
+        return b"".join(
+            Transfer(
+                id=r.funding_transfer_id,
+                debit_account_id=r.operator_account_id,
+                credit_account_id=r.budget_account_id,
+                amount=r.capacity,
+                ledger=r.ledger,
+                code=CODE_FUNDING,
+            ).pack()
+            for r in self.catalog.resources
+        )
+
+    def budgets(self) -> bytes:
+        """The ids of the budget accounts in the order A, B, goodies: what the inventory reads."""
+        return b"".join(stock.budget_account_id for stock in self._stocks)
+
+    def hold_of(self, record: bytes) -> "Hold | None":
+        """The hold in a transfer's record; None where the record is no hold of a ticket here."""
+        transfer = Transfer.unpack_all(record)[0]
+        ticket_class = self.catalog.by_ledger(transfer.ledger)
+        if ticket_class is None or not transfer.flags & TransferFlags.PENDING:
+            return None
+        return Hold(
+            ticket_class=ticket_class,
+            fingerprint=u128(transfer.user_data_128),
+            created_ns=transfer.timestamp,
+            expires_ns=transfer.timestamp + transfer.timeout * 1_000_000_000,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A hold as the ledger knows it; times in nanoseconds since the epoch."""
+
+    ticket_class: TicketClass
+    fingerprint: bytes
+    created_ns: int
+    expires_ns: int
