@@ -1,4 +1,4 @@
--- Takes the answer of each paid order out of Redis and leaves its session (tigerfans/sessions.py):
+-- Takes the answer of each paid order out of Redis and leaves its session (tigerfans/stores/sessions.py):
 -- after a restore, PostgreSQL and the ledger say what is paid. Gives the number of answers.
 local forgotten, cursor = 0, '0'
 repeat

@@ -9,17 +9,17 @@ import httpx
 import pytest
 
 from tigerfans.booking.transfers import Booking
-from tigerfans.database import Database
 from tigerfans.ledger import open_ledger
 from tigerfans.ledger.base import Ledger
 from tigerfans.offer.catalog import Catalog
 from tigerfans.office.order_search import OrderSearch, Search
-from tigerfans.orders import Order, Orders
 from tigerfans.payments.base import EventType, PaymentEvent, PaymentProvider
 from tigerfans.payments.mockpay import MockPay
 from tigerfans.payments.outbox import Outbox
-from tigerfans.sessions import Sessions
 from tigerfans.shop import Checkout, Shop
+from tigerfans.stores.database import Database
+from tigerfans.stores.orders import Order, Orders
+from tigerfans.stores.sessions import Sessions
 from tigerfans.telemetry.steps import OnStep, ignore_step
 
 OpenShop = Callable[..., Any]

@@ -25,10 +25,10 @@ from tigerfans.doctor.redis import check_redis
 from tigerfans.http.draining import DRAIN_SECONDS
 from tigerfans.http.events import STREAM_SECONDS_MAX
 from tigerfans.sequencer import main as sequencer
-from tigerfans.sessions import Session, Sessions
 from tigerfans.settings.settings import Settings, SettingsError
 from tigerfans.stack import redis as stack_redis
 from tigerfans.stack.programs import Program
+from tigerfans.stores.sessions import Session, Sessions
 
 OPS = Path(__file__).parent.parent / "ops"
 UNITS = sorted((OPS / "systemd").iterdir())

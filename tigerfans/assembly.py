@@ -11,17 +11,17 @@ from typing import Final, NamedTuple
 import httpx
 
 from tigerfans.booking.transfers import Booking
-from tigerfans.database import Database
 from tigerfans.ipc.client import SequencerClient
 from tigerfans.ledger.base import LedgerUnavailableError
 from tigerfans.offer.catalog import Catalog
-from tigerfans.orders import Orders
 from tigerfans.payments.base import PaymentProvider
 from tigerfans.payments.mockpay import MockPay
 from tigerfans.payments.outbox import Outbox
-from tigerfans.sessions import Sessions
 from tigerfans.settings.settings import Settings, SettingsError
 from tigerfans.shop import Shop
+from tigerfans.stores.database import Database
+from tigerfans.stores.orders import Orders
+from tigerfans.stores.sessions import Sessions
 from tigerfans.telemetry.counters import Counters
 from tigerfans.telemetry.steps import StepLog
 

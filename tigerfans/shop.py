@@ -41,10 +41,10 @@ from tigerfans.errors import (
 from tigerfans.ledger.base import Ledger
 from tigerfans.ledger.wire import AccountStatus, Operation, TransferStatus
 from tigerfans.offer.catalog import CURRENCY, ClassCode, TicketClass
-from tigerfans.orders import Order, Orders, OrderStatus, Recorded
 from tigerfans.payments.base import EventType, PaymentEvent, PaymentProvider
-from tigerfans.sessions import Entry, Session, Sessions
 from tigerfans.settings.settings import SettingsError
+from tigerfans.stores.orders import Order, Orders, OrderStatus, Recorded
+from tigerfans.stores.sessions import Entry, Session, Sessions
 from tigerfans.telemetry.counters import Counters, timed
 from tigerfans.telemetry.steps import OnStep, Step, ignore_step
 

@@ -19,7 +19,6 @@ from tigerfans.doctor.shop import ShopFacts, judge_shop
 from tigerfans.doctor.sockets import SocketFacts
 from tigerfans.ledger.base import EVENTS_MAX
 from tigerfans.offer.catalog import Catalog
-from tigerfans.schema import MIGRATIONS
 from tigerfans.settings.settings import (
     AdminSettings,
     HttpSettings,
@@ -27,6 +26,7 @@ from tigerfans.settings.settings import (
     SequencerSettings,
     Settings,
 )
+from tigerfans.stores.schema import MIGRATIONS
 
 SECRET = "5f1c0d9e8b7a6f5e4d3c2b1a"
 DEPLOYED = Settings(

@@ -19,9 +19,9 @@ from tigerfans.http.app import create_app
 from tigerfans.http.counting import counted
 from tigerfans.http.events import HEARTBEAT, OrderEvents
 from tigerfans.http.order import EVENTS_ROUTE
-from tigerfans.orders import OrderStatus
 from tigerfans.payments.mockpay import MockPay
 from tigerfans.settings.settings import Settings
+from tigerfans.stores.orders import OrderStatus
 
 ORDER_ID = OrderId(b"\0" + bytes(range(1, 16)))
 PERIOD_SECONDS = 0.001

@@ -6,7 +6,7 @@ import pytest
 from tigerfans.booking.ids import OrderId
 from tigerfans.http.order_export import COLUMNS, csv_lines, order_cells
 from tigerfans.office.order_search import Stored
-from tigerfans.orders import Order, OrderStatus
+from tigerfans.stores.orders import Order, OrderStatus
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 ORDER = Order(

@@ -43,8 +43,8 @@ from tigerfans.http.rendering import (
 )
 from tigerfans.offer.catalog import LISTINGS, Catalog, ClassCode
 from tigerfans.office.story import Event, Place, Story
-from tigerfans.orders import Order, OrderStatus
-from tigerfans.sessions import Session
+from tigerfans.stores.orders import Order, OrderStatus
+from tigerfans.stores.sessions import Session
 
 Client = AsyncTestClient[Litestar]
 

@@ -11,7 +11,6 @@ import pytest
 
 from tests.shops import latest
 from tigerfans.booking.ids import OrderId
-from tigerfans.database import Database
 from tigerfans.errors import InvalidRequestError, UnavailableError
 from tigerfans.office.order_search import (
     COUNT_MAX,
@@ -22,8 +21,9 @@ from tigerfans.office.order_search import (
     Search,
     Stored,
 )
-from tigerfans.orders import Order, Orders, OrderStatus
-from tigerfans.schema import MIGRATIONS, migrate
+from tigerfans.stores.database import Database
+from tigerfans.stores.orders import Order, Orders, OrderStatus
+from tigerfans.stores.schema import MIGRATIONS, migrate
 
 NOON = datetime(2026, 11, 22, 12, 0, 0, 654321, UTC)
 

@@ -17,11 +17,11 @@ from tigerfans.ledger.wire import Transfer
 from tigerfans.offer.catalog import Catalog
 from tigerfans.office.order_search import OrderSearch
 from tigerfans.office.story import Place, Records, Stories, Story, tell
-from tigerfans.orders import OrderStatus
 from tigerfans.payments.base import EventType
 from tigerfans.payments.mockpay import MockPay
 from tigerfans.payments.outbox import Webhook
 from tigerfans.shop import Checkout, Shop
+from tigerfans.stores.orders import OrderStatus
 
 EMAIL = "fan@example.org"
 CATALOG = Catalog.build({"A": 10, "B": 10}, 10)

@@ -34,12 +34,12 @@ from tigerfans.errors import (
 from tigerfans.ledger.base import Ledger, LedgerError, LedgerTimeoutError, LedgerUnavailableError
 from tigerfans.ledger.wire import Operation, Transfer
 from tigerfans.offer.catalog import Catalog, ClassCode
-from tigerfans.orders import Order, Orders, OrderStatus, Recorded
 from tigerfans.payments.base import EventType, InvalidWebhookError, PaymentEvent
 from tigerfans.payments.mockpay import MockPay
 from tigerfans.payments.outbox import Outbox
-from tigerfans.sessions import Entry, Session, Sessions
 from tigerfans.shop import Checkout, Settlement, Shop
+from tigerfans.stores.orders import Order, Orders, OrderStatus, Recorded
+from tigerfans.stores.sessions import Entry, Session, Sessions
 
 SECRET = "ticket secret"
 HOLD_SECONDS = 300

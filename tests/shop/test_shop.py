@@ -17,10 +17,10 @@ from tigerfans.errors import (
     UnavailableError,
     UnknownOrderError,
 )
-from tigerfans.orders import OrderStatus
 from tigerfans.payments.base import EventType
 from tigerfans.settings.settings import SettingsError
 from tigerfans.shop import Checkout, Shop, check_email
+from tigerfans.stores.orders import OrderStatus
 
 EMAIL = "fan@example.org"
 

@@ -11,8 +11,8 @@ import asyncpg
 
 from tigerfans.doctor.findings import Findings, reason
 from tigerfans.doctor.machine import judge_disk, read_disk
-from tigerfans.schema import MIGRATIONS
 from tigerfans.settings.settings import Settings
+from tigerfans.stores.schema import MIGRATIONS
 
 AREA: Final = "PostgreSQL"
 

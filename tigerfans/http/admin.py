@@ -12,10 +12,10 @@ from litestar.types import Guard
 from tigerfans.http.admin_orders import ITEMS_MAX, Limit, order_item
 from tigerfans.http.sequencer_history import SequencerHistory
 from tigerfans.offer.catalog import CURRENCY
-from tigerfans.orders import OrderStatus
 from tigerfans.payments.outbox import Outbox, Undelivered
-from tigerfans.sessions import Session
 from tigerfans.shop import Shop
+from tigerfans.stores.orders import OrderStatus
+from tigerfans.stores.sessions import Session
 
 
 def admin_routes(shop: Shop, outbox: Outbox, sequencer: SequencerHistory, guard: Guard) -> Router:

@@ -20,8 +20,8 @@ from tigerfans.office.order_search import (
     Search,
 )
 from tigerfans.office.story import Event, Stories, Story
-from tigerfans.orders import Order
 from tigerfans.shop import Shop
+from tigerfans.stores.orders import Order
 
 ITEMS_MAX: Final = 200
 

@@ -19,7 +19,7 @@ from tigerfans.http.rendering import Renderer
 from tigerfans.offer.catalog import Catalog
 from tigerfans.office.order_search import TEXT_CHARACTERS_MAX, Kind
 from tigerfans.office.story import Story
-from tigerfans.orders import Order
+from tigerfans.stores.orders import Order
 
 SESSIONS_MAX: Final = 50
 

@@ -20,7 +20,7 @@ from tigerfans.booking.ids import OrderId
 from tigerfans.errors import UnavailableError, UnknownOrderError
 from tigerfans.http.errors import explain_or_log
 from tigerfans.http.reading import until_gone
-from tigerfans.orders import OrderStatus
+from tigerfans.stores.orders import OrderStatus
 
 STREAMS_MAX: Final = 1_000
 STREAM_SECONDS_MAX: Final = 600.0

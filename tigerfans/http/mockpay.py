@@ -19,10 +19,10 @@ from tigerfans.http.pages import class_name
 from tigerfans.http.reading import body_in_time
 from tigerfans.http.rendering import Renderer
 from tigerfans.offer.catalog import CURRENCY, Catalog
-from tigerfans.orders import Order
 from tigerfans.payments.base import WEBHOOK_BYTES_MAX, EventType
 from tigerfans.payments.mockpay import MockPay, Payment
-from tigerfans.sessions import Session
+from tigerfans.stores.orders import Order
+from tigerfans.stores.sessions import Session
 
 # What a button sends, and where the buyer goes from there.
 _BUTTONS: Final = {

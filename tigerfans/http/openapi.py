@@ -24,10 +24,10 @@ from tigerfans import __version__
 from tigerfans.booking.ids import ORDER_ID_HEX_DIGITS
 from tigerfans.offer.catalog import LISTINGS
 from tigerfans.office.order_search import TEXT_CHARACTERS_MAX, Kind
-from tigerfans.orders import OrderStatus
 from tigerfans.payments.base import EventType, PaymentProvider
 from tigerfans.payments.mockpay import MockPay
 from tigerfans.shop import EMAIL_CHARACTERS_MAX, IDEMPOTENCY_KEY_CHARACTERS_MAX
+from tigerfans.stores.orders import OrderStatus
 
 OPENAPI_CONFIG: Final = OpenAPIConfig(
     title="TigerFans",

@@ -23,7 +23,7 @@ from tigerfans.http.errors import explain
 from tigerfans.http.reading import body_in_time
 from tigerfans.http.rendering import Renderer
 from tigerfans.offer.catalog import Catalog, ClassCode, TicketClass
-from tigerfans.orders import Order
+from tigerfans.stores.orders import Order
 
 FORM_SIZE_BYTES_MAX: Final = 16 * 1024
 # A class reads "going fast" below this share of its capacity.

@@ -16,9 +16,9 @@ from typing import Any, Final, NamedTuple
 import asyncpg
 
 from tigerfans.booking.ids import ORDER_ID_HEX_DIGITS, OrderId
-from tigerfans.database import Database
 from tigerfans.errors import InvalidRequestError, UnavailableError
-from tigerfans.orders import COLUMNS, Order, OrderStatus, read_order
+from tigerfans.stores.database import Database
+from tigerfans.stores.orders import COLUMNS, Order, OrderStatus, read_order
 
 TEXT_CHARACTERS_MAX: Final = 254
 # The first digits of an id are its time, so fewer than these would find whole days of orders.

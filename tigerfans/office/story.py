@@ -19,10 +19,10 @@ from tigerfans.ledger.base import LedgerError
 from tigerfans.ledger.wire import Operation, Transfer, u128
 from tigerfans.offer.catalog import Catalog
 from tigerfans.office.order_search import OrderSearch, Stored
-from tigerfans.orders import Order, OrderStatus
 from tigerfans.payments.outbox import Outbox, Undelivered
-from tigerfans.sessions import SESSION_SECONDS, Entry
 from tigerfans.shop import Shop
+from tigerfans.stores.orders import Order, OrderStatus
+from tigerfans.stores.sessions import SESSION_SECONDS, Entry
 
 Found = TypeVar("Found")
 

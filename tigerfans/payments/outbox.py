@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from tigerfans.database import Database
+from tigerfans.stores.database import Database
 
 LEASE_SECONDS: Final = 15
 # The pause before the next attempt doubles from the first to the second.

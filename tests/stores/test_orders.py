@@ -10,10 +10,10 @@ import pytest
 
 from tests.shops import latest
 from tigerfans.booking.ids import OrderId
-from tigerfans.database import Database
 from tigerfans.errors import UnavailableError
-from tigerfans.orders import Order, Orders, OrderStatus, Recorded
-from tigerfans.schema import MIGRATIONS, SchemaTooNewError, migrate
+from tigerfans.stores.database import Database
+from tigerfans.stores.orders import Order, Orders, OrderStatus, Recorded
+from tigerfans.stores.schema import MIGRATIONS, SchemaTooNewError, migrate
 
 
 @pytest.fixture

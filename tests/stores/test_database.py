@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest
 
-from tigerfans import database
-from tigerfans.database import Database, HeldConnection
 from tigerfans.errors import UnavailableError
+from tigerfans.stores import database
+from tigerfans.stores.database import Database, HeldConnection
 
 PID = "SELECT pg_backend_pid()"
 

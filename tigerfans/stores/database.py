@@ -13,7 +13,7 @@ from typing import Final
 import asyncpg
 
 from tigerfans.errors import UnavailableError
-from tigerfans.schema import migrate
+from tigerfans.stores.schema import migrate
 
 DEADLINE_SECONDS: Final = 1.5
 CONNECTIONS_MAX: Final = 4

@@ -27,7 +27,7 @@ from tigerfans.batching import BatchedCalls, Batcher, QueueFullError
 from tigerfans.booking.ids import OrderId
 from tigerfans.errors import UnavailableError
 from tigerfans.offer.catalog import ClassCode
-from tigerfans.redis_connection import Argument, RedisConnection, Script
+from tigerfans.stores.redis_connection import Argument, RedisConnection, Script
 
 SESSION_SECONDS: Final = 24 * 3600
 DEADLINE_SECONDS: Final = 1.5

@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 
 from tigerfans.booking.ids import OrderId
 from tigerfans.errors import UnavailableError
-from tigerfans.sessions import SESSION_SECONDS, Session, Sessions
+from tigerfans.stores.sessions import SESSION_SECONDS, Session, Sessions
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ from uuid import uuid4
 
 import pytest
 
-from tigerfans.database import Database
 from tigerfans.payments.outbox import (
     GIVE_UP_AFTER,
     LEASE_SECONDS,
@@ -16,6 +15,7 @@ from tigerfans.payments.outbox import (
     Outbox,
     Webhook,
 )
+from tigerfans.stores.database import Database
 
 ORDER_ID = "01" * 15 + "00"
 # Pauses vary by a quarter, so that not all webhooks come back at once.

@@ -7,7 +7,7 @@ import pytest
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
-from tigerfans.redis_connection import RedisConnection, Script
+from tigerfans.stores.redis_connection import RedisConnection, Script
 
 
 @pytest.fixture

@@ -17,9 +17,9 @@ import asyncpg
 
 from tigerfans.batching import BatchedCalls
 from tigerfans.booking.ids import ORDER_ID_HEX_DIGITS, OrderId
-from tigerfans.database import Database
 from tigerfans.errors import UnavailableError
 from tigerfans.offer.catalog import CURRENCY, ClassCode
+from tigerfans.stores.database import Database
 
 BATCH_MAX: Final = 500
 # As many as wait for the ledger at most (`ipc.client`): what is too much is refused at once.

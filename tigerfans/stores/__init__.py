@@ -1,0 +1,1 @@
+"""PostgreSQL and Redis: orders and payment sessions, in batches, each call under a deadline."""
