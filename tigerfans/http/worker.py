@@ -22,8 +22,8 @@ from tigerfans.http.listening import stop_accepting, until_listening
 from tigerfans.http.server import build_server
 from tigerfans.http.shortcut import Shortcut
 from tigerfans.ledger.base import LedgerError
-from tigerfans.notify import notify_ready
-from tigerfans.runtime import let_others_finish, settle_down, stay_on_one_core
+from tigerfans.process.notify import notify_ready
+from tigerfans.process.runtime import let_others_finish, settle_down, stay_on_one_core
 from tigerfans.settings.settings import Settings, worker_name
 
 logger = logging.getLogger(__name__)

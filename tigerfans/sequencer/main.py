@@ -16,8 +16,8 @@ import uvloop
 
 from tigerfans.ledger import open_ledger
 from tigerfans.ledger.base import Ledger, LedgerOpenError
-from tigerfans.notify import notify_ready
-from tigerfans.runtime import settle_down
+from tigerfans.process.notify import notify_ready
+from tigerfans.process.runtime import settle_down
 from tigerfans.sequencer import web
 from tigerfans.sequencer.history import History
 from tigerfans.sequencer.listener import BACKLOG, bound_socket

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from typing import TextIO
 
-from tigerfans.notify import notify_ready
+from tigerfans.process.notify import notify_ready
 from tigerfans.settings.folder import DataFolder
 from tigerfans.settings.settings import Settings
 from tigerfans.stack import ledger_choice, ports, state

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from tigerfans.runtime import core_of
+from tigerfans.process.runtime import core_of
 
 
 def cores_of(workers: int, cores: int) -> list[int | None]:
@@ -40,7 +40,7 @@ def test_a_worker_beyond_the_number_that_is_set_shares_the_first_ones_core() -> 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux lets a process choose its cores")
 def test_a_worker_stays_on_its_core() -> None:
     code = (
-        "import os; from tigerfans.runtime import stay_on_one_core;"
+        "import os; from tigerfans.process.runtime import stay_on_one_core;"
         "stay_on_one_core(1, 1); print(*os.sched_getaffinity(0))"
     )
     printed = subprocess.run(

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from tigerfans.notify import notify_ready
+from tigerfans.process.notify import notify_ready
 
 
 def test_without_the_variable_nothing_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:

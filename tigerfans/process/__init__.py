@@ -1,0 +1,1 @@
+"""What a serving process asks of the system and of Python, and how it says that it is ready."""
