@@ -36,7 +36,7 @@ from tigerfans.ledger.wire import RESULT_SIZE, Operation
 from tigerfans.settings.folder import DataFolder
 from tigerfans.settings.located import located
 from tigerfans.settings.settings import Settings
-from tigerfans.shop import Shop
+from tigerfans.shop.shop import Shop
 
 ORDERS_MAX: Final = 5_000_000
 # Held and sold in one breath, so that no hold expires meanwhile; a sale is three transfers.

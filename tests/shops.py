@@ -16,7 +16,8 @@ from tigerfans.office.order_search import OrderSearch, Search
 from tigerfans.payments.base import EventType, PaymentEvent, PaymentProvider
 from tigerfans.payments.mockpay import MockPay
 from tigerfans.payments.outbox import Outbox
-from tigerfans.shop import Checkout, Shop
+from tigerfans.shop.checkout import Checkout
+from tigerfans.shop.shop import Shop
 from tigerfans.stores.database import Database
 from tigerfans.stores.orders import Order, Orders
 from tigerfans.stores.sessions import Sessions

@@ -18,7 +18,7 @@ from tigerfans.payments.base import PaymentProvider
 from tigerfans.payments.mockpay import MockPay
 from tigerfans.payments.outbox import Outbox
 from tigerfans.settings.settings import Settings, SettingsError
-from tigerfans.shop import Shop
+from tigerfans.shop.shop import Shop
 from tigerfans.stores.database import Database
 from tigerfans.stores.orders import Orders
 from tigerfans.stores.sessions import Sessions

@@ -16,7 +16,7 @@ from tigerfans.http.app import create_app
 from tigerfans.office.order_search import EXPORT_ROWS
 from tigerfans.payments.mockpay import MockPay
 from tigerfans.settings.settings import SequencerSettings, Settings
-from tigerfans.shop import Shop
+from tigerfans.shop.shop import Shop
 from tigerfans.stack.ports import free_port
 
 OPERATOR = {"Authorization": "Basic " + b64encode(b"admin:supasecret").decode()}

@@ -21,7 +21,7 @@ from tigerfans.json_input import DEPTH_MAX
 from tigerfans.ledger.base import LedgerBusyError, LedgerTimeoutError, LedgerUnavailableError
 from tigerfans.payments.mockpay import MockPay
 from tigerfans.settings.settings import Settings
-from tigerfans.shop import Shop
+from tigerfans.shop.shop import Shop
 
 EMAIL = "fan@example.org"
 BUY_A = {"cls": "A", "customer_email": EMAIL}
@@ -143,7 +143,7 @@ async def test_a_bad_checkout_gets_a_sentence_and_no_hold(
     response = await client.post("/api/checkout", content=body)
     assert response.status_code == status
     assert response.json()["detail"].endswith(".")
-    assert (await shop._read_stock())[0].held == 0
+    assert (await shop.read_stock())[0].held == 0
 
 
 async def test_sold_out_is_a_409(open_shop: OpenShop) -> None:
@@ -510,10 +510,10 @@ async def test_the_accounting_endpoints_hold_and_sell(
 ) -> None:
     ids = (await client.get("/api/accounting/reserve")).json()
     assert int(ids["goodie_tb_transfer_id"]) == int(ids["tb_transfer_id"]) + 2
-    assert (await shop._read_stock())[0].held == 1
+    assert (await shop.read_stock())[0].held == 1
     committed = await client.get("/api/accounting/commit", params=ids)
     assert committed.json() == ids
-    assert (await shop._read_stock())[0].sold == 1
+    assert (await shop.read_stock())[0].sold == 1
     for query in ("tb_transfer_id=1", "&".join(["tb_transfer_id=1"] * 11)):
         assert (await client.get(f"/api/accounting/commit?{query}")).status_code == 400
 

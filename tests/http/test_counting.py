@@ -10,7 +10,7 @@ from tigerfans.http.counting import NO_ROUTE, NO_STATUS, counted
 from tigerfans.http.shortcut import Shortcut
 from tigerfans.payments.mockpay import MockPay
 from tigerfans.settings.settings import Settings
-from tigerfans.shop import Shop
+from tigerfans.shop.shop import Shop
 from tigerfans.telemetry.counters import Counters
 
 

@@ -13,7 +13,7 @@ from tigerfans.http.app import create_app
 from tigerfans.http.shortcut import Shortcut
 from tigerfans.payments.mockpay import MockPay
 from tigerfans.settings.settings import Settings
-from tigerfans.shop import Shop
+from tigerfans.shop.shop import Shop
 
 BUY = b'{"cls": "A", "customer_email": "fan@example.org"}'
 ORDER = f"/api/orders/{OrderId.new().hex_digits}"

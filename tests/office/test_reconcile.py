@@ -11,7 +11,7 @@ from tigerfans.booking.ids import OrderId
 from tigerfans.office import reconcile
 from tigerfans.office.reconcile import Reconciler, Report
 from tigerfans.payments.base import EventType
-from tigerfans.shop import Shop
+from tigerfans.shop.shop import Shop
 
 EMAIL = "fan@example.org"
 Execute = Callable[..., Awaitable[str]]

@@ -20,7 +20,8 @@ from tigerfans.office.story import Place, Records, Stories, Story, tell
 from tigerfans.payments.base import EventType
 from tigerfans.payments.mockpay import MockPay
 from tigerfans.payments.outbox import Webhook
-from tigerfans.shop import Checkout, Shop
+from tigerfans.shop.checkout import Checkout
+from tigerfans.shop.shop import Shop
 from tigerfans.stores.orders import OrderStatus
 
 EMAIL = "fan@example.org"

@@ -37,7 +37,9 @@ from tigerfans.offer.catalog import Catalog, ClassCode
 from tigerfans.payments.base import EventType, InvalidWebhookError, PaymentEvent
 from tigerfans.payments.mockpay import MockPay
 from tigerfans.payments.outbox import Outbox
-from tigerfans.shop import Checkout, Settlement, Shop
+from tigerfans.shop.checkout import Checkout
+from tigerfans.shop.payment import Settlement
+from tigerfans.shop.shop import Shop
 from tigerfans.stores.orders import Order, Orders, OrderStatus, Recorded
 from tigerfans.stores.sessions import Entry, Session, Sessions
 

@@ -19,7 +19,9 @@ from tigerfans.errors import (
 )
 from tigerfans.payments.base import EventType
 from tigerfans.settings.settings import SettingsError
-from tigerfans.shop import Checkout, Shop, check_email
+from tigerfans.shop.checkout import Checkout, check_email
+from tigerfans.shop.payment import sell
+from tigerfans.shop.shop import Shop
 from tigerfans.stores.orders import OrderStatus
 
 EMAIL = "fan@example.org"
@@ -37,7 +39,7 @@ async def answer(shop: Shop, checkout: Checkout) -> dict[str, Any]:
 async def stock(shop: Shop, cls: str = "A") -> tuple[int, int, int]:
     """Available, held, sold: straight from the ledger, not from the cache."""
     codes = [c.code for c in shop.catalog.classes]
-    inventory = (await shop._read_stock())[codes.index(cls)]
+    inventory = (await shop.read_stock())[codes.index(cls)]
     return inventory.available, inventory.held, inventory.sold
 
 
@@ -246,7 +248,7 @@ async def test_a_failure_told_before_the_paid_order_is_stored_stores_the_paid_or
     # The sale is on the ledger, and then the worker died.
     entry = await shop.sessions.find(order_id)
     assert entry is not None
-    await shop._sell(entry.session)
+    await sell(shop, entry.session)
     settled = await shop.settle(event(checkout, EventType.FAILED))
     assert (settled.order_status, settled.is_replay) == ("PAID", False)
     assert (await answer(shop, checkout))["status"] == "PAID"

@@ -10,7 +10,7 @@ from tigerfans.booking.ids import OrderId
 from tigerfans.errors import SoldOutError
 from tigerfans.offer.catalog import ClassCode
 from tigerfans.payments.base import EventType
-from tigerfans.shop import Shop
+from tigerfans.shop.shop import Shop
 from tigerfans.telemetry.steps import Step, StepLog
 
 EMAIL = "fan@example.org"

@@ -12,7 +12,7 @@ from tigerfans.booking.outcomes import HoldOutcome, SaleOutcome, decode_hold, de
 from tigerfans.errors import InvalidRequestError, SoldOutError
 from tigerfans.http.raw import json_route
 from tigerfans.ledger.wire import U128_MAX, Operation, u128
-from tigerfans.shop import Shop
+from tigerfans.shop.shop import Shop
 
 _NO_BODY = bytes(16)
 

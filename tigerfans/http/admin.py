@@ -13,7 +13,7 @@ from tigerfans.http.admin_orders import ITEMS_MAX, Limit, order_item
 from tigerfans.http.sequencer_history import SequencerHistory
 from tigerfans.offer.catalog import CURRENCY
 from tigerfans.payments.outbox import Outbox, Undelivered
-from tigerfans.shop import Shop
+from tigerfans.shop.shop import Shop
 from tigerfans.stores.orders import OrderStatus
 from tigerfans.stores.sessions import Session
 

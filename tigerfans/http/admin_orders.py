@@ -20,7 +20,7 @@ from tigerfans.office.order_search import (
     Search,
 )
 from tigerfans.office.story import Event, Stories, Story
-from tigerfans.shop import Shop
+from tigerfans.shop.shop import Shop
 from tigerfans.stores.orders import Order
 
 ITEMS_MAX: Final = 200

@@ -29,7 +29,7 @@ from tigerfans.office.story import Stories
 from tigerfans.payments.mockpay import MockPay
 from tigerfans.payments.outbox import Outbox
 from tigerfans.settings.settings import Settings
-from tigerfans.shop import Shop
+from tigerfans.shop.shop import Shop
 
 
 def create_app(

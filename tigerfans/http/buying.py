@@ -12,7 +12,7 @@ from tigerfans.http.raw import json_route
 from tigerfans.http.reading import BodyReader, header
 from tigerfans.json_input import InvalidJsonError, decode
 from tigerfans.offer.catalog import CURRENCY
-from tigerfans.shop import Shop
+from tigerfans.shop.shop import Shop
 
 
 class CheckoutBody(msgspec.Struct):

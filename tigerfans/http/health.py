@@ -10,7 +10,7 @@ from litestar.types import ControllerRouterHandler
 
 from tigerfans.caching import Cached
 from tigerfans.http.errors import RETRY_AFTER_SECONDS
-from tigerfans.shop import Shop
+from tigerfans.shop.shop import Shop
 
 READY_SECONDS_MAX: Final = 3.0
 # Whoever asks within this time shares one answer of a store: its connections are for the buyers.

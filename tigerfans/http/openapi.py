@@ -26,7 +26,7 @@ from tigerfans.offer.catalog import LISTINGS
 from tigerfans.office.order_search import TEXT_CHARACTERS_MAX, Kind
 from tigerfans.payments.base import EventType, PaymentProvider
 from tigerfans.payments.mockpay import MockPay
-from tigerfans.shop import EMAIL_CHARACTERS_MAX, IDEMPOTENCY_KEY_CHARACTERS_MAX
+from tigerfans.shop.checkout import EMAIL_CHARACTERS_MAX, IDEMPOTENCY_KEY_CHARACTERS_MAX
 from tigerfans.stores.orders import OrderStatus
 
 OPENAPI_CONFIG: Final = OpenAPIConfig(

@@ -14,7 +14,7 @@ from tigerfans.booking.tickets import calendar_entry, qr_png, qr_svg
 from tigerfans.errors import ShopError, UnknownOrderError
 from tigerfans.http.events import OrderEvents
 from tigerfans.http.raw import raw_route, respond
-from tigerfans.shop import Shop
+from tigerfans.shop.shop import Shop
 from tigerfans.stores.orders import Order
 
 # Counted as a route of its own: a stream lasts, and would drown the times of the others.

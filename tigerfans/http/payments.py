@@ -7,7 +7,7 @@ from litestar.types import HTTPScope, Receive
 from tigerfans.http.raw import json_route
 from tigerfans.http.reading import BodyReader, header
 from tigerfans.payments.base import WEBHOOK_BYTES_MAX
-from tigerfans.shop import Shop
+from tigerfans.shop.shop import Shop
 
 
 def webhook_route(shop: Shop) -> ASGIRouteHandler:

@@ -30,7 +30,7 @@ from tigerfans.ledger.wire import (
     u128,
 )
 from tigerfans.offer.catalog import ClassCode, Resource, TicketClass
-from tigerfans.shop import Shop
+from tigerfans.shop.shop import Shop
 from tigerfans.stores.orders import Order, OrderStatus
 
 # Records and orders in memory at a time. A page of four candidate ids for each order still fits

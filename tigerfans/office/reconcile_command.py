@@ -18,7 +18,7 @@ from tigerfans.office.reconcile import Reconciler, Report
 from tigerfans.settings.folder import DataFolder
 from tigerfans.settings.located import located
 from tigerfans.settings.settings import Settings, SettingsError
-from tigerfans.shop import Shop
+from tigerfans.shop.shop import Shop
 
 EXIT_CLEAN: Final = 0
 EXIT_DIFFERENCES: Final = 1

@@ -20,7 +20,7 @@ from tigerfans.ledger.wire import Operation, Transfer, u128
 from tigerfans.offer.catalog import Catalog
 from tigerfans.office.order_search import OrderSearch, Stored
 from tigerfans.payments.outbox import Outbox, Undelivered
-from tigerfans.shop import Shop
+from tigerfans.shop.shop import Shop
 from tigerfans.stores.orders import Order, OrderStatus
 from tigerfans.stores.sessions import SESSION_SECONDS, Entry
 

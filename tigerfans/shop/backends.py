@@ -1,0 +1,108 @@
+"""What every step of the shop works with: ledger, stores and payment provider, counted."""
+
+from collections.abc import Awaitable
+from typing import Final
+
+from tigerfans.booking.ids import OrderId
+from tigerfans.booking.inventory import Inventory
+from tigerfans.booking.transfers import Booking
+from tigerfans.caching import Cached
+from tigerfans.errors import InvalidRequestError
+from tigerfans.ledger.base import Ledger
+from tigerfans.ledger.wire import Operation
+from tigerfans.offer.catalog import ClassCode, TicketClass
+from tigerfans.payments.base import PaymentProvider
+from tigerfans.stores.orders import Order, Orders, OrderStatus, Recorded
+from tigerfans.stores.sessions import Session, Sessions
+from tigerfans.telemetry.counters import Counters, timed
+from tigerfans.telemetry.steps import OnStep, Step, ignore_step
+
+INVENTORY_SECONDS: Final = 0.1
+
+# The step by which an order comes to the status that is stored.
+_STEP_TO: Final = {
+    OrderStatus.PAID: Step.PAID,
+    OrderStatus.PAID_UNFULFILLED: Step.REFUND_DUE,
+    OrderStatus.FAILED: Step.FAILED,
+    OrderStatus.CANCELED: Step.CANCELED,
+}
+
+
+class Backends:
+    """The parts of one shop; what is done with them is counted, and told to `on_step`."""
+
+    def __init__(
+        self,
+        booking: Booking,
+        ledger: Ledger,
+        sessions: Sessions,
+        orders: Orders,
+        provider: PaymentProvider,
+        secret: str,
+        counters: Counters | None = None,
+        on_step: OnStep = ignore_step,
+    ) -> None:
+        self.booking = booking
+        self.catalog = booking.catalog
+        self.ledger = ledger
+        self.sessions = sessions
+        self.orders = orders
+        self.provider = provider
+        self.counters = counters or Counters()
+        self.on_step = on_step
+        self.secret = secret
+        self.classes: dict[str, TicketClass] = {c.code: c for c in self.catalog.classes}
+        # The stock, read at most so often however many ask.
+        self.stock = Cached(self.read_stock, INVENTORY_SECONDS)
+
+    @property
+    def hold_seconds(self) -> int:
+        return self.booking.hold_seconds
+
+    def submit(self, operation: Operation, events: bytes) -> Awaitable[bytes]:
+        """What the ledger answers; see `Ledger`."""
+        return timed(self.counters.ledger, self.ledger.submit(operation, events))
+
+    async def read_stock(self) -> list[Inventory]:
+        """The stock of each ticket class, and of the goodies last."""
+        budgets = await self.submit(Operation.LOOKUP_ACCOUNTS, self.booking.budgets())
+        return Inventory.unpack_all(budgets)
+
+    async def record(self, order: Order) -> Recorded:
+        """Stores a terminal outcome durably; a step was taken where it is new."""
+        recorded = await timed(self.counters.order, self.orders.record(order))
+        if recorded.is_new:
+            self.took(_STEP_TO[recorded.order.status], order.id, order.cls)
+        return recorded
+
+    def took(self, step: Step, order_id: OrderId, cls: ClassCode) -> None:
+        """Counts a step, and tells it."""
+        self.counters.steps[step] += 1
+        self.on_step(step, order_id, cls)
+
+    def ticket_class(self, cls: str) -> TicketClass:
+        """The class of that code; raises `InvalidRequestError` where there is none."""
+        ticket_class = self.classes.get(cls)
+        if ticket_class is None:
+            raise InvalidRequestError(f"Please choose ticket class {' or '.join(self.classes)}.")
+        return ticket_class
+
+    def session(
+        self,
+        order_id: OrderId,
+        ticket_class: TicketClass,
+        email: str,
+        *,
+        created_ms: int,
+        expires_ms: int,
+    ) -> Session:
+        """The session of a hold, with the price of now."""
+        return Session(
+            psid=self.provider.session_id(order_id.hex_digits),
+            order_id=order_id,
+            cls=ticket_class.code,
+            amount_cents=ticket_class.price_cents,
+            email=email,
+            created_ms=created_ms,
+            expires_ms=expires_ms,
+        )

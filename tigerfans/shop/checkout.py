@@ -1,0 +1,117 @@
+"""A checkout, step by step: the ledger holds a ticket, then Redis has the payment session."""
+
+import re
+from typing import Final
+
+import msgspec
+
+from tigerfans.booking.ids import OrderId
+from tigerfans.booking.outcomes import HoldOutcome, decode_hold
+from tigerfans.booking.transfers import fingerprint
+from tigerfans.errors import IdempotencyConflictError, InvalidRequestError, SoldOutError
+from tigerfans.ledger.wire import Operation
+from tigerfans.offer.catalog import TicketClass
+from tigerfans.shop.backends import Backends
+from tigerfans.shop.lookup import session_on_ledger
+from tigerfans.stores.sessions import Session
+from tigerfans.telemetry.counters import timed
+from tigerfans.telemetry.steps import Step
+
+EMAIL_CHARACTERS_MAX: Final = 254
+IDEMPOTENCY_KEY_CHARACTERS_MAX: Final = 255
+
+# Only the shape; the proof of an address is that the ticket arrives. A quoted local part may hold
+# nearly anything, which is valid and must be harmless on every page.
+_CONTROLS: Final = r"\x00-\x1f\x7f-\x9f\ud800-\udfff"
+# What a name of a host may hold. Beyond ASCII it is everything but signs, spaces, and what is not
+# seen: which of those are letters depends on the version of Python.
+_NO_LETTERS: Final = r"\x00-\x2f:-@\[-`{-\xa9\s\u2000-\u206f\ufeff\ud800-\udfff"
+_LETTER: Final = f"[^{_NO_LETTERS}]"
+_LABEL: Final = f"{_LETTER}(?:(?:{_LETTER}|[_-])*{_LETTER})?"
+_EMAIL: Final = re.compile(
+    rf'(?:"[^"\\{_CONTROLS}]+"|[^\s"<>()\[\]:;,\\@{_CONTROLS}]+)@(?:{_LABEL}\.)+{_LABEL}'
+)
+
+
+class Checkout(msgspec.Struct, frozen=True):
+    """A ticket is held for this order until `redirect_url` is paid or the hold expires."""
+
+    order_id: str
+    redirect_url: str
+    amount_cents: int
+
+
+async def hold_ticket(
+    backends: Backends, cls: str, email: str, idempotency_key: str | None = None
+) -> Checkout:
+    """Holds one ticket for a while.
+
+    Raises `InvalidRequestError`, `SoldOutError`, `IdempotencyConflictError`, a `LedgerError`,
+    or `UnavailableError`. After the last two, the same key tries the same order again.
+    """
+    ticket_class = backends.ticket_class(cls)
+    check_email(email)
+    order_id = _order_id(backends, idempotency_key)
+    results = await backends.submit(
+        Operation.CREATE_TRANSFERS,
+        backends.booking.hold(order_id, ticket_class.code, fingerprint(ticket_class.code, email)),
+    )
+    outcome, held_ns = decode_hold(results)
+    if outcome is HoldOutcome.SOLD_OUT:
+        raise SoldOutError
+    if outcome is HoldOutcome.CONFLICT:
+        session = await _session_before(backends, order_id, ticket_class, email)
+    else:
+        held_ms = held_ns // 1_000_000
+        session = backends.session(
+            order_id,
+            ticket_class,
+            email,
+            created_ms=held_ms,
+            expires_ms=held_ms + backends.booking.hold_seconds * 1_000,
+        )
+    backends.took(Step.HELD, order_id, ticket_class.code)
+    await timed(backends.counters.session, backends.sessions.save(session))
+    return Checkout(
+        order_id.hex_digits,
+        backends.provider.redirect_url(session.psid),
+        ticket_class.price_cents,
+    )
+
+
+def check_email(email: str) -> None:
+    """Raises `InvalidRequestError` unless `email` has the shape of an address."""
+    if not email:
+        raise InvalidRequestError("Please give an email address for the ticket.")
+    if len(email) > EMAIL_CHARACTERS_MAX:
+        raise InvalidRequestError(
+            f"An email address has at most {EMAIL_CHARACTERS_MAX} characters."
+        )
+    if not _EMAIL.fullmatch(email):
+        raise InvalidRequestError("This does not look like an email address.")
+
+
+async def _session_before(
+    backends: Backends, order_id: OrderId, ticket_class: TicketClass, email: str
+) -> Session:
+    """The session of a hold with the same body, placed when holds lasted longer or shorter.
+
+    Raises `IdempotencyConflictError` where it is the body that differs.
+    """
+    try:
+        session = await session_on_ledger(backends, order_id, email)
+    except InvalidRequestError:
+        session = None
+    if session is None or session.cls != ticket_class.code:
+        raise IdempotencyConflictError
+    return session
+
+
+def _order_id(backends: Backends, idempotency_key: str | None) -> OrderId:
+    if idempotency_key is None:
+        return OrderId.new()
+    if not 0 < len(idempotency_key) <= IDEMPOTENCY_KEY_CHARACTERS_MAX:
+        raise InvalidRequestError(
+            f"Idempotency-Key takes 1 to {IDEMPOTENCY_KEY_CHARACTERS_MAX} characters."
+        )
+    return OrderId.from_key(idempotency_key, backends.secret)

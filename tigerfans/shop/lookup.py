@@ -1,0 +1,81 @@
+"""What is known of an order: to Redis as a shortcut, to PostgreSQL, and to the ledger's hold."""
+
+from tigerfans.booking.ids import OrderId
+from tigerfans.booking.transfers import fingerprint
+from tigerfans.errors import InvalidRequestError, UnavailableError
+from tigerfans.ledger.wire import Operation
+from tigerfans.shop.answers import order_answer
+from tigerfans.shop.backends import Backends
+from tigerfans.shop.order_state import unpaid_order
+from tigerfans.stores.orders import Order
+from tigerfans.stores.sessions import Entry, Session
+from tigerfans.telemetry.counters import timed
+
+
+async def find_answer(backends: Backends, order_id: OrderId) -> bytes | None:
+    """An order as public JSON; None where it is unknown."""
+    entry = await find_entry(backends, order_id)
+    if entry and entry.paid_answer:
+        return entry.paid_answer
+    order = await _find_order(backends, order_id, entry)
+    return None if order is None else order_answer(order)
+
+
+async def find_order(backends: Backends, order_id: OrderId) -> Order | None:
+    """An order in its state of now, from its hold on; None where it is unknown."""
+    return await _find_order(backends, order_id, await find_entry(backends, order_id))
+
+
+async def find_session(backends: Backends, psid: str) -> Session | None:
+    """The session a buyer pays for at the provider's page; None where it is unknown.
+
+    Raises `UnavailableError` where Redis does not answer: a payment that was started without
+    the email it is for would leave an order without one.
+    """
+    order_id = OrderId.parse(backends.provider.order_id(psid) or "")
+    if order_id is None:
+        return None
+    entry = await backends.sessions.find(order_id)
+    return entry.session if entry else await session_on_ledger(backends, order_id)
+
+
+async def find_entry(
+    backends: Backends, order_id: OrderId, *, is_needed: bool = False
+) -> Entry | None:
+    """The order's entry in Redis; None where there is none.
+
+    Where Redis does not answer, None as well, or `UnavailableError` if it `is_needed`.
+    """
+    try:
+        return await timed(backends.counters.session, backends.sessions.find(order_id))
+    except UnavailableError:
+        if is_needed:
+            raise
+        return None
+
+
+async def session_on_ledger(
+    backends: Backends, order_id: OrderId, email: str = ""
+) -> Session | None:
+    """The session as the ledger's hold remembers it; `email` must be the one it was for."""
+    record = await backends.submit(Operation.LOOKUP_TRANSFERS, bytes(order_id))
+    hold = backends.booking.hold_of(record) if record else None
+    if hold is None:
+        return None
+    if email and fingerprint(hold.ticket_class.code, email) != hold.fingerprint:
+        raise InvalidRequestError("The payment does not match its order.")
+    return backends.session(
+        order_id,
+        hold.ticket_class,
+        email,
+        created_ms=hold.created_ns // 1_000_000,
+        expires_ms=hold.expires_ns // 1_000_000,
+    )
+
+
+async def _find_order(backends: Backends, order_id: OrderId, entry: Entry | None) -> Order | None:
+    order = await timed(backends.counters.order, backends.orders.find(order_id))
+    if order is not None:
+        return order
+    session = entry.session if entry else await session_on_ledger(backends, order_id)
+    return None if session is None else unpaid_order(session)

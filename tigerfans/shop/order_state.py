@@ -1,0 +1,44 @@
+"""An order as its payment session shows it, in each state it can come to."""
+
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from tigerfans.stores.orders import Order, OrderStatus
+from tigerfans.stores.sessions import Session
+
+
+def order_of(
+    session: Session,
+    status: OrderStatus,
+    *,
+    paid_at: datetime | None = None,
+    ticket_code: str | None = None,
+    got_goodie: bool = False,
+) -> Order:
+    """The order of a session that has come to `status`."""
+    return Order(
+        id=session.order_id,
+        status=status,
+        cls=session.cls,
+        amount_cents=session.amount_cents,
+        email=session.email,
+        created_at=moment_at(session.created_ms * 1_000),
+        paid_at=paid_at,
+        ticket_code=ticket_code,
+        got_goodie=got_goodie,
+    )
+
+
+def unpaid_order(session: Session) -> Order:
+    """An order nobody has paid yet, whose hold may have run out."""
+    is_expired = session.expires_ms <= time.time_ns() // 1_000_000
+    return order_of(session, OrderStatus.EXPIRED if is_expired else OrderStatus.PENDING)
+
+
+def moment_at(microseconds: int) -> datetime:
+    """The moment so many microseconds after the epoch."""
+    return _EPOCH + timedelta(microseconds=microseconds)
+
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)

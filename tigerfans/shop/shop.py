@@ -1,0 +1,70 @@
+"""The shop: what can be asked of it, and which module does that.
+
+The steps are ordered so that a crash between any two of them is healed by a retry: the ledger
+decides first, under ids that a retry derives again; then the outcome is stored in PostgreSQL;
+then the payment is confirmed.
+"""
+
+from collections.abc import Coroutine
+from typing import Any
+
+from tigerfans.booking.ids import OrderId
+from tigerfans.booking.inventory import Inventory
+from tigerfans.offer.catalog import ClassCode
+from tigerfans.payments.base import PaymentEvent
+from tigerfans.shop import checkout, lookup, payment, refund, repair, stock
+from tigerfans.shop.backends import Backends
+from tigerfans.shop.checkout import Checkout
+from tigerfans.shop.payment import Settlement
+from tigerfans.stores.orders import Order
+from tigerfans.stores.sessions import Session
+
+
+class Shop(Backends):
+    """The backends of a shop, and what is done with them; each module says what it raises.
+
+    These methods are no coroutines themselves: each one that a request passes through is resumed
+    with it, every time.
+    """
+
+    def open(self) -> Coroutine[Any, Any, None]:
+        """Sets up the ledger's accounts and stock; whoever did so before, it happens once."""
+        return stock.open_books(self)
+
+    def checkout(
+        self, cls: str, email: str, idempotency_key: str | None = None
+    ) -> Coroutine[Any, Any, Checkout]:
+        """Holds one ticket for a while."""
+        return checkout.hold_ticket(self, cls, email, idempotency_key)
+
+    def settle(self, event: PaymentEvent) -> Coroutine[Any, Any, Settlement]:
+        """Does what a payment event asks for; returns only when all of it is durable."""
+        return payment.settle(self, event)
+
+    def order_answer(self, order_id: OrderId) -> Coroutine[Any, Any, bytes | None]:
+        """An order as public JSON; None where it is unknown."""
+        return lookup.find_answer(self, order_id)
+
+    def order(self, order_id: OrderId) -> Coroutine[Any, Any, Order | None]:
+        """An order in its state of now, from its hold on; None where it is unknown."""
+        return lookup.find_order(self, order_id)
+
+    def payment_session(self, psid: str) -> Coroutine[Any, Any, Session | None]:
+        """The session a buyer pays for at the provider's page; None where it is unknown."""
+        return lookup.find_session(self, psid)
+
+    def restore(self, order_id: OrderId) -> Coroutine[Any, Any, Order | None]:
+        """Stores the order of a sale that is on the ledger; None where the ledger has no hold."""
+        return repair.restore(self, order_id)
+
+    def refund(self, order_id: OrderId) -> Coroutine[Any, Any, Order]:
+        """Gives back the money of an order that was paid and cannot be fulfilled."""
+        return refund.refund(self, order_id)
+
+    def inventory(self) -> Coroutine[Any, Any, dict[ClassCode, Inventory]]:
+        """The stock of each ticket class, at most `INVENTORY_SECONDS` old."""
+        return stock.inventory(self)
+
+    def goodies(self) -> Coroutine[Any, Any, Inventory]:
+        """The stock of goodies, at most `INVENTORY_SECONDS` old."""
+        return stock.goodies(self)
