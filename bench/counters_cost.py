@@ -14,7 +14,7 @@ from typing import Any, Final
 import uvloop
 from litestar.types import Message, Receive, Scope, Send
 
-from tigerfans.http.counting import counted
+from tigerfans.http.serving.counting import counted
 from tigerfans.telemetry.counters import Counters, timed
 
 ROUNDS: Final = 20

@@ -23,7 +23,7 @@ from bench import wrk_run, yardstick
 from bench.errors import BenchError
 from bench.machine import ROOT, describe_machine
 from bench.stack import HOST
-from tigerfans.http.server import build_server
+from tigerfans.http.serving.server import build_server
 from tigerfans.process.runtime import let_others_finish, settle_down, stay_on_one_core
 from tigerfans.settings.settings import HttpSettings
 from tigerfans.stack.ports import free_port

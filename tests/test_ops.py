@@ -22,8 +22,8 @@ from tigerfans.doctor.configuration import check_configuration
 from tigerfans.doctor.machine import FILES_SPARE
 from tigerfans.doctor.postgresql import judge_postgresql
 from tigerfans.doctor.redis import check_redis
-from tigerfans.http.draining import DRAIN_SECONDS
-from tigerfans.http.events import STREAM_SECONDS_MAX
+from tigerfans.http.api.order_stream import STREAM_SECONDS_MAX
+from tigerfans.http.serving.draining import DRAIN_SECONDS
 from tigerfans.sequencer import main as sequencer
 from tigerfans.settings.settings import Settings, SettingsError
 from tigerfans.stack import redis as stack_redis

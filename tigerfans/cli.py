@@ -109,7 +109,7 @@ def _sequencer(_: argparse.Namespace) -> int:
 
 
 def _worker(arguments: argparse.Namespace) -> int:
-    from tigerfans.http.worker import run
+    from tigerfans.http.serving.worker import run
     from tigerfans.telemetry.logs import log_to_stderr
 
     settings = _settings()

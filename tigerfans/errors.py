@@ -9,7 +9,7 @@
     ├── TooLargeError 413
     └── UnavailableError 503        busy, or a store is away; try again
 
-A message is a sentence for a person. `http.errors.explain` is the one place that turns these,
+A message is a sentence for a person. `http.problems.explain` is the one place that turns these,
 and the ledger's and the batcher's own errors, into answers.
 """
 

@@ -27,7 +27,7 @@ from playwright.sync_api import Browser, Page, ViewportSize, expect
 from tests.browser.box_office import OPERATOR, BoxOffice, Outcome, open_brief, open_patient
 from tests.browser.chromium import NoChromiumError, find_chromium, running_browser
 from tests.browser.scenes import SCENES, Scene, Stage, make_late
-from tigerfans.http.bench_page import results_directory
+from tigerfans.http.pages.bench_page import results_directory
 
 IMAGES: Final = Path(__file__).parents[2] / "docs" / "images"
 WIDE: Final[ViewportSize] = {"width": 1280, "height": 800}

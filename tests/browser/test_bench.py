@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, FilePayload, Page, Route, ViewportSize,
 
 from tests.browser.box_office import BoxOffice
 from tests.browser.test_quality import REPORT, SCHEMES
-from tigerfans.http.bench_page import RESULTS_BYTES_MAX
+from tigerfans.http.pages.bench_page import RESULTS_BYTES_MAX
 
 NARROW: Final[ViewportSize] = {"width": 320, "height": 640}
 CONCURRENCIES: Final = (10, 60)

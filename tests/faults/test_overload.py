@@ -13,7 +13,7 @@ from tests.faults.exchange import HOST, exchange, request
 from tests.faults.loads import CHECKOUT, CHECKOUT_REQUEST, Connection
 from tests.faults.stack import FaultyShop
 from tigerfans.http.reading import BODY_SECONDS_MAX
-from tigerfans.http.server import HEADER_SECONDS_MAX
+from tigerfans.http.serving.server import HEADER_SECONDS_MAX
 from tigerfans.ipc.client import IN_FLIGHT_MAX
 
 TOO_MANY = 300

@@ -6,8 +6,8 @@ import httpx
 import orjson
 import pytest
 
+from tests.http.api.test_api import BUY_A
 from tests.http.asgi import client_of_app
-from tests.http.test_api import BUY_A
 from tests.shops import OpenShop
 from tigerfans.http.app import create_app
 from tigerfans.payments.base import EventType, InvalidWebhookError, PaymentEvent

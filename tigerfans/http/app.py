@@ -6,24 +6,24 @@ from litestar import Litestar, Request, Response
 from litestar.exceptions import HTTPException
 from litestar.types import ControllerRouterHandler
 
-from tigerfans.http.accounting import accounting_routes
-from tigerfans.http.admin import admin_routes
-from tigerfans.http.admin_orders import admin_order_routes
-from tigerfans.http.admin_pages import admin_pages_router
-from tigerfans.http.auth import basic_auth_guard
-from tigerfans.http.bench_page import ChartLibrary, bench_router
-from tigerfans.http.buying import buying_routes
-from tigerfans.http.errors import Problem, explain_or_log
-from tigerfans.http.events import OrderEvents
-from tigerfans.http.health import health_routes
-from tigerfans.http.mockpay import mockpay_buttons, mockpay_page
-from tigerfans.http.openapi import OPENAPI_CONFIG, describe_raw_routes
-from tigerfans.http.order import order_route
-from tigerfans.http.pages import pages_router
-from tigerfans.http.payments import webhook_route
+from tigerfans.http.api.accounting import accounting_routes
+from tigerfans.http.api.buying import buying_routes
+from tigerfans.http.api.health import health_routes
+from tigerfans.http.api.openapi import OPENAPI_CONFIG, describe_raw_routes
+from tigerfans.http.api.order_status import order_route
+from tigerfans.http.api.order_stream import OrderEvents
+from tigerfans.http.api.webhook import webhook_route
+from tigerfans.http.office.admin import admin_routes
+from tigerfans.http.office.admin_orders import admin_order_routes
+from tigerfans.http.office.admin_pages import admin_pages_router
+from tigerfans.http.office.auth import basic_auth_guard
+from tigerfans.http.office.sequencer_history import SequencerHistory
+from tigerfans.http.pages.bench_page import ChartLibrary, bench_router
+from tigerfans.http.pages.mockpay_page import mockpay_buttons, mockpay_page
+from tigerfans.http.pages.rendering import Renderer, wants_page
+from tigerfans.http.pages.shop_pages import pages_router
+from tigerfans.http.problems import Problem, explain_or_log
 from tigerfans.http.reading import BODY_BYTES_MAX
-from tigerfans.http.rendering import Renderer, wants_page
-from tigerfans.http.sequencer_history import SequencerHistory
 from tigerfans.office.order_search import OrderSearch
 from tigerfans.office.story import Stories
 from tigerfans.payments.mockpay import MockPay

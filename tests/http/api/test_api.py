@@ -1,0 +1,534 @@
+"""The JSON API's contract, over the real application in one process."""
+
+import asyncio
+from base64 import b64encode
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Any
+
+import httpx
+import orjson
+import pytest
+from litestar.routes import ASGIRoute
+
+from tests.http.asgi import WEBHOOK_URL, client_of_app
+from tests.shops import OpenShop
+from tigerfans.booking.ids import OrderId
+from tigerfans.http import reading
+from tigerfans.http.app import create_app
+from tigerfans.http.office import auth
+from tigerfans.http.reading import BODY_BYTES_MAX
+from tigerfans.json_input import DEPTH_MAX
+from tigerfans.ledger.base import LedgerBusyError, LedgerTimeoutError, LedgerUnavailableError
+from tigerfans.payments.mockpay import MockPay
+from tigerfans.settings.settings import Settings
+from tigerfans.shop.shop import Shop
+
+EMAIL = "fan@example.org"
+BUY_A = {"cls": "A", "customer_email": EMAIL}
+FORM = {"content-type": "application/x-www-form-urlencoded"}
+SETTINGS = Settings(bench=True)
+# Deeper than is read; some versions of Python could follow.
+NESTED = b"[" * DEPTH_MAX + b"]" * DEPTH_MAX
+
+
+def client_of(shop: Shop, settings: Settings = SETTINGS) -> httpx.AsyncClient:
+    """A client whose MockPay sends its webhooks to the same application."""
+    mockpay = shop.provider
+    assert isinstance(mockpay, MockPay)
+    app = create_app(settings, shop, mockpay)
+    client = client_of_app(app)
+    mockpay._client, mockpay._webhook_url = client, WEBHOOK_URL
+    return client
+
+
+@pytest.fixture
+async def client(shop: Shop) -> AsyncIterator[httpx.AsyncClient]:
+    async with client_of(shop) as client:
+        yield client
+
+
+async def checkout(client: httpx.AsyncClient, **headers: str) -> dict[str, Any]:
+    response = await client.post("/api/checkout", json=BUY_A, headers=headers)
+    assert response.status_code == 200, response.text
+    body: dict[str, Any] = response.json()
+    return body
+
+
+def event(order: dict[str, Any], kind: str = "succeeded", **changes: Any) -> bytes:
+    fields = {
+        "type": f"payment.{kind}",
+        "payment_session_id": order["redirect_url"].rpartition("/")[2],
+        "order_id": order["order_id"],
+        "amount": order["amount"],
+        "currency": order["currency"],
+        "created_at": 1795348800,
+        "idempotency_key": "event-1",
+    }
+    return orjson.dumps(fields | changes)
+
+
+async def send(
+    client: httpx.AsyncClient, shop: Shop, body: bytes, signature: str | None = None
+) -> httpx.Response:
+    mockpay = shop.provider
+    assert isinstance(mockpay, MockPay)
+    headers = {"x-mockpay-signature": mockpay.sign(body) if signature is None else signature}
+    return await client.post("/payments/webhook", content=body, headers=headers)
+
+
+async def test_a_purchase_from_checkout_to_ticket(client: httpx.AsyncClient) -> None:
+    order = await checkout(client)
+    assert order["amount"] == 6500
+    assert order["currency"] == "eur"
+    emitted = await client.post(f"{order['redirect_url']}/emit", data={"t": "succeeded"})
+    assert emitted.status_code == 303
+    assert emitted.headers["location"] == f"/demo/success?order_id={order['order_id']}"
+    status = (await client.get(f"/api/orders/{order['order_id']}")).json()
+    assert status | {"paid_at": "", "ticket_code": ""} == {
+        "order_id": order["order_id"],
+        "status": "PAID",
+        "cls": "A",
+        "qty": 1,
+        "amount": 6500,
+        "currency": "eur",
+        "paid_at": "",
+        "ticket_code": "",
+        "got_goodie": True,
+    }
+    for ending, media_type in (("png", "image/png"), ("svg", "image/svg+xml")):
+        picture = await client.get(f"/api/orders/{order['order_id']}/qr.{ending}")
+        assert picture.status_code == 200
+        assert picture.headers["content-type"].startswith(media_type)
+
+
+@pytest.mark.parametrize(("kind", "status"), [("failed", "FAILED"), ("canceled", "CANCELED")])
+async def test_a_payment_that_is_not_made_leads_back_to_the_checkout(
+    client: httpx.AsyncClient, kind: str, status: str
+) -> None:
+    order = await checkout(client)
+    emitted = await client.post(f"{order['redirect_url']}/emit", data={"t": kind})
+    assert emitted.status_code == 303
+    location = f"/demo/checkout?status={kind}&order_id={order['order_id']}"
+    assert emitted.headers["location"] == location
+    assert (await client.get(f"/api/orders/{order['order_id']}")).json()["status"] == status
+    assert (await client.get(f"/api/orders/{order['order_id']}/qr.png")).status_code == 404
+
+
+async def test_an_unknown_button_is_refused(client: httpx.AsyncClient) -> None:
+    order = await checkout(client)
+    emitted = await client.post(f"{order['redirect_url']}/emit", data={"t": "stolen"})
+    assert emitted.status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (b"", 400),
+        (b"not json", 400),
+        (b"[]", 400),
+        (b'{"cls":"A"}', 400),
+        (b'{"cls":"A","customer_email":7}', 400),
+        (b'{"cls":"Z","customer_email":"fan@example.org"}', 400),
+        (b'{"cls":"A","customer_email":"nobody"}', 400),
+        (b'{"cls":"A","customer_email":"\\ud800@example.org"}', 400),
+        (b'{"cls":"A","customer_email":"\xff@example.org"}', 400),
+        (b'{"cls":"A","customer_email":"a\\u0000@example.org"}', 400),
+        (b'{"cls":"A","customer_email":"a@b.de","more":' + NESTED + b"}", 400),
+        (b" " * (BODY_BYTES_MAX + 1), 413),
+    ],
+)
+async def test_a_bad_checkout_gets_a_sentence_and_no_hold(
+    client: httpx.AsyncClient, shop: Shop, body: bytes, status: int
+) -> None:
+    response = await client.post("/api/checkout", content=body)
+    assert response.status_code == status
+    assert response.json()["detail"].endswith(".")
+    assert (await shop.read_stock())[0].held == 0
+
+
+async def test_sold_out_is_a_409(open_shop: OpenShop) -> None:
+    async with client_of(await open_shop(tickets_a=0)) as client:
+        response = await client.post("/api/checkout", json=BUY_A)
+    assert response.status_code == 409
+    assert "old out" in response.json()["detail"]
+
+
+async def test_an_idempotency_key_gives_the_same_order_again(client: httpx.AsyncClient) -> None:
+    first = await checkout(client, **{"Idempotency-Key": "key"})
+    assert await checkout(client, **{"Idempotency-Key": "key"}) == first
+    other = await client.post(
+        "/api/checkout",
+        json=BUY_A | {"customer_email": "other@example.org"},
+        headers={"Idempotency-Key": "key"},
+    )
+    assert other.status_code == 409
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("GET", "/api/checkout"), ("POST", "/api/inventory"), ("DELETE", "/payments/webhook")],
+)
+async def test_a_wrong_method_is_a_405(client: httpx.AsyncClient, method: str, path: str) -> None:
+    response = await client.request(method, path)
+    assert response.status_code == 405
+    assert response.headers["allow"]
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (LedgerBusyError(), "busy"),
+        (LedgerUnavailableError(), "away"),
+        (LedgerTimeoutError(), "did not answer in time"),
+    ],
+)
+async def test_a_ledger_that_is_away_or_silent_is_a_503_and_never_sold_out(
+    client: httpx.AsyncClient,
+    shop: Shop,
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
+    words: str,
+) -> None:
+    async def fail(*_: object) -> bytes:
+        raise error
+
+    monkeypatch.setattr(shop.ledger, "submit", fail)
+    response = await client.post("/api/checkout", json=BUY_A)
+    assert response.status_code == 503
+    assert response.headers["retry-after"] == "1"
+    assert words in response.json()["detail"]
+
+
+async def test_a_bug_is_a_500_without_a_stack_trace(
+    client: httpx.AsyncClient, shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_: object) -> bytes:
+        raise KeyError("secret detail")
+
+    monkeypatch.setattr(shop.ledger, "submit", fail)
+    for response in (
+        await client.post("/api/checkout", json=BUY_A),
+        await client.get("/api/admin/goodies", headers=OPERATOR),
+    ):
+        assert response.status_code == 500
+        assert "secret" not in response.text
+        assert "Traceback" not in response.text
+
+
+# --- Webhook ---------------------------------------------------------------------------------
+
+
+async def test_a_signed_webhook_sells_the_ticket_and_its_replay_is_idempotent(
+    client: httpx.AsyncClient, shop: Shop
+) -> None:
+    order = await checkout(client)
+    first = await send(client, shop, event(order))
+    assert (first.status_code, first.json()) == (200, {"ok": True, "order_status": "PAID"})
+    again = await send(client, shop, event(order))
+    assert again.json() == {"ok": True, "order_status": "PAID", "idempotent": True}
+
+
+@pytest.mark.parametrize("signature", ["", "AAAA", "é" * 44])
+async def test_a_webhook_without_a_good_signature_changes_nothing(
+    client: httpx.AsyncClient, shop: Shop, signature: str
+) -> None:
+    order = await checkout(client)
+    response = await client.post(
+        "/payments/webhook",
+        content=event(order),
+        headers={b"x-mockpay-signature": signature.encode("latin-1")},
+    )
+    assert response.status_code == 400
+    assert (await client.get(f"/api/orders/{order['order_id']}")).json()["status"] == "PENDING"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"type": "payment.refunded"},
+        {"amount": 1},
+        {"amount": "6500"},
+        {"currency": "usd"},
+        {"payment_session_id": "mock_other"},
+        {"order_id": "zz"},
+    ],
+)
+async def test_a_signed_webhook_that_does_not_fit_changes_nothing(
+    client: httpx.AsyncClient, shop: Shop, changes: dict[str, Any]
+) -> None:
+    order = await checkout(client)
+    response = await send(client, shop, event(order, **changes))
+    assert response.status_code == 400
+    assert (await client.get(f"/api/orders/{order['order_id']}")).json()["status"] == "PENDING"
+
+
+async def test_a_webhook_over_16_kib_is_refused(client: httpx.AsyncClient, shop: Shop) -> None:
+    assert (await send(client, shop, b" " * (16 * 1024 + 1))).status_code == 413
+
+
+async def test_a_signed_webhook_that_is_nested_too_deeply_is_refused(
+    client: httpx.AsyncClient, shop: Shop
+) -> None:
+    body = b'{"type":"payment.failed","created_at":' + NESTED + b"}"
+    assert (await send(client, shop, body)).status_code == 400
+
+
+# --- Requests that do not arrive ---------------------------------------------------------------
+
+
+@pytest.fixture
+def little_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "BODY_SECONDS_MAX", 0.02)
+
+
+@pytest.mark.parametrize("path", ["/api/checkout", "/payments/webhook", "/mockpay/mock_1/emit"])
+async def test_a_body_that_does_not_come_is_not_waited_for(
+    little_patience: None, client: httpx.AsyncClient, path: str
+) -> None:
+    async def half_a_body() -> AsyncIterator[bytes]:
+        yield b"t=succ"
+        await asyncio.Event().wait()
+
+    response = await client.post(path, content=half_a_body(), headers=FORM)
+    assert response.status_code == 408
+    assert response.json()["detail"] == "The request took too long to arrive."
+
+
+@pytest.mark.parametrize("has_length", [True, False])
+async def test_a_body_in_many_parts_is_read_to_its_end(
+    client: httpx.AsyncClient, has_length: bool
+) -> None:
+    body = orjson.dumps(BUY_A)
+
+    async def in_parts() -> AsyncIterator[bytes]:
+        for byte in body:
+            yield bytes([byte])
+
+    headers = {"content-length": str(len(body))} if has_length else {}
+    response = await client.post("/api/checkout", content=in_parts(), headers=headers)
+    assert response.status_code == 200
+
+
+# --- Orders and inventory --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("order_id", [OrderId.new().hex_digits, "x", "0" * 31, "%00"])
+async def test_an_unknown_order_is_a_404(client: httpx.AsyncClient, order_id: str) -> None:
+    for path in (f"/api/orders/{order_id}", f"/api/orders/{order_id}/qr.svg"):
+        response = await client.get(path)
+        assert response.status_code == 404
+        assert response.json()["detail"]
+
+
+async def test_an_order_says_nothing_of_its_buyer(client: httpx.AsyncClient) -> None:
+    order = await checkout(client)
+    assert EMAIL not in (await client.get(f"/api/orders/{order['order_id']}")).text
+
+
+async def test_the_inventory_counts_holds_and_sales(client: httpx.AsyncClient, shop: Shop) -> None:
+    await checkout(client)
+    await send(client, shop, event(await checkout(client)))
+    stock = (await client.get("/api/inventory")).json()
+    timestamp = stock["A"].pop("timestamp")
+    assert timestamp.endswith("+00:00")
+    assert stock["A"] == {
+        "capacity": 10,
+        "sold": 1,
+        "active_holds": 1,
+        "available": 8,
+        "sold_out": False,
+    }
+    assert stock["B"]["available"] == 10
+
+
+# --- Operator --------------------------------------------------------------------------------
+
+OPERATOR = {"Authorization": "Basic " + b64encode(b"admin:supasecret").decode()}
+ADMIN_PATHS = [
+    "/admin",
+    "/api/pending",
+    "/api/admin/orders",
+    "/api/admin/goodies",
+    "/api/admin/webhooks",
+    "/api/admin/refunds",
+]
+
+
+@pytest.mark.parametrize("login", [None, "Basic !!", "Bearer x", "Basic YWRtaW46d3Jvbmc="])
+async def test_every_admin_route_asks_for_the_login(
+    client: httpx.AsyncClient, login: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(auth, "FAILED_LOGIN_SECONDS", 0.0)
+    for path in ADMIN_PATHS:
+        response = await client.get(path, headers={"Authorization": login} if login else {})
+        assert response.status_code == 401, path
+        assert response.headers["www-authenticate"].startswith("Basic"), path
+
+
+async def test_the_operator_sees_pending_sessions_orders_and_goodies(
+    client: httpx.AsyncClient, shop: Shop
+) -> None:
+    waiting = await checkout(client)
+    paid = await checkout(client)
+    await send(client, shop, event(paid))
+    await shop.sessions._finishes.drain()
+    client.headers.update(OPERATOR)
+    pending = (await client.get("/api/pending")).json()
+    assert (pending["total"], pending["limit"]) == (1, 200)
+    [session] = pending["items"]
+    assert session["order_id"] == waiting["order_id"]
+    assert session["email"] == EMAIL
+    assert session["status"] == "PENDING"
+    orders = (await client.get("/api/admin/orders?limit=5")).json()
+    assert orders["limit"] == 5
+    [order] = orders["items"]
+    assert (order["id"], order["status"], order["email"]) == (paid["order_id"], "PAID", EMAIL)
+    assert (await client.get("/api/admin/goodies")).json() == {"used": 1, "limit": 2}
+
+
+@pytest.mark.parametrize("limit", ["0", "201", "x"])
+async def test_a_bad_limit_is_a_400_that_names_it(client: httpx.AsyncClient, limit: str) -> None:
+    response = await client.get(f"/api/pending?limit={limit}", headers=OPERATOR)
+    assert response.status_code == 400
+    assert "limit" in response.json()["detail"]
+
+
+async def test_a_refund_that_is_due_is_listed_and_given_once(open_shop: OpenShop) -> None:
+    shop = await open_shop(tickets_a=1)
+    async with client_of(shop) as client:
+        late = await checkout(client)
+        await send(client, shop, event(late, "failed"))
+        await checkout(client)
+        assert (await send(client, shop, event(late))).json()["order_status"] == "PAID_UNFULFILLED"
+        client.headers.update(OPERATOR)
+        due = (await client.get("/api/admin/refunds")).json()
+        assert (due["total"], [item["id"] for item in due["items"]]) == (1, [late["order_id"]])
+        path = f"/api/admin/orders/{late['order_id']}/refund"
+        first = (await client.post(path)).json()
+        assert first["refunded_at_iso"]
+        assert (await client.post(path)).json() == first
+        assert (await client.get("/api/admin/refunds")).json()["total"] == 0
+
+
+async def test_no_refund_is_given_for_an_order_that_got_its_ticket(
+    client: httpx.AsyncClient, shop: Shop
+) -> None:
+    order = await checkout(client)
+    await send(client, shop, event(order))
+    path = f"/api/admin/orders/{order['order_id']}/refund"
+    assert (await client.post(path)).status_code == 401
+    assert (await client.post(path, headers=OPERATOR)).status_code == 400
+
+
+@pytest.mark.parametrize("headers", [{"Sec-Fetch-Site": "cross-site"}, {"Origin": "http://evil"}])
+async def test_another_site_cannot_act_with_the_operators_login(
+    client: httpx.AsyncClient, headers: dict[str, str]
+) -> None:
+    order = await checkout(client)
+    path = f"/api/admin/orders/{order['order_id']}/refund"
+    assert (await client.post(path, headers=OPERATOR | headers)).status_code == 403
+
+
+async def test_a_webhook_that_is_not_confirmed_is_kept_and_sent_again(
+    client: httpx.AsyncClient, shop: Shop
+) -> None:
+    order = await checkout(client)
+    mockpay = shop.provider
+    assert isinstance(mockpay, MockPay)
+    mockpay._webhook_url = "http://shop/nowhere"
+    emitted = await client.post(f"{order['redirect_url']}/emit", data={"t": "succeeded"})
+    assert emitted.status_code == 303
+    kept = (await client.get("/api/admin/webhooks", headers=OPERATOR)).json()
+    assert kept["total"] == 1
+    assert kept["items"][0] | {"created_at_iso": "", "next_attempt_at_iso": ""} == {
+        "order_id": order["order_id"],
+        "type": "payment.succeeded",
+        "created_at_iso": "",
+        "next_attempt_at_iso": "",
+        "attempts": 1,
+        "last_error": "status 404",
+    }
+    mockpay._webhook_url = WEBHOOK_URL
+    delivering = asyncio.create_task(mockpay.deliver_forever())
+    async with asyncio.timeout(20):
+        # The next attempt comes when the pause is over, and tells nobody.
+        while (await client.get("/api/admin/webhooks", headers=OPERATOR)).json()["total"]:  # noqa: ASYNC110
+            await asyncio.sleep(0.1)
+    delivering.cancel()
+    assert (await client.get(f"/api/orders/{order['order_id']}")).json()["status"] == "PAID"
+
+
+async def test_both_webhook_secrets_are_valid_while_they_are_rotated(shop: Shop) -> None:
+    mockpay = shop.provider
+    assert isinstance(mockpay, MockPay)
+    old = MockPay(("old",), "", mockpay._client, mockpay.outbox)
+    rotating = MockPay(("new", "old"), "", mockpay._client, mockpay.outbox)
+    body = event({"redirect_url": "x", "order_id": "x", "amount": 1, "currency": "eur"})
+    assert rotating.read_webhook(body, old.sign(body)).amount == 1
+    assert rotating.read_webhook(body, rotating.sign(body)).amount == 1
+
+
+async def test_the_schema_describes_every_json_route_and_loads_nothing_from_elsewhere(
+    client: httpx.AsyncClient, shop: Shop
+) -> None:
+    routes = create_app(SETTINGS, shop, mockpay=None).routes
+    raw = [route.path for route in routes if isinstance(route, ASGIRoute)]
+    assert raw
+    for path in ("/schema", "/schema/openapi.json"):
+        response = await client.get(path)
+        assert response.status_code == 200
+        assert response.headers["content-type"].endswith("json")
+        paths = response.json()["paths"]
+        assert {"/api/orders/{order_id}", "/api/admin/orders", "/readyz"} <= set(paths)
+        # Litestar describes its own routes, but the raw ones have to be described by hand.
+        for path in raw:
+            assert any(p == path or p.startswith(f"{path}/") for p in paths), path
+
+
+# --- Health and benchmarks -------------------------------------------------------------------
+
+
+async def test_a_shop_is_ready_when_all_its_stores_answer(client: httpx.AsyncClient) -> None:
+    assert (await client.get("/healthz")).status_code == 200
+    assert (await client.get("/readyz")).json() == {"status": "ready"}
+
+
+async def test_a_shop_that_is_not_ready_names_what_is_away(
+    client: httpx.AsyncClient, shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_: object) -> bytes:
+        raise LedgerUnavailableError
+
+    monkeypatch.setattr(shop.ledger, "submit", fail)
+    response = await client.get("/readyz")
+    assert response.status_code == 503
+    assert response.json()["away"] == ["ledger"]
+
+
+async def test_the_accounting_endpoints_hold_and_sell(
+    client: httpx.AsyncClient, shop: Shop
+) -> None:
+    ids = (await client.get("/api/accounting/reserve")).json()
+    assert int(ids["goodie_tb_transfer_id"]) == int(ids["tb_transfer_id"]) + 2
+    assert (await shop.read_stock())[0].held == 1
+    committed = await client.get("/api/accounting/commit", params=ids)
+    assert committed.json() == ids
+    assert (await shop.read_stock())[0].sold == 1
+    for query in ("tb_transfer_id=1", "&".join(["tb_transfer_id=1"] * 11)):
+        assert (await client.get(f"/api/accounting/commit?{query}")).status_code == 400
+
+
+async def test_the_accounting_endpoints_are_closed_without_the_switch(shop: Shop) -> None:
+    async with client_of(shop, replace(SETTINGS, bench=False)) as client:
+        assert (await client.get("/api/accounting/reserve")).status_code == 404
+
+
+async def test_many_buyers_at_once_get_exactly_the_tickets_there_are(open_shop: OpenShop) -> None:
+    workers = [client_of(await open_shop(tickets_a=20, goodies=5)) for _ in range(2)]
+    responses = await asyncio.gather(
+        *(workers[i % 2].post("/api/checkout", json=BUY_A) for i in range(200))
+    )
+    for worker in workers:
+        await worker.aclose()
+    assert sorted(r.status_code for r in responses) == [200] * 20 + [409] * 180

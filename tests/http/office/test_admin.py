@@ -1,0 +1,236 @@
+"""The operator's API over the real application: logins, searches, exports, stories, figures."""
+
+import asyncio
+import csv
+from base64 import b64encode
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.http.api.test_api import checkout, client_of, event, send
+from tests.shops import OpenShop
+from tigerfans.booking.ids import OrderId
+from tigerfans.http.app import create_app
+from tigerfans.office.order_search import EXPORT_ROWS
+from tigerfans.payments.mockpay import MockPay
+from tigerfans.settings.settings import SequencerSettings, Settings
+from tigerfans.shop.shop import Shop
+from tigerfans.stack.ports import free_port
+
+OPERATOR = {"Authorization": "Basic " + b64encode(b"admin:supasecret").decode()}
+
+
+@pytest.fixture
+async def client(shop: Shop) -> AsyncIterator[httpx.AsyncClient]:
+    async with client_of(shop) as client:
+        client.headers.update(OPERATOR)
+        yield client
+
+
+async def buy(client: httpx.AsyncClient, shop: Shop, kind: str = "succeeded") -> str:
+    order = await checkout(client)
+    assert (await send(client, shop, event(order, kind))).status_code == 200
+    return str(order["order_id"])
+
+
+async def search(client: httpx.AsyncClient, **query: Any) -> dict[str, Any]:
+    response = await client.get("/api/admin/orders", params=query)
+    assert response.status_code == 200, response.text
+    found: dict[str, Any] = response.json()
+    return found
+
+
+def ids(page: dict[str, Any]) -> list[str]:
+    return [item["id"] for item in page["items"]]
+
+
+# --- Who gets in -----------------------------------------------------------------------------
+
+
+async def test_every_route_of_the_operators_asks_for_the_login(shop: Shop) -> None:
+    assert isinstance(shop.provider, MockPay)
+    app = create_app(Settings(), shop, shop.provider)
+    operators = [
+        (method, route.path_format.replace("{order_id}", OrderId.new().hex_digits))
+        for route in app.routes
+        for method in getattr(route, "methods", {"GET"})
+        if "admin" in route.path or route.path == "/api/pending"
+    ]
+    assert len(operators) >= 12
+    async with client_of(shop) as stranger:
+        for method, path in operators:
+            response = await stranger.request(method, path)
+            assert response.status_code == 401, (method, path)
+
+
+# --- Searching -------------------------------------------------------------------------------
+
+
+async def test_orders_are_found_by_id_email_code_and_status(
+    client: httpx.AsyncClient, shop: Shop
+) -> None:
+    failed, paid = await buy(client, shop, "failed"), await buy(client, shop)
+    everything = await search(client)
+    assert ids(everything) == [paid, failed]
+    assert (everything["total"], everything["total_is_more"], everything["next"]) == (
+        2,
+        False,
+        None,
+    )
+    code = everything["items"][0]["ticket_code"]
+    assert ids(await search(client, q=code.lower())) == [paid]
+    assert ids(await search(client, q=failed)) == [failed]
+    assert ids(await search(client, q="fan@", status="FAILED")) == [failed]
+    assert ids(await search(client, q="nobody@")) == []
+
+
+async def test_pages_lead_from_one_to_the_next(client: httpx.AsyncClient, shop: Shop) -> None:
+    first, second, third = [await buy(client, shop) for _ in range(3)]
+    page = await search(client, limit=2)
+    assert (ids(page), page["total"]) == ([third, second], 3)
+    page = await search(client, limit=2, after=page["next"])
+    assert (ids(page), page["next"]) == ([first], None)
+
+
+async def test_an_unpaid_order_is_found_by_its_whole_id(client: httpx.AsyncClient) -> None:
+    order_id = (await checkout(client))["order_id"]
+    page = await search(client, q=order_id)
+    assert (ids(page), page["items"][0]["status"], page["total"]) == ([order_id], "PENDING", 1)
+    assert ids(await search(client, q=order_id[:18])) == []
+
+
+@pytest.mark.parametrize(
+    "query", [{"q": "\0"}, {"q": "a" * 255}, {"status": "LOST"}, {"after": "1"}, {"limit": "201"}]
+)
+async def test_what_cannot_be_searched_for_is_a_400(
+    client: httpx.AsyncClient, query: dict[str, str]
+) -> None:
+    response = await client.get("/api/admin/orders", params=query)
+    assert response.status_code == 400
+    assert response.json()["detail"]
+
+
+# --- Export ----------------------------------------------------------------------------------
+
+
+async def test_the_export_is_what_was_searched_for(client: httpx.AsyncClient, shop: Shop) -> None:
+    await buy(client, shop, "failed")
+    paid = await buy(client, shop)
+    response = await client.get("/api/admin/orders.csv?q=fan%40&status=PAID")
+    assert response.headers["content-type"] == "text/csv; charset=utf-8"
+    assert "attachment" in response.headers["content-disposition"]
+    assert response.headers["cache-control"] == "no-store"
+    (row,) = csv.DictReader(response.text.splitlines())
+    assert (row["order_id"], row["status"]) == (paid, "PAID")
+
+
+@pytest.mark.parametrize("query", ["q=%00", "status=LOST"])
+async def test_what_cannot_be_exported_is_a_400(client: httpx.AsyncClient, query: str) -> None:
+    response = await client.get(f"/api/admin/orders.csv?{query}")
+    assert response.status_code == 400
+    assert response.json()["detail"]
+
+
+async def test_a_reader_who_leaves_ends_the_export(open_shop: OpenShop) -> None:
+    shop: Shop = await open_shop(tickets_a=3 * EXPORT_ROWS)
+    assert isinstance(shop.provider, MockPay)
+    app = create_app(Settings(), shop, shop.provider)
+    async with client_of(shop) as client:
+        await asyncio.gather(*(buy(client, shop) for _ in range(3 * EXPORT_ROWS)))
+    left = asyncio.Event()
+    bodies: list[bytes] = []
+
+    async def receive() -> Any:
+        await left.wait()
+        return {"type": "http.disconnect"}
+
+    async def send_to_slow_reader(message: Any) -> None:
+        if message["type"] == "http.response.body":
+            bodies.append(message["body"])
+            left.set()
+            await asyncio.sleep(0)
+
+    scope: Any = {
+        "type": "http",
+        "method": "GET",
+        "path": "/api/admin/orders.csv",
+        "raw_path": b"/api/admin/orders.csv",
+        "query_string": b"",
+        "headers": [(b"authorization", OPERATOR["Authorization"].encode())],
+        "http_version": "1.1",
+        "scheme": "http",
+        "server": ("shop", 80),
+        "client": ("127.0.0.1", 1),
+        "root_path": "",
+    }
+    await app(scope, receive, send_to_slow_reader)
+    assert 1 <= len(bodies) < 3
+    # The connection was given back, and the next export has all of it.
+    async with client_of(shop) as client:
+        again = await client.get("/api/admin/orders.csv", headers=OPERATOR)
+    assert len(again.text.splitlines()) == 1 + 3 * EXPORT_ROWS
+
+
+# --- Stories ---------------------------------------------------------------------------------
+
+
+async def test_a_story_is_told_as_json(client: httpx.AsyncClient, shop: Shop) -> None:
+    order_id = await buy(client, shop)
+    story = (await client.get(f"/api/admin/orders/{order_id}")).json()
+    assert (story["order"]["id"], story["order"]["status"]) == (order_id, "PAID")
+    assert story["away"] == []
+    sold = next(e for e in story["events"] if e["what"] == "Ticket sold")
+    assert sold["place"] == "ledger"
+    assert sold["transfer_id"][:-2] == order_id[:-2]
+    assert sold["at_iso"].endswith("+00:00")
+
+
+@pytest.mark.parametrize("order_id", ["x", OrderId.new().hex_digits, "f" * 31])
+async def test_the_story_of_an_unknown_order_is_a_404(
+    client: httpx.AsyncClient, order_id: str
+) -> None:
+    assert (await client.get(f"/api/admin/orders/{order_id}")).status_code == 404
+
+
+async def test_a_story_is_a_page_for_a_browser(client: httpx.AsyncClient, shop: Shop) -> None:
+    order_id = await buy(client, shop)
+    page = await client.get(f"/admin/orders/{order_id}")
+    assert page.status_code == 200
+    assert "Goodie granted" in page.text
+
+
+# --- The sequencer's figures -----------------------------------------------------------------
+
+
+async def test_the_sequencers_history_is_passed_on_and_asked_for_once_a_second(
+    shop: Shop,
+) -> None:
+    questions: list[bytes] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        questions.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(b'HTTP/1.1 200 OK\r\ncontent-length: 11\r\n\r\n{"time":[]}')
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1")
+    port = server.sockets[0].getsockname()[1]
+    async with server, client_of(shop, settings_with(port)) as client:
+        answers = [client.get("/api/admin/history", headers=OPERATOR) for _ in range(5)]
+        for response in await asyncio.gather(*answers):
+            assert response.json() == {"time": []}
+    assert [question.split()[1] for question in questions] == [b"/history"]
+
+
+async def test_without_a_sequencer_there_are_no_figures_for_a_moment(shop: Shop) -> None:
+    async with client_of(shop, settings_with(free_port("127.0.0.1"))) as client:
+        response = await client.get("/api/admin/history", headers=OPERATOR)
+    assert response.status_code == 503
+    assert response.headers["retry-after"] == "1"
+    assert "sequencer" in response.json()["detail"]
+
+
+def settings_with(metrics_port: int) -> Settings:
+    return Settings(sequencer=SequencerSettings(metrics_port=metrics_port))

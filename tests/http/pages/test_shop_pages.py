@@ -1,0 +1,757 @@
+"""The pages, as a browser without a script gets them, over a shop of this test's own."""
+
+import gzip
+import re
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from litestar import Litestar, Request, Response
+from litestar.connection import ASGIConnection
+from litestar.exceptions import NotAuthorizedException, PermissionDeniedException
+from litestar.handlers import BaseRouteHandler
+from litestar.testing import AsyncTestClient
+
+from tigerfans.booking.ids import OrderId
+from tigerfans.booking.inventory import Inventory
+from tigerfans.errors import (
+    InvalidRequestError,
+    SoldOutError,
+    UnavailableError,
+    UnknownOrderError,
+)
+from tigerfans.http.office.admin_pages import admin_pages_router
+from tigerfans.http.pages.mockpay_page import mockpay_page
+from tigerfans.http.pages.rendering import (
+    SECURITY_HEADERS,
+    STATIC_CACHE_CONTROL,
+    STATIC_MISMATCH_CACHE_CONTROL,
+    Renderer,
+    duration,
+    instant,
+    moment,
+    money,
+    templates_directory,
+    wants_page,
+)
+from tigerfans.http.pages.shop_pages import Offer, StockState, pages_router
+from tigerfans.http.problems import explain
+from tigerfans.offer.catalog import LISTINGS, Catalog, ClassCode
+from tigerfans.office.story import Event, Place, Story
+from tigerfans.stores.orders import Order, OrderStatus
+from tigerfans.stores.sessions import Session
+
+Client = AsyncTestClient[Litestar]
+
+HOSTILE_EMAIL = '"<img src=x onerror=alert(1)>"@x.io'
+ORDER_ID = OrderId(b"\0" + bytes(range(1, 16)))
+PAID_AT = datetime(2026, 11, 22, 12, 2, 51, tzinfo=UTC)
+PENDING = Order(ORDER_ID, OrderStatus.PENDING, "A", 6500, "ada@example.org", PAID_AT)
+PAID = replace(
+    PENDING,
+    status=OrderStatus.PAID,
+    paid_at=PAID_AT,
+    ticket_code="TF-7K3M-92QX-HD4W",
+    got_goodie=True,
+)
+OPERATOR = {"Authorization": "x"}
+BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+
+
+@dataclass
+class Placed:
+    redirect_url: str = "/mockpay/psid-1"
+
+
+@dataclass
+class FakeShop:
+    """Says what a test tells it to, and remembers the checkouts it was asked for."""
+
+    catalog: Catalog = field(default_factory=lambda: Catalog.build({"A": 500, "B": 2000}, 100))
+    hold_seconds: int = 300
+    stock: dict[ClassCode, Inventory] = field(
+        default_factory=lambda: {"A": Inventory(500, 9, 100), "B": Inventory(2000, 0, 1000)}
+    )
+    goodie_stock: Inventory = field(default_factory=lambda: Inventory(100, 0, 99))
+    session: Session | None = None
+    found: Order | None = None
+    error: Exception | None = None
+    stock_error: Exception | None = None
+    checkouts: list[tuple[str, str]] = field(default_factory=list)
+    story: Story | None = None
+    refunded: list[OrderId] = field(default_factory=list)
+
+    async def inventory(self) -> dict[ClassCode, Inventory]:
+        if self.stock_error:
+            raise self.stock_error
+        return self.stock
+
+    async def goodies(self) -> Inventory:
+        if self.stock_error:
+            raise self.stock_error
+        return self.goodie_stock
+
+    async def checkout(self, cls: str, email: str) -> Placed:
+        self.checkouts.append((cls, email))
+        if self.error:
+            raise self.error
+        return Placed()
+
+    async def payment_session(self, psid: str) -> Session | None:
+        return self.session if self.session and psid == self.session.psid else None
+
+    async def order(self, order_id: OrderId) -> Order | None:
+        if self.error:
+            raise self.error
+        return self.found if self.found and order_id == self.found.id else None
+
+    async def refund(self, order_id: OrderId) -> Order:
+        self.refunded.append(order_id)
+        return PAID
+
+    async def of(self, order_id: OrderId) -> Story:
+        if self.story is None or order_id != ORDER_ID:
+            raise UnknownOrderError
+        return self.story
+
+
+class Page(HTMLParser):
+    """A page as its reader sees it: what is hidden is not there."""
+
+    _VOID = frozenset({"br", "circle", "img", "input", "link", "meta", "path", "rect"})
+
+    def __init__(self, markup: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self._open: list[tuple[str, bool]] = []
+        self._words: list[str] = []
+        self.feed(markup)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        attributes = dict(attrs)
+        self.tags.append((tag, attributes))
+        if tag not in self._VOID:
+            above_is_hidden = bool(self._open) and self._open[-1][1]
+            self._open.append((tag, above_is_hidden or "hidden" in attributes))
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in self._VOID:
+            opened, _ = self._open.pop()
+            assert opened == tag, f"<{opened}> is closed by </{tag}>"
+
+    def handle_data(self, data: str) -> None:
+        if self._open and not self._open[-1][1] and self._open[-1][0] not in ("template", "title"):
+            self._words.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self._words).split())
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.tags if name == tag]
+
+    @property
+    def choices(self) -> dict[str | None, dict[str, str | None]]:
+        """The radio buttons by the class they stand for."""
+        return {i["value"]: i for i in self.all("input") if i["type"] == "radio"}
+
+
+@pytest.fixture
+def shop() -> FakeShop:
+    return FakeShop()
+
+
+@pytest.fixture(scope="session")
+def renderer() -> Renderer:
+    return Renderer()
+
+
+def operator_only(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
+    if "authorization" not in connection.headers:
+        raise NotAuthorizedException(headers={"WWW-Authenticate": "Basic"})
+
+
+@pytest.fixture
+async def client(shop: FakeShop, renderer: Renderer) -> AsyncIterator[Client]:
+    def on_error(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
+        assert wants_page(request)
+        problem = explain(error)
+        if problem is None:
+            raise error
+        return renderer.error_page(request, problem.status_code, problem.detail, problem.headers)
+
+    app = Litestar(
+        route_handlers=[
+            pages_router(shop=shop, renderer=renderer),
+            mockpay_page(shop, renderer),
+            admin_pages_router(shop=shop, stories=shop, renderer=renderer, guard=operator_only),
+            renderer.static.router(),
+        ],
+        exception_handlers={Exception: on_error},
+        openapi_config=None,
+    )
+    async with AsyncTestClient(app) as client:
+        client.headers.update(BROWSER)
+        yield client
+
+
+async def get(client: Client, path: str, status: int = 200) -> Page:
+    response = await client.get(path)
+    assert response.status_code == status, response.text
+    return Page(response.text)
+
+
+def session_of(order: Order, seconds_left: int) -> Session:
+    now_ms = time.time_ns() // 1_000_000
+    return Session(
+        psid="psid-1",
+        order_id=order.id,
+        cls=order.cls,
+        amount_cents=order.amount_cents,
+        email=order.email,
+        created_ms=now_ms,
+        expires_ms=now_ms + seconds_left * 1000,
+    )
+
+
+# --- Every page ------------------------------------------------------------------------------
+
+SUCCESS = f"/demo/success?order_id={ORDER_ID.hex_digits}"
+STORY = f"/admin/orders/{ORDER_ID.hex_digits}"
+PATHS = ["/", "/demo/checkout", "/mockpay/psid-1", SUCCESS, "/admin", STORY]
+TOLD = Story(
+    PAID,
+    [
+        Event(PAID_AT, "Ticket sold", Place.LEDGER, "together with a goodie", "01ab03"),
+        Event(PAID_AT, "Payment succeeded", Place.POSTGRESQL),
+    ],
+    [],
+)
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_a_page_is_well_formed_and_keeps_to_the_strict_policy(
+    client: Client, shop: FakeShop, path: str
+) -> None:
+    shop.found, shop.session, shop.story = PAID, session_of(PAID, 200), TOLD
+    response = await client.get(path, headers=OPERATOR)
+    assert response.status_code == 200
+    for name, value in SECURITY_HEADERS.items():
+        assert response.headers[name] == value
+    assert response.headers["cache-control"] == "no-store"
+    page = Page(response.text)
+    assert page.all("html")[0]["lang"] == "en"
+    assert not page.all("style")
+    assert all((script["src"] or "").startswith("/static/") for script in page.all("script"))
+    for _, attributes in page.tags:
+        assert "style" not in attributes
+        assert not any(name.startswith("on") for name in attributes)
+        for address in (attributes.get("src"), attributes.get("href")):
+            assert address is None or address.startswith(("/", "#"))
+    ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+
+
+def test_the_policy_allows_nothing_inline_and_nothing_from_elsewhere() -> None:
+    policy = SECURITY_HEADERS["Content-Security-Policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert "http" not in policy
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_everything_a_page_links_to_is_there(
+    client: Client, shop: FakeShop, path: str
+) -> None:
+    shop.found, shop.session, shop.story = PAID, session_of(PAID, 200), TOLD
+    page = Page((await client.get(path, headers=OPERATOR)).text)
+    addresses = {a.get("src") or a.get("href") for _, a in page.tags}
+    static = {address for address in addresses if address and address.startswith("/static/")}
+    assert static
+    for address in static:
+        assert (await client.get(address)).status_code == 200
+
+
+# --- Landing and checkout --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("stock", "state"),
+    [
+        (None, "unknown"),
+        (Inventory(500, 0, 0), "available"),
+        (Inventory(500, 0, 450), "available"),
+        (Inventory(500, 0, 451), "few"),
+        (Inventory(500, 200, 100), "few"),
+        (Inventory(500, 20, 480), "held"),
+        (Inventory(500, 0, 500), "sold-out"),
+        (Inventory(0, 0, 0), "sold-out"),
+    ],
+)
+def test_the_words_of_a_stock_follow_from_its_numbers(
+    stock: Inventory | None, state: StockState
+) -> None:
+    assert Offer(Catalog.build({"A": 500}, 0).classes[0], stock).state == state
+
+
+async def test_the_landing_page_shows_offer_price_and_what_is_left(client: Client) -> None:
+    text = (await get(client, "/")).text
+    assert "1,391 tickets left" in text
+    assert "Premium €65.00" in text
+    assert "391 left" in text
+    assert "Standard €35.00" in text
+    assert "1,000 left" in text
+    assert "The first 100 get a tiger" in text
+    assert "for 5 minutes" in text
+
+
+async def test_the_landing_page_says_when_the_goodies_are_gone(
+    client: Client, shop: FakeShop
+) -> None:
+    assert "All 100 are granted" not in (await get(client, "/")).text
+    shop.goodie_stock = Inventory(100, 0, 100)
+    assert "All 100 are granted" in (await get(client, "/")).text
+
+
+async def test_the_landing_page_promises_no_goodie_where_there_is_none(
+    client: Client, shop: FakeShop
+) -> None:
+    shop.catalog = Catalog.build({"A": 500, "B": 2000}, 0)
+    assert "tiger pin" not in (await get(client, "/")).text
+
+
+@pytest.mark.parametrize("path", ["/", "/demo/checkout"])
+async def test_a_page_without_its_live_count_still_sells(
+    client: Client, shop: FakeShop, path: str
+) -> None:
+    shop.stock_error = UnavailableError()
+    page = await get(client, path)
+    assert "Live count not available" in page.text
+    assert "disabled" not in page.choices.get("A", {})
+
+
+async def test_the_checkout_says_what_is_held_and_what_is_sold_out(
+    client: Client, shop: FakeShop
+) -> None:
+    shop.stock = {"A": Inventory(500, 0, 500), "B": Inventory(2000, 50, 1950)}
+    page = await get(client, "/demo/checkout?cls=A")
+    assert "Sold out, all 500" in page.text
+    assert "All on hold" in page.text
+    assert "disabled" in page.choices["A"]
+    assert "checked" in page.choices["B"]
+
+
+async def test_the_checkout_closes_when_every_ticket_is_sold(
+    client: Client, shop: FakeShop
+) -> None:
+    shop.stock = {listing.code: Inventory(500, 0, 500) for listing in LISTINGS}
+    text = (await get(client, "/demo/checkout")).text
+    assert "Every ticket is sold" in text
+    assert "Hold my ticket" not in text
+
+
+@pytest.mark.parametrize(
+    ("query", "chosen"), [("", "A"), ("?cls=A", "A"), ("?cls=B", "B"), ("?cls=Z", "A")]
+)
+async def test_the_checkout_opens_with_the_class_that_was_chosen(
+    client: Client, query: str, chosen: str
+) -> None:
+    choices = (await get(client, f"/demo/checkout{query}")).choices
+    assert [code for code, choice in choices.items() if "checked" in choice] == [chosen]
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [("failed", "The payment failed"), ("canceled", "You canceled the payment")],
+)
+async def test_the_checkout_tells_a_buyer_who_comes_back_what_happened(
+    client: Client, status: str, words: str
+) -> None:
+    path = f"/demo/checkout?status={status}&order_id={ORDER_ID.hex_digits}"
+    page = await get(client, path)
+    assert words in page.text
+    assert {"href": SUCCESS} in page.all("a")
+
+
+async def test_the_checkout_believes_no_other_status(client: Client) -> None:
+    page = await get(client, "/demo/checkout?status=%3Cb%3Efree%3C%2Fb%3E&order_id=x")
+    assert "free" not in page.text
+
+
+async def test_what_stands_in_the_address_reaches_the_page_as_text(client: Client) -> None:
+    hostile = "%22%3E%3Cimg%20src%3Dx%20onerror%3Dalert(1)%3E"
+    for path in (
+        f"/demo/checkout?status=failed&cls={hostile}&order_id={hostile}",
+        f"/demo/success?order_id={hostile}",
+        f"/mockpay/{hostile}",
+    ):
+        response = await client.get(path)
+        assert "<img src=x" not in response.text
+
+
+# --- Buying without a script -----------------------------------------------------------------
+
+
+async def test_the_form_posts_and_leads_to_the_payment(client: Client, shop: FakeShop) -> None:
+    form = {"cls": "B", "customer_email": "ada@example.org"}
+    response = await client.post("/demo/checkout", data=form, follow_redirects=False)
+    assert response.status_code == 303
+    assert response.headers["location"] == "/mockpay/psid-1"
+    assert shop.checkouts == [("B", "ada@example.org")]
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "retry_after"),
+    [
+        (InvalidRequestError("This does not look like an email address."), 400, None),
+        (SoldOutError(), 409, None),
+        (UnavailableError(), 503, "1"),
+    ],
+)
+async def test_a_refused_form_comes_back_filled_in_with_the_reason(
+    client: Client, shop: FakeShop, error: Exception, status: int, retry_after: str | None
+) -> None:
+    shop.error = error
+    form = {"cls": "B", "customer_email": HOSTILE_EMAIL}
+    response = await client.post("/demo/checkout", data=form)
+    assert response.status_code == status
+    assert response.headers.get("retry-after") == retry_after
+    page = Page(response.text)
+    assert str(error) in page.text
+    assert "checked" in page.choices["B"]
+    [email] = [i for i in page.all("input") if i["type"] == "email"]
+    assert email["value"] == HOSTILE_EMAIL
+
+
+async def test_a_form_with_nothing_in_it_is_the_shops_to_refuse(
+    client: Client, shop: FakeShop
+) -> None:
+    shop.error = InvalidRequestError("Please choose ticket class A or B.")
+    files = {"cls": ("a.txt", b"A", "text/plain")}
+    for response in (
+        await client.post("/demo/checkout"),
+        await client.post("/demo/checkout", files=files),
+    ):
+        assert response.status_code == 400
+        assert "Please choose" in Page(response.text).text
+    assert shop.checkouts == [("", ""), ("", "")]
+
+
+# --- Payment ---------------------------------------------------------------------------------
+
+
+async def test_the_payment_page_says_what_is_paid_and_how_long_it_is_held(
+    client: Client, shop: FakeShop
+) -> None:
+    shop.found, shop.session = PENDING, session_of(PENDING, 275)
+    page = await get(client, "/mockpay/psid-1")
+    assert "€65.00" in page.text
+    assert "Premium ticket" in page.text
+    assert "a…@example.org" in page.text
+    assert re.search(r"Your ticket is held for 4:3\d", page.text)
+    [form] = page.all("form")
+    assert (form["method"], form["action"]) == ("post", "/mockpay/psid-1/emit")
+    buttons = [b["value"] for b in page.all("button") if b.get("name") == "t"]
+    assert buttons == ["succeeded", "failed", "canceled"]
+
+
+async def test_a_hostile_email_is_text_on_the_payment_page(client: Client, shop: FakeShop) -> None:
+    shop.found = replace(PENDING, email=HOSTILE_EMAIL)
+    shop.session = session_of(shop.found, 275)
+    page = await get(client, "/mockpay/psid-1")
+    assert f"{HOSTILE_EMAIL[0]}…@" in page.text
+    assert not any(image["src"] == "x" for image in page.all("img"))
+
+
+@pytest.mark.parametrize("status", [OrderStatus.PENDING, OrderStatus.EXPIRED])
+async def test_an_expired_hold_can_still_be_paid_and_says_what_that_means(
+    client: Client, shop: FakeShop, status: OrderStatus
+) -> None:
+    shop.found = replace(PENDING, status=status)
+    shop.session = session_of(shop.found, -1)
+    text = (await get(client, "/mockpay/psid-1")).text
+    assert "Your hold has expired" in text
+    assert "Pay €65.00 anyway" in text
+    assert "held for" not in text
+
+
+async def test_a_finished_payment_has_no_buttons(client: Client, shop: FakeShop) -> None:
+    shop.found, shop.session = PAID, session_of(PAID, 100)
+    page = await get(client, "/mockpay/psid-1")
+    assert "This payment is finished" in page.text
+    assert not page.all("button")
+    assert {"href": SUCCESS} in page.all("a")
+
+
+async def test_an_unknown_payment_is_a_404_with_a_page(client: Client) -> None:
+    page = await get(client, "/mockpay/nobody", status=404)
+    assert "We know of no such payment." in page.text
+
+
+# --- The order -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("status", "headline"),
+    [
+        (OrderStatus.PENDING, "Waiting for your payment"),
+        (OrderStatus.PAID_UNFULFILLED, "Paid, but sold out"),
+        (OrderStatus.FAILED, "The payment failed"),
+        (OrderStatus.CANCELED, "You canceled the payment"),
+        (OrderStatus.EXPIRED, "Your hold has expired"),
+    ],
+)
+async def test_every_state_of_an_order_has_its_own_words(
+    client: Client, shop: FakeShop, status: OrderStatus, headline: str
+) -> None:
+    shop.found = replace(PENDING, status=status, paid_at=PAID_AT)
+    response = await client.get(SUCCESS)
+    assert f"<title>{headline} · TigerFans</title>" in response.text
+    text = Page(response.text).text
+    assert headline in text
+    assert "You are in" not in text
+
+
+async def test_a_paid_order_is_a_ticket(client: Client, shop: FakeShop) -> None:
+    shop.found = PAID
+    page = await get(client, SUCCESS)
+    for words in ("You are in", "Premium", "TF-7K3M-92QX-HD4W", "Tiger pin included", "€65.00"):
+        assert words in page.text
+    assert "22 Nov 2026, 12:02:51 UTC" in page.text
+    api = f"/api/orders/{ORDER_ID.hex_digits}"
+    assert f"{api}/qr.svg" in [image.get("src") for image in page.all("img")]
+    links = [link["href"] for link in page.all("a")]
+    assert {f"{api}/qr.png", f"{api}/ticket.ics"} <= set(links)
+
+
+async def test_a_ticket_without_goodie_promises_none(client: Client, shop: FakeShop) -> None:
+    shop.found = replace(PAID, got_goodie=False)
+    assert "Tiger pin" not in (await get(client, SUCCESS)).text
+
+
+async def test_a_pending_order_asks_again_without_a_script(client: Client, shop: FakeShop) -> None:
+    shop.found = PENDING
+    refreshes = [m for m in (await get(client, SUCCESS)).all("meta") if "http-equiv" in m]
+    assert refreshes == [{"http-equiv": "refresh", "content": "3"}]
+    shop.found = PAID
+    assert not [m for m in (await get(client, SUCCESS)).all("meta") if "http-equiv" in m]
+
+
+async def test_a_refund_that_was_made_says_when(client: Client, shop: FakeShop) -> None:
+    shop.found = replace(PENDING, status=OrderStatus.PAID_UNFULFILLED, refunded_at=PAID_AT)
+    assert "sent back on 22 Nov 2026" in (await get(client, SUCCESS)).text
+
+
+@pytest.mark.parametrize("query", ["", "?order_id=", "?order_id=zz", f"?order_id={'0' * 32}"])
+async def test_an_unknown_order_is_a_404_with_a_page(client: Client, query: str) -> None:
+    page = await get(client, f"/demo/success{query}", status=404)
+    assert "We do not know this order" in page.text
+
+
+async def test_nobody_learns_the_buyers_email_from_an_order(client: Client, shop: FakeShop) -> None:
+    shop.found, shop.session = PAID, session_of(PAID, 100)
+    for path in (SUCCESS, "/mockpay/psid-1"):
+        assert PAID.email not in (await client.get(path)).text
+    shop.found, shop.session = PENDING, session_of(PENDING, 100)
+    assert PENDING.email not in (await client.get("/mockpay/psid-1")).text
+
+
+# --- Admin and errors ------------------------------------------------------------------------
+
+
+async def test_the_admin_page_is_the_operators_alone(client: Client) -> None:
+    response = await client.get("/admin", headers=OPERATOR)
+    assert response.status_code == 200
+    page = Page(response.text)
+    assert "Box office" in page.text
+    assert [m["data-orders-max"] for _, m in page.tags if "data-orders-max" in m] == ["200"]
+    with pytest.raises(NotAuthorizedException):
+        await client.get("/admin")
+
+
+async def test_a_story_tells_each_event_with_its_time_and_transfer(
+    client: Client, shop: FakeShop
+) -> None:
+    shop.story = TOLD
+    page = Page((await client.get(STORY, headers=OPERATOR)).text)
+    assert "2026-11-22 12:02:51.000 Ticket sold together with a goodie Ledger, transfer 01ab03" in (
+        page.text
+    )
+    assert "Payment succeeded PostgreSQL" in page.text
+    assert PAID.email in page.text
+    assert not page.all("form")
+    with pytest.raises(NotAuthorizedException):
+        await client.get(STORY)
+
+
+async def test_a_storys_refund_is_a_plain_form(client: Client, shop: FakeShop) -> None:
+    due = replace(PENDING, status=OrderStatus.PAID_UNFULFILLED)
+    shop.story = replace(TOLD, order=due)
+    page = Page((await client.get(STORY, headers=OPERATOR)).text)
+    (form,) = page.all("form")
+    assert (form["method"], form["action"]) == ("post", f"{STORY}/refund")
+    assert "Refund €65.00" in page.text
+    answer = await client.post(f"{STORY}/refund", headers=OPERATOR, follow_redirects=False)
+    assert (answer.status_code, answer.headers["location"]) == (303, STORY)
+    assert shop.refunded == [ORDER_ID]
+
+
+async def test_a_refund_that_was_made_is_not_offered_again(client: Client, shop: FakeShop) -> None:
+    done = replace(PENDING, status=OrderStatus.PAID_UNFULFILLED, refunded_at=PAID_AT)
+    shop.story = replace(TOLD, order=done)
+    page = Page((await client.get(STORY, headers=OPERATOR)).text)
+    assert not page.all("form")
+    assert "Refunded" in page.text
+
+
+@pytest.mark.parametrize("headers", [{}, OPERATOR | {"Sec-Fetch-Site": "cross-site"}])
+async def test_nobody_elses_page_gives_refunds(
+    client: Client, shop: FakeShop, headers: dict[str, str]
+) -> None:
+    with pytest.raises((NotAuthorizedException, PermissionDeniedException)):
+        await client.post(f"{STORY}/refund", headers=headers)
+    assert shop.refunded == []
+
+
+async def test_a_story_names_who_is_away(client: Client, shop: FakeShop) -> None:
+    shop.story = Story(None, [], [Place.POSTGRESQL, Place.REDIS])
+    page = Page((await client.get(STORY, headers=OPERATOR)).text)
+    assert "PostgreSQL and Redis do not answer right now" in page.text
+    assert "Nothing is known." in page.text
+
+
+@pytest.mark.parametrize("path", ["/admin/orders/zz", f"/admin/orders/{'f' * 30}00"])
+async def test_a_story_that_nobody_knows_is_a_404(
+    client: Client, shop: FakeShop, path: str
+) -> None:
+    shop.story = TOLD
+    assert (await client.get(path, headers=OPERATOR)).status_code == 404
+
+
+async def test_a_page_that_cannot_be_made_now_asks_again_by_itself(
+    client: Client, shop: FakeShop
+) -> None:
+    shop.error = UnavailableError("Orders are away.")
+    response = await client.get(SUCCESS)
+    assert response.status_code == 503
+    assert response.headers["retry-after"] == "1"
+    page = Page(response.text)
+    assert "tries again by itself" in page.text
+    # What an answer to a program tells it to do, the page does.
+    assert "Orders are away." not in page.text
+    assert {"http-equiv": "refresh", "content": "1"} in page.all("meta")
+
+
+def error_page(renderer: Renderer, method: str, status: int, detail: str, **headers: str) -> Page:
+    scope: Any = {"type": "http", "method": method, "headers": []}
+    response = renderer.error_page(Request(scope), status, detail, headers)
+    assert response.status_code == status
+    assert response.headers["Content-Security-Policy"]
+    return Page(response.content)
+
+
+def test_a_post_that_failed_is_not_repeated_behind_the_buyers_back(renderer: Renderer) -> None:
+    page = error_page(renderer, "POST", 503, "Busy.", **{"Retry-After": "1"})
+    assert not [m for m in page.all("meta") if "http-equiv" in m]
+    assert "Please go back and try once more." in page.text
+
+
+def test_an_error_page_speaks_its_own_words_where_the_framework_has_none(
+    renderer: Renderer,
+) -> None:
+    text = error_page(renderer, "GET", 404, "Not Found").text
+    assert "There is nothing here" in text
+    assert "Not Found" not in text
+    assert "Something went wrong" in error_page(renderer, "GET", 500, "We are on it.").text
+
+
+@pytest.mark.parametrize(
+    ("accept", "expected"),
+    [("text/html,*/*", True), ("*/*", False), ("application/json", False), ("", False)],
+)
+def test_only_a_browser_that_goes_somewhere_gets_a_page(accept: str, expected: bool) -> None:
+    scope: Any = {"type": "http", "headers": [(b"accept", accept.encode())]}
+    assert wants_page(Request(scope)) is expected
+
+
+# --- Static files and words ------------------------------------------------------------------
+
+
+async def test_a_static_file_may_be_kept_for_ever_under_its_own_address(
+    client: Client, renderer: Renderer
+) -> None:
+    address = renderer.static.url("style.css")
+    response = await client.get(address)
+    assert response.headers["cache-control"] == STATIC_CACHE_CONTROL
+    assert response.headers["content-type"] == "text/css; charset=utf-8"
+    assert response.headers["content-encoding"] == "gzip"
+    source = (templates_directory() / "static" / "style.css").read_text()
+    assert response.text == source
+    plain = await client.get(address, headers={"Accept-Encoding": "identity"})
+    assert "content-encoding" not in plain.headers
+    assert plain.text == source
+
+
+async def test_a_static_file_asked_for_by_another_release_is_not_kept(client: Client) -> None:
+    response = await client.get("/static/0123456789ab/js/api.js")
+    assert response.status_code == 200
+    assert response.headers["cache-control"] == STATIC_MISMATCH_CACHE_CONTROL
+    assert response.headers["content-type"] == "text/javascript; charset=utf-8"
+
+
+@pytest.mark.parametrize("path", ["nothing.css", "../base.html", "%2e%2e/base.html", "js"])
+async def test_nothing_but_the_static_files_is_served(
+    client: Client, renderer: Renderer, path: str
+) -> None:
+    assert renderer.static.get(path) is None
+
+
+def test_a_changed_file_changes_every_address(tmp_path: Path) -> None:
+    (tmp_path / "static").mkdir()
+    versions = set()
+    for source in ("a{}", "b{}"):
+        (tmp_path / "static" / "style.css").write_text(source)
+        versions.add(Renderer(tmp_path).static.version)
+    assert len(versions) == 2
+    with pytest.raises(KeyError, match=r"nothing\.css"):
+        Renderer(tmp_path).static.url("nothing.css")
+
+
+def test_the_first_view_of_every_page_stays_small() -> None:
+    """All scripts, styles and pictures there are, compressed, are far from 100 KB."""
+    static = templates_directory() / "static"
+    sizes = [len(gzip.compress(p.read_bytes())) for p in static.rglob("*") if p.is_file()]
+    assert sum(sizes) < 50_000
+
+
+def test_scripts_import_only_what_is_there_and_never_turn_text_into_markup() -> None:
+    scripts = templates_directory() / "static" / "js"
+    for script in scripts.iterdir():
+        source = script.read_text()
+        for imported in re.findall(r'from "\./([^"]+)"', source):
+            assert (scripts / imported).is_file()
+        assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write", source)
+
+
+@pytest.mark.parametrize(
+    ("cents", "currency", "text"),
+    [(6500, "eur", "€65.00"), (5, "eur", "€0.05"), (123456789, "usd", "USD 1,234,567.89")],
+)
+def test_money_reads_the_same_everywhere(cents: int, currency: str, text: str) -> None:
+    assert money(cents, currency) == text
+
+
+def test_times_and_durations_read_as_people_say_them() -> None:
+    assert [duration(seconds) for seconds in (300, 60)] == ["5 minutes", "1 minute"]
+    assert [duration(seconds) for seconds in (90, 1)] == ["90 seconds", "1 second"]
+    assert moment(PAID_AT) == "22 Nov 2026, 12:02:51 UTC"
+    assert instant(PAID_AT.replace(microsecond=4999)) == "2026-11-22 12:02:51.004"

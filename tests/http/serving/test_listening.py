@@ -1,0 +1,44 @@
+"""Telling one's own listening socket from those of others on the same port."""
+
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from tigerfans.http.serving.listening import is_listening, stop_accepting, until_listening
+
+
+@pytest.fixture
+def bound() -> Iterator[socket.socket]:
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield bound
+
+
+def test_a_socket_that_is_only_bound_does_not_listen(bound: socket.socket) -> None:
+    assert not is_listening(bound.getsockname()[1])
+
+
+async def test_a_socket_that_listens_is_found(bound: socket.socket) -> None:
+    bound.listen()
+    port = bound.getsockname()[1]
+    await until_listening(port)
+    assert is_listening(port)
+    assert not is_listening(port - 1)
+
+
+def test_one_who_stops_accepting_waits_at_a_socket_where_nobody_comes(
+    bound: socket.socket,
+) -> None:
+    bound.listen()
+    port = bound.getsockname()[1]
+    stop_accepting(port)
+    assert not is_listening(port)
+    with pytest.raises(BlockingIOError):
+        bound.accept()
+
+
+def test_a_connection_to_another_listener_does_not_count(bound: socket.socket) -> None:
+    bound.listen()
+    with socket.create_connection(bound.getsockname()) as connection:
+        assert not is_listening(connection.getsockname()[1])

@@ -1,0 +1,72 @@
+"""Buying: what is left, and the checkout that holds a ticket."""
+
+import time
+from datetime import UTC, datetime
+
+import msgspec
+import orjson
+from litestar.types import ControllerRouterHandler, HTTPScope, Receive
+
+from tigerfans.errors import InvalidRequestError
+from tigerfans.http.api.raw import json_route
+from tigerfans.http.reading import BodyReader, header
+from tigerfans.json_input import InvalidJsonError, decode
+from tigerfans.offer.catalog import CURRENCY
+from tigerfans.shop.shop import Shop
+
+
+class CheckoutBody(msgspec.Struct):
+    """The body of `POST /api/checkout`."""
+
+    cls: str
+    customer_email: str
+
+
+_checkout_body = msgspec.json.Decoder(CheckoutBody)
+
+
+def buying_routes(shop: Shop) -> list[ControllerRouterHandler]:
+    bodies = BodyReader()
+
+    async def checkout(scope: HTTPScope, receive: Receive) -> bytes:
+        body = _read_checkout(await bodies.read(scope, receive))
+        held = await shop.checkout(body.cls, body.customer_email, header(scope, b"idempotency-key"))
+        return orjson.dumps(
+            {
+                "order_id": held.order_id,
+                "redirect_url": held.redirect_url,
+                "amount": held.amount_cents,
+                "currency": CURRENCY,
+            }
+        )
+
+    async def inventory(scope: HTTPScope, receive: Receive) -> bytes:
+        stock = await shop.inventory()
+        timestamp = datetime.fromtimestamp(time.time(), UTC).isoformat()
+        return orjson.dumps(
+            {
+                cls: {
+                    "capacity": tickets.capacity,
+                    "sold": tickets.sold,
+                    "active_holds": tickets.held,
+                    "available": tickets.available,
+                    "sold_out": tickets.available <= 0,
+                    "timestamp": timestamp,
+                }
+                for cls, tickets in stock.items()
+            }
+        )
+
+    return [
+        json_route("POST", "/api/checkout", checkout),
+        json_route("GET", "/api/inventory", inventory),
+    ]
+
+
+def _read_checkout(body: bytes) -> CheckoutBody:
+    try:
+        return decode(_checkout_body, body)
+    except InvalidJsonError:
+        raise InvalidRequestError(
+            'Please send JSON such as {"cls": "A", "customer_email": "you@example.org"}.'
+        ) from None

@@ -1,0 +1,59 @@
+"""Is this worker alive, and can it sell? Answered by the event loop that does the selling."""
+
+import asyncio
+from collections.abc import Awaitable
+from typing import Final
+
+import orjson
+from litestar import Response, get
+from litestar.types import ControllerRouterHandler
+
+from tigerfans.caching import Cached
+from tigerfans.http.problems import RETRY_AFTER_SECONDS
+from tigerfans.shop.shop import Shop
+
+READY_SECONDS_MAX: Final = 3.0
+# Whoever asks within this time shares one answer of a store: its connections are for the buyers.
+PING_SECONDS: Final = 0.1
+
+
+def health_routes(shop: Shop) -> list[ControllerRouterHandler]:
+    redis = Cached(shop.sessions.ping, PING_SECONDS)
+    postgresql = Cached(shop.orders.ping, PING_SECONDS)
+
+    @get("/healthz")
+    async def healthz() -> dict[str, str]:
+        """This worker is alive."""
+        return {"status": "alive"}
+
+    @get("/readyz")
+    async def readyz() -> Response[bytes]:
+        """200 where ledger, Redis and PostgreSQL answer; else a 503 that names those who do not."""
+        checks: dict[str, Awaitable[object]] = {
+            "ledger": shop.inventory(),
+            "redis": redis.get(),
+            "postgresql": postgresql.get(),
+        }
+        results = await asyncio.gather(*map(_answers, checks.values()))
+        away = [name for name, is_up in zip(checks, results, strict=True) if not is_up]
+        if not away:
+            return Response(b'{"status":"ready"}', media_type="application/json")
+        return Response(
+            orjson.dumps(
+                {"detail": f"Not ready: {', '.join(away)} does not answer.", "away": away}
+            ),
+            media_type="application/json",
+            status_code=503,
+            headers={"Retry-After": str(RETRY_AFTER_SECONDS)},
+        )
+
+    return [healthz, readyz]
+
+
+async def _answers(check: Awaitable[object]) -> bool:
+    try:
+        async with asyncio.timeout(READY_SECONDS_MAX):
+            await check
+    except Exception:
+        return False
+    return True

@@ -1,0 +1,1 @@
+"""What only the operator gets, behind the login."""

@@ -1,0 +1,136 @@
+"""Orders for the operator, as JSON and as a file: found, told one by one, and given money back."""
+
+from typing import Annotated, Any, Final
+from urllib.parse import parse_qsl
+
+from litestar import Router, asgi, get, post
+from litestar.params import FromPath, Parameter, QueryParameter
+from litestar.types import Guard, Receive, Scope, Send
+
+from tigerfans.booking.ids import OrderId
+from tigerfans.errors import InvalidRequestError, UnknownOrderError
+from tigerfans.http.office.auth import same_origin_guard
+from tigerfans.http.office.order_export import send_orders
+from tigerfans.office.order_search import (
+    COUNT_MAX,
+    TEXT_CHARACTERS_MAX,
+    Cursor,
+    Kind,
+    OrderSearch,
+    Search,
+)
+from tigerfans.office.story import Event, Stories, Story
+from tigerfans.shop.shop import Shop
+from tigerfans.stores.orders import Order
+
+ITEMS_MAX: Final = 200
+
+Limit = Annotated[int, Parameter(ge=1, le=ITEMS_MAX, description="How many items at most.")]
+Text = Annotated[
+    str,
+    QueryParameter(
+        name="q",
+        max_length=TEXT_CHARACTERS_MAX,
+        description="An order's id, or the beginning of an id, an email address or a ticket code.",
+    ),
+]
+Status = Annotated[Kind | None, QueryParameter(description="What became of the orders.")]
+After = Annotated[str, QueryParameter(description="`next` of the page before.")]
+
+
+def admin_order_routes(shop: Shop, search: OrderSearch, stories: Stories, guard: Guard) -> Router:
+    @get("/api/admin/orders")
+    async def orders(
+        limit: Limit = ITEMS_MAX, text: Text = "", status: Status = None, after: After = ""
+    ) -> dict[str, Any]:
+        """The stored orders that are looked for, those recorded last first.
+
+        An order that nobody has paid yet is not stored; its whole id finds it all the same.
+        """
+        wanted = Search(text, status)
+        page = await search.page(wanted, Cursor.parse(after) if after else None, limit)
+        found = [stored.order for stored in page.orders]
+        if not found and wanted.order_id and status is None and not after:
+            unpaid = await shop.order(wanted.order_id)
+            found = [unpaid] if unpaid else []
+        total = max(await search.count(wanted), len(found))
+        return {
+            "items": [order_item(order) for order in found],
+            "limit": limit,
+            "next": page.next and str(page.next),
+            "total": min(total, COUNT_MAX),
+            "total_is_more": total > COUNT_MAX,
+        }
+
+    @asgi("/api/admin/orders.csv", copy_scope=False)
+    async def export(scope: Scope, receive: Receive, send: Send) -> None:
+        await send_orders(search, _wanted(scope["query_string"]), receive, send)
+
+    @get("/api/admin/orders/{order_id:str}")
+    async def story(order_id: FromPath[str]) -> dict[str, Any]:
+        """All that happened to one order, and where it is recorded."""
+        return story_item(await stories.of(parse_order_id(order_id)))
+
+    @post("/api/admin/orders/{order_id:str}/refund", status_code=200, guards=[same_origin_guard])
+    async def refund(order_id: FromPath[str]) -> dict[str, Any]:
+        """Gives the money of an unfulfilled order back."""
+        return order_item(await shop.refund(parse_order_id(order_id)))
+
+    return Router(
+        "/",
+        route_handlers=[orders, export, story, refund],
+        guards=[guard],
+        response_headers={"cache-control": "no-store"},
+    )
+
+
+def parse_order_id(text: str) -> OrderId:
+    """Raises `UnknownOrderError` for what is no order's id."""
+    order_id = OrderId.parse(text)
+    if order_id is None:
+        raise UnknownOrderError
+    return order_id
+
+
+def order_item(order: Order) -> dict[str, Any]:
+    return {
+        "id": order.id.hex_digits,
+        "status": order.status,
+        "cls": order.cls,
+        "qty": 1,
+        "amount": order.amount_cents,
+        "currency": order.currency,
+        "created_at_iso": order.created_at.isoformat(),
+        "paid_at_iso": order.paid_at and order.paid_at.isoformat(),
+        "got_goodie": order.got_goodie,
+        "ticket_code": order.ticket_code,
+        "email": order.email,
+        "refunded_at_iso": order.refunded_at and order.refunded_at.isoformat(),
+    }
+
+
+def story_item(story: Story) -> dict[str, Any]:
+    return {
+        "order": story.order and order_item(story.order),
+        "events": [_event_item(event) for event in story.events],
+        "away": story.away,
+    }
+
+
+def _event_item(event: Event) -> dict[str, Any]:
+    return {
+        "at_iso": event.at.isoformat(),
+        "what": event.what,
+        "place": event.place,
+        "detail": event.detail,
+        "transfer_id": event.transfer_id,
+    }
+
+
+def _wanted(query: bytes) -> Search:
+    values = dict(parse_qsl(query.decode("latin-1")))
+    kind = values.get("status")
+    try:
+        return Search(values.get("q", ""), Kind(kind) if kind else None)
+    except ValueError:
+        raise InvalidRequestError(f"status must be one of {', '.join(Kind)}.") from None

@@ -1,0 +1,79 @@
+"""The operator's pages, behind the login: the box office, and one order's story.
+
+The box office fills itself through the JSON API. A story is made on the server and needs no
+script, for what it tells is over; its one action is a plain form.
+"""
+
+from typing import Any, Final, Protocol
+
+from litestar import Response, Router, get, post
+from litestar.params import FromPath
+from litestar.response import Redirect
+from litestar.types import Guard
+
+from tigerfans.booking.ids import OrderId
+from tigerfans.http.office.admin_orders import ITEMS_MAX, parse_order_id
+from tigerfans.http.office.auth import same_origin_guard
+from tigerfans.http.pages.rendering import Renderer
+from tigerfans.http.pages.shop_pages import class_name
+from tigerfans.offer.catalog import Catalog
+from tigerfans.office.order_search import TEXT_CHARACTERS_MAX, Kind
+from tigerfans.office.story import Story
+from tigerfans.stores.orders import Order
+
+SESSIONS_MAX: Final = 50
+
+
+class AdminShop(Protocol):
+    """What these pages ask of the shop."""
+
+    @property
+    def catalog(self) -> Catalog: ...
+
+    async def refund(self, order_id: OrderId) -> Order:
+        """Gives the money back; raises where none is due."""
+
+
+class StoryTeller(Protocol):
+    async def of(self, order_id: OrderId) -> Story:
+        """One order's story; raises `UnknownOrderError`."""
+
+
+def admin_pages_router(
+    *, shop: AdminShop, stories: StoryTeller, renderer: Renderer, guard: Guard
+) -> Router:
+    """The pages; `guard` lets only the operator in."""
+
+    @get("/admin")
+    async def box_office() -> Response[str]:
+        return renderer.page(
+            "admin.html",
+            classes=shop.catalog.classes,
+            kinds=list(Kind),
+            orders_max=ITEMS_MAX,
+            sessions_max=SESSIONS_MAX,
+            text_max=TEXT_CHARACTERS_MAX,
+        )
+
+    @get("/admin/orders/{order_id:str}")
+    async def order_page(order_id: FromPath[str]) -> Response[str]:
+        story = await stories.of(parse_order_id(order_id))
+        return renderer.page(
+            "admin_order.html",
+            story=story,
+            order_id=order_id,
+            class_name=class_name(shop.catalog, story.order.cls) if story.order else "",
+        )
+
+    @post("/admin/orders/{order_id:str}/refund", guards=[same_origin_guard])
+    async def refund(order_id: FromPath[str]) -> Response[Any]:
+        """What the story's one button does."""
+        await shop.refund(parse_order_id(order_id))
+        return Redirect(f"/admin/orders/{order_id}", status_code=303)
+
+    return Router(
+        "/",
+        route_handlers=[box_office, order_page, refund],
+        guards=[guard],
+        include_in_schema=False,
+    )

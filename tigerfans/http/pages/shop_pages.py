@@ -1,0 +1,218 @@
+"""The pages a buyer sees: landing, checkout, and the order with its ticket.
+
+Each handler asks the shop and renders one template. The pages keep themselves up to date
+through the JSON API, but none needs a script to sell a ticket: the checkout is a plain form, and
+the order's page comes from the server in whatever state the order is.
+
+What the pages need of the shop is `PageShop`; errors read here as they do in the JSON API.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Final, Literal, Protocol
+
+from litestar import Request, Response, Router, get, post
+from litestar.di import NamedDependency, Provide
+from litestar.params import FromQuery, QueryParameter, SkipValidation
+from litestar.response import Redirect
+
+from tigerfans.booking.ids import OrderId
+from tigerfans.booking.inventory import Inventory
+from tigerfans.http.pages.rendering import Renderer
+from tigerfans.http.problems import explain
+from tigerfans.http.reading import body_in_time
+from tigerfans.offer.catalog import Catalog, ClassCode, TicketClass
+from tigerfans.stores.orders import Order
+
+FORM_SIZE_BYTES_MAX: Final = 16 * 1024
+# A class reads "going fast" below this share of its capacity.
+FEW_LEFT_SHARE: Final = 0.1
+
+StockState = Literal["available", "few", "held", "sold-out", "unknown"]
+
+
+class Checkout(Protocol):
+    """A hold that was placed; `redirect_url` is where the buyer pays."""
+
+    @property
+    def redirect_url(self) -> str: ...
+
+
+class PageShop(Protocol):
+    """What the pages ask of the shop. Any call may raise what `http.problems.explain` knows."""
+
+    @property
+    def catalog(self) -> Catalog: ...
+
+    @property
+    def hold_seconds(self) -> int: ...
+
+    async def inventory(self) -> Mapping[ClassCode, Inventory]:
+        """The stock of each ticket class."""
+
+    async def goodies(self) -> Inventory:
+        """The stock of goodies."""
+
+    async def checkout(self, cls: str, email: str) -> Checkout:
+        """Places a hold; raises where class or email are bad, or the class is sold out."""
+
+    async def order(self, order_id: OrderId) -> Order | None:
+        """The order in its state of now, from its hold on; None where it is unknown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A ticket class and its stock, which is None while the shop cannot tell."""
+
+    ticket_class: TicketClass
+    stock: Inventory | None
+
+    @property
+    def state(self) -> StockState:
+        """Which words the stock deserves; static/js/stock.js decides by the same rules."""
+        if self.stock is None:
+            return "unknown"
+        capacity, held, sold = self.stock
+        if sold >= capacity:
+            return "sold-out"
+        if (available := self.stock.available) <= 0:
+            return "held"
+        if available < capacity * FEW_LEFT_SHARE or held >= available:
+            return "few"
+        return "available"
+
+
+# The dependencies of every handler below, named for Litestar's injection.
+Shop = NamedDependency[SkipValidation[PageShop]]
+Pages = NamedDependency[SkipValidation[Renderer]]
+
+
+@get("/")
+async def landing_page(shop: Shop, pages: Pages) -> Response[str]:
+    # Both at once, so that without the ledger only one deadline passes.
+    offers, goodies_are_gone = await asyncio.gather(_offers(shop), _goodies_are_gone(shop))
+    return pages.page(
+        "landing.html",
+        offers=offers,
+        goodies=shop.catalog.goodies.capacity,
+        goodies_are_gone=goodies_are_gone,
+        hold_seconds=shop.hold_seconds,
+    )
+
+
+@get("/demo/checkout")
+async def checkout_page(
+    shop: Shop,
+    pages: Pages,
+    # Litestar never fills a parameter that is itself called `cls`.
+    chosen: Annotated[str, QueryParameter(name="cls")] = "",
+    status: FromQuery[str] = "",
+    order_id: FromQuery[str] = "",
+) -> Response[str]:
+    """The form; `status` and `order_id` say which payment the buyer comes back from."""
+    return pages.page(
+        "checkout.html",
+        offers=await _offers(shop),
+        hold_seconds=shop.hold_seconds,
+        chosen=chosen,
+        email="",
+        problem=None,
+        returned=status if status in ("failed", "canceled") else None,
+        returned_order_id=order_id,
+    )
+
+
+@post("/demo/checkout", request_max_body_size=FORM_SIZE_BYTES_MAX, middleware=[body_in_time])
+async def checkout_submit(
+    request: Request[Any, Any, Any], shop: Shop, pages: Pages
+) -> Response[Any]:
+    """The checkout without a script: to the payment, or back to the form with a sentence."""
+    form = await request.form()
+    cls, email = _text(form.get("cls")), _text(form.get("customer_email"))
+    try:
+        placed = await shop.checkout(cls, email)
+    except Exception as error:
+        problem = explain(error)
+        if problem is None:
+            raise
+    else:
+        return Redirect(placed.redirect_url, status_code=303)
+    return pages.page(
+        "checkout.html",
+        status_code=problem.status_code,
+        headers=problem.headers,
+        offers=await _offers(shop),
+        hold_seconds=shop.hold_seconds,
+        chosen=cls,
+        email=email,
+        problem=problem,
+        returned=None,
+        returned_order_id="",
+    )
+
+
+@get("/demo/success")
+async def order_page(shop: Shop, pages: Pages, order_id: FromQuery[str] = "") -> Response[str]:
+    order = await _order(shop, order_id)
+    return pages.page(
+        "order.html",
+        status_code=200 if order else 404,
+        order=order,
+        order_id=order_id,
+        status=order.status if order else "UNKNOWN",
+        class_name=class_name(shop.catalog, order.cls) if order else "",
+    )
+
+
+def pages_router(*, shop: PageShop, renderer: Renderer) -> Router:
+    """All pages for buyers."""
+    return Router(
+        "/",
+        route_handlers=[
+            landing_page,
+            checkout_page,
+            checkout_submit,
+            order_page,
+        ],
+        dependencies={
+            "shop": Provide(lambda: shop, sync_to_thread=False),
+            "pages": Provide(lambda: renderer, sync_to_thread=False),
+        },
+        include_in_schema=False,
+    )
+
+
+async def _offers(shop: PageShop) -> list[Offer]:
+    """Every class with its stock; without it where the ledger is away, for the page still helps."""
+    try:
+        stocks = await shop.inventory()
+    except Exception as error:
+        if explain(error) is None:
+            raise
+        stocks = {}
+    return [Offer(c, stocks.get(c.code)) for c in shop.catalog.classes]
+
+
+async def _goodies_are_gone(shop: PageShop) -> bool:
+    """Whether all are granted; not where the ledger is away, for nobody knows then."""
+    try:
+        return (await shop.goodies()).available <= 0
+    except Exception as error:
+        if explain(error) is None:
+            raise
+        return False
+
+
+async def _order(shop: PageShop, order_id: str) -> Order | None:
+    parsed = OrderId.parse(order_id)
+    return None if parsed is None else await shop.order(parsed)
+
+
+def class_name(catalog: Catalog, code: ClassCode) -> str:
+    """Such as `Premium`."""
+    return next(c.name for c in catalog.classes if c.code == code)
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""

@@ -1,0 +1,80 @@
+"""One worker: a process that serves the shop over HTTP, beside others on the same port.
+
+The server runs inside our own event loop, so that this process alone decides what opens before
+the first request and what closes after the last one. Several workers share the port by
+SO_REUSEPORT; each has its own connection to the sequencer, to Redis and to PostgreSQL.
+"""
+
+import asyncio
+import logging
+import signal
+from contextlib import AsyncExitStack
+
+import uvloop
+
+from tigerfans.assembly import open_shop
+from tigerfans.errors import ShopError
+from tigerfans.http.api.order_stream import OrderEvents
+from tigerfans.http.app import create_app
+from tigerfans.http.serving.counting import counted
+from tigerfans.http.serving.draining import DRAIN_SECONDS, Draining
+from tigerfans.http.serving.listening import stop_accepting, until_listening
+from tigerfans.http.serving.server import build_server
+from tigerfans.http.serving.shortcut import Shortcut
+from tigerfans.ledger.base import LedgerError
+from tigerfans.process.notify import notify_ready
+from tigerfans.process.runtime import let_others_finish, settle_down, stay_on_one_core
+from tigerfans.settings.settings import Settings, worker_name
+
+logger = logging.getLogger(__name__)
+
+
+def run(settings: Settings, number: int) -> int:
+    """Serves until SIGTERM or SIGINT, then finishes what was accepted; the exit code."""
+    name = worker_name(number)
+    let_others_finish()
+    if settings.http.pins_workers:
+        stay_on_one_core(number, settings.http.workers)
+    try:
+        return uvloop.run(_serve(settings, name))
+    except (ShopError, LedgerError, OSError) as error:
+        logger.error("%s cannot open the shop: %s", name, error)
+        return 1
+
+
+async def _serve(settings: Settings, name: str) -> int:
+    async with AsyncExitStack() as stack:
+        opened = await open_shop(stack, settings, name)
+        events = OrderEvents(opened.shop.order_answer)
+        app = create_app(settings, opened.shop, opened.mockpay, events)
+        draining = Draining(counted(Shortcut(app), opened.shop.counters))
+        server = build_server(draining, settings.http)
+        loop = asyncio.get_running_loop()
+
+        def stop() -> None:
+            draining.begin()
+            stop_accepting(settings.http.port)
+            # They would last for minutes, and the server waits for each request it accepted.
+            events.close()
+            loop.call_later(DRAIN_SECONDS, server.stop)
+
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop)
+        serving = asyncio.create_task(server.serve(), name=f"server of {name}")
+        background = [
+            asyncio.create_task(opened.ledger.watch(), name="connection to the sequencer")
+        ]
+        if opened.mockpay:
+            deliveries = opened.mockpay.deliver_forever()
+            background.append(asyncio.create_task(deliveries, name="webhook deliveries"))
+        await until_listening(settings.http.port)
+        settle_down()
+        notify_ready()
+        await asyncio.wait([serving, *background], return_when=asyncio.FIRST_COMPLETED)
+        # Nothing in the background ends by itself: what it raised ends this process, loudly.
+        for task in background:
+            if task.done():
+                task.result()
+            task.cancel()
+        await serving
+    return 0
