@@ -51,6 +51,8 @@ async def open_shop(ledger: Ledger, redis_url: str, database_url: str) -> AsyncI
         hold_seconds: int = 300,
         on_step: OnStep = ignore_step,
         provider: PaymentProvider | None = None,
+        *,
+        to_look: bool = False,
     ) -> Shop:
         database = await Database.connect(database_url)
         databases.append(database)
@@ -64,7 +66,7 @@ async def open_shop(ledger: Ledger, redis_url: str, database_url: str) -> AsyncI
             on_step=on_step,
         )
         opened.append(shop)
-        await shop.open()
+        await (shop.check() if to_look else shop.open())
         return shop
 
     yield open_one

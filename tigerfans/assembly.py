@@ -1,10 +1,11 @@
 """Puts a shop together from settings: one place that knows what is made of what.
 
-Workers open one to sell, and the operator's commands open one to look.
+Workers open one to sell; the operator's commands look at one, and neither migrate nor fund it.
 """
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from typing import Final, NamedTuple
 
@@ -29,6 +30,9 @@ LEDGER_SECONDS_MAX: Final = 20.0
 LEDGER_PAUSE_SECONDS: Final = 0.1
 
 
+ConnectDatabase = Callable[[str, int], Awaitable[Database]]
+
+
 class Opened(NamedTuple):
     """A shop, and the parts of it that have a life of their own.
 
@@ -41,16 +45,35 @@ class Opened(NamedTuple):
 
 
 async def open_shop(stack: AsyncExitStack, settings: Settings, name: str) -> Opened:
-    """Connects a shop to all that `settings` name; `stack` closes it again, in order.
+    """Connects a shop to all that `settings` name, and makes it ready to sell.
 
-    `name` is what the sequencer calls this process. Raises `SettingsError` where a store is not
-    named or is of another version, and a store's own error where it does not answer.
+    `stack` closes it again, in order; `name` is what the sequencer calls this process. Raises
+    `SettingsError` where a store is not named or is of another version, and a store's own error
+    where it does not answer.
     """
+    opened = await _connect(stack, settings, name, Database.connect)
+    await _as_soon_as_there_is_a_ledger(opened.shop.open)
+    return opened
+
+
+async def look_at_shop(stack: AsyncExitStack, settings: Settings, name: str) -> Opened:
+    """Connects a shop as `open_shop` does, to one that was opened before.
+
+    Sets nothing up: raises `SettingsError` where the database or the ledger is not ready.
+    """
+    opened = await _connect(stack, settings, name, Database.look)
+    await _as_soon_as_there_is_a_ledger(opened.shop.check)
+    return opened
+
+
+async def _connect(
+    stack: AsyncExitStack, settings: Settings, name: str, connect_database: ConnectDatabase
+) -> Opened:
     if settings.stores.database_url is None:
         raise SettingsError("DATABASE_URL must name the PostgreSQL database of the orders.")
     if settings.stores.redis_url is None:
         raise SettingsError("REDIS_URL must name the Redis of the payment sessions.")
-    database = await Database.connect(
+    database = await connect_database(
         settings.stores.database_url, settings.stores.database_connections
     )
     stack.push_async_callback(database.close)
@@ -78,7 +101,6 @@ async def open_shop(stack: AsyncExitStack, settings: Settings, name: str) -> Ope
         counters=counters,
         on_step=log.note,
     )
-    await _open_books(shop)
     return Opened(shop, provider if isinstance(provider, MockPay) else None, ledger)
 
 
@@ -98,12 +120,12 @@ async def _provider(
             )
 
 
-async def _open_books(shop: Shop) -> None:
-    """Opens the shop's books as soon as there is a ledger: it may start later than we do."""
+async def _as_soon_as_there_is_a_ledger(step: Callable[[], Awaitable[None]]) -> None:
+    """Takes the step when there is a ledger to take it on: it may start later than we do."""
     deadline = time.monotonic() + LEDGER_SECONDS_MAX
     while True:
         try:
-            await shop.open()
+            await step()
         except LedgerUnavailableError:
             if time.monotonic() > deadline:
                 raise

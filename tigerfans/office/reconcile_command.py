@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 from rich.table import Table
 
-from tigerfans.assembly import open_shop
+from tigerfans.assembly import look_at_shop
 from tigerfans.errors import ShopError
 from tigerfans.ledger.base import LedgerError
 from tigerfans.office.reconcile import Reconciler, Report
@@ -44,7 +44,7 @@ def run(settings: Settings, *, as_json: bool, repair: bool) -> int:
 
 async def _reconcile(settings: Settings, *, repair: bool) -> Report:
     async with AsyncExitStack() as stack:
-        shop = (await open_shop(stack, settings, "reconcile")).shop
+        shop = (await look_at_shop(stack, settings, "reconcile")).shop
         progress = stack.enter_context(_progress())
         while True:
             task = progress.add_task("comparing", total=await _records_about(shop))

@@ -31,6 +31,10 @@ class Shop(Backends):
         """Sets up the ledger's accounts and stock; whoever did so before, it happens once."""
         return stock.open_books(self)
 
+    def check(self) -> Coroutine[Any, Any, None]:
+        """Raises unless the ledger was opened for this shop; changes nothing."""
+        return stock.check_books(self)
+
     def checkout(
         self, cls: str, email: str, idempotency_key: str | None = None
     ) -> Coroutine[Any, Any, Checkout]:

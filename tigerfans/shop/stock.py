@@ -16,14 +16,26 @@ async def open_books(backends: Backends) -> None:
     accounts = await backends.submit(Operation.CREATE_ACCOUNTS, backends.booking.accounts())
     check_created(accounts, AccountStatus)
     funding = await backends.submit(Operation.CREATE_TRANSFERS, backends.booking.funding())
+    await check_books(backends)
+    check_created(funding, TransferStatus)
+
+
+async def check_books(backends: Backends) -> None:
+    """Raises `SettingsError` unless the ledger was opened with these capacities.
+
+    Changes nothing.
+    """
     stock = await backends.read_stock()
+    if len(stock) < len(backends.catalog.resources):
+        raise SettingsError(
+            "This ledger has no stock of the shop yet: its first worker sets it up."
+        )
     for resource, inventory in zip(backends.catalog.resources, stock, strict=True):
         if inventory.capacity != resource.capacity:
             raise SettingsError(
                 f"{resource.setting} is {resource.capacity}, but this ledger was opened"
                 f" with {inventory.capacity}; what is on sale cannot be changed later."
             )
-    check_created(funding, TransferStatus)
 
 
 async def inventory(backends: Backends) -> dict[ClassCode, Inventory]:

@@ -6,14 +6,14 @@ must look like one.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Final
 
 import asyncpg
 
 from tigerfans.errors import UnavailableError
-from tigerfans.stores.schema import migrate
+from tigerfans.stores.schema import check_schema, migrate
 
 DEADLINE_SECONDS: Final = 1.5
 CONNECTIONS_MAX: Final = 4
@@ -30,6 +30,10 @@ _AWAY: Final = (
     OSError,
     TimeoutError,
 )
+
+
+# What is done with the first connection, before there is a database to work with.
+Prepare = Callable[[asyncpg.Connection], Awaitable[None]]
 
 
 @contextmanager
@@ -53,6 +57,15 @@ class Database:
     @classmethod
     async def connect(cls, url: str, connections_max: int = CONNECTIONS_MAX) -> "Database":
         """Connects and brings the schema up to date."""
+        return await cls._connect(url, connections_max, migrate)
+
+    @classmethod
+    async def look(cls, url: str, connections_max: int = CONNECTIONS_MAX) -> "Database":
+        """Connects, and raises `SettingsError` unless the schema is up to date."""
+        return await cls._connect(url, connections_max, check_schema)
+
+    @classmethod
+    async def _connect(cls, url: str, connections_max: int, prepare: Prepare) -> "Database":
         pool = await asyncpg.create_pool(
             url,
             min_size=1,
@@ -60,8 +73,12 @@ class Database:
             reset=_keep_session,
             timeout=DEADLINE_SECONDS,
         )
-        async with pool.acquire() as connection:
-            await migrate(connection)
+        try:
+            async with pool.acquire() as connection:
+                await prepare(connection)
+        except BaseException:
+            pool.terminate()
+            raise
         return cls(url, pool)
 
     async def close(self) -> None:

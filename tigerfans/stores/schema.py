@@ -68,6 +68,13 @@ class SchemaTooNewError(SettingsError):
     """The database was set up by a newer version of the shop."""
 
 
+class SchemaTooOldError(SettingsError):
+    """The database was not set up yet, or by an older version of the shop."""
+
+
+_VERSION: Final = "SELECT max(version) FROM schema_version"
+
+
 async def migrate(connection: asyncpg.Connection) -> None:
     """Brings the database to this version's schema, whoever else tries at the same time."""
     async with connection.transaction():
@@ -75,12 +82,28 @@ async def migrate(connection: asyncpg.Connection) -> None:
         await connection.execute(
             "CREATE TABLE IF NOT EXISTS schema_version (version integer NOT NULL)"
         )
-        version = await connection.fetchval("SELECT max(version) FROM schema_version") or 0
-        if version > len(MIGRATIONS):
-            raise SchemaTooNewError(
-                f"DATABASE_URL names a database with schema version {version};"
-                f" this version of the shop knows up to {len(MIGRATIONS)}."
-            )
+        version = await connection.fetchval(_VERSION) or 0
+        _refuse_newer(version)
         for number, statements in enumerate(MIGRATIONS[version:], start=version + 1):
             await connection.execute(statements)
             await connection.execute("INSERT INTO schema_version VALUES ($1)", number)
+
+
+async def check_schema(connection: asyncpg.Connection) -> None:
+    """Raises `SettingsError` unless the database has this version's schema; changes nothing."""
+    is_there = await connection.fetchval("SELECT to_regclass('schema_version')")
+    version = (is_there and await connection.fetchval(_VERSION)) or 0
+    _refuse_newer(version)
+    if version < len(MIGRATIONS):
+        raise SchemaTooOldError(
+            f"DATABASE_URL names a database with schema version {version}, which becomes"
+            f" {len(MIGRATIONS)} when a worker of this version of the shop starts."
+        )
+
+
+def _refuse_newer(version: int) -> None:
+    if version > len(MIGRATIONS):
+        raise SchemaTooNewError(
+            f"DATABASE_URL names a database with schema version {version};"
+            f" this version of the shop knows up to {len(MIGRATIONS)}."
+        )
