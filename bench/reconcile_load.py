@@ -72,7 +72,7 @@ async def _fill(stack: Stack, orders: int) -> None:
     settings = located(Settings(), DataFolder(stack.data))
     async with AsyncExitStack() as exits:
         shop = (await open_shop(exits, settings, "filling")).shop
-        page = min(PAGE_MAX, shop.ledger.events_max // 3)
+        page = min(PAGE_MAX, shop.ledger.records_max // 3)
         starts = range(0, orders, page)
         for start in track(starts, "filling", console=Console(stderr=True), transient=True):
             await _sell(shop, [OrderId.new() for _ in range(min(page, orders - start))])

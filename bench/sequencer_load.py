@@ -108,9 +108,9 @@ class Worker:
             if frames := self._decoder.feed(data):
                 return frames
 
-    def ask(self, operation: Operation, events: bytes) -> bytes:
+    def ask(self, operation: Operation, records: bytes) -> bytes:
         """One request and its reply."""
-        self._socket.sendall(encode(1, operation, events))
+        self._socket.sendall(encode(1, operation, records))
         _, code, payload = self.read()[0]
         if code != Status.OK:
             raise LoadError(f"The sequencer refuses: {decode_sentence(payload)}")

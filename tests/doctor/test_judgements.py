@@ -17,7 +17,7 @@ from tigerfans.doctor.postgresql import PostgresqlFacts, judge_postgresql
 from tigerfans.doctor.redis import RedisFacts, judge_access, judge_redis
 from tigerfans.doctor.shop import ShopFacts, judge_shop
 from tigerfans.doctor.sockets import SocketFacts
-from tigerfans.ledger.base import EVENTS_MAX
+from tigerfans.ledger.base import RECORDS_MAX
 from tigerfans.offer.catalog import Catalog
 from tigerfans.settings.settings import (
     AdminSettings,
@@ -309,12 +309,12 @@ CAPACITIES = {resource.setting: resource.capacity for resource in CATALOG.resour
 @pytest.mark.parametrize(
     ("facts", "expected"),
     [
-        (LedgerFacts("tigerbeetle", EVENTS_MAX, CAPACITIES), {}),
+        (LedgerFacts("tigerbeetle", RECORDS_MAX, CAPACITIES), {}),
         (LedgerFacts("tigerbeetle", 253, CAPACITIES), {"durability": "bad"}),
-        (LedgerFacts("embedded", EVENTS_MAX, CAPACITIES), {"durability": "warning"}),
-        (LedgerFacts("tigerbeetle", EVENTS_MAX, {}), {"stock": "warning"}),
+        (LedgerFacts("embedded", RECORDS_MAX, CAPACITIES), {"durability": "warning"}),
+        (LedgerFacts("tigerbeetle", RECORDS_MAX, {}), {"stock": "warning"}),
         (
-            LedgerFacts("tigerbeetle", EVENTS_MAX, CAPACITIES | {"TIGERFANS_TICKETS_A": 9}),
+            LedgerFacts("tigerbeetle", RECORDS_MAX, CAPACITIES | {"TIGERFANS_TICKETS_A": 9}),
             {"TIGERFANS_TICKETS_A": "bad"},
         ),
     ],

@@ -23,12 +23,12 @@ from tigerfans.ipc.frames import (
 )
 from tigerfans.ipc.stats import Stats
 from tigerfans.ledger.base import (
-    InvalidEventsError,
+    InvalidRecordsError,
     LedgerBusyError,
     LedgerError,
     LedgerTimeoutError,
     LedgerUnavailableError,
-    TooManyEventsError,
+    TooManyRecordsError,
 )
 from tigerfans.ledger.wire import Operation
 
@@ -109,10 +109,10 @@ async def test_it_knows_its_ledger_once_it_is_connected(
     stand_in: StandInSequencer, connect: Connect
 ) -> None:
     client = connect()
-    assert (client.kind, client.events_max, client.connected) == ("unknown", 8189, False)
+    assert (client.kind, client.records_max, client.connected) == ("unknown", 8189, False)
     await stand_in.accept(Hello("tigerbeetle", 253))
     await until(lambda: client.connected)
-    assert (client.kind, client.events_max) == ("tigerbeetle", 253)
+    assert (client.kind, client.records_max) == ("tigerbeetle", 253)
     assert repr(client) == "<SequencerClient worker-1: 0 in flight, connected>"
 
 
@@ -138,21 +138,21 @@ async def test_a_name_that_is_not_one_is_refused(socket_path: Path, name: str) -
         SequencerClient(socket_path, name=name)
 
 
-@pytest.mark.parametrize("events", [b"", bytes(127), bytes(129)])
-async def test_events_that_are_not_whole_are_refused_at_once(
-    client: SequencerClient, events: bytes
+@pytest.mark.parametrize("records", [b"", bytes(127), bytes(129)])
+async def test_records_that_are_not_whole_are_refused_at_once(
+    client: SequencerClient, records: bytes
 ) -> None:
-    with pytest.raises(InvalidEventsError):
-        client.submit(CREATE, events)
+    with pytest.raises(InvalidRecordsError):
+        client.submit(CREATE, records)
     assert client.in_flight == 0
 
 
-async def test_more_events_than_the_ledger_takes_are_refused_at_once(
+async def test_more_records_than_the_ledger_takes_are_refused_at_once(
     stand_in: StandInSequencer, client: SequencerClient
 ) -> None:
     await stand_in.accept(Hello("tigerbeetle", 2))
     await until(lambda: client.connected)
-    with pytest.raises(TooManyEventsError):
+    with pytest.raises(TooManyRecordsError):
         client.submit(CREATE, bytes(3 * 128))
 
 
@@ -173,8 +173,8 @@ async def test_at_the_bound_the_answer_is_busy_at_once(client: SequencerClient, 
     ("status", "kind"),
     [
         (Status.BUSY, LedgerBusyError),
-        (Status.INVALID, InvalidEventsError),
-        (Status.TOO_LARGE, TooManyEventsError),
+        (Status.INVALID, InvalidRecordsError),
+        (Status.TOO_LARGE, TooManyRecordsError),
         (Status.UNAVAILABLE, LedgerUnavailableError),
         (Status.OUTCOME_UNKNOWN, LedgerTimeoutError),
     ],
@@ -248,8 +248,8 @@ async def test_a_sequencer_that_says_nothing_any_more_gets_only_what_somebody_wa
     assert {type(outcome) for outcome in outcomes} == {LedgerTimeoutError}
     waiting = client.submit(CREATE, transfer(1))
     peer = await stand_in.accept()
-    correlation, _, events = await peer.receive()
-    assert events == transfer(1)
+    correlation, _, records = await peer.receive()
+    assert records == transfer(1)
     peer.send(encode(correlation, Status.OK, result(1)))
     assert await waiting == result(1)
 

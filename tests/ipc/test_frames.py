@@ -100,8 +100,8 @@ def test_no_garbage_passes_for_a_hello(payload: bytes) -> None:
     st.text(min_size=1, max_size=16).filter(str.isprintable),
     st.integers(0, 2**32 - 1),
 )
-def test_a_hello_is_read_back(name: str, events_max: int) -> None:
-    hello = Hello(name, events_max)
+def test_a_hello_is_read_back(name: str, records_max: int) -> None:
+    hello = Hello(name, records_max)
     assert decode_hello(*decode(encode_hello(hello))) == hello
 
 

@@ -52,13 +52,13 @@ class BooksByHand:
     def create(self, *transfers: Transfer) -> list[TransferStatus]:
         return [TransferStatus(result.status) for result in self.submit(*transfers)]
 
-    def submit(self, *events: Account | Transfer) -> list[Result]:
+    def submit(self, *records: Account | Transfer) -> list[Result]:
         operation = (
             Operation.CREATE_ACCOUNTS
-            if isinstance(events[0], Account)
+            if isinstance(records[0], Account)
             else Operation.CREATE_TRANSFERS
         )
-        packed = b"".join(event.pack() for event in events)
+        packed = b"".join(record.pack() for record in records)
         return Result.unpack_all(self.books.execute(operation, packed))
 
     def account(self, account_id: int) -> Account:

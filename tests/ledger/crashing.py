@@ -48,11 +48,11 @@ def batch(number: int) -> list[Transfer]:
             transfer(1, debit_account_id=BANK, credit_account_id=BUDGET, amount=TICKETS),
             transfer(2, debit_account_id=BANK, credit_account_id=GOODIE_BUDGET, amount=GOODIES),
         ]
-    events = [hold(_id(number, index, 0)) for index in range(HOLDS)]
+    records = [hold(_id(number, index, 0)) for index in range(HOLDS)]
     for index in range(HOLDS):
         held = _id(number - 1, index, 0)
         if index % 4:
-            events += [
+            records += [
                 post(_id(number - 1, index, 1), held, flags=LINKED),
                 transfer(
                     _id(number - 1, index, 2),
@@ -62,8 +62,8 @@ def batch(number: int) -> list[Transfer]:
                 post(_id(number - 1, index, 3), held),
             ]
         else:
-            events.append(void(_id(number - 1, index, 4), held))
-    return events
+            records.append(void(_id(number - 1, index, 4), held))
+    return records
 
 
 def _id(number: int, index: int, purpose: int) -> int:
@@ -76,8 +76,8 @@ def main() -> None:
     books.execute(Operation.CREATE_ACCOUNTS, accounts())
     number = first
     while True:
-        events = b"".join(event.pack() for event in batch(number))
-        results = books.execute(Operation.CREATE_TRANSFERS, events)
+        records = b"".join(record.pack() for record in batch(number))
+        results = books.execute(Operation.CREATE_TRANSFERS, records)
         sys.stdout.buffer.write(ACKNOWLEDGED.pack(number, len(results)) + results)
         sys.stdout.buffer.flush()
         number += 1

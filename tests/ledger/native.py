@@ -14,11 +14,11 @@ class PlayedNative:
     """Stands in for `tb_client_init`, `tb_client_submit` and `tb_client_deinit`.
 
     While `answering`, it completes each packet at once, as a server with the batch limit
-    `events_max` does that refuses every transfer. Otherwise packets wait in `packets`.
+    `records_max` does that refuses every transfer. Otherwise packets wait in `packets`.
     """
 
-    def __init__(self, events_max: int = 8189) -> None:
-        self.events_max = events_max
+    def __init__(self, records_max: int = 8189) -> None:
+        self.records_max = records_max
         self.answering = True
         self.refusal: PacketStatus | None = None
         self.clients_started = 0
@@ -57,10 +57,10 @@ class PlayedNative:
         thread.join()
 
     def _answer(self, packet: CPacket) -> None:
-        events = packet.data_size // TRANSFER_SIZE
+        records = packet.data_size // TRANSFER_SIZE
         if self.refusal is not None:
             self.complete(packet, self.refusal)
-        elif events > self.events_max:
+        elif records > self.records_max:
             self.complete(packet, PacketStatus.TOO_MUCH_DATA)
         else:
-            self.complete(packet, reply=bytes(events * RESULT_SIZE))
+            self.complete(packet, reply=bytes(records * RESULT_SIZE))

@@ -103,25 +103,25 @@ class Shop:
         return shop
 
     async def create_accounts(self, *accounts: Account) -> list[AccountStatus]:
-        events = b"".join(account.pack() for account in accounts)
-        reply = await self.ledger.submit(Operation.CREATE_ACCOUNTS, events)
+        records = b"".join(account.pack() for account in accounts)
+        reply = await self.ledger.submit(Operation.CREATE_ACCOUNTS, records)
         return [AccountStatus(result.status) for result in Result.unpack_all(reply)]
 
     async def results(self, *transfers: Transfer) -> list[Result]:
         """Sends the transfers as one submission."""
-        events = b"".join(transfer.pack() for transfer in transfers)
-        return Result.unpack_all(await self.ledger.submit(Operation.CREATE_TRANSFERS, events))
+        records = b"".join(transfer.pack() for transfer in transfers)
+        return Result.unpack_all(await self.ledger.submit(Operation.CREATE_TRANSFERS, records))
 
     async def create(self, *transfers: Transfer) -> list[TransferStatus]:
         return [TransferStatus(result.status) for result in await self.results(*transfers)]
 
     async def accounts(self, *ids: int) -> list[Account]:
-        events = b"".join(map(u128, ids))
-        return Account.unpack_all(await self.ledger.submit(Operation.LOOKUP_ACCOUNTS, events))
+        records = b"".join(map(u128, ids))
+        return Account.unpack_all(await self.ledger.submit(Operation.LOOKUP_ACCOUNTS, records))
 
     async def transfers(self, *ids: int) -> list[Transfer]:
-        events = b"".join(map(u128, ids))
-        return Transfer.unpack_all(await self.ledger.submit(Operation.LOOKUP_TRANSFERS, events))
+        records = b"".join(map(u128, ids))
+        return Transfer.unpack_all(await self.ledger.submit(Operation.LOOKUP_TRANSFERS, records))
 
     async def credits(
         self, account: int, *, limit: int, after: int = 0, until: int = 0

@@ -20,13 +20,13 @@ from tests.tigerbeetle_server import CLUSTER_ID, TigerBeetleServer
 from tigerfans.ipc.client import SequencerClient
 from tigerfans.ledger import open_ledger
 from tigerfans.ledger.base import (
-    InvalidEventsError,
+    InvalidRecordsError,
     Ledger,
     LedgerUnavailableError,
-    TooManyEventsError,
+    TooManyRecordsError,
 )
 from tigerfans.ledger.wire import (
-    EVENT_SIZE,
+    RECORD_SIZE,
     Account,
     AccountFlags,
     AccountStatus,
@@ -466,32 +466,32 @@ async def test_an_account_that_is_not_there_and_a_page_of_nothing_list_nothing(
 
 
 @pytest.mark.parametrize("operation", list(Operation))
-async def test_events_that_are_not_whole_records_are_refused(
+async def test_bytes_that_are_not_whole_records_are_refused(
     ledger: Ledger, operation: Operation
 ) -> None:
-    for size in (0, 1, EVENT_SIZE[operation] - 1, EVENT_SIZE[operation] + 1):
-        with pytest.raises(InvalidEventsError):
+    for size in (0, 1, RECORD_SIZE[operation] - 1, RECORD_SIZE[operation] + 1):
+        with pytest.raises(InvalidRecordsError):
             await ledger.submit(operation, bytes(size))
 
 
 @pytest.mark.parametrize("operation", list(Operation))
-async def test_more_events_than_the_ledger_takes_are_refused(
+async def test_more_records_than_the_ledger_takes_are_refused(
     ledger: Ledger, operation: Operation
 ) -> None:
-    with pytest.raises(TooManyEventsError):
-        await ledger.submit(operation, bytes((ledger.events_max + 1) * EVENT_SIZE[operation]))
+    with pytest.raises(TooManyRecordsError):
+        await ledger.submit(operation, bytes((ledger.records_max + 1) * RECORD_SIZE[operation]))
 
 
-async def test_as_many_events_as_the_ledger_takes_are_done_as_one(ledger: Ledger) -> None:
-    shop = await Shop.open(ledger, tickets=ledger.events_max)
+async def test_as_many_records_as_the_ledger_takes_are_done_as_one(ledger: Ledger) -> None:
+    shop = await Shop.open(ledger, tickets=ledger.records_max)
     first = new_id()
-    holds = [shop.hold(first + number) for number in range(ledger.events_max)]
+    holds = [shop.hold(first + number) for number in range(ledger.records_max)]
     assert set(await shop.create(*holds)) == {CREATED}
     kept = await shop.transfers(*(hold.id for hold in holds))
     assert [transfer.id for transfer in kept] == [hold.id for hold in holds]
 
 
-async def test_an_event_that_cannot_be_is_refused_and_its_neighbours_are_done(
+async def test_a_record_that_cannot_be_is_refused_and_its_neighbours_are_done(
     ledger: Ledger,
 ) -> None:
     shop = await Shop.open(ledger, tickets=5)

@@ -13,13 +13,13 @@ import pytest
 from tests.ledger.by_hand import BUDGET, SOLD, account, transfer
 from tigerfans.ledger import embedded, open_ledger
 from tigerfans.ledger.base import (
-    EVENTS_MAX,
-    InvalidEventsError,
+    RECORDS_MAX,
+    InvalidRecordsError,
     LedgerBusyError,
     LedgerOpenError,
     LedgerTimeoutError,
     LedgerUnavailableError,
-    TooManyEventsError,
+    TooManyRecordsError,
 )
 from tigerfans.ledger.books import Books
 from tigerfans.ledger.embedded import EmbeddedLedger, open_embedded, open_in_memory
@@ -45,10 +45,10 @@ class Gate:
         self._open = threading.Event()
         execute = Books.execute
 
-        def gated(books: Books, operation: Operation, events: bytes) -> bytes:
+        def gated(books: Books, operation: Operation, records: bytes) -> bytes:
             self.reached.set()
             self._open.wait()
-            return execute(books, operation, events)
+            return execute(books, operation, records)
 
         monkeypatch.setattr(Books, "execute", gated)
 
@@ -57,8 +57,8 @@ class Gate:
 
 
 async def create(ledger: EmbeddedLedger, *ids: int) -> list[TransferStatus]:
-    events = b"".join(transfer(id_).pack() for id_ in ids)
-    results = await ledger.submit(Operation.CREATE_TRANSFERS, events)
+    records = b"".join(transfer(id_).pack() for id_ in ids)
+    results = await ledger.submit(Operation.CREATE_TRANSFERS, records)
     return [TransferStatus(result.status) for result in Result.unpack_all(results)]
 
 
@@ -123,16 +123,16 @@ async def test_closing_lets_the_waiting_finish_and_refuses_the_rest(
 
 
 async def test_what_is_not_whole_records_is_refused(ledger: EmbeddedLedger) -> None:
-    for events in (b"", bytes(127), bytes(129)):
-        with pytest.raises(InvalidEventsError):
-            await ledger.submit(Operation.CREATE_TRANSFERS, events)
-    with pytest.raises(TooManyEventsError):
-        await ledger.submit(Operation.LOOKUP_ACCOUNTS, bytes(16) * (EVENTS_MAX + 1))
+    for records in (b"", bytes(127), bytes(129)):
+        with pytest.raises(InvalidRecordsError):
+            await ledger.submit(Operation.CREATE_TRANSFERS, records)
+    with pytest.raises(TooManyRecordsError):
+        await ledger.submit(Operation.LOOKUP_ACCOUNTS, bytes(16) * (RECORDS_MAX + 1))
 
 
 async def test_the_largest_batch_fits(ledger: EmbeddedLedger) -> None:
-    assert ledger.events_max == EVENTS_MAX
-    statuses = await create(ledger, *range(1000, 1000 + EVENTS_MAX))
+    assert ledger.records_max == RECORDS_MAX
+    statuses = await create(ledger, *range(1000, 1000 + RECORDS_MAX))
     assert set(statuses) == {TransferStatus.CREATED}
 
 

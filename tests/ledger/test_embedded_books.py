@@ -56,7 +56,7 @@ def test_a_hold_can_be_posted_until_the_nanosecond_it_is_due(
     assert books.create(void(104, hold_id=101)) == [Status.PENDING_TRANSFER_EXPIRED]
 
 
-def test_a_hold_that_comes_due_inside_a_batch_expires_for_the_events_after_it(
+def test_a_hold_that_comes_due_inside_a_batch_expires_for_the_records_after_it(
     books: BooksByHand, clock: Clock
 ) -> None:
     (held,) = books.submit(hold(100))

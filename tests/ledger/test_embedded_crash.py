@@ -46,7 +46,7 @@ def run_until_killed(folder: Path, first: int, chance: random.Random) -> dict[in
 
 
 def transfers(books: BooksByHand, numbers: range) -> list[Transfer]:
-    ids = b"".join(u128(event.id) for number in numbers for event in crashing.batch(number))
+    ids = b"".join(u128(record.id) for number in numbers for record in crashing.batch(number))
     parts = [ids[start : start + 16 * 8000] for start in range(0, len(ids), 16 * 8000)]
     return [
         found
@@ -81,9 +81,9 @@ def test_a_killed_ledger_has_what_it_acknowledged_and_at_most_the_whole_batch_in
 
         survivor = BooksByHand(tmp_path)
         created = {
-            event.id: result.timestamp
+            record.id: result.timestamp
             for number, results in seen.items()
-            for event, result in zip(crashing.batch(number), results, strict=True)
+            for record, result in zip(crashing.batch(number), results, strict=True)
             if result.status == TransferStatus.CREATED
         }
         stored = {found.id: found.timestamp for found in transfers(survivor, range(done))}

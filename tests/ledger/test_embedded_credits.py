@@ -17,7 +17,7 @@ from tests.ledger.by_hand import (
     transfer,
     void,
 )
-from tigerfans.ledger.base import EVENTS_MAX, InvalidEventsError
+from tigerfans.ledger.base import RECORDS_MAX, InvalidRecordsError
 from tigerfans.ledger.wire import AccountFilter, AccountFilterFlags, Operation, Transfer
 
 CREDITS = AccountFilterFlags.CREDITS
@@ -38,7 +38,7 @@ def ask(
     account_id: int = SOLD,
     first: int = 0,
     last: int = 0,
-    limit: int = EVENTS_MAX,
+    limit: int = RECORDS_MAX,
     flags: int = CREDITS,
 ) -> list[Transfer]:
     account_filter = AccountFilter(account_id, first, last, limit, flags)
@@ -113,5 +113,5 @@ def test_credits_are_there_after_a_restart(books: BooksByHand, tmp_path: Path) -
 
 @pytest.mark.parametrize("flags", [0, DEBITS, DEBITS | CREDITS, CREDITS | REVERSED])
 def test_a_filter_this_ledger_has_not_is_refused(books: BooksByHand, flags: int) -> None:
-    with pytest.raises(InvalidEventsError, match="credit account and time only"):
+    with pytest.raises(InvalidRecordsError, match="credit account and time only"):
         ask(books, flags=flags)

@@ -10,7 +10,7 @@ from tests.ledger.by_hand import LINKED, PENDING, SECOND, BooksByHand, account, 
 from tigerfans.ledger.wire import Account, AccountFlags, Transfer, TransferFlags
 from tigerfans.ledger.wire import TransferStatus as Status
 
-# Few accounts and few ids, so that events meet; the second may not be overdrawn, nor may the
+# Few accounts and few ids, so that records meet; the second may not be overdrawn, nor may the
 # third, from the other side.
 ACCOUNT_IDS = (1, 2, 3, 4)
 ACCOUNTS = (
@@ -20,7 +20,7 @@ ACCOUNTS = (
     account(4),
 )
 TRANSFER_IDS = tuple(range(100, 120))
-# Odd timeouts and even pauses: the ledger's clock moves a nanosecond with each event, and no hold
+# Odd timeouts and even pauses: the ledger's clock moves a nanosecond with each record, and no hold
 # may be due within that of a moment the tests look at.
 TIMEOUTS_SECONDS = (0, 1, 31)
 PAUSES_SECONDS = (0, 0, 2, 60)
@@ -136,7 +136,7 @@ def test_a_replayed_batch_changes_nothing_and_finds_all_it_created(
             assert (accounts(books), books.transfers(*TRANSFER_IDS)) == before
             for was, now in zip(first, again, strict=True):
                 if was.status == Status.CREATED:
-                    # A chain fails at the first event that exists.
+                    # A chain fails at the first record that exists.
                     assert Status(now.status) in (Status.EXISTS, Status.LINKED_EVENT_FAILED)
                     if now.status == Status.EXISTS:
                         assert now.timestamp == was.timestamp

@@ -226,19 +226,19 @@ def test_no_balance_overflows(
 ) -> None:
     accounts = {u128(1): entry(1, **debit), u128(2): entry(2, **credit)}
     batch = TransferBatch(accounts, {})
-    event = transfer(100, debit_account_id=1, credit_account_id=2, amount=U128_MAX, flags=flags)
-    (result,) = Result.unpack_all(batch.apply(event.pack(), NOON))
+    record = transfer(100, debit_account_id=1, credit_account_id=2, amount=U128_MAX, flags=flags)
+    (result,) = Result.unpack_all(batch.apply(record.pack(), NOON))
     assert Status(result.status) is status
 
 
 def test_a_timeout_beyond_the_end_of_time_is_refused() -> None:
     accounts = {u128(BUDGET): entry(BUDGET), u128(SOLD): entry(SOLD)}
     batch = TransferBatch(accounts, {})
-    event = hold(100, timeout=1).pack()
+    record = hold(100, timeout=1).pack()
     end_of_time = 2**63 - 1
-    (result,) = Result.unpack_all(batch.apply(event, end_of_time - SECOND + 1))
+    (result,) = Result.unpack_all(batch.apply(record, end_of_time - SECOND + 1))
     assert Status(result.status) is Status.OVERFLOWS_TIMEOUT
-    (result,) = Result.unpack_all(batch.apply(event, end_of_time - SECOND))
+    (result,) = Result.unpack_all(batch.apply(record, end_of_time - SECOND))
     assert Status(result.status) is Status.CREATED
 
 
@@ -246,8 +246,8 @@ def test_a_batch_undone_leaves_the_accounts_as_they_were() -> None:
     accounts = {u128(BUDGET): entry(BUDGET), u128(SOLD): entry(SOLD)}
     before = [account.pack() for account in accounts.values()]
     batch = TransferBatch(accounts, {})
-    events = (hold(100, amount=5), transfer(101, amount=3), post(102, hold_id=100, amount=2))
-    batch.apply(b"".join(event.pack() for event in events), NOON)
+    records = (hold(100, amount=5), transfer(101, amount=3), post(102, hold_id=100, amount=2))
+    batch.apply(b"".join(record.pack() for record in records), NOON)
     assert [account.pack() for account in accounts.values()] != before
     batch.undo()
     assert [account.pack() for account in accounts.values()] == before
@@ -265,11 +265,11 @@ def test_an_account_keeps_its_fields(books: BooksByHand) -> None:
     assert isinstance(books.account(50), Account)
 
 
-def test_a_stored_record_is_the_event_with_its_timestamp(books: BooksByHand) -> None:
-    event = hold(100, user_data_128=2**127, user_data_64=1, user_data_32=2)
-    (result,) = books.submit(event)
-    assert books.transfers(100) == [event._replace(timestamp=result.timestamp)]
-    assert len(event.pack()) == TRANSFER.size
+def test_what_is_stored_is_the_record_with_its_timestamp(books: BooksByHand) -> None:
+    record = hold(100, user_data_128=2**127, user_data_64=1, user_data_32=2)
+    (result,) = books.submit(record)
+    assert books.transfers(100) == [record._replace(timestamp=result.timestamp)]
+    assert len(record.pack()) == TRANSFER.size
 
 
 def test_post_and_void_together_are_refused(books: BooksByHand) -> None:

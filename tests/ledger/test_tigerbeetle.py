@@ -14,12 +14,12 @@ from tests.ledger.native import PlayedNative
 from tests.ledger.waiting import PATIENCE_SECONDS, submit_once_available, until
 from tigerfans.ledger import open_ledger, tigerbeetle, tigerbeetle_client
 from tigerfans.ledger.base import (
-    EVENTS_MAX,
-    InvalidEventsError,
+    RECORDS_MAX,
+    InvalidRecordsError,
     LedgerOpenError,
     LedgerTimeoutError,
     LedgerUnavailableError,
-    TooManyEventsError,
+    TooManyRecordsError,
 )
 from tigerfans.ledger.tigerbeetle import TigerBeetleLedger, open_tigerbeetle
 from tigerfans.ledger.tigerbeetle_client import TigerBeetleClient
@@ -60,26 +60,26 @@ def submit(ledger: TigerBeetleLedger, count: int = 1) -> asyncio.Future[bytes]:
 
 @pytest.mark.parametrize("limit", [1, 2, 253, 254, 8188, 8189])
 async def test_the_batch_limit_is_learned(native: PlayedNative, limit: int) -> None:
-    native.events_max = limit
+    native.records_max = limit
     async with opened(native) as ledger:
-        assert ledger.events_max == limit
+        assert ledger.records_max == limit
         assert await submit(ledger, limit) == limit * RESULT
         native.answering = False
-        with pytest.raises(TooManyEventsError):
+        with pytest.raises(TooManyRecordsError):
             submit(ledger, limit + 1)
         assert native.packets == []
 
 
 async def test_the_batch_limit_is_learned_again_from_the_next_client(native: PlayedNative) -> None:
     async with opened(native, SOON_SECONDS) as ledger:
-        native.events_max = 253
+        native.records_max = 253
         native.answering = False
         late = submit(ledger)
         native.answering = True
         with pytest.raises(LedgerTimeoutError):
             await late
         await submit_once_available(ledger, Operation.CREATE_TRANSFERS, TRANSFER)
-        assert ledger.events_max == 253
+        assert ledger.records_max == 253
 
 
 async def test_partial_records_are_refused_before_they_reach_the_client(
@@ -87,7 +87,7 @@ async def test_partial_records_are_refused_before_they_reach_the_client(
 ) -> None:
     async with opened(native) as ledger:
         native.answering = False
-        with pytest.raises(InvalidEventsError):
+        with pytest.raises(InvalidRecordsError):
             ledger.submit(Operation.CREATE_TRANSFERS, TRANSFER[1:])
         assert native.packets == []
 
@@ -98,7 +98,7 @@ async def test_opening_ends_with_the_first_attempt_and_the_ledger_is_there_when_
     monkeypatch.setattr(tigerbeetle, "CONNECT_SECONDS", SOON_SECONDS)
     native.answering = False
     async with opened(native) as ledger:
-        assert ledger.events_max == EVENTS_MAX
+        assert ledger.records_max == RECORDS_MAX
         with pytest.raises(LedgerUnavailableError, match="did not answer within"):
             submit(ledger)
         native.answering = True

@@ -14,7 +14,7 @@ from tigerfans.ledger.base import (
     LedgerOpenError,
     LedgerTimeoutError,
     LedgerUnavailableError,
-    TooManyEventsError,
+    TooManyRecordsError,
 )
 from tigerfans.ledger.tigerbeetle_client import OUTSTANDING_MAX, TigerBeetleClient
 from tigerfans.ledger.wire import TRANSFER_SIZE, Operation
@@ -47,9 +47,9 @@ def transfers(fill: int, count: int = 1) -> bytes:
 
 
 def submit(
-    client: TigerBeetleClient, events: bytes, deadline_seconds: float = PATIENCE_SECONDS
+    client: TigerBeetleClient, records: bytes, deadline_seconds: float = PATIENCE_SECONDS
 ) -> asyncio.Future[bytes]:
-    return client.submit(Operation.CREATE_TRANSFERS, events, deadline_seconds)
+    return client.submit(Operation.CREATE_TRANSFERS, records, deadline_seconds)
 
 
 @pytest.mark.parametrize("count", [1, 2, 100, 8189])
@@ -58,28 +58,28 @@ async def test_a_reply_comes_back_byte_for_byte(echo: TigerBeetleClient, count: 
 
 
 async def test_concurrent_submissions_each_get_their_own_reply(echo: TigerBeetleClient) -> None:
-    events = [transfers(number, 1 + number % 5) for number in range(OUTSTANDING_MAX)]
+    records = [transfers(number, 1 + number % 5) for number in range(OUTSTANDING_MAX)]
     operations = [Operation.CREATE_TRANSFERS, Operation.LOOKUP_TRANSFERS]
     futures = [
         echo.submit(operations[number % 2], sent, PATIENCE_SECONDS)
-        for number, sent in enumerate(events)
+        for number, sent in enumerate(records)
     ]
-    assert await asyncio.gather(*futures) == events
+    assert await asyncio.gather(*futures) == records
 
 
 async def test_thousands_of_submissions_leave_nothing_behind(echo: TigerBeetleClient) -> None:
-    events = transfers(7, 3)
-    references = sys.getrefcount(events)
+    records = transfers(7, 3)
+    references = sys.getrefcount(records)
     for _ in range(5_000 // OUTSTANDING_MAX):
-        await asyncio.gather(*(submit(echo, events) for _ in range(OUTSTANDING_MAX)))
+        await asyncio.gather(*(submit(echo, records) for _ in range(OUTSTANDING_MAX)))
     assert echo.outstanding == 0
-    assert sys.getrefcount(events) == references
+    assert sys.getrefcount(records) == references
 
 
 async def test_more_data_than_a_message_holds_is_refused_and_the_client_stays_in_use(
     echo: TigerBeetleClient,
 ) -> None:
-    with pytest.raises(TooManyEventsError):
+    with pytest.raises(TooManyRecordsError):
         await submit(echo, transfers(7, 8190))
     assert await submit(echo, transfers(8)) == transfers(8)
 

@@ -14,7 +14,7 @@ from tests.tigerbeetle_server import (
     running_tigerbeetle,
 )
 from tigerfans.ledger import tigerbeetle
-from tigerfans.ledger.base import LedgerTimeoutError, LedgerUnavailableError, TooManyEventsError
+from tigerfans.ledger.base import LedgerTimeoutError, LedgerUnavailableError, TooManyRecordsError
 from tigerfans.ledger.tigerbeetle import TigerBeetleLedger, open_tigerbeetle
 from tigerfans.ledger.tigerbeetle_client import TigerBeetleClient
 from tigerfans.ledger.wire import (
@@ -131,17 +131,17 @@ async def test_a_server_that_starts_later_than_the_ledger_is_found(
 
 
 async def test_a_cancelled_waiter_does_not_cancel_its_transfers(ledger: TigerBeetleLedger) -> None:
-    events = transfers(100)
-    ledger.submit(Operation.CREATE_TRANSFERS, events).cancel()
-    reply = await ledger.submit(Operation.CREATE_TRANSFERS, events)
+    records = transfers(100)
+    ledger.submit(Operation.CREATE_TRANSFERS, records).cancel()
+    reply = await ledger.submit(Operation.CREATE_TRANSFERS, records)
     assert statuses(reply) == {TransferStatus.EXISTS}
 
 
 async def test_a_development_server_takes_small_batches(ledger: TigerBeetleLedger) -> None:
-    assert ledger.events_max == 253
+    assert ledger.records_max == 253
     reply = await ledger.submit(Operation.CREATE_TRANSFERS, transfers(253))
     assert statuses(reply) == {TransferStatus.CREATED}
-    with pytest.raises(TooManyEventsError):
+    with pytest.raises(TooManyRecordsError):
         ledger.submit(Operation.CREATE_TRANSFERS, transfers(254))
 
 
@@ -150,10 +150,10 @@ async def test_a_production_server_takes_large_batches_and_an_evicted_ledger_com
     with running_tigerbeetle(PRODUCTION) as server:
         ledger = await open_tigerbeetle(server.addresses, CLUSTER_ID)
         await ledger.submit(Operation.CREATE_ACCOUNTS, ACCOUNTS)
-        assert ledger.events_max == 8189
+        assert ledger.records_max == 8189
         reply = await ledger.submit(Operation.CREATE_TRANSFERS, transfers(8189))
         assert statuses(reply) == {TransferStatus.CREATED}
-        with pytest.raises(TooManyEventsError):
+        with pytest.raises(TooManyRecordsError):
             ledger.submit(Operation.CREATE_TRANSFERS, transfers(8190))
 
         for _ in range(SESSION_WAVES):

@@ -18,11 +18,11 @@ async def until(condition: Callable[[], Awaitable[bool]]) -> None:
             await asyncio.sleep(PAUSE_SECONDS)
 
 
-async def submit_once_available(ledger: Ledger, operation: Operation, events: bytes) -> bytes:
+async def submit_once_available(ledger: Ledger, operation: Operation, records: bytes) -> bytes:
     """The reply of the first submission that is not refused because the ledger is away."""
     async with asyncio.timeout(PATIENCE_SECONDS):
         while True:
             try:
-                return await ledger.submit(operation, events)
+                return await ledger.submit(operation, records)
             except LedgerUnavailableError:
                 await asyncio.sleep(PAUSE_SECONDS)

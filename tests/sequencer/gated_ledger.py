@@ -3,11 +3,11 @@
 import asyncio
 
 from tests.ipc.peers import PATIENCE_SECONDS
-from tigerfans.ledger.base import EVENTS_MAX, TooManyEventsError, count_events
+from tigerfans.ledger.base import RECORDS_MAX, TooManyRecordsError, count_records
 from tigerfans.ledger.wire import (
     ACCOUNT_SIZE,
-    EVENT_SIZE,
     ID_SIZE,
+    RECORD_SIZE,
     RESULT,
     Operation,
     TransferStatus,
@@ -20,9 +20,9 @@ class GatedLedger:
     kind = "embedded"
 
     def __init__(self) -> None:
-        self.events_max = EVENTS_MAX
+        self.records_max = RECORDS_MAX
         # What it really takes, if that is less than what it says.
-        self.events_taken_max = EVENTS_MAX
+        self.records_taken_max = RECORDS_MAX
         self.submissions: list[tuple[Operation, bytes]] = []
         # What the next submissions get in place of an answer.
         self.error: Exception | None = None
@@ -41,17 +41,17 @@ class GatedLedger:
         self._gate.set()
 
     async def arrival(self) -> bytes:
-        """Waits for the next submission that nobody has waited for; its events."""
+        """Waits for the next submission that nobody has waited for; its records."""
         async with asyncio.timeout(PATIENCE_SECONDS):
             await self._arrivals.get()
         return self.submissions[-1][1]
 
-    async def submit(self, operation: Operation, events: bytes) -> bytes:
-        if len(events) // EVENT_SIZE[operation] > self.events_taken_max:
-            self.events_max = self.events_taken_max
-            raise TooManyEventsError
-        count_events(operation, events, self.events_max)
-        self.submissions.append((operation, events))
+    async def submit(self, operation: Operation, records: bytes) -> bytes:
+        if len(records) // RECORD_SIZE[operation] > self.records_taken_max:
+            self.records_max = self.records_taken_max
+            raise TooManyRecordsError
+        count_records(operation, records, self.records_max)
+        self.submissions.append((operation, records))
         self._arrivals.put_nowait(None)
         await self._gate.wait()
         if self.error:
@@ -59,16 +59,16 @@ class GatedLedger:
         if self.reply is not None:
             return self.reply
         if operation in (Operation.CREATE_ACCOUNTS, Operation.CREATE_TRANSFERS):
-            return self._create(events)
-        return self._look_up(events)
+            return self._create(records)
+        return self._look_up(records)
 
     async def close(self) -> None:
         self.closed = True
 
-    def _create(self, events: bytes) -> bytes:
+    def _create(self, records: bytes) -> bytes:
         results = []
-        for start in range(0, len(events), ACCOUNT_SIZE):
-            record = events[start : start + ACCOUNT_SIZE]
+        for start in range(0, len(records), ACCOUNT_SIZE):
+            record = records[start : start + ACCOUNT_SIZE]
             known = self._records.setdefault(record[:ID_SIZE], record)
             status = TransferStatus.CREATED if known is record else TransferStatus.EXISTS
             # The id as the timestamp, so that a test sees whose result it is.

@@ -6,7 +6,7 @@ import pytest
 from tests.sequencer.gated_ledger import GatedLedger
 from tigerfans.ipc.backup import request_backup
 from tigerfans.ledger.base import (
-    InvalidEventsError,
+    InvalidRecordsError,
     LedgerBusyError,
     LedgerTimeoutError,
     LedgerUnavailableError,
@@ -60,7 +60,7 @@ async def test_a_ledger_that_keeps_its_own_copies_says_so(
     sequencer: Sequencer, socket_path: Path
 ) -> None:
     sequencer.backups._ledger = GatedLedger()
-    with pytest.raises(InvalidEventsError, match="not copied from here"):
+    with pytest.raises(InvalidRecordsError, match="not copied from here"):
         await request_backup(socket_path)
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.ipc.peers import Peer, until
-from tests.sequencer.events import created, transfer
 from tests.sequencer.gated_ledger import GatedLedger
+from tests.sequencer.records import created, transfer
 from tigerfans.ipc.client import SequencerClient
 from tigerfans.ipc.frames import (
     HELLO,
@@ -203,7 +203,7 @@ async def test_another_users_process_is_refused(sequencer: Sequencer, dial: Dial
     peer = await dial(None)
     assert "may not use this socket" in about_the_connection(await peer.receive())
     assert await peer.hung_up()
-    assert repr(sequencer) == "<Sequencer 0 connections, 0 events queued>"
+    assert repr(sequencer) == "<Sequencer 0 connections, 0 records queued>"
 
 
 async def test_there_are_no_more_connections_than_the_limit(

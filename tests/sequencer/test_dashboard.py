@@ -9,7 +9,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.ipc.peers import until
-from tests.sequencer.events import transfer
+from tests.sequencer.records import transfer
 from tigerfans.ipc.client import SequencerClient
 from tigerfans.ledger.wire import Operation
 from tigerfans.sequencer.metrics import Exporter

@@ -4,8 +4,8 @@ from typing import Any
 import orjson
 
 from tests.ipc.peers import Peer, until
-from tests.sequencer.events import transfer
 from tests.sequencer.gated_ledger import GatedLedger
+from tests.sequencer.records import transfer
 from tigerfans.ipc.client import SequencerClient
 from tigerfans.ipc.frames import STATS, encode
 from tigerfans.ipc.stats import encode_stats
@@ -56,7 +56,7 @@ async def test_the_queue_is_what_waits_at_the_moment_of_the_sample(
     replies = [clients[0].submit(CREATE, transfer(1))]
     await ledger.arrival()
     replies.append(clients[0].submit(CREATE, transfer(2) + transfer(3)))
-    await until(lambda: sequencer.lanes[CREATE].queued_events == 2)
+    await until(lambda: sequencer.lanes[CREATE].queued_records == 2)
     history.sample()
     assert last(history)["queued_events"] == 2
     ledger.release()

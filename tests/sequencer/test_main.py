@@ -13,9 +13,9 @@ import httpx
 import pytest
 
 from tests.ipc.peers import until
-from tests.sequencer.events import created, transfer
 from tests.sequencer.gated_ledger import GatedLedger
 from tests.sequencer.process import sequencer_process, settings_in
+from tests.sequencer.records import created, transfer
 from tigerfans.ipc.client import SequencerClient
 from tigerfans.ledger.base import LedgerOpenError, LedgerTimeoutError, LedgerUnavailableError
 from tigerfans.ledger.wire import Account, Operation, Result, Transfer, TransferStatus, u128

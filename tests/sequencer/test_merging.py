@@ -6,17 +6,17 @@ from pathlib import Path
 import pytest
 
 from tests.ipc.peers import Peer, until
-from tests.sequencer.events import created, existing, transfer
 from tests.sequencer.gated_ledger import GatedLedger
+from tests.sequencer.records import created, existing, transfer
 from tigerfans.ipc.client import SequencerClient
 from tigerfans.ipc.frames import Status, encode
 from tigerfans.ledger.base import (
-    InvalidEventsError,
+    InvalidRecordsError,
     LedgerBusyError,
     LedgerError,
     LedgerTimeoutError,
     LedgerUnavailableError,
-    TooManyEventsError,
+    TooManyRecordsError,
 )
 from tigerfans.ledger.wire import Account, Operation, Result, u128
 from tigerfans.sequencer import lane as lane_module
@@ -46,16 +46,16 @@ async def test_requests_of_two_workers_leave_in_one_batch(
     replies = [first.submit(CREATE, transfer(1))]
     await ledger.arrival()
     replies.append(first.submit(CREATE, transfer(2)))
-    await until(lambda: lane.queued_events == 1)
+    await until(lambda: lane.queued_records == 1)
     replies.append(second.submit(CREATE, transfer(3) + transfer(4)))
-    await until(lambda: lane.queued_events == 3)
+    await until(lambda: lane.queued_records == 3)
     assert repr(lane) == "<Lane <Batcher create_transfers: 3 queued, in flight>>"
-    assert repr(sequencer) == "<Sequencer 2 connections, 3 events queued>"
+    assert repr(sequencer) == "<Sequencer 2 connections, 3 records queued>"
     ledger.release()
     assert await results(replies) == [created(1), created(2), created(3, 4)]
-    assert [len(events) // 128 for _, events in ledger.submissions] == [1, 3]
+    assert [len(records) // 128 for _, records in ledger.submissions] == [1, 3]
     assert (lane.counters.batches, lane.counters.batches_merged) == (2, 1)
-    assert (lane.counters.requests, lane.counters.events) == (3, 4)
+    assert (lane.counters.requests, lane.counters.records) == (3, 4)
 
 
 async def test_each_operation_has_its_own_lane(clients: Clients) -> None:
@@ -79,7 +79,7 @@ async def test_lookups_are_merged_and_what_is_missing_is_missing_only_there(
     replies.append(first.submit(LOOKUP, u128(9) + u128(3)))
     replies.append(second.submit(LOOKUP, u128(8)))
     replies.append(second.submit(LOOKUP, u128(2) + u128(7) + u128(2)))
-    await until(lambda: sequencer.lanes[LOOKUP].queued_events == 6)
+    await until(lambda: sequencer.lanes[LOOKUP].queued_records == 6)
     ledger.release()
     assert await asyncio.gather(*replies) == [
         transfer(1),
@@ -154,7 +154,7 @@ async def test_what_a_lost_worker_asked_is_done_all_the_same(
     lost = clients[0].submit(CREATE, transfer(1))
     await ledger.arrival()
     also_lost = clients[0].submit(CREATE, transfer(2))
-    await until(lambda: lane.queued_events == 1)
+    await until(lambda: lane.queued_records == 1)
     await clients[0].close()
     for reply in (lost, also_lost):
         with pytest.raises(LedgerTimeoutError):
@@ -165,11 +165,11 @@ async def test_what_a_lost_worker_asked_is_done_all_the_same(
     assert await results([both]) == [existing(1, 2)]
 
 
-async def test_a_request_whose_last_event_is_linked_is_refused(
+async def test_a_request_whose_last_record_is_linked_is_refused(
     clients: Clients, ledger: GatedLedger
 ) -> None:
     open_chain = clients[0].submit(CREATE, transfer(1) + transfer(2, linked=True))
-    with pytest.raises(InvalidEventsError, match="must not be linked"):
+    with pytest.raises(InvalidRecordsError, match="must not be linked"):
         await open_chain
     chain = clients[0].submit(CREATE, transfer(1, linked=True) + transfer(2))
     assert await results([chain]) == [created(1, 2)]
@@ -198,7 +198,7 @@ async def test_at_the_bound_the_answer_is_busy_at_once(
     fitting = clients[0].submit(CREATE, transfer(6))
     with pytest.raises(LedgerBusyError, match="queue is full"):
         await refused
-    assert lane.queued_events == 3
+    assert lane.queued_records == 3
     ledger.release()
     replies = [in_flight, queued, fitting]
     assert await results(replies) == [created(1), created(2, 3), created(6)]
@@ -211,14 +211,14 @@ async def test_batches_stay_within_the_ledgers_limit(
     ledger.hold()
     replies = [clients[0].submit(CREATE, transfer(1))]
     await ledger.arrival()
-    ledger.events_max = 3
+    ledger.records_max = 3
     replies += [clients[0].submit(CREATE, transfer(n) + transfer(n + 1)) for n in (2, 4, 6)]
     replies += [clients[0].submit(CREATE, transfer(8))]
-    await until(lambda: lane.queued_events == 7)
+    await until(lambda: lane.queued_records == 7)
     ledger.release()
     assert (await results(replies))[-1] == created(8)
     # The batch that was taken before the limit was looked at again is split and retried.
-    assert max(len(events) // 128 for _, events in ledger.submissions) <= 3
+    assert max(len(records) // 128 for _, records in ledger.submissions) <= 3
 
 
 async def test_a_batch_the_ledger_finds_too_large_is_split_and_not_failed(
@@ -229,13 +229,13 @@ async def test_a_batch_the_ledger_finds_too_large_is_split_and_not_failed(
     await ledger.arrival()
     replies += [clients[0].submit(CREATE, transfer(number)) for number in range(2, 9)]
     too_large = clients[1].submit(CREATE, transfer(9) + transfer(10) + transfer(11))
-    await until(lambda: lane.queued_events == 10)
-    ledger.events_taken_max = 2
+    await until(lambda: lane.queued_records == 10)
+    ledger.records_taken_max = 2
     ledger.release()
     assert await results(replies) == [created(number) for number in range(1, 9)]
-    with pytest.raises(TooManyEventsError):
+    with pytest.raises(TooManyRecordsError):
         await too_large
-    assert max(len(events) // 128 for _, events in ledger.submissions) == 2
+    assert max(len(records) // 128 for _, records in ledger.submissions) == 2
     assert sequencer.rejections[Status.TOO_LARGE] == 1
 
 
@@ -245,17 +245,17 @@ async def test_a_request_larger_than_the_limit_is_refused_at_once(
     peer = await Peer.connect(socket_path)
     peer.send(encode(1, CREATE, transfer(1) * 8189))
     assert (await peer.receive())[1] == Status.OK
-    ledger.events_max = 10
+    ledger.records_max = 10
     peer.send(encode(2, CREATE, transfer(2)))
     assert (await peer.receive())[1] == Status.OK
     peer.send(encode(3, CREATE, transfer(3) * 11))
     correlation, status, sentence = await peer.receive()
     assert (correlation, status) == (3, Status.TOO_LARGE)
-    assert sentence == b"11 events, this ledger takes 10 at once"
+    assert sentence == b"11 records, this ledger takes 10 at once"
     peer.cut()
 
 
-async def test_events_that_are_not_whole_are_refused_alone(
+async def test_records_that_are_not_whole_are_refused_alone(
     sequencer: Sequencer, socket_path: Path
 ) -> None:
     peer = await Peer.connect(socket_path)
@@ -266,4 +266,4 @@ async def test_events_that_are_not_whole_are_refused_alone(
 
 
 def test_the_queue_takes_any_request_the_ledger_takes() -> None:
-    assert lane_module.QUEUED_EVENTS_MAX >= 8189
+    assert lane_module.QUEUED_RECORDS_MAX >= 8189

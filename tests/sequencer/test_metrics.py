@@ -7,8 +7,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.ipc.peers import Peer, until
-from tests.sequencer.events import transfer
 from tests.sequencer.gated_ledger import GatedLedger
+from tests.sequencer.records import transfer
 from tigerfans.ipc.client import SequencerClient
 from tigerfans.ipc.frames import STATS, encode
 from tigerfans.ipc.stats import Family, Stats, encode_stats
@@ -93,7 +93,7 @@ async def test_the_queue_and_the_refusals_are_counted(
     replies = [clients[0].submit(CREATE, transfer(1))]
     await ledger.arrival()
     replies.append(clients[0].submit(CREATE, transfer(2)))
-    await until(lambda: sequencer.lanes[CREATE].queued_events == 1)
+    await until(lambda: sequencer.lanes[CREATE].queued_records == 1)
     assert value(exporter, "tigerfans_sequencer_queued_events", CREATES) == 1
     ledger.release()
     for reply in replies:

@@ -7,8 +7,8 @@ import pytest
 
 from tests.ipc.peers import Peer, until
 from tests.sequencer.conftest import listening
-from tests.sequencer.events import created, existing, transfer
 from tests.sequencer.gated_ledger import GatedLedger
+from tests.sequencer.records import created, existing, transfer
 from tigerfans.ipc.client import SequencerClient
 from tigerfans.ipc.frames import encode
 from tigerfans.ledger.wire import Operation, Result
@@ -31,7 +31,7 @@ async def test_what_comes_while_it_ends_is_answered_by_its_successor(
         in_flight = client.submit(CREATE, transfer(1))
         await ledger.arrival()
         queued = client.submit(CREATE, transfer(2))
-        await until(lambda: first.lanes[CREATE].queued_events == 1)
+        await until(lambda: first.lanes[CREATE].queued_records == 1)
         ending = asyncio.create_task(first.drain(5.0))
         await asyncio.sleep(0)
         late = client.submit(CREATE, transfer(3))
@@ -67,7 +67,7 @@ async def test_a_cut_connection_sends_again_what_the_ledger_has_already(
     await ledger.arrival()
     (connection,) = sequencer.connections
     connection.abort()
-    await until(lambda: sequencer.lanes[CREATE].queued_events == 1)
+    await until(lambda: sequencer.lanes[CREATE].queued_records == 1)
     ledger.release()
     assert await answer(reply) == existing(1)
     await client.close()

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.sequencer.events import transfer
+from tests.sequencer.records import transfer
 from tigerfans.ledger.wire import u128
 from tigerfans.sequencer.routing import RoutingError, cut_records, cut_results
 
@@ -10,7 +10,7 @@ requests = st.lists(st.lists(st.integers(1, 20), min_size=1, max_size=5), min_si
 
 
 @given(requests)
-def test_each_request_gets_the_results_of_its_own_events(numbers: list[list[int]]) -> None:
+def test_each_request_gets_the_results_of_its_own_records(numbers: list[list[int]]) -> None:
     payloads = [b"".join(map(transfer, request)) for request in numbers]
     results = b"".join(u128(number) for request in numbers for number in request)
     assert cut_results(payloads, results) == [b"".join(map(u128, request)) for request in numbers]

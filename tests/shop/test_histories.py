@@ -86,9 +86,9 @@ class LedgerByMessage:
     def __init__(self, books: BooksByHand) -> None:
         self._books = books.books
 
-    def submit(self, operation: Operation, events: bytes) -> Message:
+    def submit(self, operation: Operation, records: bytes) -> Message:
         return Message(
-            lambda: self._books.execute(operation, events),
+            lambda: self._books.execute(operation, records),
             LedgerUnavailableError(),
             LedgerTimeoutError(),
         )

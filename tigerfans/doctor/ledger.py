@@ -13,7 +13,7 @@ from tigerfans.booking.inventory import Inventory
 from tigerfans.doctor.findings import Findings
 from tigerfans.doctor.sockets import SocketFacts, read_socket
 from tigerfans.ipc.client import SequencerClient
-from tigerfans.ledger.base import EVENTS_MAX, LedgerError, LedgerUnavailableError
+from tigerfans.ledger.base import RECORDS_MAX, LedgerError, LedgerUnavailableError
 from tigerfans.ledger.wire import Operation, u128
 from tigerfans.offer.catalog import Catalog
 from tigerfans.settings.settings import Settings
@@ -28,7 +28,7 @@ class LedgerFacts:
     """What is behind the sequencer; `capacities` by setting, empty where nothing is funded yet."""
 
     kind: str
-    events_max: int
+    records_max: int
     capacities: dict[str, int]
 
 
@@ -45,7 +45,7 @@ async def read_ledger(socket: Path, catalog: Catalog) -> LedgerFacts:
         capacities = {
             setting: budget.capacity for setting, budget in zip(settings, budgets, strict=False)
         }
-        return LedgerFacts(client.kind, client.events_max, capacities)
+        return LedgerFacts(client.kind, client.records_max, capacities)
     finally:
         await client.close()
 
@@ -91,8 +91,8 @@ def judge_ledger(
     if facts.kind == "tigerbeetle":
         findings.required(
             "durability",
-            facts.events_max == EVENTS_MAX,
-            f"{facts.events_max:,} events at once",
+            facts.records_max == RECORDS_MAX,
+            f"{facts.records_max:,} events at once",
             "Start TigerBeetle without --development, which does not wait for the disk.",
         )
     elif settings.environment == "production":

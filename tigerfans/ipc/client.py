@@ -34,12 +34,12 @@ from tigerfans.ipc.link import Link, open_link
 from tigerfans.ipc.stats import Stats, StatsError, encode_stats
 from tigerfans.ipc.statuses import error_of
 from tigerfans.ledger.base import (
-    EVENTS_MAX,
+    RECORDS_MAX,
     LedgerBusyError,
     LedgerError,
     LedgerTimeoutError,
     LedgerUnavailableError,
-    count_events,
+    count_records,
 )
 from tigerfans.ledger.wire import ACCOUNT_SIZE, RESULT_SIZE, Operation
 
@@ -91,7 +91,7 @@ class SequencerClient:
         self._deadline_seconds = deadline_seconds
         self._stats = stats
         self._loop = asyncio.get_running_loop()
-        self._sequencer = Hello("unknown", EVENTS_MAX)
+        self._sequencer = Hello("unknown", RECORDS_MAX)
         self._link: Link | None = None
         # By correlation, oldest first: what a new connection has to send again.
         self._pending: dict[int, _Pending] = {}
@@ -133,9 +133,9 @@ class SequencerClient:
         return self._sequencer.name
 
     @property
-    def events_max(self) -> int:
-        """The most events one submission may carry, as the sequencer said on connecting."""
-        return self._sequencer.events_max
+    def records_max(self) -> int:
+        """The most records one submission may carry, as the sequencer said on connecting."""
+        return self._sequencer.records_max
 
     @property
     def connected(self) -> bool:
@@ -147,15 +147,15 @@ class SequencerClient:
         """How many requests have no answer yet."""
         return len(self._pending)
 
-    def submit(self, operation: Operation, events: bytes) -> asyncio.Future[bytes]:
+    def submit(self, operation: Operation, records: bytes) -> asyncio.Future[bytes]:
         """The future reply; see `Ledger`. What can be refused here raises at once."""
-        count = count_events(operation, events, self._sequencer.events_max)
+        count = count_records(operation, records, self._sequencer.records_max)
         if self._closed:
             raise LedgerUnavailableError("The connection to the sequencer is closed.")
         if len(self._pending) >= IN_FLIGHT_MAX:
             raise LedgerBusyError(f"{len(self._pending)} requests wait for the sequencer.")
         self._correlation = correlation = self._correlation % CORRELATION_MAX + 1
-        frame = encode(correlation, operation, events)
+        frame = encode(correlation, operation, records)
         future: asyncio.Future[bytes] = self._loop.create_future()
         reply_size = count * RESULT_SIZE if operation in _CREATES else None
         deadline = self._loop.time() + self._deadline_seconds

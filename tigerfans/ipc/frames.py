@@ -27,7 +27,7 @@ from enum import IntEnum
 from struct import Struct
 from typing import Final, NamedTuple
 
-from tigerfans.ledger.base import EVENTS_MAX
+from tigerfans.ledger.base import RECORDS_MAX
 from tigerfans.ledger.wire import TRANSFER_SIZE
 
 PROTOCOL_VERSION: Final = 1
@@ -36,7 +36,7 @@ PROTOCOL_VERSION: Final = 1
 HEADER: Final = Struct("<IIHH")
 HEADER_SIZE: Final = HEADER.size
 
-PAYLOAD_SIZE_MAX: Final = EVENTS_MAX * TRANSFER_SIZE
+PAYLOAD_SIZE_MAX: Final = RECORDS_MAX * TRANSFER_SIZE
 STATS_SIZE_MAX: Final = 64 * 1024
 SENTENCE_SIZE_MAX: Final = 512
 NAME_SIZE_MAX: Final = 64
@@ -56,7 +56,7 @@ STATS: Final = 65
 BACKUP: Final = 66
 
 MAGIC: Final = b"TIGRFANS"
-# Magic, protocol version, reserved, events_max (0 from a worker); the name follows in UTF-8.
+# Magic, protocol version, reserved, records_max (0 from a worker); the name follows in UTF-8.
 _HELLO: Final = Struct("<8sHHI")
 
 
@@ -82,11 +82,11 @@ Frame = tuple[int, int, bytes]
 class Hello(NamedTuple):
     """Who is there: a worker by its name, or the sequencer by the kind of its ledger.
 
-    `events_max` is the most events the ledger takes at once, as far as that is known by now.
+    `records_max` is the most records the ledger takes at once, as far as that is known by now.
     """
 
     name: str
-    events_max: int = 0
+    records_max: int = 0
 
 
 def encode(correlation: int, code: int, payload: bytes = b"") -> bytes:
@@ -96,7 +96,7 @@ def encode(correlation: int, code: int, payload: bytes = b"") -> bytes:
 
 def encode_hello(hello: Hello) -> bytes:
     """The frame that opens a connection."""
-    fixed = _HELLO.pack(MAGIC, PROTOCOL_VERSION, 0, hello.events_max)
+    fixed = _HELLO.pack(MAGIC, PROTOCOL_VERSION, 0, hello.records_max)
     return encode(ABOUT_THE_CONNECTION, HELLO, fixed + hello.name.encode())
 
 
@@ -115,7 +115,7 @@ def decode_hello(frame: Frame) -> Hello:
     _, code, payload = frame
     if code != HELLO or len(payload) < _HELLO.size:
         raise FrameError("The peer did not say hello first.")
-    magic, version, _, events_max = _HELLO.unpack_from(payload)
+    magic, version, _, records_max = _HELLO.unpack_from(payload)
     if magic != MAGIC:
         raise FrameError("The peer is not a part of this shop.")
     if version != PROTOCOL_VERSION:
@@ -129,7 +129,7 @@ def decode_hello(frame: Frame) -> Hello:
         raise FrameError("The peer's name is not UTF-8.") from None
     if not name.isprintable() or not 1 <= len(payload) - _HELLO.size <= NAME_SIZE_MAX:
         raise FrameError(f"The peer's name must be 1 to {NAME_SIZE_MAX} printable bytes.")
-    return Hello(name, events_max)
+    return Hello(name, records_max)
 
 
 class FrameDecoder:

@@ -7,18 +7,18 @@ from typing import Final
 
 from tigerfans.ipc.frames import Status, decode_sentence
 from tigerfans.ledger.base import (
-    InvalidEventsError,
+    InvalidRecordsError,
     LedgerBusyError,
     LedgerError,
     LedgerTimeoutError,
     LedgerUnavailableError,
-    TooManyEventsError,
+    TooManyRecordsError,
 )
 
 ERROR_OF_STATUS: Final[dict[Status, type[LedgerError]]] = {
     Status.BUSY: LedgerBusyError,
-    Status.INVALID: InvalidEventsError,
-    Status.TOO_LARGE: TooManyEventsError,
+    Status.INVALID: InvalidRecordsError,
+    Status.TOO_LARGE: TooManyRecordsError,
     Status.UNAVAILABLE: LedgerUnavailableError,
     Status.OUTCOME_UNKNOWN: LedgerTimeoutError,
 }

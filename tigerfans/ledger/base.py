@@ -6,8 +6,8 @@ shop never knows which one it talks to.
 
     LedgerError
     ├── LedgerOpenError         the ledger cannot be opened; the message is a sentence that says why
-    ├── InvalidEventsError      the caller's bytes are not whole records; nothing was done
-    ├── TooManyEventsError      more events than one submission may carry; nothing was done
+    ├── InvalidRecordsError     the caller's bytes are not whole records; nothing was done
+    ├── TooManyRecordsError     more records than one submission may carry; nothing was done
     ├── LedgerBusyError         a bounded queue is full; nothing was done
     ├── LedgerUnavailableError  the ledger is away; nothing was done
     └── LedgerTimeoutError      no answer in time; it may still be done: the outcome is unknown
@@ -16,10 +16,10 @@ shop never knows which one it talks to.
 from collections.abc import Awaitable
 from typing import Final, Protocol
 
-from tigerfans.ledger.wire import EVENT_SIZE, Operation
+from tigerfans.ledger.wire import RECORD_SIZE, Operation
 
-# TigerBeetle's production limit; what a given ledger takes is `Ledger.events_max`.
-EVENTS_MAX: Final = 8189
+# TigerBeetle's production limit; what a given ledger takes is `Ledger.records_max`.
+RECORDS_MAX: Final = 8189
 
 
 class LedgerError(Exception):
@@ -33,12 +33,12 @@ class LedgerOpenError(LedgerError):
     """The ledger cannot be opened."""
 
 
-class InvalidEventsError(LedgerError):
-    """The events are not a positive number of whole records."""
+class InvalidRecordsError(LedgerError):
+    """The bytes are not a positive number of whole records."""
 
 
-class TooManyEventsError(LedgerError):
-    """More events were submitted at once than the ledger takes."""
+class TooManyRecordsError(LedgerError):
+    """More records were submitted at once than the ledger takes."""
 
 
 class LedgerBusyError(LedgerError):
@@ -57,9 +57,9 @@ class Ledger(Protocol):
     """A ledger of accounts and transfers.
 
     `submit` takes a concatenation of whole records for one operation and gives a concatenation of
-    records back: for creates one 16-byte result for each event, in order; for lookups the
+    records back: for creates one 16-byte result for each record, in order; for lookups the
     128-byte records that were found, in the order asked, the missing left out; for
-    get_account_transfers, whose one event is a filter, the 128-byte transfers that pass it. A
+    get_account_transfers, whose one record is a filter, the 128-byte transfers that pass it. A
     submission is applied as a whole or not at all known: it raises a `LedgerError` in place of a
     partial answer.
     """
@@ -69,24 +69,24 @@ class Ledger(Protocol):
         """`embedded` or `tigerbeetle`."""
 
     @property
-    def events_max(self) -> int:
-        """The most events one submission may carry."""
+    def records_max(self) -> int:
+        """The most records one submission may carry."""
 
-    def submit(self, operation: Operation, events: bytes) -> Awaitable[bytes]: ...
+    def submit(self, operation: Operation, records: bytes) -> Awaitable[bytes]: ...
 
     async def close(self) -> None: ...
 
 
-def count_events(operation: Operation, events: bytes, events_max: int) -> int:
-    """How many records `events` holds; raises unless it is 1 to `events_max` whole ones."""
-    count, rest = divmod(len(events), EVENT_SIZE[operation])
+def count_records(operation: Operation, records: bytes, records_max: int) -> int:
+    """How many records `records` holds; raises unless it is 1 to `records_max` whole ones."""
+    count, rest = divmod(len(records), RECORD_SIZE[operation])
     if rest or not count:
-        raise InvalidEventsError(
-            f"{operation.name.lower()} takes whole records of {EVENT_SIZE[operation]} bytes,"
-            f" got {len(events)} bytes"
+        raise InvalidRecordsError(
+            f"{operation.name.lower()} takes whole records of {RECORD_SIZE[operation]} bytes,"
+            f" got {len(records)} bytes"
         )
     if operation is Operation.GET_ACCOUNT_TRANSFERS:
-        events_max = 1
-    if count > events_max:
-        raise TooManyEventsError(f"{count} events, this ledger takes {events_max} at once")
+        records_max = 1
+    if count > records_max:
+        raise TooManyRecordsError(f"{count} records, this ledger takes {records_max} at once")
     return count

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from struct import Struct
 from typing import Final
 
-from tigerfans.ledger.base import EVENTS_MAX, InvalidEventsError
+from tigerfans.ledger.base import RECORDS_MAX, InvalidRecordsError
 from tigerfans.ledger.create_accounts import AccountBatch
 from tigerfans.ledger.create_transfers import TIMESTAMP_MAX, TransferBatch, expire
 from tigerfans.ledger.entries import move_back
@@ -43,20 +43,20 @@ class Books:
         self._timestamp = store.timestamp()
         self._next_due = store.next_due()
 
-    def execute(self, operation: Operation, events: bytes) -> bytes:
+    def execute(self, operation: Operation, records: bytes) -> bytes:
         """Applies one submission of whole records and gives its results back."""
         self._expire()
         match operation:
             case Operation.CREATE_TRANSFERS:
-                return self._create_transfers(events)
+                return self._create_transfers(records)
             case Operation.CREATE_ACCOUNTS:
-                return self._create_accounts(events)
+                return self._create_accounts(records)
             case Operation.LOOKUP_TRANSFERS:
-                return self._lookup_transfers(events)
+                return self._lookup_transfers(records)
             case Operation.LOOKUP_ACCOUNTS:
-                return self._lookup_accounts(events)
+                return self._lookup_accounts(records)
             case Operation.GET_ACCOUNT_TRANSFERS:
-                return self._get_account_transfers(events)
+                return self._get_account_transfers(records)
 
     def freeze(self) -> None:
         """Makes the store's main file hold still with all that was done; see `Store.freeze`."""
@@ -68,12 +68,12 @@ class Books:
     def close(self) -> None:
         self._store.close()
 
-    def _create_transfers(self, events: bytes) -> bytes:
-        named = {id_ for ids in _NAMED_IDS.iter_unpack(events) for id_ in ids}
+    def _create_transfers(self, records: bytes) -> bytes:
+        named = {id_ for ids in _NAMED_IDS.iter_unpack(records) for id_ in ids}
         batch = TransferBatch(self._accounts, self._store.transfers(named))
-        first, last = self._timestamps(events)
+        first, last = self._timestamps(records)
         try:
-            results = batch.apply(events, first)
+            results = batch.apply(records, first)
             with self._store.transaction(last):
                 self._store.write_transfers(batch.journal, batch.burnt)
         except BaseException:
@@ -83,11 +83,11 @@ class Books:
         self._next_due = self._store.next_due()
         return results
 
-    def _create_accounts(self, events: bytes) -> bytes:
+    def _create_accounts(self, records: bytes) -> bytes:
         batch = AccountBatch(self._accounts)
-        first, last = self._timestamps(events)
+        first, last = self._timestamps(records)
         try:
-            results = batch.apply(events, first)
+            results = batch.apply(records, first)
             with self._store.transaction(last):
                 self._store.write_accounts(batch.created)
         except BaseException:
@@ -114,11 +114,13 @@ class Books:
             ACCOUNT_FILTER.unpack(account_filter)
         )
         if flags != AccountFilterFlags.CREDITS or any(data_128) or data_64 or data_32 or code:
-            raise InvalidEventsError("The embedded ledger filters by credit account and time only.")
+            raise InvalidRecordsError(
+                "The embedded ledger filters by credit account and time only."
+            )
         # No transfer is later than this, and neither are SQLite's integers.
         first = min(first, TIMESTAMP_MAX)
         last = min(last or TIMESTAMP_MAX, TIMESTAMP_MAX)
-        records = self._store.credits(account_id, first, last, min(limit, EVENTS_MAX))
+        records = self._store.credits(account_id, first, last, min(limit, RECORDS_MAX))
         return b"".join(records)
 
     def _expire(self) -> None:
@@ -137,10 +139,10 @@ class Books:
             self._timestamp = now
             self._next_due = self._store.next_due()
 
-    def _timestamps(self, events: bytes) -> tuple[int, int]:
-        """The timestamps of the first and the last event."""
+    def _timestamps(self, records: bytes) -> tuple[int, int]:
+        """The timestamps of the first and the last record."""
         first = max(self._clock(), self._timestamp + 1)
-        return first, first + len(events) // TRANSFER_SIZE - 1
+        return first, first + len(records) // TRANSFER_SIZE - 1
 
 
 def _split(ids: bytes) -> list[bytes]:

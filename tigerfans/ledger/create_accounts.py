@@ -7,7 +7,7 @@ answered with `reserved_flag`, as are the bits that nobody has defined.
 from typing import Final
 
 from tigerfans.ledger.entries import ID, TIMESTAMP, Account, Fields
-from tigerfans.ledger.event_batch import CREATED, LINKED, EventBatch, Outcome, first_difference
+from tigerfans.ledger.record_batch import CREATED, LINKED, Outcome, RecordBatch, first_difference
 from tigerfans.ledger.wire import U128_MAX, AccountFlags, AccountStatus, Transfer, u128
 
 _LIMITS: Final = int(
@@ -32,24 +32,24 @@ _EXISTS: Final = tuple(
 )
 
 
-class AccountBatch(EventBatch):
+class AccountBatch(RecordBatch):
     """Creates accounts in the ledger's own dictionary; `created` lists them."""
 
     def __init__(self, accounts: dict[bytes, Account]) -> None:
         self._accounts = accounts
         self.created: list[Account] = []
 
-    def _create(self, event: Fields, timestamp: int) -> Outcome:
-        if (status := _check_identity(event)) is not None:
+    def _create(self, record: Fields, timestamp: int) -> Outcome:
+        if (status := _check_identity(record)) is not None:
             return status, timestamp
-        if (existing := self._accounts.get(event[ID])) is not None:
-            status = first_difference(_EXISTS, event, existing.fields)
+        if (existing := self._accounts.get(record[ID])) is not None:
+            status = first_difference(_EXISTS, record, existing.fields)
             if status is not None:
                 return status, timestamp
             return AccountStatus.EXISTS, existing.fields[TIMESTAMP]
-        if (status := _check_new(event)) is not None:
+        if (status := _check_new(record)) is not None:
             return status, timestamp
-        account = Account((*event[:TIMESTAMP], timestamp))
+        account = Account((*record[:TIMESTAMP], timestamp))
         self._accounts[account.id] = account
         self.created.append(account)
         return CREATED, timestamp
@@ -63,8 +63,8 @@ class AccountBatch(EventBatch):
         del self.created[mark:]
 
 
-def _check_identity(event: Fields) -> int | None:
-    (id_, _, _, _, _, _, _, _, reserved, _, _, flags, _) = event
+def _check_identity(record: Fields) -> int | None:
+    (id_, _, _, _, _, _, _, _, reserved, _, _, flags, _) = record
     if reserved:
         return AccountStatus.RESERVED_FIELD
     if flags & _FLAGS_REFUSED:
@@ -76,8 +76,8 @@ def _check_identity(event: Fields) -> int | None:
     return None
 
 
-def _check_new(event: Fields) -> int | None:
-    (_, *balances, _, _, _, _, ledger, code, flags, _) = event
+def _check_new(record: Fields) -> int | None:
+    (_, *balances, _, _, _, _, ledger, code, flags, _) = record
     if flags & _LIMITS == _LIMITS:
         return AccountStatus.FLAGS_ARE_MUTUALLY_EXCLUSIVE
     for balance, status in zip(balances, _BALANCE_MUST_BE_ZERO, strict=True):

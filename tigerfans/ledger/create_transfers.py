@@ -1,6 +1,6 @@
 """What creating transfers does in the embedded ledger, and expiring holds. Pure: no I/O.
 
-A batch is handed the ledger's accounts and the stored transfers that its events name. Its journal
+A batch is handed the ledger's accounts and the stored transfers that its records name. Its journal
 lists what moved; `burnt` lists the ids that failed for good. Both are what is stored afterwards.
 
 The balancing and closing flags and `imported` are TigerBeetle's and not this ledger's; they are
@@ -22,7 +22,7 @@ from tigerfans.ledger.entries import (
     move,
     move_back,
 )
-from tigerfans.ledger.event_batch import CREATED, LINKED, EventBatch, Outcome, first_difference
+from tigerfans.ledger.record_batch import CREATED, LINKED, Outcome, RecordBatch, first_difference
 from tigerfans.ledger.wire import (
     TRANSFER,
     U128_MAX,
@@ -105,7 +105,7 @@ _HOLD_HAS: Final = _table(
 )
 
 
-class TransferBatch(EventBatch):
+class TransferBatch(RecordBatch):
     """Creates transfers; `taken` holds those of the named ids that are in use, and is extended."""
 
     def __init__(self, accounts: dict[bytes, Account], taken: dict[bytes, StoredTransfer]) -> None:
@@ -114,9 +114,9 @@ class TransferBatch(EventBatch):
         self.journal: list[Movement] = []
         self.burnt: list[StoredTransfer] = []
 
-    def _create(self, event: Fields, timestamp: int) -> Outcome:
-        id_ = event[ID]
-        flags = event[FLAGS]
+    def _create(self, record: Fields, timestamp: int) -> Outcome:
+        id_ = record[ID]
+        flags = record[FLAGS]
         if flags & _FLAGS_REFUSED:
             return TransferStatus.RESERVED_FLAG, timestamp
         if id_ == _ZERO:
@@ -124,29 +124,29 @@ class TransferBatch(EventBatch):
         if id_ == _INT_MAX:
             return TransferStatus.ID_MUST_NOT_BE_INT_MAX, timestamp
         if (existing := self.taken.get(id_)) is not None:
-            return self._create_again(event, existing, timestamp)
+            return self._create_again(record, existing, timestamp)
         if flags & _SETTLES:
-            return self._settle(event, timestamp), timestamp
-        if (status := _check_fields(event)) is not None:
+            return self._settle(record, timestamp), timestamp
+        if (status := _check_fields(record)) is not None:
             return status, timestamp
-        return self._transfer(event, timestamp), timestamp
+        return self._transfer(record, timestamp), timestamp
 
-    def _create_again(self, event: Fields, existing: StoredTransfer, timestamp: int) -> Outcome:
+    def _create_again(self, record: Fields, existing: StoredTransfer, timestamp: int) -> Outcome:
         """Answers an id that is in use."""
         if not existing.record:
             return TransferStatus.ID_ALREADY_FAILED, timestamp
         fields = TRANSFER.unpack(existing.record)
-        if (status := first_difference(_EXISTS_SHAPE, event, fields)) is not None:
+        if (status := first_difference(_EXISTS_SHAPE, record, fields)) is not None:
             return status, timestamp
-        if event[FLAGS] & _SETTLES:
-            event = _inherit(event, TRANSFER.unpack(self.taken[event[_PENDING_ID]].record))
-        if (status := first_difference(_EXISTS, event, fields)) is not None:
+        if record[FLAGS] & _SETTLES:
+            record = _inherit(record, TRANSFER.unpack(self.taken[record[_PENDING_ID]].record))
+        if (status := first_difference(_EXISTS, record, fields)) is not None:
             return status, timestamp
         return TransferStatus.EXISTS, fields[TIMESTAMP]
 
-    def _transfer(self, event: Fields, timestamp: int) -> int:
+    def _transfer(self, record: Fields, timestamp: int) -> int:
         """Creates a pending transfer, or one that is posted at once."""
-        (id_, debit_id, credit_id, amount_bytes, _, _, _, _, timeout, ledger, _, flags, _) = event
+        (id_, debit_id, credit_id, amount_bytes, _, _, _, _, timeout, ledger, _, flags, _) = record
         debit = self._accounts.get(debit_id)
         if debit is None:
             return TransferStatus.DEBIT_ACCOUNT_NOT_FOUND
@@ -171,31 +171,31 @@ class TransferBatch(EventBatch):
         if credit.flags & _CREDITS_LIMITED and credits_ > credit.debits_posted:
             return TransferStatus.EXCEEDS_DEBITS
 
-        record = TRANSFER.pack(*event[:TIMESTAMP], timestamp)
+        packed = TRANSFER.pack(*record[:TIMESTAMP], timestamp)
         if flags & _PENDING:
-            created = StoredTransfer(id_, record, _STATE_PENDING, due)
+            created = StoredTransfer(id_, packed, _STATE_PENDING, due)
             self._move((created, debit, credit, amount, 0, None))
         else:
-            created = StoredTransfer(id_, record, _STATE_SINGLE)
+            created = StoredTransfer(id_, packed, _STATE_SINGLE)
             self._move((created, debit, credit, 0, amount, None))
         self.taken[id_] = created
         return CREATED
 
-    def _settle(self, event: Fields, timestamp: int) -> int:
+    def _settle(self, record: Fields, timestamp: int) -> int:
         """Posts or voids a pending transfer."""
-        if (status := _check_settlement(event)) is not None:
+        if (status := _check_settlement(record)) is not None:
             return status
-        flags = event[FLAGS]
-        hold = self.taken.get(event[_PENDING_ID])
+        flags = record[FLAGS]
+        hold = self.taken.get(record[_PENDING_ID])
         if hold is None or not hold.record:
             return TransferStatus.PENDING_TRANSFER_NOT_FOUND
         held = TRANSFER.unpack(hold.record)
         if not held[FLAGS] & _PENDING:
             return TransferStatus.PENDING_TRANSFER_NOT_PENDING
-        event = _inherit(event, held)
-        if (status := first_difference(_HOLD_HAS, event, held)) is not None:
+        record = _inherit(record, held)
+        if (status := first_difference(_HOLD_HAS, record, held)) is not None:
             return status
-        amount = int.from_bytes(event[_AMOUNT], "little")
+        amount = int.from_bytes(record[_AMOUNT], "little")
         held_amount = int.from_bytes(held[_AMOUNT], "little")
         if amount > held_amount:
             return TransferStatus.EXCEEDS_PENDING_TRANSFER_AMOUNT
@@ -206,10 +206,10 @@ class TransferBatch(EventBatch):
         if hold.due is not None and hold.due <= timestamp:
             return TransferStatus.PENDING_TRANSFER_EXPIRED
 
-        debit = self._accounts[event[_DEBIT_ACCOUNT_ID]]
-        credit = self._accounts[event[_CREDIT_ACCOUNT_ID]]
-        record = TRANSFER.pack(*event[:TIMESTAMP], timestamp)
-        created = StoredTransfer(event[ID], record, _STATE_SINGLE)
+        debit = self._accounts[record[_DEBIT_ACCOUNT_ID]]
+        credit = self._accounts[record[_CREDIT_ACCOUNT_ID]]
+        packed = TRANSFER.pack(*record[:TIMESTAMP], timestamp)
+        created = StoredTransfer(record[ID], packed, _STATE_SINGLE)
         self.taken[created.id] = created
         if flags & _POST:
             hold.state = _STATE_POSTED
@@ -219,9 +219,9 @@ class TransferBatch(EventBatch):
             self._move((created, debit, credit, -held_amount, 0, hold))
         return CREATED
 
-    def _refused(self, event: Fields, status: int) -> None:
+    def _refused(self, record: Fields, status: int) -> None:
         if status in _TRANSIENT:
-            burnt = StoredTransfer(event[ID], b"", _STATE_SINGLE)
+            burnt = StoredTransfer(record[ID], b"", _STATE_SINGLE)
             self.taken[burnt.id] = burnt
             self.burnt.append(burnt)
 
@@ -256,9 +256,9 @@ def expire(accounts: dict[bytes, Account], due: Iterable[StoredTransfer]) -> lis
     return journal
 
 
-def _check_fields(event: Fields) -> int | None:
+def _check_fields(record: Fields) -> int | None:
     """What is wrong with a transfer that does not settle another, accounts not looked at."""
-    (_, debit_id, credit_id, _, pending_id, _, _, _, timeout, ledger, code, flags, _) = event
+    (_, debit_id, credit_id, _, pending_id, _, _, _, timeout, ledger, code, flags, _) = record
     if debit_id == _ZERO:
         return TransferStatus.DEBIT_ACCOUNT_ID_MUST_NOT_BE_ZERO
     if debit_id == _INT_MAX:
@@ -280,9 +280,9 @@ def _check_fields(event: Fields) -> int | None:
     return None
 
 
-def _check_settlement(event: Fields) -> int | None:
+def _check_settlement(record: Fields) -> int | None:
     """What is wrong with a post or void, the transfer it settles not looked at."""
-    (id_, _, _, _, hold_id, _, _, _, timeout, _, _, flags, _) = event
+    (id_, _, _, _, hold_id, _, _, _, timeout, _, _, flags, _) = record
     if flags & _SETTLES == _SETTLES or flags & _PENDING:
         return TransferStatus.FLAGS_ARE_MUTUALLY_EXCLUSIVE
     if hold_id == _ZERO:
@@ -313,9 +313,9 @@ def _overflow(debit: Account, credit: Account, amount: int, flags: int) -> int:
     return TransferStatus.OVERFLOWS_CREDITS
 
 
-def _inherit(event: Fields, held: Fields) -> Fields:
+def _inherit(record: Fields, held: Fields) -> Fields:
     """A post or void, with what it leaves open filled in from the transfer it settles."""
-    (id_, debit_id, credit_id, amount, hold_id, data_128, data_64, data_32, *rest) = event
+    (id_, debit_id, credit_id, amount, hold_id, data_128, data_64, data_32, *rest) = record
     (_, held_debit_id, held_credit_id, held_amount, _, held_128, held_64, held_32, *held_rest) = (
         held
     )

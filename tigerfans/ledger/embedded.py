@@ -14,13 +14,13 @@ from threading import Event
 from typing import Final
 
 from tigerfans.ledger.base import (
-    EVENTS_MAX,
+    RECORDS_MAX,
     LedgerBusyError,
     LedgerError,
     LedgerOpenError,
     LedgerTimeoutError,
     LedgerUnavailableError,
-    count_events,
+    count_records,
 )
 from tigerfans.ledger.books import Books
 from tigerfans.ledger.copying import copy_file
@@ -37,7 +37,7 @@ class EmbeddedLedger:
     """A `Ledger` in a folder of this machine, or in memory."""
 
     kind: Final = "embedded"
-    events_max: Final = EVENTS_MAX
+    records_max: Final = RECORDS_MAX
 
     def __init__(self, books: Books, thread: ThreadPoolExecutor, path: Path | None) -> None:
         self._books = books
@@ -52,8 +52,8 @@ class EmbeddedLedger:
         state = "closed" if self._closed else "open"
         return f"<EmbeddedLedger {state}: {self._submissions} submissions>"
 
-    async def submit(self, operation: Operation, events: bytes) -> bytes:
-        count_events(operation, events, self.events_max)
+    async def submit(self, operation: Operation, records: bytes) -> bytes:
+        count_records(operation, records, self.records_max)
         if self._closed:
             raise LedgerUnavailableError("The embedded ledger is closed.")
         if self._submissions >= SUBMISSIONS_MAX:
@@ -61,7 +61,7 @@ class EmbeddedLedger:
         self._submissions += 1
         try:
             return await asyncio.get_running_loop().run_in_executor(
-                self._thread, self._books.execute, operation, events
+                self._thread, self._books.execute, operation, records
             )
         except sqlite3.Error as error:
             raise _explain(error) from error

@@ -17,11 +17,11 @@ from contextlib import suppress
 from typing import Final
 
 from tigerfans.ledger.base import (
-    EVENTS_MAX,
+    RECORDS_MAX,
     LedgerTimeoutError,
     LedgerUnavailableError,
-    TooManyEventsError,
-    count_events,
+    TooManyRecordsError,
+    count_records,
 )
 from tigerfans.ledger.tigerbeetle_client import TigerBeetleClient
 from tigerfans.ledger.wire import TRANSFER_SIZE, Operation
@@ -49,7 +49,7 @@ class TigerBeetleLedger:
         """Makes the first client, and so raises what `connect` raises."""
         self._connect = connect
         self._deadline_seconds = deadline_seconds
-        self._events_max = EVENTS_MAX
+        self._records_max = RECORDS_MAX
         self._client: TigerBeetleClient | None = None
         # Why there is no client to use, as a sentence.
         self._away = "TigerBeetle is not connected yet."
@@ -61,9 +61,9 @@ class TigerBeetleLedger:
         return f"<TigerBeetleLedger {self._client or self._away}>"
 
     @property
-    def events_max(self) -> int:
-        """The most events one submission may carry; TigerBeetle's own limit until it is known."""
-        return self._events_max
+    def records_max(self) -> int:
+        """The most records one submission may carry; TigerBeetle's own limit until it is known."""
+        return self._records_max
 
     async def attempted(self) -> None:
         """Waits for the end of the first attempt to connect, successful or not.
@@ -72,12 +72,12 @@ class TigerBeetleLedger:
         """
         await asyncio.shield(self._attempted)
 
-    def submit(self, operation: Operation, events: bytes) -> asyncio.Future[bytes]:
+    def submit(self, operation: Operation, records: bytes) -> asyncio.Future[bytes]:
         """The future reply; see `Ledger`. What can be refused here raises at once."""
-        count_events(operation, events, self._events_max)
+        count_records(operation, records, self._records_max)
         if self._client is None:
             raise LedgerUnavailableError(self._away)
-        return self._client.submit(operation, events, self._deadline_seconds)
+        return self._client.submit(operation, records, self._deadline_seconds)
 
     async def close(self) -> None:
         """Disconnects; what is in flight fails with `LedgerTimeoutError`."""
@@ -98,9 +98,9 @@ class TigerBeetleLedger:
     async def _use(self, client: TigerBeetleClient) -> None:
         """Lets submissions use `client`, from the moment it is connected until it is lost."""
         with suppress(LedgerTimeoutError, LedgerUnavailableError):  # then it is lost already
-            self._events_max = await _learn_events_max(client)
+            self._records_max = await _learn_records_max(client)
             self._client, self._away = client, ""
-            logger.info("%s takes %d events at once", client.server, self._events_max)
+            logger.info("%s takes %d records at once", client.server, self._records_max)
             self._end_attempt()
         away = f"{client.server} {await client.lost}."
         if away != self._away:
@@ -146,20 +146,20 @@ async def open_tigerbeetle(
     return ledger
 
 
-async def _learn_events_max(client: TigerBeetleClient) -> int:
+async def _learn_records_max(client: TigerBeetleClient) -> int:
     """The most transfers the server takes at once, found by sending some that it must refuse.
 
-    A transfer of zeros has no id and leaves nothing behind. Lookups would not do: their events
+    A transfer of zeros has no id and leaves nothing behind. Lookups would not do: their records
     are smaller, so a server in development mode takes 253 transfers but 2,000 ids.
     """
-    possible, too_many = 1, EVENTS_MAX + 1
-    attempt = EVENTS_MAX
+    possible, too_many = 1, RECORDS_MAX + 1
+    attempt = RECORDS_MAX
     while too_many - possible > 1:
         try:
             await client.submit(
                 Operation.CREATE_TRANSFERS, bytes(attempt * TRANSFER_SIZE), CONNECT_SECONDS
             )
-        except TooManyEventsError:
+        except TooManyRecordsError:
             too_many = attempt
         else:
             possible = attempt

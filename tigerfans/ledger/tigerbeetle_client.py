@@ -31,7 +31,7 @@ from tigerfans.ledger.base import (
     LedgerOpenError,
     LedgerTimeoutError,
     LedgerUnavailableError,
-    TooManyEventsError,
+    TooManyRecordsError,
 )
 from tigerfans.ledger.wire import U128_MAX, Operation, u128
 
@@ -49,7 +49,7 @@ class _Submission(NamedTuple):
     """What has to stay alive until the native client is done with a packet."""
 
     packet: CPacket
-    events: ctypes.c_char_p
+    records: ctypes.c_char_p
     future: asyncio.Future[bytes]
     deadline: asyncio.TimerHandle
 
@@ -108,11 +108,11 @@ class TigerBeetleClient:
         return len(self._outstanding)
 
     def submit(
-        self, operation: Operation, events: bytes, deadline_seconds: float
+        self, operation: Operation, records: bytes, deadline_seconds: float
     ) -> asyncio.Future[bytes]:
         """Sends one packet; the future has its reply, or a `LedgerError`.
 
-        `events` has passed `count_events`: over some wrong sizes the native client ends the whole
+        `records` has passed `count_records`: over some wrong sizes the native client ends the whole
         process. A waiter that goes away, or gets `LedgerTimeoutError`, leaves its packet
         outstanding. What can be refused here raises at once.
         """
@@ -120,9 +120,9 @@ class TigerBeetleClient:
             raise LedgerUnavailableError(f"{self.server} {self.lost.result()}.")
         if len(self._outstanding) >= OUTSTANDING_MAX:
             raise LedgerBusyError(f"TigerBeetle has {len(self._outstanding)} submissions already.")
-        data = ctypes.c_char_p(events)
+        data = ctypes.c_char_p(records)
         packet = CPacket(
-            data=ctypes.cast(data, ctypes.c_void_p), data_size=len(events), operation=operation
+            data=ctypes.cast(data, ctypes.c_void_p), data_size=len(records), operation=operation
         )
         address = ctypes.addressof(packet)
         future: asyncio.Future[bytes] = self._loop.create_future()
@@ -165,7 +165,7 @@ class TigerBeetleClient:
             if not future.done():
                 future.set_result(reply)
         elif status == PacketStatus.TOO_MUCH_DATA:
-            _fail(future, TooManyEventsError("TigerBeetle takes fewer events at once."))
+            _fail(future, TooManyRecordsError("TigerBeetle takes fewer records at once."))
         elif status == PacketStatus.CLIENT_RELEASE_TOO_LOW:
             _fail(future, LedgerOpenError(f"{self.server} is too new for {_client_name()}."))
             self._lose("is too new for its client")

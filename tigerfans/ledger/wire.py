@@ -51,7 +51,7 @@ class Operation(IntEnum):
     CREATE_TRANSFERS = 147
 
 
-EVENT_SIZE: Final = {
+RECORD_SIZE: Final = {
     Operation.LOOKUP_ACCOUNTS: ID_SIZE,
     Operation.LOOKUP_TRANSFERS: ID_SIZE,
     Operation.GET_ACCOUNT_TRANSFERS: ACCOUNT_FILTER_SIZE,
@@ -275,7 +275,7 @@ class AccountFilter(NamedTuple):
 
 
 class Result(NamedTuple):
-    """The outcome of one event. For `created` and `exists`, `timestamp` is when it was created."""
+    """The outcome of one record. For `created` and `exists`, `timestamp` is when it was created."""
 
     timestamp: int
     status: int

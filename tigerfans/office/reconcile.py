@@ -179,7 +179,7 @@ class Reconciler:
     async def _credits(self, resource: Resource) -> AsyncIterator[list[Transfer]]:
         """All transfers into a resource's `sold` account up to `until_ns`, in pages."""
         start_ns = 1
-        limit = min(PAGE_MAX, self._shop.ledger.events_max)
+        limit = min(PAGE_MAX, self._shop.ledger.records_max)
         while start_ns <= self._until_ns:
             account_filter = AccountFilter(
                 account_id=resource.sold_account_id,
@@ -224,7 +224,7 @@ class Reconciler:
     async def _sales_of(self, order_ids: Sequence[OrderId]) -> dict[OrderId, list[Sale]]:
         """The sales each order has on the ledger; an order without any is left out."""
         candidates = [order_id.transfer_id(p) for order_id in order_ids for p in _SALES]
-        page = min(len(_SALES) * PAGE_MAX, self._shop.ledger.events_max)
+        page = min(len(_SALES) * PAGE_MAX, self._shop.ledger.records_max)
         sales: dict[OrderId, list[Sale]] = {}
         for start in range(0, len(candidates), page):
             ids = b"".join(candidates[start : start + page])
@@ -299,8 +299,8 @@ class Reconciler:
         shown = order_id.hex_digits if order_id else ""
         self._report.differences.append(Difference(what, shown, repaired))
 
-    async def _submit(self, operation: Operation, events: bytes) -> bytes:
-        return await self._shop.ledger.submit(operation, events)
+    async def _submit(self, operation: Operation, records: bytes) -> bytes:
+        return await self._shop.ledger.submit(operation, records)
 
 
 def _order_id(transfer_id: int) -> OrderId:

@@ -8,8 +8,8 @@ from typing import Final
 from tigerfans.ipc.frames import Status
 from tigerfans.telemetry.histogram import SECONDS_BOUNDS, Histogram
 
-# Upper bounds of the events in a batch; the last is TigerBeetle's limit.
-BATCH_EVENTS_BOUNDS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8189)
+# Upper bounds of the records in a batch; the last is TigerBeetle's limit.
+BATCH_RECORDS_BOUNDS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8189)
 
 
 class LaneCounters:
@@ -20,16 +20,16 @@ class LaneCounters:
         # Of these, the ones that carried requests of more than one worker.
         self.batches_merged = 0
         self.requests = 0
-        self.events = 0
-        self.batch_events = Histogram(BATCH_EVENTS_BOUNDS)
+        self.records = 0
+        self.batch_records = Histogram(BATCH_RECORDS_BOUNDS)
         self.ledger_seconds = Histogram(SECONDS_BOUNDS)
 
-    def count_batch(self, *, requests: int, events: int, workers: int, seconds: float) -> None:
+    def count_batch(self, *, requests: int, records: int, workers: int, seconds: float) -> None:
         self.batches += 1
         self.batches_merged += workers > 1
         self.requests += requests
-        self.events += events
-        self.batch_events.observe(events)
+        self.records += records
+        self.batch_records.observe(records)
         self.ledger_seconds.observe(seconds)
 
 

@@ -79,7 +79,7 @@ class History:
                 transfers_per_second=transfers / seconds,
                 batch_transfers=transfers / batches if batches else None,
                 ledger_milliseconds=1_000 * ledger_seconds / batches if batches else None,
-                queued_events=sum(lane.queued_events for lane in self._sequencer.lanes.values()),
+                queued_events=sum(lane.queued_records for lane in self._sequencer.lanes.values()),
                 workers=sum(bool(c.stats) for c in self._sequencer.connections),
             )
         )
@@ -97,7 +97,7 @@ class History:
         return _Counted(
             at=time.perf_counter(),
             batches=counters.batches,
-            transfers=counters.events,
+            transfers=counters.records,
             ledger_seconds=counters.ledger_seconds.sum,
         )
 

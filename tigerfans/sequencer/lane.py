@@ -12,18 +12,18 @@ from tigerfans.batching import Batcher, ClosedError, QueueFullError
 from tigerfans.ipc.frames import Status, encode, encode_sentence
 from tigerfans.ipc.statuses import status_of
 from tigerfans.ledger.base import (
-    InvalidEventsError,
+    InvalidRecordsError,
     Ledger,
     LedgerError,
-    TooManyEventsError,
-    count_events,
+    TooManyRecordsError,
+    count_records,
 )
-from tigerfans.ledger.wire import EVENT_SIZE, FLAGS_OFFSET, TRANSFER_SIZE, Operation, TransferFlags
+from tigerfans.ledger.wire import FLAGS_OFFSET, RECORD_SIZE, TRANSFER_SIZE, Operation, TransferFlags
 from tigerfans.sequencer.counters import LaneCounters, Rejections
 from tigerfans.sequencer.routing import cut_records, cut_results, uncut
 
 # Four of TigerBeetle's largest batches; as transfers that is 4 MiB.
-QUEUED_EVENTS_MAX: Final = 4 * 8192
+QUEUED_RECORDS_MAX: Final = 4 * 8192
 
 _CREATES: Final = (Operation.CREATE_ACCOUNTS, Operation.CREATE_TRANSFERS)
 _CUT: Final = {
@@ -47,7 +47,7 @@ class Peer(Protocol):
     def send_soon(self) -> None: ...
 
 
-# Who asked, the correlation, whole events.
+# Who asked, the correlation, whole records.
 Request = tuple[Peer, int, bytes]
 
 
@@ -62,33 +62,33 @@ class Lane:
         self._creates = operation in _CREATES
         self._merges = operation is not Operation.GET_ACCOUNT_TRANSFERS
         self._cut = _CUT[operation]
-        event_size = EVENT_SIZE[operation]
+        record_size = RECORD_SIZE[operation]
         self._batcher = Batcher[Request](
             operation.name.lower(),
             self._send,
             batch_max=self._batch_max(),
-            queue_max=QUEUED_EVENTS_MAX,
-            weigh=lambda request: len(request[2]) // event_size,
+            queue_max=QUEUED_RECORDS_MAX,
+            weigh=lambda request: len(request[2]) // record_size,
         )
 
     def __repr__(self) -> str:
         return f"<Lane {self._batcher!r}>"
 
     @property
-    def queued_events(self) -> int:
-        """How many events wait for the next batch."""
+    def queued_records(self) -> int:
+        """How many records wait for the next batch."""
         return self._batcher.queued
 
     def _batch_max(self) -> int:
         # A filter's answer is as long as it likes, so filters cannot share a submission.
-        return self._ledger.events_max if self._merges else 1
+        return self._ledger.records_max if self._merges else 1
 
     def accept(self, peer: Peer, correlation: int, payload: bytes) -> None:
         """Queues one request, or answers at once why not; nothing at all if this lane is closed."""
         try:
-            count_events(self.operation, payload, self._batcher.batch_max)
+            count_records(self.operation, payload, self._batcher.batch_max)
             if self._creates and payload[_LAST_FLAGS] & _LINKED:
-                raise InvalidEventsError("The last event of a request must not be linked.")
+                raise InvalidRecordsError("The last record of a request must not be linked.")
             self._batcher.put((peer, correlation, payload))
         except QueueFullError:
             self.refuse(peer, correlation, Status.BUSY, "The sequencer's queue is full.")
@@ -113,10 +113,10 @@ class Lane:
         payloads = [payload for _, _, payload in requests]
         started = perf_counter()
         try:
-            events = b"".join(payloads)
-            reply = await self._ledger.submit(self.operation, events)
+            records = b"".join(payloads)
+            reply = await self._ledger.submit(self.operation, records)
             parts = self._cut(payloads, reply)
-        except TooManyEventsError as error:
+        except TooManyRecordsError as error:
             await self._send_halves(requests, error)
         except LedgerError as error:
             self._fail(requests, error)
@@ -132,12 +132,12 @@ class Lane:
                 peer.send_soon()
             self.counters.count_batch(
                 requests=len(requests),
-                events=len(events) // EVENT_SIZE[self.operation],
+                records=len(records) // RECORD_SIZE[self.operation],
                 workers=len(peers),
                 seconds=seconds,
             )
 
-    async def _send_halves(self, requests: list[Request], error: TooManyEventsError) -> None:
+    async def _send_halves(self, requests: list[Request], error: TooManyRecordsError) -> None:
         """The ledger takes less at once than was known when this batch was taken."""
         if len(requests) == 1:
             self._fail(requests, error)

@@ -41,7 +41,7 @@ class Exporter:
     def status(self) -> bytes:
         """The same as JSON, each worker on its own; moments are in Unix seconds."""
         sequencer = self._sequencer
-        ledger = {"kind": sequencer.ledger.kind, "events_max": sequencer.ledger.events_max}
+        ledger = {"kind": sequencer.ledger.kind, "events_max": sequencer.ledger.records_max}
         lanes = sequencer.lanes.values()
         return orjson.dumps(
             {
@@ -64,9 +64,9 @@ def _lane_status(lane: Lane) -> dict[str, Any]:
         "batches": counters.batches,
         "batches_merged": counters.batches_merged,
         "requests": counters.requests,
-        "events": counters.events,
-        "queued_events": lane.queued_events,
-        "batch_events": _histogram_status(counters.batch_events),
+        "events": counters.records,
+        "queued_events": lane.queued_records,
+        "batch_events": _histogram_status(counters.batch_records),
         "ledger_seconds": _histogram_status(counters.ledger_seconds),
     }
 
@@ -202,13 +202,13 @@ _LANE_VALUES: Final[
         "tigerfans_sequencer_events_total",
         "counter",
         "Accounts, transfers or ids in these requests.",
-        lambda lane: lane.counters.events,
+        lambda lane: lane.counters.records,
     ),
     (
         "tigerfans_sequencer_queued_events",
         "gauge",
         "Events that wait for the next batch.",
-        lambda lane: lane.queued_events,
+        lambda lane: lane.queued_records,
     ),
 )
 
@@ -216,7 +216,7 @@ _LANE_HISTOGRAMS: Final[tuple[tuple[str, str, Callable[[Lane], Histogram]], ...]
     (
         "tigerfans_sequencer_batch_events",
         "Events in a batch.",
-        lambda lane: lane.counters.batch_events,
+        lambda lane: lane.counters.batch_records,
     ),
     (
         "tigerfans_sequencer_ledger_seconds",

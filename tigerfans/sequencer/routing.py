@@ -1,7 +1,7 @@
 """Which part of a merged reply belongs to which request. Pure: bytes in, bytes out.
 
 The ledger answers a merged batch as if one caller had asked: results follow the order of the
-events. Relies on the sizes of `ledger.wire`.
+records. Relies on the sizes of `ledger.wire`.
 """
 
 from collections.abc import Sequence

@@ -38,12 +38,12 @@ class Sequencer:
         self.uids = uids or frozenset((os.getuid(), ROOT_UID))
 
     def __repr__(self) -> str:
-        queued = sum(lane.queued_events for lane in self.lanes.values())
-        return f"<Sequencer {len(self.connections)} connections, {queued} events queued>"
+        queued = sum(lane.queued_records for lane in self.lanes.values())
+        return f"<Sequencer {len(self.connections)} connections, {queued} records queued>"
 
     def hello(self) -> Hello:
         """What the ledger is, as far as it is known by now."""
-        return Hello(self.ledger.kind, self.ledger.events_max)
+        return Hello(self.ledger.kind, self.ledger.records_max)
 
     def connect(self) -> Connection:
         """The protocol for a connection that was just accepted."""

@@ -59,9 +59,9 @@ class Backends:
     def hold_seconds(self) -> int:
         return self.booking.hold_seconds
 
-    def submit(self, operation: Operation, events: bytes) -> Awaitable[bytes]:
+    def submit(self, operation: Operation, records: bytes) -> Awaitable[bytes]:
         """What the ledger answers; see `Ledger`."""
-        return timed(self.counters.ledger, self.ledger.submit(operation, events))
+        return timed(self.counters.ledger, self.ledger.submit(operation, records))
 
     async def read_stock(self) -> list[Inventory]:
         """The stock of each ticket class, and of the goodies last."""

@@ -1,4 +1,4 @@
-"""Events with nothing but an id, and what the gated ledger answers to them."""
+"""Records with nothing but an id, and what the gated ledger answers to them."""
 
 from tigerfans.ledger.wire import FLAGS_OFFSET, Result, TransferStatus, u128
 
