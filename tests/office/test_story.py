@@ -16,7 +16,7 @@ from tigerfans.ledger.base import LedgerUnavailableError
 from tigerfans.ledger.wire import Transfer
 from tigerfans.offer.catalog import Catalog
 from tigerfans.office.order_search import OrderSearch
-from tigerfans.office.story import Place, Records, Stories, Story, tell
+from tigerfans.office.story import Place, Stories, Story, Traces, tell
 from tigerfans.payments.base import EventType
 from tigerfans.payments.mockpay import MockPay
 from tigerfans.payments.outbox import Webhook
@@ -45,7 +45,7 @@ async def story_of(shop: Shop, checkout: Checkout) -> Story:
 
 
 def told(story: Story) -> list[str]:
-    return [event.what for event in story.events]
+    return [chapter.what for chapter in story.chapters]
 
 
 async def test_a_purchase_is_told_from_hold_to_ticket(shop: Shop) -> None:
@@ -60,20 +60,20 @@ async def test_a_purchase_is_told_from_hold_to_ticket(shop: Shop) -> None:
         "Ticket sold",
     ]
     assert told(story)[-1] == "Payment succeeded"
-    milliseconds = [int(event.at.timestamp() * 1_000) for event in story.events]
+    milliseconds = [int(chapter.at.timestamp() * 1_000) for chapter in story.chapters]
     assert milliseconds == sorted(milliseconds)
     assert story.away == []
     assert story.order
     assert story.order.status is OrderStatus.PAID
     assert story.order.ticket_code
-    assert story.order.ticket_code in story.events[-1].detail
+    assert story.order.ticket_code in story.chapters[-1].detail
 
 
 async def test_what_the_ledger_did_has_the_transfers_id(shop: Shop) -> None:
     checkout = await shop.checkout("A", EMAIL)
     await shop.settle(event(checkout, EventType.SUCCEEDED))
     story = await story_of(shop, checkout)
-    by_what = {event.what: event.transfer_id for event in story.events}
+    by_what = {chapter.what: chapter.transfer_id for chapter in story.chapters}
     digits = checkout.order_id[:-2]
     assert by_what["Ticket held"] == checkout.order_id
     assert by_what["Ticket sold"] == f"{digits}{Purpose.SALE_WITH_GOODIE:02x}"
@@ -119,7 +119,7 @@ async def test_a_webhook_nobody_confirmed_is_a_part_of_it(shop: Shop) -> None:
     webhook = Webhook(uuid4(), b"{}")
     await shop.provider.outbox.add(webhook, checkout.order_id, EventType.SUCCEEDED)
     await shop.provider.outbox.failed(webhook, "status 503")
-    last = (await story_of(shop, checkout)).events[-1]
+    last = (await story_of(shop, checkout)).chapters[-1]
     assert last.what == "Webhook payment.succeeded not confirmed"
     assert last.detail.startswith("1 attempt, the next one at ")
     assert last.detail.endswith(": status 503")
@@ -164,7 +164,7 @@ async def test_while_a_place_is_away_no_order_is_called_unknown(
 ) -> None:
     monkeypatch.setattr(shop.sessions, "find", away)
     story = await stories_of(shop).of(OrderId.new())
-    assert (story.order, story.events, story.away) == (None, [], [Place.REDIS])
+    assert (story.order, story.chapters, story.away) == (None, [], [Place.REDIS])
 
 
 # --- Holds that run out ----------------------------------------------------------------------
@@ -175,7 +175,7 @@ def hold(purpose: Purpose = Purpose.HOLD, seconds: int = 300) -> Transfer:
 
 
 def test_a_hold_that_nobody_paid_has_expired() -> None:
-    held, expired = tell(Records([hold()]), CATALOG, LATER)
+    held, expired = tell(Traces([hold()]), CATALOG, LATER)
     assert (held.what, held.detail) == ("Ticket held", "Premium, until 01:51:40 UTC")
     assert (expired.what, expired.transfer_id) == ("Hold expired", None)
     assert expired.at - held.at == timedelta(seconds=300)
@@ -183,12 +183,12 @@ def test_a_hold_that_nobody_paid_has_expired() -> None:
 
 def test_a_hold_that_still_runs_has_not_expired() -> None:
     just_before = datetime.fromtimestamp(10**9 + 299, UTC)
-    assert len(tell(Records([hold()]), CATALOG, just_before)) == 1
+    assert len(tell(Traces([hold()]), CATALOG, just_before)) == 1
 
 
 @pytest.mark.parametrize("purpose", [Purpose.SALE_WITH_GOODIE, Purpose.SALE, Purpose.RELEASE])
 def test_a_hold_that_was_settled_has_not_expired(purpose: Purpose) -> None:
-    settled = replace(Records(), transfers=[hold(), hold(purpose, seconds=0)])
+    settled = replace(Traces(), transfers=[hold(), hold(purpose, seconds=0)])
     assert "Hold expired" not in [e.what for e in tell(settled, CATALOG, LATER)]
 
 
@@ -198,7 +198,7 @@ async def test_an_expired_hold_that_was_paid_late_has_expired_and_was_sold(
     shop = await open_shop(hold_seconds=1)
     checkout = await shop.checkout("A", EMAIL)
     async with asyncio.timeout(10):
-        while (await story_of(shop, checkout)).events[-1].what != "Hold expired":  # noqa: ASYNC110
+        while (await story_of(shop, checkout)).chapters[-1].what != "Hold expired":  # noqa: ASYNC110
             await asyncio.sleep(0.05)
     await shop.settle(event(checkout, EventType.SUCCEEDED))
     whats = told(await story_of(shop, checkout))

@@ -11,7 +11,7 @@ from tigerfans.http.api.buying import buying_routes
 from tigerfans.http.api.health import health_routes
 from tigerfans.http.api.openapi import OPENAPI_CONFIG, describe_raw_routes
 from tigerfans.http.api.order_status import order_route
-from tigerfans.http.api.order_stream import OrderEvents
+from tigerfans.http.api.order_stream import OrderStreams
 from tigerfans.http.api.webhook import webhook_route
 from tigerfans.http.office.admin import admin_routes
 from tigerfans.http.office.admin_orders import admin_order_routes
@@ -33,12 +33,12 @@ from tigerfans.shop.shop import Shop
 
 
 def create_app(
-    settings: Settings, shop: Shop, mockpay: MockPay | None, events: OrderEvents | None = None
+    settings: Settings, shop: Shop, mockpay: MockPay | None, streams: OrderStreams | None = None
 ) -> Litestar:
     """The application over an open shop; it starts and stops nothing by itself.
 
     MockPay's page and buttons are there where `mockpay` is the shop's payment provider.
-    A process that stops hands its `events` in, to end the streams that are open then.
+    A process that stops hands its `streams` in, to end those that are open then.
     """
     renderer = Renderer(provider=shop.provider.name)
     outbox = Outbox(shop.orders.database)
@@ -47,7 +47,7 @@ def create_app(
     stories = Stories(shop, search, outbox)
     routes: list[ControllerRouterHandler] = [
         *buying_routes(shop),
-        order_route(shop, events or OrderEvents(shop.order_answer)),
+        order_route(shop, streams or OrderStreams(shop.order_answer)),
         webhook_route(shop),
         *health_routes(shop),
         admin_routes(shop, outbox, SequencerHistory(settings.sequencer), guard),

@@ -37,7 +37,7 @@ class Place(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class Chapter:
     """Something that happened to an order; what the ledger did has the transfer's id in hex."""
 
     at: datetime
@@ -49,17 +49,17 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """An order (None where those who know it are away), its events, the oldest first, and who is
+    """An order (None where those who know it are away), its chapters, the oldest first, and who is
     away.
     """
 
     order: Order | None
-    events: Sequence[Event]
+    chapters: Sequence[Chapter]
     away: Sequence[Place]
 
 
 @dataclass(frozen=True, slots=True)
-class Records:
+class Traces:
     """What each place has of one order."""
 
     transfers: Sequence[Transfer] = ()
@@ -93,12 +93,12 @@ class Stories:
             asked(Place.REDIS, self._shop.sessions.find(order_id), None),
             asked(Place.MOCKPAY, self._outbox.of(order_id.hex_digits), []),
         )
-        records = Records(transfers, stored, entry, webhooks)
-        if not away and records == Records([], None, None, []):
+        traces = Traces(transfers, stored, entry, webhooks)
+        if not away and traces == Traces([], None, None, []):
             raise UnknownOrderError
         order = stored.order if stored else await self._unpaid(order_id)
         now = datetime.now(UTC)
-        return Story(order, tell(records, self._shop.catalog, now), sorted(away))
+        return Story(order, tell(traces, self._shop.catalog, now), sorted(away))
 
     async def _transfers(self, order_id: OrderId) -> list[Transfer]:
         ids = b"".join(order_id.transfer_id(purpose) for purpose in Purpose)
@@ -111,16 +111,16 @@ class Stories:
             return None
 
 
-def tell(records: Records, catalog: Catalog, now: datetime) -> list[Event]:
-    """The events in what the places have recorded, the oldest first."""
-    events = [
-        *_ledger_events(records.transfers, catalog, now),
-        *_session_events(records.entry),
-        *_payment_events(records.stored),
-        *map(_webhook_event, records.webhooks),
+def tell(traces: Traces, catalog: Catalog, now: datetime) -> list[Chapter]:
+    """The chapters in what the places have recorded, the oldest first."""
+    chapters = [
+        *_ledger_chapters(traces.transfers, catalog, now),
+        *_session_chapters(traces.entry),
+        *_payment_chapters(traces.stored),
+        *map(_webhook_chapter, traces.webhooks),
     ]
     # Sessions know milliseconds only; within one, the places are told in the order they come.
-    return sorted(events, key=lambda event: (event.at - _EPOCH) // _MILLISECOND)
+    return sorted(chapters, key=lambda chapter: (chapter.at - _EPOCH) // _MILLISECOND)
 
 
 _TRANSFERS: Final = {
@@ -137,9 +137,9 @@ _TRANSFERS: Final = {
 _ENDS_THE_HOLD: Final = {Purpose.SALE_WITH_GOODIE, Purpose.SALE, Purpose.RELEASE}
 
 
-def _ledger_events(
+def _ledger_chapters(
     transfers: Iterable[Transfer], catalog: Catalog, now: datetime
-) -> Iterator[Event]:
+) -> Iterator[Chapter]:
     by_purpose = {Purpose(transfer.id & 0xFF): transfer for transfer in transfers}
     for purpose, transfer in by_purpose.items():
         what, detail = _TRANSFERS[purpose]
@@ -147,7 +147,7 @@ def _ledger_events(
             ticket_class = catalog.by_ledger(transfer.ledger)
             name = f"{ticket_class.name}, " if ticket_class else ""
             detail = f"{name}until {_clock(_expires_at(transfer))}"
-        yield Event(
+        yield Chapter(
             _at_ns(transfer.timestamp),
             what,
             Place.LEDGER,
@@ -156,16 +156,18 @@ def _ledger_events(
         )
     hold = by_purpose.get(Purpose.HOLD)
     if hold and not _ENDS_THE_HOLD & by_purpose.keys() and _expires_at(hold) <= now:
-        yield Event(_expires_at(hold), "Hold expired", Place.LEDGER, "the ticket went back on sale")
+        yield Chapter(
+            _expires_at(hold), "Hold expired", Place.LEDGER, "the ticket went back on sale"
+        )
 
 
-def _session_events(entry: Entry | None) -> Iterator[Event]:
+def _session_chapters(entry: Entry | None) -> Iterator[Chapter]:
     if entry is None:
         return
     session = entry.session
     opened_at = _at_ns(session.created_ms * 1_000_000)
     detail = f"{session.psid}, kept for {SESSION_SECONDS // 3600} hours"
-    yield Event(opened_at, "Payment session opened", Place.REDIS, detail)
+    yield Chapter(opened_at, "Payment session opened", Place.REDIS, detail)
 
 
 _OUTCOMES: Final = {
@@ -176,31 +178,31 @@ _OUTCOMES: Final = {
 }
 
 
-def _payment_events(stored: Stored | None) -> Iterator[Event]:
+def _payment_chapters(stored: Stored | None) -> Iterator[Chapter]:
     if stored is None:
         return
     order = stored.order
     if stored.earlier_status and stored.earlier_at:
         what = _OUTCOMES[stored.earlier_status]
         detail = f"stored as {stored.earlier_status}, until it was paid after all"
-        yield Event(stored.earlier_at, what, Place.POSTGRESQL, detail)
+        yield Chapter(stored.earlier_at, what, Place.POSTGRESQL, detail)
     detail = f"stored as {order.status}"
     if order.ticket_code:
         detail += f", with the ticket {order.ticket_code}"
     if order.status is OrderStatus.PAID_UNFULFILLED:
         detail += ": nothing was left to sell"
-    yield Event(stored.recorded_at, _OUTCOMES[order.status], Place.POSTGRESQL, detail)
+    yield Chapter(stored.recorded_at, _OUTCOMES[order.status], Place.POSTGRESQL, detail)
     if order.refunded_at:
-        yield Event(order.refunded_at, "Refunded", Place.POSTGRESQL)
+        yield Chapter(order.refunded_at, "Refunded", Place.POSTGRESQL)
 
 
-def _webhook_event(webhook: Undelivered) -> Event:
+def _webhook_chapter(webhook: Undelivered) -> Chapter:
     attempts = f"{webhook.attempts} attempt{'' if webhook.attempts == 1 else 's'}"
     detail = f"{attempts}, the next one at {_clock(webhook.next_attempt_at)}"
     if webhook.last_error:
         detail += f": {webhook.last_error}"
     what = f"Webhook {webhook.type} not confirmed"
-    return Event(webhook.created_at, what, Place.MOCKPAY, detail)
+    return Chapter(webhook.created_at, what, Place.MOCKPAY, detail)
 
 
 def _expires_at(hold: Transfer) -> datetime:

@@ -15,8 +15,8 @@ from tests.shops import OpenShop
 from tigerfans.booking.ids import OrderId
 from tigerfans.errors import UnavailableError, UnknownOrderError
 from tigerfans.http.api import order_stream as events
-from tigerfans.http.api.order_status import EVENTS_ROUTE
-from tigerfans.http.api.order_stream import HEARTBEAT, OrderEvents
+from tigerfans.http.api.order_status import STREAM_ROUTE
+from tigerfans.http.api.order_stream import HEARTBEAT, OrderStreams
 from tigerfans.http.app import create_app
 from tigerfans.http.serving.counting import counted
 from tigerfans.payments.mockpay import MockPay
@@ -82,7 +82,7 @@ class Browser:
         async with self._sent:
             await self._sent.wait_for(lambda: piece in self.pieces)
 
-    async def listen(self, streams: OrderEvents) -> None:
+    async def listen(self, streams: OrderStreams) -> None:
         await streams.serve(ORDER_ID, self.receive, self.send)
 
 
@@ -91,8 +91,8 @@ def browser() -> Browser:
     return Browser()
 
 
-def streams_of(*answers: bytes | Exception | None) -> OrderEvents:
-    return OrderEvents(FakeOrder(*answers).read, PERIOD_SECONDS)
+def streams_of(*answers: bytes | Exception | None) -> OrderStreams:
+    return OrderStreams(FakeOrder(*answers).read, PERIOD_SECONDS)
 
 
 FINAL = [OrderStatus.PAID, OrderStatus.PAID_UNFULFILLED, OrderStatus.FAILED, OrderStatus.CANCELED]
@@ -134,10 +134,10 @@ async def test_a_browser_that_leaves_ends_its_stream(browser: Browser) -> None:
     streams = streams_of(answer("PENDING"))
     listening = asyncio.create_task(browser.listen(streams))
     await browser.until_sent(event("PENDING"))
-    assert repr(streams) == "<OrderEvents: 1 open>"
+    assert repr(streams) == "<OrderStreams: 1 open>"
     browser.leave()
     await listening
-    assert repr(streams) == "<OrderEvents: 0 open>"
+    assert repr(streams) == "<OrderStreams: 0 open>"
 
 
 async def test_a_worker_that_stops_ends_its_streams_and_opens_no_more(browser: Browser) -> None:
@@ -178,7 +178,7 @@ async def test_what_goes_wrong_before_the_first_event_is_an_answer_like_any_othe
     with pytest.raises(error):
         await browser.listen(streams)
     assert browser.status is None
-    assert repr(streams) == "<OrderEvents: 0 open>"
+    assert repr(streams) == "<OrderStreams: 0 open>"
 
 
 async def test_a_shop_that_cannot_be_asked_later_ends_the_stream(browser: Browser) -> None:
@@ -225,7 +225,7 @@ async def test_streams_are_counted_as_a_route_of_their_own(open_shop: OpenShop) 
     app = counted(create_app(Settings(), shop, shop.provider), shop.counters)
     async with client_of_app(app) as client:
         await client.get(f"/api/orders/{ORDER_ID.hex_digits}/events")
-    assert shop.counters.requests == {(EVENTS_ROUTE, 404): 1}
+    assert shop.counters.requests == {(STREAM_ROUTE, 404): 1}
 
 
 async def test_an_unknown_order_has_no_events(client: httpx.AsyncClient) -> None:

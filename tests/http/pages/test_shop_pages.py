@@ -42,7 +42,7 @@ from tigerfans.http.pages.rendering import (
 from tigerfans.http.pages.shop_pages import Offer, StockState, pages_router
 from tigerfans.http.problems import explain
 from tigerfans.offer.catalog import LISTINGS, Catalog, ClassCode
-from tigerfans.office.story import Event, Place, Story
+from tigerfans.office.story import Chapter, Place, Story
 from tigerfans.stores.orders import Order, OrderStatus
 from tigerfans.stores.sessions import Session
 
@@ -231,8 +231,8 @@ PATHS = ["/", "/demo/checkout", "/mockpay/psid-1", SUCCESS, "/admin", STORY]
 TOLD = Story(
     PAID,
     [
-        Event(PAID_AT, "Ticket sold", Place.LEDGER, "together with a goodie", "01ab03"),
-        Event(PAID_AT, "Payment succeeded", Place.POSTGRESQL),
+        Chapter(PAID_AT, "Ticket sold", Place.LEDGER, "together with a goodie", "01ab03"),
+        Chapter(PAID_AT, "Payment succeeded", Place.POSTGRESQL),
     ],
     [],
 )
@@ -578,7 +578,7 @@ async def test_the_admin_page_is_the_operators_alone(client: Client) -> None:
         await client.get("/admin")
 
 
-async def test_a_story_tells_each_event_with_its_time_and_transfer(
+async def test_a_story_tells_each_chapter_with_its_time_and_transfer(
     client: Client, shop: FakeShop
 ) -> None:
     shop.story = TOLD

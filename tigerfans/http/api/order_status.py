@@ -1,4 +1,4 @@
-"""One order and its documents: status as JSON and as events, QR code, calendar entry.
+"""One order and its documents: status as JSON and as a stream, QR code, calendar entry.
 
 All of it is one ASGI mount below /api/orders: the status is asked for in every rush, and a
 Litestar route with an id in its path costs more than everything behind it.
@@ -12,13 +12,13 @@ from litestar.types import HTTPScope, Receive, Send
 from tigerfans.booking.ids import OrderId
 from tigerfans.booking.tickets import calendar_entry, qr_png, qr_svg
 from tigerfans.errors import ShopError, UnknownOrderError
-from tigerfans.http.api.order_stream import OrderEvents
+from tigerfans.http.api.order_stream import OrderStreams
 from tigerfans.http.api.raw import raw_route, respond
 from tigerfans.shop.shop import Shop
 from tigerfans.stores.orders import Order
 
 # Counted as a route of its own: a stream lasts, and would drown the times of the others.
-EVENTS_ROUTE: Final = "/api/orders/events"
+STREAM_ROUTE: Final = "/api/orders/events"
 
 # A ticket never changes; only who knows the order's id may keep a copy.
 TICKET_HEADERS: Final = (
@@ -39,15 +39,15 @@ class NoDocumentError(ShopError):
     status = 404
 
 
-def order_route(shop: Shop, events: OrderEvents) -> ASGIRouteHandler:
+def order_route(shop: Shop, streams: OrderStreams) -> ASGIRouteHandler:
     async def serve(scope: HTTPScope, receive: Receive, send: Send) -> None:
         text, _, document = scope["path"].strip("/").partition("/")
         order_id = OrderId.parse(text)
         if order_id is None:
             raise UnknownOrderError
         if document == "events":
-            scope["path_template"] = EVENTS_ROUTE
-            await events.serve(order_id, receive, send)
+            scope["path_template"] = STREAM_ROUTE
+            await streams.serve(order_id, receive, send)
             return
         if document:
             await _serve_document(shop, order_id, document, send)

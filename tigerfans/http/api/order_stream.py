@@ -1,4 +1,4 @@
-"""An order's events: its public JSON now and on every change, as server-sent events.
+"""An order as a stream: its public JSON now and on every change, as server-sent events.
 
 A stream asks for its order again and again, because nobody would tell it otherwise: the webhook
 of a payment reaches any of the workers, and a hold expires without a word. All streams of a worker
@@ -42,7 +42,7 @@ _FINAL: Final = frozenset(OrderStatus) - {OrderStatus.PENDING, OrderStatus.EXPIR
 Read = Callable[[OrderId], Awaitable[bytes | None]]
 
 
-class OrderEvents:
+class OrderStreams:
     """The open streams of one worker."""
 
     def __init__(self, read: Read, period_seconds: float = PERIOD_SECONDS) -> None:
@@ -53,7 +53,7 @@ class OrderEvents:
         self._closed = False
 
     def __repr__(self) -> str:
-        return f"<OrderEvents: {len(self._departures)} open>"
+        return f"<OrderStreams: {len(self._departures)} open>"
 
     def close(self) -> None:
         """Ends every stream, and takes no more."""
@@ -62,7 +62,7 @@ class OrderEvents:
             departure.cancel()
 
     async def serve(self, order_id: OrderId, receive: Receive, send: Send) -> None:
-        """Streams one order's events until they end.
+        """Streams one order until its stream ends.
 
         Raises `UnknownOrderError`, `UnavailableError` where too many streams are open, or what
         reading raises, all of them before anything is sent.

@@ -19,7 +19,7 @@ from tigerfans.office.order_search import (
     OrderSearch,
     Search,
 )
-from tigerfans.office.story import Event, Stories, Story
+from tigerfans.office.story import Chapter, Stories, Story
 from tigerfans.shop.shop import Shop
 from tigerfans.stores.orders import Order
 
@@ -112,18 +112,18 @@ def order_item(order: Order) -> dict[str, Any]:
 def story_item(story: Story) -> dict[str, Any]:
     return {
         "order": story.order and order_item(story.order),
-        "events": [_event_item(event) for event in story.events],
+        "events": [_chapter_item(chapter) for chapter in story.chapters],
         "away": story.away,
     }
 
 
-def _event_item(event: Event) -> dict[str, Any]:
+def _chapter_item(chapter: Chapter) -> dict[str, Any]:
     return {
-        "at_iso": event.at.isoformat(),
-        "what": event.what,
-        "place": event.place,
-        "detail": event.detail,
-        "transfer_id": event.transfer_id,
+        "at_iso": chapter.at.isoformat(),
+        "what": chapter.what,
+        "place": chapter.place,
+        "detail": chapter.detail,
+        "transfer_id": chapter.transfer_id,
     }
 
 

@@ -14,7 +14,7 @@ import uvloop
 
 from tigerfans.assembly import open_shop
 from tigerfans.errors import ShopError
-from tigerfans.http.api.order_stream import OrderEvents
+from tigerfans.http.api.order_stream import OrderStreams
 from tigerfans.http.app import create_app
 from tigerfans.http.serving.counting import counted
 from tigerfans.http.serving.draining import DRAIN_SECONDS, Draining
@@ -45,8 +45,8 @@ def run(settings: Settings, number: int) -> int:
 async def _serve(settings: Settings, name: str) -> int:
     async with AsyncExitStack() as stack:
         opened = await open_shop(stack, settings, name)
-        events = OrderEvents(opened.shop.order_answer)
-        app = create_app(settings, opened.shop, opened.mockpay, events)
+        streams = OrderStreams(opened.shop.order_answer)
+        app = create_app(settings, opened.shop, opened.mockpay, streams)
         draining = Draining(counted(Shortcut(app), opened.shop.counters))
         server = build_server(draining, settings.http)
         loop = asyncio.get_running_loop()
@@ -55,7 +55,7 @@ async def _serve(settings: Settings, name: str) -> int:
             draining.begin()
             stop_accepting(settings.http.port)
             # They would last for minutes, and the server waits for each request it accepted.
-            events.close()
+            streams.close()
             loop.call_later(DRAIN_SECONDS, server.stop)
 
         for number in (signal.SIGTERM, signal.SIGINT):
