@@ -41,7 +41,7 @@ from tigerfans.ledger.base import (
     LedgerUnavailableError,
     count_records,
 )
-from tigerfans.ledger.wire import ACCOUNT_SIZE, RESULT_SIZE, Operation
+from tigerfans.ledger.wire import ACCOUNT_SIZE, CREATES, RESULT_SIZE, Operation
 
 # Requests without an answer yet; one more is "busy". Half of the connections that a worker takes
 # (TIGERFANS_CONNECTIONS): where the ledger stalls, a buyer too many is told so at once, instead of
@@ -54,8 +54,6 @@ STATS_SECONDS: Final = 1.0
 # The pause before the next attempt to connect doubles from the first to the second.
 PAUSE_SECONDS_MIN: Final = 0.01
 PAUSE_SECONDS_MAX: Final = 0.5
-
-_CREATES: Final = (Operation.CREATE_ACCOUNTS, Operation.CREATE_TRANSFERS)
 
 logger = logging.getLogger(__name__)
 
@@ -157,7 +155,7 @@ class SequencerClient:
         self._correlation = correlation = self._correlation % CORRELATION_MAX + 1
         frame = encode(correlation, operation, records)
         future: asyncio.Future[bytes] = self._loop.create_future()
-        reply_size = count * RESULT_SIZE if operation in _CREATES else None
+        reply_size = count * RESULT_SIZE if operation in CREATES else None
         deadline = self._loop.time() + self._deadline_seconds
         self._pending[correlation] = _Pending(future, frame, deadline, reply_size)
         if self._link is not None:

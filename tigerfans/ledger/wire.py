@@ -51,6 +51,9 @@ class Operation(IntEnum):
     CREATE_TRANSFERS = 147
 
 
+# These are answered with one result for each record, the others with the records that were found.
+CREATES: Final = (Operation.CREATE_ACCOUNTS, Operation.CREATE_TRANSFERS)
+
 RECORD_SIZE: Final = {
     Operation.LOOKUP_ACCOUNTS: ID_SIZE,
     Operation.LOOKUP_TRANSFERS: ID_SIZE,

@@ -9,13 +9,14 @@ that a million orders need the memory of a few hundred. Relies on the indexes of
 import re
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
 import asyncpg
 
 from tigerfans.booking.ids import ORDER_ID_HEX_DIGITS, OrderId
+from tigerfans.booking.moments import microseconds_of, moment_at
 from tigerfans.errors import InvalidRequestError, UnavailableError
 from tigerfans.stores.database import Database
 from tigerfans.stores.orders import COLUMNS, Order, OrderStatus, read_order
@@ -39,7 +40,6 @@ _MISREAD: Final = str.maketrans("OIL", "011")
 # Comes last where bytes are compared; Unicode keeps it from being a letter of any text.
 _LAST_CHARACTER: Final = "\U0010ffff"
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _CURSOR: Final = re.compile(rf"(\d{{1,18}})-([0-9a-f]{{{ORDER_ID_HEX_DIGITS}}})")
 
 _ROW: Final = f"{COLUMNS}, recorded_at, earlier_status, earlier_at"
@@ -107,10 +107,10 @@ class Cursor(NamedTuple):
         order_id = OrderId.parse(match[2]) if match else None
         if match is None or order_id is None:
             raise InvalidRequestError("There is no such page of orders.")
-        return cls(_EPOCH + timedelta(microseconds=int(match[1])), order_id)
+        return cls(moment_at(int(match[1])), order_id)
 
     def __str__(self) -> str:
-        microseconds = (self.recorded_at - _EPOCH) // timedelta(microseconds=1)
+        microseconds = microseconds_of(self.recorded_at)
         return f"{microseconds}-{self.order_id.hex_digits}"
 
 

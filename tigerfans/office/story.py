@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import Final, TypeVar
 
 from tigerfans.booking.ids import OrderId, Purpose
+from tigerfans.booking.moments import microseconds_of, moment_at
 from tigerfans.errors import ShopError, UnknownOrderError
 from tigerfans.ledger.base import LedgerError
 from tigerfans.ledger.wire import Operation, Transfer, u128
@@ -120,7 +121,7 @@ def tell(traces: Traces, catalog: Catalog, now: datetime) -> list[Chapter]:
         *map(_webhook_chapter, traces.webhooks),
     ]
     # Sessions know milliseconds only; within one, the places are told in the order they come.
-    return sorted(chapters, key=lambda chapter: (chapter.at - _EPOCH) // _MILLISECOND)
+    return sorted(chapters, key=lambda chapter: microseconds_of(chapter.at) // 1_000)
 
 
 _TRANSFERS: Final = {
@@ -210,12 +211,8 @@ def _expires_at(hold: Transfer) -> datetime:
 
 
 def _at_ns(nanoseconds: int) -> datetime:
-    return _EPOCH + timedelta(microseconds=nanoseconds // 1_000)
+    return moment_at(nanoseconds // 1_000)
 
 
 def _clock(moment: datetime) -> str:
     return f"{moment.astimezone(UTC):%H:%M:%S} UTC"
-
-
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MILLISECOND: Final = timedelta(milliseconds=1)

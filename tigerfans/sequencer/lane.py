@@ -18,14 +18,20 @@ from tigerfans.ledger.base import (
     TooManyRecordsError,
     count_records,
 )
-from tigerfans.ledger.wire import FLAGS_OFFSET, RECORD_SIZE, TRANSFER_SIZE, Operation, TransferFlags
+from tigerfans.ledger.wire import (
+    CREATES,
+    FLAGS_OFFSET,
+    RECORD_SIZE,
+    TRANSFER_SIZE,
+    Operation,
+    TransferFlags,
+)
 from tigerfans.sequencer.counters import LaneCounters, Rejections
 from tigerfans.sequencer.routing import cut_records, cut_results, uncut
 
 # Four of TigerBeetle's largest batches; as transfers that is 4 MiB.
 QUEUED_RECORDS_MAX: Final = 4 * 8192
 
-_CREATES: Final = (Operation.CREATE_ACCOUNTS, Operation.CREATE_TRANSFERS)
 _CUT: Final = {
     Operation.CREATE_ACCOUNTS: cut_results,
     Operation.CREATE_TRANSFERS: cut_results,
@@ -59,7 +65,7 @@ class Lane:
         self.counters = LaneCounters()
         self._ledger = ledger
         self._rejections = rejections
-        self._creates = operation in _CREATES
+        self._creates = operation in CREATES
         self._merges = operation is not Operation.GET_ACCOUNT_TRANSFERS
         self._cut = _CUT[operation]
         record_size = RECORD_SIZE[operation]

@@ -1,9 +1,9 @@
 """An order as its payment session shows it, in each state it can come to."""
 
 import time
-from datetime import UTC, datetime, timedelta
-from typing import Final
+from datetime import datetime
 
+from tigerfans.booking.moments import moment_at
 from tigerfans.stores.orders import Order, OrderStatus
 from tigerfans.stores.sessions import Session
 
@@ -34,11 +34,3 @@ def unpaid_order(session: Session) -> Order:
     """An order nobody has paid yet, whose hold may have run out."""
     is_expired = session.expires_ms <= time.time_ns() // 1_000_000
     return order_of(session, OrderStatus.EXPIRED if is_expired else OrderStatus.PENDING)
-
-
-def moment_at(microseconds: int) -> datetime:
-    """The moment so many microseconds after the epoch."""
-    return _EPOCH + timedelta(microseconds=microseconds)
-
-
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)

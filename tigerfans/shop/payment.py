@@ -10,6 +10,7 @@ import msgspec
 import orjson
 
 from tigerfans.booking.ids import OrderId
+from tigerfans.booking.moments import moment_at
 from tigerfans.booking.outcomes import (
     ReleaseOutcome,
     SaleOutcome,
@@ -25,7 +26,7 @@ from tigerfans.payments.base import EventType, PaymentEvent
 from tigerfans.shop.answers import order_answer
 from tigerfans.shop.backends import Backends
 from tigerfans.shop.lookup import find_entry, session_on_ledger
-from tigerfans.shop.order_state import moment_at, order_of
+from tigerfans.shop.order_state import order_of
 from tigerfans.stores.orders import Order, OrderStatus
 from tigerfans.stores.sessions import Session
 
