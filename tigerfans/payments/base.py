@@ -5,7 +5,7 @@ at least once, in any order, hours late if need be. `MockPay` is the one that sh
 """
 
 from enum import StrEnum
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 import msgspec
 
@@ -32,8 +32,6 @@ class PaymentEvent(msgspec.Struct, frozen=True):
     order_id: str
     amount: int
     currency: str
-    created_at: Any = None
-    idempotency_key: str | None = None
     cls: str | None = None
     customer_email: str | None = None
 
