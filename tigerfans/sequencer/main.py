@@ -16,6 +16,7 @@ import uvloop
 
 from tigerfans.ledger import open_ledger
 from tigerfans.ledger.base import Ledger, LedgerOpenError
+from tigerfans.process.listening import until_listening
 from tigerfans.process.notify import notify_ready
 from tigerfans.process.runtime import settle_down
 from tigerfans.sequencer import web
@@ -142,7 +143,7 @@ async def _serving_metrics(
 
     task.add_done_callback(on_done)
     try:
-        await web.wait_until_listening(address, port, task)
+        await until_listening(port, task)
         yield
     finally:
         task.remove_done_callback(on_done)

@@ -4,7 +4,6 @@ Granian serves a raw ASGI callable on the sequencer's own event loop, so that an
 that the loop turns. Requests are few; nothing here is on the path of a ticket.
 """
 
-import asyncio
 import errno
 import socket
 from collections.abc import Awaitable, Callable, Mapping
@@ -13,6 +12,7 @@ from typing import Any, Final
 from granian.constants import HTTPModes, Interfaces
 from granian.server.embed import Server
 
+from tigerfans.process.listening import look_up
 from tigerfans.settings.settings import SettingsError
 
 Scope = dict[str, Any]
@@ -20,8 +20,6 @@ Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 Page = tuple[str, Callable[[], bytes]]
 
-START_SECONDS_MAX: Final = 5.0
-START_POLL_SECONDS: Final = 0.002
 _VARIABLE: Final = "TIGERFANS_METRICS_ADDRESS"
 
 
@@ -31,9 +29,7 @@ def find_address(host: str, port: int) -> str:
     Granian binds with SO_REUSEPORT and so would share the port with another shop's sequencer.
     """
     try:
-        family, _, _, _, address = socket.getaddrinfo(
-            host.strip("[]"), port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
+        family, address = look_up(host, port)
         with socket.socket(family, socket.SOCK_STREAM) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
@@ -41,7 +37,7 @@ def find_address(host: str, port: int) -> str:
         taken = error.errno == errno.EADDRINUSE
         reason = "it is taken" if taken else error.strerror
         raise SettingsError(f"{_VARIABLE}={host}:{port} cannot be used: {reason}.") from error
-    return str(address[0])
+    return address[0]
 
 
 def build_server(address: str, port: int, pages: Mapping[str, Page]) -> Server:
@@ -55,22 +51,6 @@ def build_server(address: str, port: int, pages: Mapping[str, Page]) -> Server:
         websockets=False,
         log_enabled=False,
     )
-
-
-async def wait_until_listening(address: str, port: int, serving: asyncio.Task[None]) -> None:
-    """Returns once connections are accepted, or `serving` is over.
-
-    Granian listens some milliseconds after it was started, and has no event for that.
-    """
-    async with asyncio.timeout(START_SECONDS_MAX):
-        while not serving.done():
-            try:
-                _, writer = await asyncio.open_connection(address, port)
-            except ConnectionRefusedError:
-                await asyncio.sleep(START_POLL_SECONDS)
-            else:
-                writer.close()
-                return
 
 
 def _application(pages: Mapping[str, Page]) -> Callable[[Scope, Receive, Send], Awaitable[None]]:

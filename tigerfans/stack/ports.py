@@ -12,6 +12,7 @@ import errno
 import socket
 from contextlib import ExitStack, closing
 
+from tigerfans.process.listening import look_up
 from tigerfans.settings.settings import Settings, SettingsError
 
 
@@ -56,12 +57,9 @@ def _listen(
 
 def _look_up(variable: str, host: str, port: int) -> tuple[socket.AddressFamily, tuple[str, int]]:
     try:
-        family, _, _, _, address = socket.getaddrinfo(
-            host.strip("[]"), port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
+        return look_up(host, port)
     except socket.gaierror:
         raise SettingsError(f"{variable} names no address: {host}.") from None
-    return family, (str(address[0]), port)
 
 
 def _explain(error: OSError, port_variable: str, host_variable: str, host: str, port: int) -> str:

@@ -1,6 +1,6 @@
 """Granian, as a worker runs it: inside the worker's own event loop, on a socket it may be given."""
 
-import socket
+import os
 from typing import Any, Final
 
 from granian._granian import SocketHolder
@@ -9,10 +9,12 @@ from granian.http import HTTP1Settings
 from granian.server.embed import Server
 from litestar.types import ASGIApp
 
-from tigerfans.http.serving.listening import inherited_listener
+from tigerfans.process.listening import look_up
 from tigerfans.settings.settings import HttpSettings, SettingsError
 
 HEADER_SECONDS_MAX: Final = 10
+# Where systemd's protocol for handing sockets over begins.
+LISTEN_FDS_START: Final = 3
 
 
 class InheritingServer(Server):
@@ -54,9 +56,17 @@ def build_server(app: ASGIApp, http: HttpSettings) -> Server:
 def _ip_address(http: HttpSettings) -> str:
     """The address of the host's name: Granian wants a number."""
     try:
-        info = socket.getaddrinfo(
-            http.host.strip("[]"), http.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )
+        _, (address, _) = look_up(http.host, http.port)
     except OSError as error:
         raise SettingsError(f"TIGERFANS_HOST={http.host} cannot be used: {error}.") from error
-    return str(info[0][4][0])
+    return address
+
+
+def inherited_listener() -> int | None:
+    """The descriptor of a socket that was opened for this process, as systemd hands it over."""
+    if os.environ.get("LISTEN_PID") != str(os.getpid()):
+        return None
+    count = os.environ.get("LISTEN_FDS", "0")
+    if count != "1":
+        raise SettingsError(f"LISTEN_FDS={count}: a worker takes one listening socket.")
+    return LISTEN_FDS_START

@@ -18,10 +18,10 @@ from tigerfans.http.api.order_stream import OrderStreams
 from tigerfans.http.app import create_app
 from tigerfans.http.serving.counting import counted
 from tigerfans.http.serving.draining import DRAIN_SECONDS, Draining
-from tigerfans.http.serving.listening import stop_accepting, until_listening
 from tigerfans.http.serving.server import build_server
 from tigerfans.http.serving.shortcut import Shortcut
 from tigerfans.ledger.base import LedgerError
+from tigerfans.process.listening import stop_accepting, until_listening
 from tigerfans.process.notify import notify_ready
 from tigerfans.process.runtime import let_others_finish, settle_down, stay_on_one_core
 from tigerfans.settings.settings import Settings, worker_name

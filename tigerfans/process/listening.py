@@ -1,8 +1,8 @@
-"""A worker's listening socket: where it comes from, and whether this process accepts on it yet.
+"""What a process listens on: the address of a host's name, and whether it accepts there yet.
 
 Workers share their port by SO_REUSEPORT, so a connection that is accepted proves nothing about
-this one; its own sockets do. Granian listens some milliseconds after it was started, and has no
-event for that.
+this process; its own sockets do. Granian listens some milliseconds after it was started, and has
+no event for that.
 """
 
 import asyncio
@@ -11,18 +11,30 @@ import socket
 from pathlib import Path
 from typing import Final
 
-from tigerfans.settings.settings import SettingsError
-
-# Where systemd's protocol for handing sockets over begins.
-LISTEN_FDS_START: Final = 3
 START_SECONDS_MAX: Final = 5.0
 POLL_SECONDS: Final = 0.002
 
 
-async def until_listening(port: int) -> None:
-    """Returns once this process accepts connections on `port`; raises `TimeoutError`."""
+def look_up(host: str, port: int) -> tuple[socket.AddressFamily, tuple[str, int]]:
+    """The family and the IP address to listen on at `host`, a name or a number.
+
+    A number of IPv6 may stand in brackets. Raises `OSError` where there is none.
+    """
+    family, _, _, _, address = socket.getaddrinfo(
+        host.strip("[]"), port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    return family, (str(address[0]), port)
+
+
+async def until_listening(port: int, serving: asyncio.Task[None] | None = None) -> None:
+    """Returns once this process accepts connections on `port`, or `serving` is over.
+
+    Raises `TimeoutError` where neither happens.
+    """
     async with asyncio.timeout(START_SECONDS_MAX):
-        while not is_listening(port):  # noqa: ASYNC110
+        while not is_listening(port):
+            if serving is not None and serving.done():
+                return
             await asyncio.sleep(POLL_SECONDS)
 
 
@@ -65,13 +77,3 @@ def _listens(descriptor: int, port: int) -> bool:
             return False
         accepts = candidate.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
         return bool(accepts) and candidate.getsockname()[1] == port
-
-
-def inherited_listener() -> int | None:
-    """The descriptor of a socket that was opened for this process, as systemd hands it over."""
-    if os.environ.get("LISTEN_PID") != str(os.getpid()):
-        return None
-    count = os.environ.get("LISTEN_FDS", "0")
-    if count != "1":
-        raise SettingsError(f"LISTEN_FDS={count}: a worker takes one listening socket.")
-    return LISTEN_FDS_START

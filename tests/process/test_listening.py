@@ -1,11 +1,12 @@
 """Telling one's own listening socket from those of others on the same port."""
 
+import asyncio
 import socket
 from collections.abc import Iterator
 
 import pytest
 
-from tigerfans.http.serving.listening import is_listening, stop_accepting, until_listening
+from tigerfans.process.listening import is_listening, look_up, stop_accepting, until_listening
 
 
 @pytest.fixture
@@ -42,3 +43,20 @@ def test_a_connection_to_another_listener_does_not_count(bound: socket.socket) -
     bound.listen()
     with socket.create_connection(bound.getsockname()) as connection:
         assert not is_listening(connection.getsockname()[1])
+
+
+async def test_nobody_waits_for_a_server_that_is_over(bound: socket.socket) -> None:
+    async def serve() -> None:
+        """Ends before it listens."""
+
+    await until_listening(bound.getsockname()[1], asyncio.create_task(serve()))
+
+
+@pytest.mark.parametrize(
+    ("host", "family", "address"),
+    [("127.0.0.1", socket.AF_INET, "127.0.0.1"), ("[::1]", socket.AF_INET6, "::1")],
+)
+def test_a_host_is_looked_up_with_and_without_brackets(
+    host: str, family: socket.AddressFamily, address: str
+) -> None:
+    assert look_up(host, 8000) == (family, (address, 8000))
