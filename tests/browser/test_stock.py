@@ -11,7 +11,7 @@ from tests.stack.running_shop import until
 
 # The pages ask for the stock somewhat more often.
 STOCK_PAUSE_MS = 5_000
-SOLD_OUT = {"capacity": 5, "sold": 5, "active_holds": 0, "available": 0, "sold_out": True}
+SOLD_OUT = {"capacity": 5, "sold": 5, "active_holds": 0, "available": 0, "state": "sold-out"}
 
 
 def expect_soon(stock: Locator, words: str) -> None:

@@ -4,15 +4,6 @@ import { getJson, repeat } from "./api.js";
 import { announce, count, setText, showState } from "./format.js";
 
 const PAUSE_MS = 3000;
-const FEW_LEFT_SHARE = 0.1;
-
-/** Which words the stock deserves; `Offer.state` on the server decides by the same rules. */
-export function stockState({ capacity, sold, active_holds, available }) {
-  if (sold >= capacity) return "sold-out";
-  if (available <= 0) return "held";
-  if (available < capacity * FEW_LEFT_SHARE || active_holds >= available) return "few";
-  return "available";
-}
 
 const ANNOUNCEMENTS = {
   available: "is available again",
@@ -30,7 +21,7 @@ export function followStock(onChange = () => {}) {
     for (const root of roots) {
       const { stock: code, state: before, name } = root.dataset;
       const stock = inventory[code];
-      const state = stock ? stockState(stock) : "unknown";
+      const state = stock?.state ?? "unknown";
       if (state !== before) changes.push(`${name} ${ANNOUNCEMENTS[state]}.`);
       showState(root, state);
       if (stock) {

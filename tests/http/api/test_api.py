@@ -338,6 +338,7 @@ async def test_the_inventory_counts_holds_and_sales(client: httpx.AsyncClient, s
         "active_holds": 1,
         "available": 8,
         "sold_out": False,
+        "state": "available",
     }
     assert stock["B"]["available"] == 10
 

@@ -51,6 +51,7 @@ def buying_routes(shop: Shop) -> list[ControllerRouterHandler]:
                     "active_holds": tickets.held,
                     "available": tickets.available,
                     "sold_out": tickets.available <= 0,
+                    "state": tickets.state,
                     "timestamp": timestamp,
                 }
                 for cls, tickets in stock.items()

@@ -4,7 +4,7 @@ It is served as plain JSON: the viewers that come with Litestar load their scrip
 hosts, and no page here does.
 """
 
-from typing import Final
+from typing import Final, get_args
 
 from litestar import Litestar
 from litestar.openapi import OpenAPIConfig
@@ -22,6 +22,7 @@ from litestar.openapi.spec import (
 
 from tigerfans import __version__
 from tigerfans.booking.ids import ORDER_ID_HEX_DIGITS
+from tigerfans.booking.inventory import StockState
 from tigerfans.offer.catalog import LISTINGS
 from tigerfans.office.order_search import TEXT_CHARACTERS_MAX, Kind
 from tigerfans.payments.base import EventType, PaymentProvider
@@ -179,6 +180,7 @@ _STOCK: Final = _object(
     active_holds=_COUNT,
     available=Schema(type=OpenAPIType.INTEGER),
     sold_out=_FLAG,
+    state=Schema(type=OpenAPIType.STRING, enum=list(get_args(StockState))),
     timestamp=_TEXT,
 )
 

@@ -18,7 +18,7 @@ from litestar.params import FromQuery, QueryParameter, SkipValidation
 from litestar.response import Redirect
 
 from tigerfans.booking.ids import OrderId
-from tigerfans.booking.inventory import Inventory
+from tigerfans.booking.inventory import Inventory, StockState
 from tigerfans.http.pages.rendering import Renderer
 from tigerfans.http.problems import explain
 from tigerfans.http.reading import body_in_time
@@ -26,10 +26,6 @@ from tigerfans.offer.catalog import Catalog, ClassCode, TicketClass
 from tigerfans.stores.orders import Order
 
 FORM_SIZE_BYTES_MAX: Final = 16 * 1024
-# A class reads "going fast" below this share of its capacity.
-FEW_LEFT_SHARE: Final = 0.1
-
-StockState = Literal["available", "few", "held", "sold-out", "unknown"]
 
 
 class Checkout(Protocol):
@@ -69,18 +65,9 @@ class Offer:
     stock: Inventory | None
 
     @property
-    def state(self) -> StockState:
-        """Which words the stock deserves; static/js/stock.js decides by the same rules."""
-        if self.stock is None:
-            return "unknown"
-        capacity, held, sold = self.stock
-        if sold >= capacity:
-            return "sold-out"
-        if (available := self.stock.available) <= 0:
-            return "held"
-        if available < capacity * FEW_LEFT_SHARE or held >= available:
-            return "few"
-        return "available"
+    def state(self) -> StockState | Literal["unknown"]:
+        """Which words the stock deserves."""
+        return "unknown" if self.stock is None else self.stock.state
 
 
 # The dependencies of every handler below, named for Litestar's injection.
