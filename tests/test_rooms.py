@@ -10,11 +10,11 @@ ROOT: Final = Path(__file__).parents[1]
 PACKAGE: Final = ROOT / "tigerfans"
 
 _PAGE: Final = (ROOT / "docs" / "architecture.md").read_text()
-_CELL: Final = re.compile(r"^\| (`[a-z]+(?:/|\.py)`(?:, `[a-z]+\.py`)*) \|", re.MULTILINE)
+_CELL: Final = re.compile(r"^\| (`[a-z_]+(?:/|\.py)`(?:, `[a-z_]+\.py`)*) \|", re.MULTILINE)
 
 # From the top to the bottom, by their names as in an import.
 ROOMS: Final = [
-    name for cell in _CELL.findall(_PAGE) for name in re.findall(r"`([a-z]+)(?:/|\.py)`", cell)
+    name for cell in _CELL.findall(_PAGE) for name in re.findall(r"`([a-z_]+)(?:/|\.py)`", cell)
 ]
 
 
