@@ -16,7 +16,7 @@ from redis.asyncio import Redis
 from tests.servers import postgres_server, redis_server, run
 from tigerfans.settings import located
 
-pytest_plugins = ["tests.shops"]
+pytest_plugins = ["tests.harness.time_limit", "tests.shops"]
 
 NAME: Final = "tests"
 
