@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from tests.faults.exchange import Answer, NoAnswerError, exchange
+from tests.faults.pace import Pace
 from tests.faults.plan import MOCK_SECRET, BuyerPlan, Delivery, Intent, RunPlan
 from tests.faults.purchase import AMOUNTS, Purchase
 from tigerfans.payments.base import EventType
@@ -34,9 +35,10 @@ _JSON = {"content-type": "application/json"}
 class Crowd:
     """All buyers of a run, and what each was told."""
 
-    def __init__(self, plan: RunPlan, port: int) -> None:
+    def __init__(self, plan: RunPlan, port: int, pace: Pace) -> None:
         self._plan = plan
         self._port = port
+        self._pace = pace
         self._provider = Provider(port)
         self.purchases = [Purchase(buyer) for buyer in plan.buyers()]
         self.violations: list[str] = []
@@ -47,6 +49,7 @@ class Crowd:
         try:
             async with asyncio.TaskGroup() as buyers:
                 for purchase in self.purchases:
+                    await self._pace.buyer()
                     name = f"buyer {purchase.plan.number}"
                     buyers.create_task(self._buy(purchase), name=name)
                     await asyncio.sleep(1 / self._plan.rate)

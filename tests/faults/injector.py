@@ -2,7 +2,8 @@
 
 Everything is done from outside, to real processes: signals, a limit on the size of files, and
 connections that are taken over for a moment (`pidfd_getfd`), to leave half a frame on them and
-hang up. What lasts for a while overlaps with the faults that follow.
+hang up. What lasts for a while overlaps with the faults that follow. A fault that finds nothing to
+strike, because an earlier one has not healed yet, waits for that.
 """
 
 import asyncio
@@ -20,8 +21,9 @@ from resource import RLIM_INFINITY, RLIMIT_FSIZE, prlimit
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from tests.faults.pace import Pace
 from tests.faults.plan import Fault, FaultKind, RunPlan
-from tests.faults.stack import FaultyShop
+from tests.faults.stack import FaultyShop, StackError
 from tests.stack.running_shop import family
 from tigerfans.ipc.frames import ABOUT_THE_CONNECTION, Status, encode
 
@@ -30,6 +32,9 @@ PIDFD_GETFD = 438
 # Less than any file has that a ledger writes to, so that no write fits.
 FULL_DISK_BYTES = 4096
 REDIS_SECONDS_MAX = 2.0
+# For an earlier fault to heal; in seconds that is more than the stack's own patience.
+ATTEMPTS_MAX = 400
+ATTEMPT_PAUSE_SECONDS = 0.25
 WORKERS = ("worker-1", "worker-2")
 
 # Frames of 100 bytes, cut in the middle of their payload. Should a byte that follows still
@@ -40,62 +45,65 @@ HALF_A_REPLY = encode(ABOUT_THE_CONNECTION, Status.INVALID, bytes(100))[:40]
 
 
 class Injector:
-    """Deals a plan's faults until it is stopped, and counts those that struck."""
+    """Deals all of a plan's faults, at a pace it shares with the buyers, and counts them."""
 
-    def __init__(self, plan: RunPlan, shop: FaultyShop) -> None:
+    def __init__(self, plan: RunPlan, shop: FaultyShop, pace: Pace) -> None:
         self._plan = plan
         self._shop = shop
+        self._pace = pace
         self._chance = Random(f"{plan.seed} injector")
-        self._stopping = asyncio.Event()
         self.struck: Counter[FaultKind] = Counter()
         self.log: list[str] = []
 
     async def run(self) -> None:
-        """Returns once it is stopped and everything that lasts for a while is over."""
+        """Returns once they have struck and everything that lasts for a while is over.
+
+        Raises `StackError` where one never finds anything to strike.
+        """
         async with asyncio.TaskGroup() as lasting:
             for pause_s, fault in self._plan.faults():
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(self._stopping.wait(), pause_s)
-                if self._stopping.is_set():
-                    break
-                self._shop.remember()
-                undo = await self._strike(fault)
+                await asyncio.sleep(pause_s)
+                await self._pace.fault()
+                undo = await self._strike_once_possible(fault)
+                await self._pace.struck()
                 if undo is not None:
                     lasting.create_task(_undo_later(fault.seconds, undo), name=str(fault))
 
-    def stop(self) -> None:
-        """No more faults."""
-        self._stopping.set()
+    async def _strike_once_possible(self, fault: Fault) -> Callable[[], None] | None:
+        """Carries out one fault, when there is something to strike; how to undo it, if it lasts."""
+        for _ in range(ATTEMPTS_MAX):
+            self._shop.remember()
+            try:
+                undo = await self._strike(fault)
+            except (ProcessLookupError, LookupError, OSError, RedisError, TimeoutError) as error:
+                self.log.append(f"{fault}: nothing to strike ({error!r})")
+                await asyncio.sleep(ATTEMPT_PAUSE_SECONDS)
+            else:
+                self.struck[fault.kind] += 1
+                self.log.append(str(fault))
+                return undo
+        raise StackError(f"{fault}: after {ATTEMPTS_MAX} attempts there was nothing to strike.")
 
     async def _strike(self, fault: Fault) -> Callable[[], None] | None:
-        """Carries out one fault; how to undo it, for those that last."""
-        undo = None
-        try:
-            match fault.kind:
-                case FaultKind.KILL_ALL:
-                    await self._shop.kill_all()
-                    await self._shop.start()
-                case FaultKind.FLUSH:
-                    await self._flush()
-                case FaultKind.CUT:
-                    self._cut(fault.target)
-                case FaultKind.RELOAD:
-                    os.kill(self._shop.running.pid, signal.SIGHUP)
-                case FaultKind.KILL:
-                    os.kill(self._shop.pid_of(fault.target), signal.SIGKILL)
-                case FaultKind.KILL_BACKEND:
-                    os.kill(self._backend(), signal.SIGKILL)
-                case FaultKind.STOP:
-                    undo = _stand_still(self._shop.pid_of(fault.target))
-                case FaultKind.FULL_DISK:
-                    undo = _fill_disk(self._shop.pid_of(fault.target))
-        except (ProcessLookupError, LookupError, OSError, RedisError, TimeoutError) as error:
-            # An earlier fault has not healed yet.
-            self.log.append(f"{fault}: nothing to strike ({error!r})")
-            return None
-        self.struck[fault.kind] += 1
-        self.log.append(str(fault))
-        return undo
+        match fault.kind:
+            case FaultKind.KILL_ALL:
+                await self._shop.kill_all()
+                await self._shop.start()
+            case FaultKind.FLUSH:
+                await self._flush()
+            case FaultKind.CUT:
+                self._cut(fault.target)
+            case FaultKind.RELOAD:
+                os.kill(self._shop.running.pid, signal.SIGHUP)
+            case FaultKind.KILL:
+                os.kill(self._shop.pid_of(fault.target), signal.SIGKILL)
+            case FaultKind.KILL_BACKEND:
+                os.kill(self._backend(), signal.SIGKILL)
+            case FaultKind.STOP:
+                return _stand_still(self._shop.pid_of(fault.target))
+            case FaultKind.FULL_DISK:
+                return _fill_disk(self._shop.pid_of(fault.target))
+        return None
 
     async def _flush(self) -> None:
         async with (

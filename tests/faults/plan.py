@@ -112,8 +112,8 @@ class RunPlan:
     """One run: a seed, and how much of everything.
 
     `disturbed_percent` of the webhooks do not get through as they were sent; a fault strikes about
-    every `fault_seconds` for as long as buyers come, `rate` of them a second. There are faults of
-    `kinds` only.
+    every `fault_seconds`, while buyers come, `rate` of them a second. There are faults of `kinds`
+    only.
     """
 
     seed: int
@@ -125,9 +125,10 @@ class RunPlan:
     kinds: tuple[FaultKind, ...] = tuple(FaultKind)
 
     @property
-    def seconds(self) -> float:
-        """How long buyers keep coming."""
-        return self.orders / self.rate
+    def fault_count(self) -> int:
+        """How many faults strike: as many as there is time for where nothing is late."""
+        count = max(1, round(self.orders / self.rate / self.fault_seconds))
+        return count if self.deck(Random()) else 0
 
     @property
     def hold_seconds(self) -> int:
@@ -186,12 +187,14 @@ class RunPlan:
             )
 
     def faults(self) -> Iterator[tuple[float, Fault]]:
-        """Seconds to wait, and what happens then; without end, where there is anything to deal."""
+        """Seconds to wait, and what happens then; none where there is nothing to deal."""
         chance = self._chance("faults")
-        while deck := self.deck(chance):
-            chance.shuffle(deck)
-            for fault in deck:
-                yield chance.uniform(0.5, 1.5) * self.fault_seconds, fault
+        deck: list[Fault] = []
+        for _ in range(self.fault_count):
+            if not deck:
+                deck = self.deck(chance)
+                chance.shuffle(deck)
+            yield chance.uniform(0.5, 1.5) * self.fault_seconds, deck.pop(0)
 
     def deck(self, chance: Random) -> list[Fault]:
         """Every fault once; how long each lasts is drawn."""

@@ -15,6 +15,7 @@ from tests.faults.buyers import Crowd
 from tests.faults.exchange import NoAnswerError
 from tests.faults.injector import Injector
 from tests.faults.loads import under_way
+from tests.faults.pace import Pace
 from tests.faults.plan import SECRETS, FaultKind, RunPlan
 from tests.faults.purchase import Purchase
 from tests.faults.stack import POLL_SECONDS, FaultyShop, StackError
@@ -80,16 +81,16 @@ async def _stop(shop: FaultyShop) -> list[str]:
 
 
 async def _sell(plan: RunPlan, shop: FaultyShop, report: Report) -> None:
-    crowd = Crowd(plan, shop.port)
-    injector = Injector(plan, shop)
+    pace = Pace(plan.orders, plan.fault_count)
+    crowd = Crowd(plan, shop.port, pace)
+    injector = Injector(plan, shop, pace)
     buying = asyncio.create_task(crowd.run(), name="buyers")
     striking = asyncio.create_task(injector.run(), name="faults")
     try:
-        # Faults come as long as buyers do; what they left is served in the calm.
-        await asyncio.wait(
-            [buying, striking], timeout=plan.seconds, return_when=asyncio.FIRST_EXCEPTION
-        )
-        injector.stop()
+        # All have struck when the last buyer comes; what they left is served in the calm.
+        await asyncio.wait([buying, striking], return_when=asyncio.FIRST_COMPLETED)
+        if buying.done():
+            await buying
         await striking
         await shop.until_ready()
         await asyncio.wait([buying], timeout=CALM_SECONDS_MAX)
