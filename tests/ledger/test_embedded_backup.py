@@ -1,10 +1,12 @@
 """A copy of the embedded ledger that is made while it works."""
 
 import asyncio
+import os
+import signal
 import sqlite3
-import threading
-from collections.abc import AsyncIterator
-from contextlib import closing
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -12,13 +14,18 @@ import pytest
 from tigerfans.booking.ids import OrderId
 from tigerfans.booking.inventory import Inventory
 from tigerfans.booking.transfers import Booking
-from tigerfans.ledger import copying
 from tigerfans.ledger.base import LedgerBusyError, LedgerUnavailableError
-from tigerfans.ledger.copying import CopyStoppedError, copy_file
-from tigerfans.ledger.embedded import EmbeddedLedger, open_embedded, open_in_memory
+from tigerfans.ledger.copying import copy_file
+from tigerfans.ledger.embedded import (
+    BACKUP_NAME,
+    EmbeddedLedger,
+    open_embedded,
+    open_in_memory,
+)
 from tigerfans.ledger.store import CHECKPOINT_PAGES, FILE_NAME
 from tigerfans.ledger.wire import Operation
 from tigerfans.offer.catalog import Catalog
+from tigerfans.stack.process_table import is_running, start_time
 
 BOOKING = Booking(Catalog.build({"A": 1_000_000}, 10), 300)
 CREATE = Operation.CREATE_TRANSFERS
@@ -50,6 +57,24 @@ def placed(copy: Path, folder: Path) -> Path:
     return folder
 
 
+@contextmanager
+def copier(folder: Path) -> Iterator[Callable[[], Awaitable[int]]]:
+    """Children that copy nothing and do not end; gives a wait for one, and its process id."""
+    told = folder / "copier"
+    os.mkfifo(told)
+    script = folder / "copier.sh"
+    script.write_text(f"#!/bin/sh\necho $$ > {told}\nexec sleep 600\n")
+    script.chmod(0o700)
+
+    async def started() -> int:
+        return int(await asyncio.to_thread(told.read_text))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "executable", str(script))
+        yield started
+    told.unlink()
+
+
 def names(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
 
@@ -68,10 +93,8 @@ async def test_a_copy_holds_all_that_was_done_before_it_and_opens_as_a_ledger(
 
 
 async def test_the_ledger_goes_on_while_it_is_copied_and_the_copy_is_of_one_moment(
-    ledger: EmbeddedLedger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ledger: EmbeddedLedger, tmp_path: Path
 ) -> None:
-    """More goes into the log meanwhile than SQLite keeps there by itself."""
-    monkeypatch.setattr(copying, "CHUNK_BYTES", 4096)
     for _ in range(20):
         await hold_some(ledger, 500)
     backup = asyncio.create_task(ledger.backup())
@@ -100,44 +123,60 @@ async def test_afterwards_the_log_is_put_into_the_file_again(
     assert log.stat().st_size < 1.5 * CHECKPOINT_PAGES * 4096
 
 
-async def test_one_copy_at_a_time(ledger: EmbeddedLedger, monkeypatch: pytest.MonkeyPatch) -> None:
-    copied = threading.Event()
-    monkeypatch.setattr("tigerfans.ledger.embedded.copy_file", lambda *_: copied.wait(10))
-    first = asyncio.create_task(ledger.backup())
-    await asyncio.sleep(0)
-    with pytest.raises(LedgerBusyError):
-        await ledger.backup()
-    copied.set()
-    await first
+async def test_one_copy_at_a_time(ledger: EmbeddedLedger, tmp_path: Path) -> None:
+    with copier(tmp_path) as started:
+        first = asyncio.create_task(ledger.backup())
+        await started()
+        with pytest.raises(LedgerBusyError):
+            await ledger.backup()
+        first.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await first
     await ledger.backup()
 
 
-async def test_a_ledger_that_is_closed_meanwhile_leaves_no_half_copy(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+async def test_a_ledger_that_is_closed_meanwhile_leaves_no_half_copy_and_no_child(
+    ledger: EmbeddedLedger, tmp_path: Path
 ) -> None:
-    reading = threading.Event()
-
-    def copy_slowly(source: Path, destination: Path, stopped: threading.Event) -> None:
-        reading.set()
-        assert stopped.wait(10)
-        copy_file(source, destination, stopped)
-
-    monkeypatch.setattr("tigerfans.ledger.embedded.copy_file", copy_slowly)
-    ledger = await open_embedded(tmp_path)
-    backup = asyncio.create_task(ledger.backup())
-    await asyncio.to_thread(reading.wait, 10)
-    await ledger.close()
-    with pytest.raises(LedgerUnavailableError):
-        await backup
-    assert names(tmp_path) == {FILE_NAME}
+    with copier(tmp_path) as started:
+        backup = asyncio.create_task(ledger.backup())
+        child = await started()
+        start = start_time(child)
+        await ledger.close()
+        with pytest.raises(LedgerUnavailableError, match="closed before it was copied"):
+            await backup
+    assert not is_running(child, start)
+    assert names(tmp_path / "ledger") == {FILE_NAME}
     with pytest.raises(LedgerUnavailableError):
         await ledger.backup()
+
+
+async def test_a_copier_that_dies_fails_the_copy_and_not_the_ledger(
+    ledger: EmbeddedLedger, tmp_path: Path
+) -> None:
+    with copier(tmp_path) as started:
+        backup = asyncio.create_task(ledger.backup())
+        os.kill(await started(), signal.SIGKILL)
+        with pytest.raises(LedgerUnavailableError, match="its copier ended with -9"):
+            await backup
+    await hold_some(ledger)
+    assert await held(ledger) == 50
+
+
+async def test_what_an_earlier_copy_left_behind_is_in_nobodys_way(
+    ledger: EmbeddedLedger, tmp_path: Path
+) -> None:
+    (tmp_path / "ledger" / f"{BACKUP_NAME}.new").write_bytes(b"half")
+    copy = await ledger.backup()
+    await ledger.close()
+    assert names(tmp_path / "ledger") == {FILE_NAME, BACKUP_NAME}
+    assert copy.stat().st_size > len(b"half")
 
 
 async def test_a_disk_that_is_full_fails_the_copy_and_not_the_ledger(
     ledger: EmbeddedLedger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(*_: object) -> None:
+    async def full(*_: object) -> None:
         raise OSError("No space left on device")
 
     monkeypatch.setattr("tigerfans.ledger.embedded.copy_file", full)
@@ -154,15 +193,13 @@ async def test_a_ledger_in_memory_has_nothing_to_copy() -> None:
     await ledger.close()
 
 
-def test_a_copy_that_is_stopped_leaves_the_one_before(tmp_path: Path) -> None:
+async def test_a_copy_that_fails_leaves_the_one_before(tmp_path: Path) -> None:
     source, destination = tmp_path / "source", tmp_path / "copy"
-    source.write_bytes(b"new")
     destination.write_bytes(b"old")
-    stopped = threading.Event()
-    stopped.set()
-    with pytest.raises(CopyStoppedError):
-        copy_file(source, destination, stopped)
+    with pytest.raises(OSError, match="No such file or directory"):
+        await copy_file(source, destination)
     assert destination.read_bytes() == b"old"
-    copy_file(source, destination, threading.Event())
+    source.write_bytes(b"new")
+    await copy_file(source, destination)
     assert destination.read_bytes() == b"new"
     assert names(tmp_path) == {"source", "copy"}

@@ -10,7 +10,6 @@ import sqlite3
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import Event
 from typing import Final
 
 from tigerfans.ledger.base import (
@@ -45,8 +44,7 @@ class EmbeddedLedger:
         self._path = path
         self._submissions = 0
         self._closed = False
-        # Set to end the backup that is under way.
-        self._backup_stopped: Event | None = None
+        self._copying: asyncio.Task[None] | None = None
 
     def __repr__(self) -> str:
         state = "closed" if self._closed else "open"
@@ -76,32 +74,45 @@ class EmbeddedLedger:
         """
         if self._path is None or self._closed:
             raise LedgerUnavailableError("There is no file to copy.")
-        if self._backup_stopped:
+        if self._copying:
             raise LedgerBusyError("Another backup is under way.")
         copy = self._path.with_name(BACKUP_NAME)
-        self._backup_stopped = Event()
+        copying = asyncio.create_task(self._copy(self._path, copy), name="copy of the ledger")
+        self._copying = copying
         try:
-            await self._on_thread(self._books.freeze)
-            await asyncio.to_thread(copy_file, self._path, copy, self._backup_stopped)
+            await asyncio.wait([copying])
+            if copying.cancelled():
+                raise LedgerUnavailableError("The ledger was closed before it was copied.")
+            copying.result()
         except sqlite3.Error as error:
             raise _explain(error) from error
         except OSError as error:
             raise LedgerUnavailableError(f"The ledger cannot be copied: {error}.") from error
         finally:
-            self._backup_stopped.set()
-            self._backup_stopped = None
-            if not self._closed:
-                await self._on_thread(self._books.thaw)
+            await self._stop_copying()
         return copy
 
     async def close(self) -> None:
         """Closes the file behind the submissions that wait; later ones are refused."""
         if not self._closed:
             self._closed = True
-            if self._backup_stopped:
-                self._backup_stopped.set()
+            # The file does not hold still any more.
+            await self._stop_copying()
             await self._on_thread(self._books.close)
             self._thread.shutdown()
+
+    async def _copy(self, source: Path, copy: Path) -> None:
+        try:
+            await self._on_thread(self._books.freeze)
+            await copy_file(source, copy)
+        finally:
+            await self._on_thread(self._books.thaw)
+
+    async def _stop_copying(self) -> None:
+        copying, self._copying = self._copying, None
+        if copying and not copying.done():
+            copying.cancel()
+            await asyncio.wait([copying])
 
     def _on_thread(self, work: Callable[[], None]) -> Awaitable[None]:
         return asyncio.get_running_loop().run_in_executor(self._thread, work)

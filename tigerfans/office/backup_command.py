@@ -1,8 +1,8 @@
 """`tigerfans ledger backup FILE`: copies the embedded ledger while the shop sells, and checks it.
 
-The sequencer makes the copy, because it alone may open the ledger's file; here it is checked and
-put where it was asked for. What `FILE` holds is a ledger: as `ledger.sqlite` in an empty folder,
-`TIGERFANS_LEDGER=embedded:FOLDER` opens it.
+The sequencer has the copy made, because it alone knows when the ledger's file holds still; here it
+is checked and put where it was asked for. What `FILE` holds is a ledger: as `ledger.sqlite` in an
+empty folder, `TIGERFANS_LEDGER=embedded:FOLDER` opens it.
 """
 
 import asyncio

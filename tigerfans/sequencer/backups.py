@@ -1,7 +1,7 @@
 """Copies of the ledger for whoever asks over the socket, where the ledger can be copied.
 
-The embedded ledger can: nobody but its owner may open its file, so its owner has to make the
-copy. TigerBeetle keeps its own copies, one on each replica.
+The embedded ledger can: only its owner knows when its file holds still, so its owner has the copy
+made. TigerBeetle keeps its own copies, one on each replica.
 """
 
 import asyncio
