@@ -1,5 +1,8 @@
 """The embedded ledger's file: one SQLite database, held by one process, used from one thread.
 
+Whoever has it open is the only one who may: nothing in this process but SQLite ever opens the file
+(`lock` says why), and the lock on its folder keeps other processes away.
+
 Accounts and transfers are kept as the records of the wire. Transfers are keyed by their id with
 the most significant byte first: ids begin with a time, so what is sold together lies together. A
 transfer that failed for good has an empty record. `due` is when a pending transfer expires; it is
@@ -14,7 +17,7 @@ log with the state of holds in a table of its own, so it is the simplest one.
 import sqlite3
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from functools import cache
 from itertools import chain, dropwhile, islice, takewhile
 from pathlib import Path
@@ -23,6 +26,7 @@ from typing import Final, TypeVar
 
 from tigerfans.ledger.base import LedgerOpenError
 from tigerfans.ledger.entries import Account, Movement, StoredTransfer
+from tigerfans.ledger.lock import FolderLock
 
 Item = TypeVar("Item")
 
@@ -70,17 +74,19 @@ class Store:
     def __init__(self, path: Path | None) -> None:
         """Opens or creates the file; None keeps everything in memory and nothing for good.
 
-        Raises `LedgerOpenError` where the file is another program's or of another version.
+        Raises `LedgerOpenError` where another process has the folder, or where the file is another
+        program's or of another version.
         """
-        # No waiting for a lock: whoever holds the file keeps it for as long as it runs.
-        self._db = sqlite3.connect(path or ":memory:", isolation_level=None, timeout=0)
-        try:
-            self._open(path)
-        except BaseException:
-            self._db.close()
-            raise
+        with ExitStack() as opened:
+            if path is not None:
+                opened.callback(FolderLock(path).release)
+            # No waiting for a lock: whoever holds the file keeps it for as long as it runs.
+            self._db = sqlite3.connect(path or ":memory:", isolation_level=None, timeout=0)
+            opened.callback(self._db.close)
+            self._prepare(path)
+            self._opened = opened.pop_all()
 
-    def _open(self, path: Path | None) -> None:
+    def _prepare(self, path: Path | None) -> None:
         # One process at a time: SQLite keeps the first lock it takes until it is closed.
         self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
         version = self._version(path)
@@ -109,7 +115,7 @@ class Store:
         return version
 
     def close(self) -> None:
-        self._db.close()
+        self._opened.close()
 
     def freeze(self) -> None:
         """Puts all there is into the main file and leaves that alone, until `thaw`.
