@@ -28,11 +28,21 @@ LINKED = TransferFlags.LINKED
 
 
 class Clock:
+    """Time passes when `now` is changed; `step` sets the clock, while no time passes."""
+
     def __init__(self, now: int = NOON) -> None:
         self.now = now
+        self._set_by = 0
 
-    def __call__(self) -> int:
-        return self.now
+    def wall(self) -> int:
+        return self.now + self._set_by
+
+    def steady(self) -> int:
+        # Nobody knows where it begins.
+        return self.now - NOON // 3
+
+    def step(self, seconds: int) -> None:
+        self._set_by += seconds * SECOND
 
 
 class BooksByHand:

@@ -3,14 +3,13 @@
 import resource
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
 
 from tests.ledger.by_hand import (
     BUDGET,
-    NOON,
     SECOND,
     SOLD,
     BooksByHand,
@@ -25,6 +24,9 @@ from tigerfans.ledger import books as books_module
 from tigerfans.ledger.base import LedgerOpenError
 from tigerfans.ledger.store import FILE_NAME, SCHEMA_VERSION, Store
 from tigerfans.ledger.wire import TransferStatus as Status
+
+# While the clock stands still, each event happens a nanosecond after the one before.
+MOMENT = 1000
 
 
 @pytest.fixture
@@ -100,34 +102,139 @@ def test_a_settled_hold_does_not_expire(books: BooksByHand, clock: Clock) -> Non
     assert books.create(post(105, hold_id=101)) == [Status.PENDING_TRANSFER_ALREADY_VOIDED]
 
 
+def test_a_hold_lasts_as_long_as_it_is_held_however_the_clock_is_set(
+    books: BooksByHand, clock: Clock
+) -> None:
+    books.create(hold(100))
+    clock.now += 100 * SECOND
+    clock.step(3600)
+    books.create(hold(101))
+    assert books.account(BUDGET).debits_pending == 2
+    clock.now += 100 * SECOND
+    clock.step(-3600)
+    books.create(hold(102))
+    for pending in (2, 1, 0):
+        clock.now += 99 * SECOND
+        assert books.account(BUDGET).debits_pending == pending + 1
+        clock.now += 1 * SECOND + MOMENT
+        assert books.account(BUDGET).debits_pending == pending
+
+
+@pytest.mark.parametrize("seconds", [3600, -3600])
+def test_a_hold_can_be_posted_until_the_nanosecond_it_is_due_after_the_clock_was_set(
+    books: BooksByHand, clock: Clock, seconds: int
+) -> None:
+    clock.now += 1 * SECOND
+    books.create(hold(100))
+    clock.step(seconds)
+    clock.now += 300 * SECOND - 2
+    assert books.create(post(101, hold_id=100)) == [Status.CREATED]
+    clock.now += 1 * SECOND
+    books.create(hold(200))
+    clock.step(seconds)
+    clock.now += 300 * SECOND - 1
+    assert books.create(transfer(202), post(203, hold_id=200)) == [
+        Status.CREATED,
+        Status.PENDING_TRANSFER_EXPIRED,
+    ]
+
+
 def test_an_expired_hold_stays_expired_when_the_clock_is_set_back(
     books: BooksByHand, clock: Clock, tmp_path: Path
 ) -> None:
     books.create(hold(100))
     clock.now += 301 * SECOND
     assert books.account(BUDGET).debits_pending == 0
-    clock.now = NOON
+    clock.step(-3600)
     assert books.create(post(101, hold_id=100)) == [Status.PENDING_TRANSFER_EXPIRED]
     books = reopen(books, tmp_path)
     assert books.create(post(102, hold_id=100)) == [Status.PENDING_TRANSFER_EXPIRED]
     assert books.account(BUDGET).debits_pending == 0
+    books.close()
+
+
+def test_over_a_restart_a_hold_lasts_as_long_as_the_clock_says(
+    books: BooksByHand, clock: Clock, tmp_path: Path
+) -> None:
+    books.create(hold(100))
+    clock.now += 299 * SECOND
+    books = reopen(books, tmp_path)
+    assert books.account(BUDGET).debits_pending == 1
+    clock.now += 1 * SECOND + MOMENT
+    books = reopen(books, tmp_path)
+    assert books.account(BUDGET).debits_pending == 0
+    books.close()
+
+
+def test_over_a_restart_with_the_clock_set_back_no_time_passes_and_then_it_goes_on(
+    books: BooksByHand, clock: Clock, tmp_path: Path
+) -> None:
+    books.create(hold(100))
+    clock.now += 100 * SECOND
+    books.create(transfer(101))
+    books.close()
+    clock.step(-3600)
+    clock.now += 100 * SECOND
+    books = BooksByHand(tmp_path, clock)
+    clock.now += 199 * SECOND
+    assert books.account(BUDGET).debits_pending == 1
+    clock.now += 1 * SECOND + MOMENT
+    assert books.account(BUDGET).debits_pending == 0
+    books.close()
+
+
+def test_a_clock_that_was_set_before_a_restart_takes_no_time_from_a_hold(
+    books: BooksByHand, clock: Clock, tmp_path: Path
+) -> None:
+    clock.step(3600)
+    books.create(hold(100))
+    clock.step(-3600)
+    books.create(hold(101))
+    books = reopen(books, tmp_path)
+    clock.now += 299 * SECOND
+    assert books.account(BUDGET).debits_pending == 2
+    clock.now += 1 * SECOND + MOMENT
+    assert books.account(BUDGET).debits_pending == 0
+    books.close()
 
 
 def test_timestamps_rise_when_the_clock_is_set_back(books: BooksByHand, clock: Clock) -> None:
+    clock.step(3600)
     (before,) = books.submit(transfer(100))
-    clock.now -= 3600 * SECOND
+    clock.step(-3600)
     (after,) = books.submit(transfer(101))
     assert after.timestamp == before.timestamp + 1
+    clock.now += 3601 * SECOND
+    (caught_up,) = books.submit(transfer(102))
+    assert caught_up.timestamp == clock.wall()
 
 
 def test_timestamps_rise_across_a_restart_with_the_clock_set_back(
     books: BooksByHand, clock: Clock, tmp_path: Path
 ) -> None:
     *_, before = books.submit(transfer(100), transfer(101, code=0))
-    clock.now -= 3600 * SECOND
+    clock.step(-3600)
     books = reopen(books, tmp_path)
     (after,) = books.submit(transfer(102))
     assert after.timestamp == before.timestamp + 1
+    books.close()
+
+
+def test_a_ledger_of_version_1_is_carried_over_with_its_holds(
+    books: BooksByHand, clock: Clock, tmp_path: Path
+) -> None:
+    books.create(hold(100))
+    books.close()
+    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as db:
+        db.execute("ALTER TABLE clock DROP COLUMN steady")
+        db.execute("PRAGMA user_version = 1")
+    clock.now += 299 * SECOND
+    books = BooksByHand(tmp_path, clock)
+    assert books.account(BUDGET).debits_pending == 1
+    clock.now += 1 * SECOND + MOMENT
+    assert books.account(BUDGET).debits_pending == 0
+    books = reopen(books, tmp_path)
+    assert books.create(post(101, hold_id=100)) == [Status.PENDING_TRANSFER_EXPIRED]
     books.close()
 
 

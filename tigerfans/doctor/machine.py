@@ -86,7 +86,7 @@ def judge_machine(facts: MachineFacts, settings: Settings) -> Findings:
             "clock",
             facts.is_clock_kept,
             "kept right by NTP" if facts.is_clock_kept else "nobody keeps it right",
-            "Start chrony or systemd-timesyncd: holds run out by the clock.",
+            "Start chrony or systemd-timesyncd: sales are dated by it, and holds end by it.",
         )
     for disk in facts.disks:
         judge_disk(disk, findings)

@@ -4,16 +4,14 @@ Nothing here waits for anything but the disk. Memory holds the accounts, and of 
 those that the batch at hand names; if a batch cannot be stored, its effect on the accounts is
 taken back, so memory and disk never disagree.
 
-Time is the machine's, in nanoseconds, but never stands still and never goes back: not when the
-machine's clock is set back, and not across a restart.
+Holds expire by steady time (`clock`), which is stored with each batch as the timestamps are.
 """
 
-import time
-from collections.abc import Callable
 from struct import Struct
 from typing import Final
 
 from tigerfans.ledger.base import RECORDS_MAX, InvalidRecordsError
+from tigerfans.ledger.clock import Clock, LedgerClock, MachineClock, Moment
 from tigerfans.ledger.create_accounts import AccountBatch
 from tigerfans.ledger.create_transfers import TIMESTAMP_MAX, TransferBatch, expire
 from tigerfans.ledger.entries import move_back
@@ -36,11 +34,10 @@ _NAMED_IDS: Final = Struct("<16s48x16s48x")
 class Books:
     """A ledger for one thread. Errors are `sqlite3.Error`; nothing was done, then."""
 
-    def __init__(self, store: Store, clock: Callable[[], int] = time.time_ns) -> None:
+    def __init__(self, store: Store, clock: Clock | None = None) -> None:
         self._store = store
-        self._clock = clock
+        self._clock = LedgerClock(clock or MachineClock(), store.last_moment())
         self._accounts = store.accounts()
-        self._timestamp = store.timestamp()
         self._next_due = store.next_due()
 
     def execute(self, operation: Operation, records: bytes) -> bytes:
@@ -70,30 +67,30 @@ class Books:
 
     def _create_transfers(self, records: bytes) -> bytes:
         named = {id_ for ids in _NAMED_IDS.iter_unpack(records) for id_ in ids}
-        batch = TransferBatch(self._accounts, self._store.transfers(named))
-        first, last = self._timestamps(records)
+        first, last = self._moments(records)
+        batch = TransferBatch(self._accounts, self._store.transfers(named), first.ahead)
         try:
-            results = batch.apply(records, first)
+            results = batch.apply(records, first.timestamp)
             with self._store.transaction(last):
                 self._store.write_transfers(batch.journal, batch.burnt)
         except BaseException:
             batch.undo()
             raise
-        self._timestamp = last
+        self._clock.last = last
         self._next_due = self._store.next_due()
         return results
 
     def _create_accounts(self, records: bytes) -> bytes:
         batch = AccountBatch(self._accounts)
-        first, last = self._timestamps(records)
+        first, last = self._moments(records)
         try:
-            results = batch.apply(records, first)
+            results = batch.apply(records, first.timestamp)
             with self._store.transaction(last):
                 self._store.write_accounts(batch.created)
         except BaseException:
             batch.undo()
             raise
-        self._timestamp = last
+        self._clock.last = last
         return results
 
     def _lookup_transfers(self, ids: bytes) -> bytes:
@@ -124,9 +121,9 @@ class Books:
         return b"".join(records)
 
     def _expire(self) -> None:
-        now = max(self._clock(), self._timestamp)
-        while self._next_due is not None and self._next_due <= now:
-            due = self._store.due(now, EXPIRE_MAX)
+        now = self._clock.now()
+        while self._next_due is not None and self._next_due <= now.steady:
+            due = self._store.due(now.steady, EXPIRE_MAX)
             journal = expire(self._accounts, due)
             try:
                 with self._store.transaction(now):
@@ -135,14 +132,14 @@ class Books:
                 for movement in journal:
                     move_back(movement)
                 raise
-            # What was freed at this time must never again look as if it were not yet due.
-            self._timestamp = now
+            # What was freed at this moment must never again look as if it were not yet due.
+            self._clock.last = now
             self._next_due = self._store.next_due()
 
-    def _timestamps(self, records: bytes) -> tuple[int, int]:
-        """The timestamps of the first and the last record."""
-        first = max(self._clock(), self._timestamp + 1)
-        return first, first + len(records) // TRANSFER_SIZE - 1
+    def _moments(self, records: bytes) -> tuple[Moment, Moment]:
+        """When the first and the last record happen."""
+        first = self._clock.next()
+        return first, first.later(len(records) // TRANSFER_SIZE - 1)
 
 
 def _split(ids: bytes) -> list[bytes]:

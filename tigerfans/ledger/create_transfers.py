@@ -106,10 +106,16 @@ _HOLD_HAS: Final = _table(
 
 
 class TransferBatch(RecordBatch):
-    """Creates transfers; `taken` holds those of the named ids that are in use, and is extended."""
+    """Creates transfers; `taken` holds those of the named ids that are in use, and is extended.
 
-    def __init__(self, accounts: dict[bytes, Account], taken: dict[bytes, StoredTransfer]) -> None:
+    Holds expire in steady time, which the timestamps are `ahead` of.
+    """
+
+    def __init__(
+        self, accounts: dict[bytes, Account], taken: dict[bytes, StoredTransfer], ahead: int = 0
+    ) -> None:
         self._accounts = accounts
+        self._ahead = ahead
         self.taken = taken
         self.journal: list[Movement] = []
         self.burnt: list[StoredTransfer] = []
@@ -163,8 +169,8 @@ class TransferBatch(RecordBatch):
         credits_ = credit.credits_pending + credit.credits_posted + amount
         if debits > U128_MAX or credits_ > U128_MAX:
             return _overflow(debit, credit, amount, flags)
-        due = timestamp + timeout * NANOSECONDS if timeout else None
-        if due is not None and due > TIMESTAMP_MAX:
+        expires = timestamp + timeout * NANOSECONDS
+        if expires > TIMESTAMP_MAX:
             return TransferStatus.OVERFLOWS_TIMEOUT
         if debit.flags & _DEBITS_LIMITED and debits > debit.credits_posted:
             return TransferStatus.EXCEEDS_CREDITS
@@ -173,6 +179,7 @@ class TransferBatch(RecordBatch):
 
         packed = TRANSFER.pack(*record[:TIMESTAMP], timestamp)
         if flags & _PENDING:
+            due = expires - self._ahead if timeout else None
             created = StoredTransfer(id_, packed, _STATE_PENDING, due)
             self._move((created, debit, credit, amount, 0, None))
         else:
@@ -203,7 +210,7 @@ class TransferBatch(RecordBatch):
             return TransferStatus.PENDING_TRANSFER_HAS_DIFFERENT_AMOUNT
         if hold.state != _STATE_PENDING:
             return _SETTLED[hold.state]
-        if hold.due is not None and hold.due <= timestamp:
+        if hold.due is not None and hold.due <= timestamp - self._ahead:
             return TransferStatus.PENDING_TRANSFER_EXPIRED
 
         debit = self._accounts[record[_DEBIT_ACCOUNT_ID]]

@@ -31,7 +31,7 @@ class State(IntEnum):
 class StoredTransfer:
     """One id that is taken: by a transfer or, with an empty record, by one that failed for good.
 
-    `due` is when a pending transfer expires, in nanoseconds; None means never.
+    `due` is when a pending transfer expires, in nanoseconds of steady time; None means never.
     """
 
     __slots__ = ("due", "id", "record", "state")

@@ -5,8 +5,9 @@ Whoever has it open is the only one who may: nothing in this process but SQLite 
 
 Accounts and transfers are kept as the records of the wire. Transfers are keyed by their id with
 the most significant byte first: ids begin with a time, so what is sold together lies together. A
-transfer that failed for good has an empty record. `due` is when a pending transfer expires; it is
-emptied once the transfer is posted, voided or expired, so its index holds only what is open.
+transfer that failed for good has an empty record. `due` is when a pending transfer expires, in
+steady time (`clock`); it is emptied once the transfer is posted, voided or expired, so its index
+holds only what is open.
 
 A batch is one transaction. The write-ahead log is synced at every commit (`synchronous=FULL`),
 because what was acknowledged has to survive a power failure and not only a killed process. One
@@ -25,6 +26,7 @@ from struct import Struct
 from typing import Final, TypeVar
 
 from tigerfans.ledger.base import LedgerOpenError
+from tigerfans.ledger.clock import Moment
 from tigerfans.ledger.entries import Account, Movement, StoredTransfer
 from tigerfans.ledger.lock import FolderLock
 
@@ -34,7 +36,7 @@ FILE_NAME: Final = "ledger.sqlite"
 
 # "tfan": tells our files from any other program's SQLite database.
 APPLICATION_ID: Final = 0x7466616E
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 
 # What SQLite may keep in memory. The hot end of the transfers is far smaller than this.
 CACHE_KIB: Final = 64 * 1024
@@ -52,8 +54,9 @@ _CREDIT: Final = Struct("<Q16s")
 _TIMESTAMP_SIZE: Final = 8
 
 _SCHEMA: Final = (
-    "CREATE TABLE clock (timestamp INTEGER NOT NULL)",
-    "INSERT INTO clock VALUES (0)",
+    # The last moment that was used.
+    "CREATE TABLE clock (timestamp INTEGER NOT NULL, steady INTEGER NOT NULL)",
+    "INSERT INTO clock VALUES (0, 0)",
     "CREATE TABLE accounts (id BLOB PRIMARY KEY, record BLOB NOT NULL) WITHOUT ROWID",
     "CREATE TABLE transfers (id BLOB PRIMARY KEY, record BLOB NOT NULL, state INTEGER NOT NULL,"
     " due INTEGER) WITHOUT ROWID",
@@ -66,6 +69,15 @@ _SCHEMA: Final = (
     f"PRAGMA application_id = {APPLICATION_ID}",
     f"PRAGMA user_version = {SCHEMA_VERSION}",
 )
+# What makes a file of each earlier version one of the next.
+_UPGRADES: Final = {
+    # Holds were due by the timestamps, so steady time begins as the same.
+    1: (
+        "ALTER TABLE clock ADD COLUMN steady INTEGER NOT NULL DEFAULT 0",
+        "UPDATE clock SET steady = timestamp",
+        "PRAGMA user_version = 2",
+    ),
+}
 
 
 class Store:
@@ -94,10 +106,17 @@ class Store:
         self._db.execute("PRAGMA synchronous = FULL")
         self._db.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
         if version is None:
-            self._db.execute("BEGIN IMMEDIATE")
-            for statement in _SCHEMA:
-                self._db.execute(statement)
-            self._db.execute("COMMIT")
+            self._execute_all(_SCHEMA)
+        else:
+            for earlier in range(version, SCHEMA_VERSION):
+                self._execute_all(_UPGRADES[earlier])
+
+    def _execute_all(self, statements: Iterable[str]) -> None:
+        """All of them, or none; who opened the file closes it where that fails."""
+        self._db.execute("BEGIN IMMEDIATE")
+        for statement in statements:
+            self._db.execute(statement)
+        self._db.execute("COMMIT")
 
     def _version(self, path: Path | None) -> int | None:
         """The file's schema version, None for a new file; raises where it is not ours."""
@@ -107,7 +126,7 @@ class Store:
             return None
         if application_id != APPLICATION_ID:
             raise LedgerOpenError(f"{path} belongs to another program, it is no ledger.")
-        if version != SCHEMA_VERSION:
+        if version not in (*_UPGRADES, SCHEMA_VERSION):
             raise LedgerOpenError(
                 f"{path} is a ledger of version {version},"
                 f" this TigerFans reads version {SCHEMA_VERSION}."
@@ -136,12 +155,12 @@ class Store:
         accounts = (Account.unpack(record) for (record,) in rows)
         return {account.id: account for account in accounts}
 
-    def timestamp(self) -> int:
-        """The last timestamp the ledger has used, in nanoseconds."""
-        return self._scalar("SELECT timestamp FROM clock") or 0
+    def last_moment(self) -> Moment:
+        """The last moment the ledger has used."""
+        return Moment(*self._db.execute("SELECT timestamp, steady FROM clock").fetchone())
 
     def next_due(self) -> int | None:
-        """When the next pending transfer expires."""
+        """When the next pending transfer expires, in steady time."""
         return self._scalar("SELECT min(due) FROM transfers WHERE due IS NOT NULL")
 
     def transfers(self, ids: Iterable[bytes]) -> dict[bytes, StoredTransfer]:
@@ -152,11 +171,11 @@ class Store:
                 found[transfer.id] = transfer
         return found
 
-    def due(self, timestamp: int, limit: int) -> list[StoredTransfer]:
-        """Up to `limit` of the pending transfers that expire at `timestamp` or before."""
+    def due(self, steady: int, limit: int) -> list[StoredTransfer]:
+        """Up to `limit` of the pending transfers that expire at `steady` or before."""
         rows = self._db.execute(
-            "SELECT id, record, state, due FROM transfers WHERE due <= ? LIMIT ?",
-            (timestamp, limit),
+            "SELECT id, record, state, due FROM transfers WHERE due <= ? ORDER BY due LIMIT ?",
+            (steady, limit),
         )
         return list(map(_stored, rows))
 
@@ -174,12 +193,12 @@ class Store:
         return [found[id_].record for id_ in ids]
 
     @contextmanager
-    def transaction(self, timestamp: int) -> Iterator[None]:
-        """Makes all that is written inside it durable, and `timestamp` used; or none of it."""
+    def transaction(self, moment: Moment) -> Iterator[None]:
+        """Makes all that is written inside it durable, and `moment` used; or none of it."""
         self._db.execute("BEGIN IMMEDIATE")
         try:
             yield
-            self._db.execute("UPDATE clock SET timestamp = ?", (timestamp,))
+            self._db.execute("UPDATE clock SET timestamp = ?, steady = ?", moment)
             self._db.execute("COMMIT")
         except BaseException:
             # Some errors have made SQLite roll back by itself.
