@@ -89,12 +89,28 @@ class Stack:
 
 @contextmanager
 def running(config: Config, *, embedded: bool = False) -> Iterator[Stack]:
-    """Starts the shop and stops it in the end; raises `StackError` where it does not start.
+    """Starts a shop and stops it in the end; raises `StackError` where it does not start.
 
     With `embedded` it sells on the embedded ledger even where TigerBeetle is found.
     """
+    with data_folder() as data, running_in(data, config, embedded=embedded) as stack:
+        yield stack
+
+
+@contextmanager
+def data_folder() -> Iterator[Path]:
+    """A folder for a shop's data, which is gone in the end."""
     DATA_PARENT.mkdir(exist_ok=True)
     data = Path(tempfile.mkdtemp(prefix="bench-", dir=DATA_PARENT))
+    try:
+        yield data
+    finally:
+        shutil.rmtree(data, ignore_errors=True)
+
+
+@contextmanager
+def running_in(data: Path, config: Config, *, embedded: bool = False) -> Iterator[Stack]:
+    """As `running`, for the shop whose data is in a folder that stays."""
     port, metrics_port = free_port(HOST), free_port(HOST)
     environment = clean_environment() | {
         **config.variables,
@@ -106,26 +122,23 @@ def running(config: Config, *, embedded: bool = False) -> Iterator[Stack]:
     }
     if embedded:
         environment["TIGERFANS_LEDGER"] = f"embedded:{data / 'ledger'}"
-    try:
-        with (data / "up.log").open("wb") as log, _ReadySocket() as ready:
-            process = subprocess.Popen(
-                # It ends with us, even where we are killed.
-                launch_command(_UP, None, signal.SIGTERM),
-                env=environment | {"NOTIFY_SOCKET": str(ready.path)},
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                # Ctrl-C is for us: we stop it when we have read what we need.
-                process_group=0,
-            )
-            stack = Stack(process, data / "up.log", data, port, metrics_port)
-            try:
-                ready.wait(stack)
-                yield stack
-            finally:
-                _stop(process)
-    finally:
-        shutil.rmtree(data, ignore_errors=True)
+    with (data / "up.log").open("wb") as log, _ReadySocket() as ready:
+        process = subprocess.Popen(
+            # It ends with us, even where we are killed.
+            launch_command(_UP, None, signal.SIGTERM),
+            env=environment | {"NOTIFY_SOCKET": str(ready.path)},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            # Ctrl-C is for us: we stop it when we have read what we need.
+            process_group=0,
+        )
+        stack = Stack(process, data / "up.log", data, port, metrics_port)
+        try:
+            ready.wait(stack)
+            yield stack
+        finally:
+            _stop(process)
 
 
 class _ReadySocket:

@@ -5,13 +5,25 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from tests.ledger.by_hand import BUDGET, SOLD, account, transfer
-from tigerfans.ledger import embedded, open_ledger
+from tests.ledger.by_hand import (
+    BUDGET,
+    SECOND,
+    SOLD,
+    BooksByHand,
+    Clock,
+    account,
+    hold,
+    transfer,
+)
+from tigerfans.ledger import books as books_module
+from tigerfans.ledger import embedded
+from tigerfans.ledger.__init__ import open_ledger
 from tigerfans.ledger.base import (
     RECORDS_MAX,
     InvalidRecordsError,
@@ -24,7 +36,7 @@ from tigerfans.ledger.base import (
 from tigerfans.ledger.books import Books
 from tigerfans.ledger.embedded import EmbeddedLedger, open_embedded, open_in_memory
 from tigerfans.ledger.store import FILE_NAME
-from tigerfans.ledger.wire import Operation, Result, TransferStatus, u128
+from tigerfans.ledger.wire import Account, Operation, Result, TransferStatus, u128
 
 ACCOUNTS = account(BUDGET).pack() + account(SOLD).pack()
 
@@ -60,6 +72,11 @@ async def create(ledger: EmbeddedLedger, *ids: int) -> list[TransferStatus]:
     records = b"".join(transfer(id_).pack() for id_ in ids)
     results = await ledger.submit(Operation.CREATE_TRANSFERS, records)
     return [TransferStatus(result.status) for result in Result.unpack_all(results)]
+
+
+async def held(ledger: EmbeddedLedger) -> int:
+    [budget] = Account.unpack_all(await ledger.submit(Operation.LOOKUP_ACCOUNTS, u128(BUDGET)))
+    return budget.debits_pending
 
 
 async def test_the_event_loop_goes_on_while_a_batch_is_applied(
@@ -119,6 +136,63 @@ async def test_closing_lets_the_waiting_finish_and_refuses_the_rest(
     assert await waiting == [TransferStatus.CREATED]
     with pytest.raises(LedgerUnavailableError):
         await create(ledger, 101)
+    await ledger.close()
+
+
+@pytest.fixture
+async def overdue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a ledger that has twenty overdue holds, given back two in a step."""
+    monkeypatch.setattr(books_module, "EXPIRE_MAX", 2)
+    books = BooksByHand(tmp_path, Clock(time.time_ns() - 3600 * SECOND))
+    books.open_shop(tickets=100)
+    books.create(*(hold(100 + n, timeout=1) for n in range(20)))
+    books.close()
+    return tmp_path
+
+
+async def test_what_is_overdue_at_the_start_is_given_back_while_nobody_asks(
+    overdue: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    idle = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    expire = Books.expire
+
+    def expire_and_tell(books: Books) -> None:
+        expire(books)
+        if not books.is_behind:
+            loop.call_soon_threadsafe(idle.set)
+
+    monkeypatch.setattr(Books, "expire", expire_and_tell)
+    ledger = await open_embedded(overdue)
+    await idle.wait()
+    assert await held(ledger) == 0
+    await ledger.close()
+
+
+async def test_a_submission_waits_for_one_step_of_the_expiry_besides_its_own(
+    overdue: Path,
+) -> None:
+    ledger = await open_embedded(overdue)
+    assert await held(ledger) >= 16
+    await ledger.close()
+
+
+async def test_an_expiry_that_fails_is_tried_again_with_the_next_submission(
+    overdue: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(books: Books) -> None:
+        error = sqlite3.OperationalError("the disk failed")
+        error.sqlite_errorcode = sqlite3.SQLITE_FULL
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Books, "expire", fail)
+        ledger = await open_embedded(overdue)
+        with pytest.raises(LedgerUnavailableError, match="the disk failed"):
+            await create(ledger, 500)
+    async with asyncio.timeout(10):
+        while await held(ledger):
+            pass
     await ledger.close()
 
 

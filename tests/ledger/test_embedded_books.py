@@ -84,13 +84,32 @@ def test_what_is_due_is_free_for_the_next_lookup(books: BooksByHand, clock: Cloc
     assert books.account(SOLD).credits_pending == 2
 
 
-def test_more_holds_than_one_transaction_takes_expire_together(
+def test_many_holds_that_are_due_are_given_back_step_by_step_and_the_oldest_first(
+    books: BooksByHand, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(books_module, "EXPIRE_MAX", 3)
+    books.create(*(hold(100 + n, timeout=300 - n) for n in range(8)))
+    clock.now += 301 * SECOND
+    assert [books.account(BUDGET).debits_pending for _ in range(4)] == [5, 2, 0, 0]
+    clock.step(-3600)
+    assert books.account(BUDGET).debits_pending == 0
+
+
+def test_a_hold_that_waits_to_be_given_back_has_expired_and_holds_its_stock_until_then(
     books: BooksByHand, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(books_module, "EXPIRE_MAX", 3)
     books.create(*(hold(100 + n) for n in range(10)))
     clock.now += 301 * SECOND
-    assert books.account(BUDGET).debits_pending == 0
+    assert books.create(post(200, hold_id=109), void(201, hold_id=108), hold(202, amount=4)) == [
+        Status.PENDING_TRANSFER_EXPIRED,
+        Status.PENDING_TRANSFER_EXPIRED,
+        Status.EXCEEDS_CREDITS,
+    ]
+    assert books.books.is_behind
+    while books.books.is_behind:
+        books.books.expire()
+    assert books.create(hold(203, amount=10)) == [Status.CREATED]
 
 
 def test_a_settled_hold_does_not_expire(books: BooksByHand, clock: Clock) -> None:

@@ -2,7 +2,8 @@
 
 The same bytes in, the same bytes out, durable before it answers. All the work is done on one
 thread of its own, so the event loop never waits for the disk. Submissions are applied one at a
-time, in the order they came; one whose waiter is cancelled before its turn is not applied.
+time, in the order they came; one whose waiter is cancelled before its turn is not applied. Where
+many holds are due, the thread gives them back step by step, between the submissions.
 """
 
 import asyncio
@@ -45,6 +46,8 @@ class EmbeddedLedger:
         self._submissions = 0
         self._closed = False
         self._copying: asyncio.Task[None] | None = None
+        self._expiring: asyncio.Task[None] | None = None
+        self._expire_if_behind()
 
     def __repr__(self) -> str:
         state = "closed" if self._closed else "open"
@@ -65,6 +68,7 @@ class EmbeddedLedger:
             raise _explain(error) from error
         finally:
             self._submissions -= 1
+            self._expire_if_behind()
 
     async def backup(self) -> Path:
         """Writes a copy of the ledger as it is now, beside its file; gives the copy's path.
@@ -98,8 +102,26 @@ class EmbeddedLedger:
             self._closed = True
             # The file does not hold still any more.
             await self._stop_copying()
+            if self._expiring:
+                self._expiring.cancel()
+                await asyncio.wait([self._expiring])
             await self._on_thread(self._books.close)
             self._thread.shutdown()
+
+    def _expire_if_behind(self) -> None:
+        if self._books.is_behind and not (self._expiring or self._closed):
+            self._expiring = asyncio.create_task(self._expire(), name="expiry of holds")
+
+    async def _expire(self) -> None:
+        """Gives back all that is due; each step waits for its turn on the thread."""
+        try:
+            while self._books.is_behind:
+                await self._on_thread(self._books.expire)
+        except sqlite3.Error:
+            # The next submission tries again, and tells why not.
+            pass
+        finally:
+            self._expiring = None
 
     async def _copy(self, source: Path, copy: Path) -> None:
         try:
