@@ -4,7 +4,6 @@ Workers open one to sell; the operator's commands look at one, and neither migra
 """
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from typing import Final, NamedTuple
@@ -13,7 +12,12 @@ import httpx
 
 from tigerfans.booking.transfers import Booking
 from tigerfans.ipc.client import SequencerClient
-from tigerfans.ledger.base import LedgerUnavailableError
+from tigerfans.ledger.base import (
+    LedgerBusyError,
+    LedgerError,
+    LedgerTimeoutError,
+    LedgerUnavailableError,
+)
 from tigerfans.offer.catalog import Catalog
 from tigerfans.payments.base import PaymentProvider
 from tigerfans.payments.mockpay import MockPay
@@ -26,6 +30,7 @@ from tigerfans.stores.sessions import Sessions
 from tigerfans.telemetry.counters import Counters
 from tigerfans.telemetry.steps import StepLog
 
+# How long a ledger may take to answer at the start. systemd waits for a worker half as long again.
 LEDGER_SECONDS_MAX: Final = 20.0
 LEDGER_PAUSE_SECONDS: Final = 0.1
 
@@ -121,14 +126,17 @@ async def _provider(
 
 
 async def _as_soon_as_there_is_a_ledger(step: Callable[[], Awaitable[None]]) -> None:
-    """Takes the step when there is a ledger to take it on: it may start later than we do."""
-    deadline = time.monotonic() + LEDGER_SECONDS_MAX
-    while True:
-        try:
-            await step()
-        except LedgerUnavailableError:
-            if time.monotonic() > deadline:
-                raise
-            await asyncio.sleep(LEDGER_PAUSE_SECONDS)
-        else:
-            return
+    """Takes the step as soon as there is a ledger that answers: it may start later than we do, and
+    be late with its first answers. What is asked for again has the same ids.
+    """
+    error: LedgerError = LedgerTimeoutError()
+    try:
+        async with asyncio.timeout(LEDGER_SECONDS_MAX):
+            while True:
+                try:
+                    return await step()
+                except (LedgerUnavailableError, LedgerBusyError, LedgerTimeoutError) as refusal:
+                    error = refusal
+                await asyncio.sleep(LEDGER_PAUSE_SECONDS)
+    except TimeoutError:
+        raise error from None

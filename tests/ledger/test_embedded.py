@@ -22,8 +22,7 @@ from tests.ledger.by_hand import (
     transfer,
 )
 from tigerfans.ledger import books as books_module
-from tigerfans.ledger import embedded
-from tigerfans.ledger.__init__ import open_ledger
+from tigerfans.ledger import embedded, open_ledger
 from tigerfans.ledger.base import (
     RECORDS_MAX,
     InvalidRecordsError,
