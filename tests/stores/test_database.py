@@ -1,13 +1,14 @@
-"""The database, and a connection that a batcher keeps, against a real PostgreSQL."""
+"""Connections, the pool's and those that a batcher keeps, against a real PostgreSQL."""
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import asyncpg
 import pytest
 
 from tigerfans.errors import UnavailableError
-from tigerfans.stores import database
+from tigerfans.stores import database as database_module
 from tigerfans.stores.database import Database, HeldConnection
 from tigerfans.stores.schema import MIGRATIONS, SchemaTooNewError, SchemaTooOldError
 
@@ -15,12 +16,17 @@ PID = "SELECT pg_backend_pid()"
 
 
 @pytest.fixture
-async def held(database_url: str) -> AsyncIterator[HeldConnection]:
-    opened = await Database.connect(database_url)
-    held = opened.hold_connection()
+async def database(database_url: str) -> AsyncIterator[Database]:
+    database = await Database.connect(database_url)
+    yield database
+    await database.close()
+
+
+@pytest.fixture
+async def held(database: Database) -> AsyncIterator[HeldConnection]:
+    held = database.hold_connection()
     yield held
     held.close()
-    await opened.close()
 
 
 async def pid(held: HeldConnection) -> int:
@@ -47,7 +53,7 @@ async def test_a_query_without_an_answer_is_given_up_at_its_deadline(
     held: HeldConnection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = await pid(held)
-    monkeypatch.setattr(database, "DEADLINE_SECONDS", 0.02)
+    monkeypatch.setattr(database_module, "DEADLINE_SECONDS", 0.02)
     with pytest.raises(UnavailableError, match="PostgreSQL"):
         await held.fetch("SELECT pg_sleep(60)")
     monkeypatch.undo()
@@ -104,3 +110,51 @@ async def test_a_look_at_a_database_that_is_set_up_reads_it(database_url: str) -
     looked = await Database.look(database_url)
     await looked.ping()
     await looked.close()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [((), asyncpg.InterfaceError), ((1, 2), asyncpg.InterfaceError), (("x",), asyncpg.DataError)],
+)
+async def test_arguments_that_do_not_fit_are_a_bug_and_not_postgresql_being_away(
+    held: HeldConnection, database: Database, arguments: tuple[object, ...], error: type[Exception]
+) -> None:
+    async def from_the_pool() -> None:
+        async with database.connection() as connection:
+            await connection.fetch("SELECT $1::int", *arguments)
+
+    async def from_a_snapshot() -> None:
+        async with database.snapshot(60) as connection:
+            await connection.fetch("SELECT $1::int", *arguments)
+
+    with pytest.raises(error):
+        await held.fetch("SELECT $1::int", *arguments)
+    with pytest.raises(error):
+        await from_the_pool()
+    with pytest.raises(error):
+        await from_a_snapshot()
+
+
+async def test_a_connection_that_ends_between_two_queries_is_postgresql_being_away(
+    database: Database, database_url: str
+) -> None:
+    operator = await asyncpg.connect(database_url)
+
+    async def two_queries() -> None:
+        async with database.connection() as connection:
+            pid = await connection.fetchval(PID)
+            # Waits until it is gone.
+            await operator.execute("SELECT pg_terminate_backend($1, 10000)", pid)
+            await connection.fetchval(PID)
+
+    with pytest.raises(UnavailableError, match="PostgreSQL"):
+        await two_queries()
+    await operator.close()
+    await database.ping()
+
+
+async def test_without_a_server_the_first_connection_is_refused_in_a_sentence(
+    tmp_path: Path,
+) -> None:
+    with pytest.raises(UnavailableError, match="PostgreSQL"):
+        await Database.connect(f"postgresql:///tests?host={tmp_path}&user=nobody")

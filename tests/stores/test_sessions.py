@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 from redis.asyncio import Redis
+from redis.exceptions import ResponseError
 
 from tigerfans.booking.ids import OrderId
 from tigerfans.errors import UnavailableError
@@ -160,3 +161,27 @@ async def test_a_redis_that_is_away_is_named(tmp_path: object) -> None:
         await sessions.find(OrderId.new())
     sessions.finish(a_session(), b"{}")
     await sessions.close()
+
+
+async def test_a_key_of_another_type_is_a_bug_and_not_redis_being_away(
+    sessions: Sessions, redis: Redis
+) -> None:
+    await redis.set("tigerfans:pending", "no sorted set")
+    with pytest.raises(ResponseError, match="WRONGTYPE"):
+        await sessions.save(a_session())
+    with pytest.raises(ResponseError, match="WRONGTYPE"):
+        await sessions.pending(1)
+
+
+async def test_a_redis_that_is_full_takes_no_sessions_and_still_knows_those_it_has(
+    sessions: Sessions, redis: Redis
+) -> None:
+    session = a_session()
+    await sessions.save(session)
+    await redis.config_set("maxmemory", 1)
+    try:
+        with pytest.raises(UnavailableError, match="Redis"):
+            await sessions.save(a_session())
+        assert await sessions.find(session.order_id) is not None
+    finally:
+        await redis.config_set("maxmemory", 0)

@@ -1,8 +1,8 @@
 """The connection to PostgreSQL, shared by everything in a worker that stores rows.
 
 A pool of few connections, kept open, and one more for each batcher; each call under a deadline of
-ours. What PostgreSQL does not answer becomes `UnavailableError`; any other error of it is a bug and
-must look like one.
+ours. Where PostgreSQL is away (`stores.away`), an `UnavailableError` says so; any other error of it
+is a bug and must look like one.
 """
 
 import asyncio
@@ -13,23 +13,13 @@ from typing import Final
 import asyncpg
 
 from tigerfans.errors import UnavailableError
+from tigerfans.stores.away import POSTGRESQL_AWAY, POSTGRESQL_ENDED
 from tigerfans.stores.schema import check_schema, migrate
 
 DEADLINE_SECONDS: Final = 1.5
 CONNECTIONS_MAX: Final = 4
 # Of these, kept by the batchers of `Orders`; the others are the pool.
 CONNECTIONS_HELD: Final = 2
-
-_AWAY: Final = (
-    asyncpg.PostgresConnectionError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.InsufficientResourcesError,
-    asyncpg.InterfaceError,
-    # What asyncpg says when a connection ends between two messages of one query.
-    asyncpg.InternalClientError,
-    OSError,
-    TimeoutError,
-)
 
 
 # What is done with the first connection, before there is a database to work with.
@@ -41,8 +31,34 @@ def _answering() -> Iterator[None]:
     """Turns "PostgreSQL gives no answer", in all its forms, into `UnavailableError`."""
     try:
         yield
-    except _AWAY as error:
+    except POSTGRESQL_AWAY as error:
         raise UnavailableError("Orders are away (PostgreSQL does not answer).") from error
+
+
+@contextmanager
+def _using(connection: asyncpg.Connection) -> Iterator[None]:
+    """Tells a connection that ended from one that was used wrongly.
+
+    Whatever goes wrong ends it, so that nothing of it reaches the next query: asyncpg leaves one
+    that got wrong arguments in the middle of a transaction.
+    """
+    try:
+        yield
+    except BaseException as error:
+        if _has_ended(connection):
+            if isinstance(error, POSTGRESQL_ENDED):
+                raise asyncpg.ConnectionDoesNotExistError(str(error)) from error
+        else:
+            connection.terminate()
+        raise
+
+
+def _has_ended(connection: asyncpg.Connection) -> bool:
+    try:
+        return bool(connection.is_closed())
+    except asyncpg.InterfaceError:
+        # One of the pool's, which takes it back once it has ended, and then lets nobody ask it.
+        return True
 
 
 async def _keep_session(connection: asyncpg.Connection) -> None:
@@ -56,7 +72,7 @@ class Database:
 
     @classmethod
     async def connect(cls, url: str, connections_max: int = CONNECTIONS_MAX) -> "Database":
-        """Connects and brings the schema up to date."""
+        """Connects and brings the schema up to date; raises `UnavailableError`."""
         return await cls._connect(url, connections_max, migrate)
 
     @classmethod
@@ -66,19 +82,20 @@ class Database:
 
     @classmethod
     async def _connect(cls, url: str, connections_max: int, prepare: Prepare) -> "Database":
-        pool = await asyncpg.create_pool(
-            url,
-            min_size=1,
-            max_size=connections_max - CONNECTIONS_HELD,
-            reset=_keep_session,
-            timeout=DEADLINE_SECONDS,
-        )
-        try:
-            async with pool.acquire() as connection:
-                await prepare(connection)
-        except BaseException:
-            pool.terminate()
-            raise
+        with _answering():
+            pool = await asyncpg.create_pool(
+                url,
+                min_size=1,
+                max_size=connections_max - CONNECTIONS_HELD,
+                reset=_keep_session,
+                timeout=DEADLINE_SECONDS,
+            )
+            try:
+                async with pool.acquire() as connection:
+                    await prepare(connection)
+            except BaseException:
+                pool.terminate()
+                raise
         return cls(url, pool)
 
     async def close(self) -> None:
@@ -88,31 +105,26 @@ class Database:
     async def connection(
         self, deadline_seconds: float = DEADLINE_SECONDS
     ) -> AsyncIterator[asyncpg.Connection]:
-        """A connection for one short piece of work; raises `UnavailableError`."""
+        """A connection for one piece of work; raises `UnavailableError`.
+
+        Work that is cut short ends the connection: nothing of it gets back into the pool.
+        """
         with _answering():
             async with (
                 asyncio.timeout(deadline_seconds),
                 # The pool's own timeout bounds the release of a connection that hangs.
                 self._pool.acquire(timeout=DEADLINE_SECONDS) as connection,
             ):
-                yield connection
+                with _using(connection):
+                    yield connection
 
     @asynccontextmanager
     async def snapshot(self, deadline_seconds: float) -> AsyncIterator[asyncpg.Connection]:
-        """A connection that sees the rows of one moment, for a long read; `UnavailableError`.
-
-        A read that is cut short ends the connection: nothing of it gets back into the pool.
-        """
+        """A connection that sees the rows of one moment, for a long read; `UnavailableError`."""
         async with self.connection(deadline_seconds) as connection:
-            try:
-                await connection.execute(
-                    "BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"
-                )
-                yield connection
-                await connection.execute("COMMIT")
-            except BaseException:
-                connection.terminate()
-                raise
+            await connection.execute("BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            yield connection
+            await connection.execute("COMMIT")
 
     def hold_connection(self) -> "HeldConnection":
         """A connection that one batcher keeps to itself."""
@@ -139,15 +151,12 @@ class HeldConnection:
         A query without an answer ends the connection, so that the next one has a fresh one.
         """
         with _answering():
-            try:
-                async with asyncio.timeout(DEADLINE_SECONDS):
-                    if self._connection is None or self._connection.is_closed():
-                        self._connection = await asyncpg.connect(self._url)
+            async with asyncio.timeout(DEADLINE_SECONDS):
+                if self._connection is None or self._connection.is_closed():
+                    self._connection = await asyncpg.connect(self._url)
+                with _using(self._connection):
                     rows: list[asyncpg.Record] = await self._connection.fetch(query, *arguments)
                     return rows
-            except BaseException:
-                self.close()
-                raise
 
     def close(self) -> None:
         """Ends the connection at once."""

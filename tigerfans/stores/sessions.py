@@ -27,6 +27,7 @@ from tigerfans.batching import BatchedCalls, Batcher, QueueFullError
 from tigerfans.booking.ids import OrderId
 from tigerfans.errors import UnavailableError
 from tigerfans.offer.catalog import ClassCode
+from tigerfans.stores.away import is_redis_away
 from tigerfans.stores.redis_connection import Argument, RedisConnection, Script
 
 SESSION_SECONDS: Final = 24 * 3600
@@ -205,6 +206,8 @@ class Sessions:
             async with asyncio.timeout(DEADLINE_SECONDS):
                 return await command
         except (RedisError, OSError, TimeoutError) as error:
+            if not is_redis_away(error):
+                raise
             raise UnavailableError("Payment sessions are away (Redis does not answer).") from error
 
 
