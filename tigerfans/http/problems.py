@@ -7,7 +7,7 @@ from typing import Final
 
 from tigerfans.batching import ClosedError, QueueFullError
 from tigerfans.errors import ShopError
-from tigerfans.ledger.base import LedgerBusyError, LedgerError, LedgerTimeoutError
+from tigerfans.ledger.base import LedgerBusyError, LedgerTimeoutError, LedgerUnavailableError
 
 RETRY_AFTER_SECONDS: Final = 1
 
@@ -43,7 +43,7 @@ def explain(error: Exception) -> Problem | None:
             return _UNKNOWN
         case LedgerBusyError() | QueueFullError() | ClosedError():
             return _BUSY
-        case LedgerError():
+        case LedgerUnavailableError():
             return _AWAY
     return None
 

@@ -53,6 +53,10 @@ class LedgerTimeoutError(LedgerError):
     """The ledger did not answer in time; whether it did what was asked is unknown."""
 
 
+# These pass, and asking again is harmless. Every other one is a bug of whoever asked.
+LEDGER_AWAY: Final = (LedgerBusyError, LedgerUnavailableError, LedgerTimeoutError)
+
+
 class Ledger(Protocol):
     """A ledger of accounts and transfers.
 

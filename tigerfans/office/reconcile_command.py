@@ -13,7 +13,7 @@ from rich.table import Table
 
 from tigerfans.assembly import look_at_shop
 from tigerfans.errors import ShopError
-from tigerfans.ledger.base import LedgerError
+from tigerfans.ledger.base import LEDGER_AWAY
 from tigerfans.office.reconcile import Reconciler, Report
 from tigerfans.settings.folder import DataFolder
 from tigerfans.settings.located import located
@@ -33,7 +33,7 @@ def run(settings: Settings, *, as_json: bool, repair: bool) -> int:
         settings = located(settings, DataFolder(settings.data))
     try:
         report = asyncio.run(_reconcile(settings, repair=repair))
-    except (ShopError, LedgerError, OSError) as error:
+    except (ShopError, *LEDGER_AWAY, OSError) as error:
         raise SettingsError(f"The shop cannot be looked at, is it running? {error}") from error
     if as_json:
         sys.stdout.buffer.write(orjson.dumps(report.as_dict(), option=orjson.OPT_INDENT_2) + b"\n")

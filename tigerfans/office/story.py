@@ -15,8 +15,8 @@ from typing import Final, TypeVar
 
 from tigerfans.booking.ids import OrderId, Purpose
 from tigerfans.booking.moments import microseconds_of, moment_at
-from tigerfans.errors import ShopError, UnknownOrderError
-from tigerfans.ledger.base import LedgerError
+from tigerfans.errors import UnavailableError, UnknownOrderError
+from tigerfans.ledger.base import LEDGER_AWAY
 from tigerfans.ledger.wire import Operation, Transfer, u128
 from tigerfans.offer.catalog import Catalog
 from tigerfans.office.order_search import OrderSearch, Stored
@@ -84,7 +84,7 @@ class Stories:
         async def asked(place: Place, question: Awaitable[Found], nothing: Found) -> Found:
             try:
                 return await question
-            except (ShopError, LedgerError):
+            except (UnavailableError, *LEDGER_AWAY):
                 away.append(place)
                 return nothing
 
@@ -108,7 +108,7 @@ class Stories:
     async def _unpaid(self, order_id: OrderId) -> Order | None:
         try:
             return await self._shop.order(order_id)
-        except (ShopError, LedgerError):
+        except (UnavailableError, *LEDGER_AWAY):
             return None
 
 

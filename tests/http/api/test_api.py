@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 
+import asyncpg
 import httpx
 import orjson
 import pytest
@@ -19,10 +20,17 @@ from tigerfans.http.app import create_app
 from tigerfans.http.office import auth
 from tigerfans.http.reading import BODY_BYTES_MAX
 from tigerfans.json_input import DEPTH_MAX
-from tigerfans.ledger.base import LedgerBusyError, LedgerTimeoutError, LedgerUnavailableError
+from tigerfans.ledger.base import (
+    InvalidRecordsError,
+    LedgerBusyError,
+    LedgerTimeoutError,
+    LedgerUnavailableError,
+    TooManyRecordsError,
+)
 from tigerfans.payments.mockpay import MockPay
 from tigerfans.settings.settings import Settings
 from tigerfans.shop.shop import Shop
+from tigerfans.stores import orders
 
 EMAIL = "fan@example.org"
 BUY_A = {"cls": "A", "customer_email": EMAIL}
@@ -200,11 +208,24 @@ async def test_a_ledger_that_is_away_or_silent_is_a_503_and_never_sold_out(
     assert words in response.json()["detail"]
 
 
-async def test_a_bug_is_a_500_without_a_stack_trace(
-    client: httpx.AsyncClient, shop: Shop, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    "bug",
+    [
+        KeyError("secret detail"),
+        InvalidRecordsError("secret detail"),
+        TooManyRecordsError("secret detail"),
+    ],
+    ids=repr,
+)
+async def test_a_bug_is_a_500_without_a_stack_trace_and_a_trace_in_the_log(
+    client: httpx.AsyncClient,
+    shop: Shop,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    bug: Exception,
 ) -> None:
     async def fail(*_: object) -> bytes:
-        raise KeyError("secret detail")
+        raise bug
 
     monkeypatch.setattr(shop.ledger, "submit", fail)
     for response in (
@@ -214,6 +235,36 @@ async def test_a_bug_is_a_500_without_a_stack_trace(
         assert response.status_code == 500
         assert "secret" not in response.text
         assert "Traceback" not in response.text
+    assert [record.exc_info and record.exc_info[1] for record in caplog.records] == [bug, bug]
+
+
+async def test_a_query_with_wrong_arguments_is_a_500_and_a_trace_in_the_log(
+    client: httpx.AsyncClient,
+    shop: Shop,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    order = await checkout(client)
+    monkeypatch.setattr(orders, "_FIND", "SELECT $1::uuid[], $2::int")
+    response = await client.get(f"/api/orders/{order['order_id']}")
+    assert response.status_code == 500
+    [record] = caplog.records
+    assert record.exc_info
+    assert isinstance(record.exc_info[1], asyncpg.InterfaceError)
+
+
+async def test_a_bug_in_a_check_is_not_ready_and_a_trace_in_the_log(
+    client: httpx.AsyncClient,
+    shop: Shop,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def fail(*_: object) -> bytes:
+        raise InvalidRecordsError
+
+    monkeypatch.setattr(shop.ledger, "submit", fail)
+    assert (await client.get("/readyz")).status_code == 503
+    assert [record.exc_info is not None for record in caplog.records] == [True]
 
 
 # --- Webhook ---------------------------------------------------------------------------------

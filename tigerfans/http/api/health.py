@@ -9,7 +9,7 @@ from litestar import Response, get
 from litestar.types import ControllerRouterHandler
 
 from tigerfans.caching import Cached
-from tigerfans.http.problems import RETRY_AFTER_SECONDS
+from tigerfans.http.problems import RETRY_AFTER_SECONDS, explain_or_log
 from tigerfans.shop.shop import Shop
 
 READY_SECONDS_MAX: Final = 3.0
@@ -54,6 +54,9 @@ async def _answers(check: Awaitable[object]) -> bool:
     try:
         async with asyncio.timeout(READY_SECONDS_MAX):
             await check
-    except Exception:
+    except TimeoutError:
+        return False
+    except Exception as error:
+        explain_or_log(error)
         return False
     return True

@@ -20,7 +20,7 @@ from tigerfans.http.serving.counting import counted
 from tigerfans.http.serving.draining import DRAIN_SECONDS, Draining
 from tigerfans.http.serving.server import build_server
 from tigerfans.http.serving.shortcut import Shortcut
-from tigerfans.ledger.base import LedgerError
+from tigerfans.ledger.base import LEDGER_AWAY
 from tigerfans.process.listening import stop_accepting, until_listening
 from tigerfans.process.notify import notify_ready
 from tigerfans.process.runtime import let_others_finish, settle_down, stay_on_one_core
@@ -37,7 +37,7 @@ def run(settings: Settings, number: int) -> int:
         stay_on_one_core(number, settings.http.workers)
     try:
         return uvloop.run(_serve(settings, name))
-    except (ShopError, LedgerError, OSError) as error:
+    except (ShopError, *LEDGER_AWAY, OSError) as error:
         logger.error("%s cannot open the shop: %s", name, error)
         return 1
 
