@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import asyncpg
 import pytest
@@ -158,3 +159,23 @@ async def test_without_a_server_the_first_connection_is_refused_in_a_sentence(
 ) -> None:
     with pytest.raises(UnavailableError, match="PostgreSQL"):
         await Database.connect(f"postgresql:///tests?host={tmp_path}&user=nobody")
+
+
+async def test_of_several_hosts_the_one_that_takes_writes_is_found(
+    database: Database, database_url: str, tmp_path: Path
+) -> None:
+    host = parse_qs(urlsplit(database_url).query)["host"][0]
+    hosts = database_url.replace(host, f"{tmp_path},{host}")
+    cluster = await Database.connect(f"{hosts}&target_session_attrs=read-write")
+    try:
+        await cluster.ping()
+    finally:
+        await cluster.close()
+    name = urlsplit(database_url).path[1:]
+    async with database.connection() as connection:
+        await connection.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+        try:
+            with pytest.raises(UnavailableError, match="PostgreSQL"):
+                await Database.connect(f"{hosts}&target_session_attrs=read-write")
+        finally:
+            await connection.execute(f"ALTER DATABASE {name} RESET default_transaction_read_only")

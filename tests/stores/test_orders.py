@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -186,3 +187,50 @@ async def test_a_lost_connection_is_told_once_and_then_replaced(
     [outcome] = await asyncio.gather(orders.find(order.id), return_exceptions=True)
     assert outcome == order or isinstance(outcome, UnavailableError)
     assert await orders.find(order.id) == order
+
+
+async def test_after_a_failover_no_connection_to_the_old_primary_is_used_any_more(
+    database_url: str,
+) -> None:
+    database = await Database.connect(database_url)
+    orders = Orders(database)
+    operator = await asyncpg.connect(database_url)
+    [name] = await operator.fetchrow("SELECT current_database()")
+    order = paid_order()
+    try:
+        # What connects now finds what a failover leaves of the primary; who comes later finds the
+        # new one.
+        await operator.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+        await operator.execute(
+            "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity"
+            " WHERE pid <> pg_backend_pid() AND datname = current_database()"
+        )
+        with suppress(UnavailableError):
+            await database.ping()
+        assert await orders.find(order.id) is None
+        await database.ping()
+        old = await connected(operator)
+        with pytest.raises(UnavailableError, match="PostgreSQL"):
+            await orders.record(order)
+        await operator.execute(f"ALTER DATABASE {name} RESET default_transaction_read_only")
+        assert await orders.record(order) == Recorded(order, is_new=True)
+        assert await orders.find(order.id) == order
+        await database.ping()
+        new = await connected(operator)
+    finally:
+        await operator.execute(f"ALTER DATABASE {name} RESET default_transaction_read_only")
+        await orders.close()
+        await database.close()
+        await operator.close()
+    assert len(old) == 2
+    assert old.isdisjoint(new)
+
+
+async def connected(operator: asyncpg.Connection) -> set[int]:
+    """The processes that serve us, but for the operator's own."""
+    rows = await operator.fetch(
+        "SELECT pid FROM pg_stat_activity"
+        " WHERE pid <> pg_backend_pid() AND datname = current_database()"
+        " AND backend_type = 'client backend'"
+    )
+    return {row["pid"] for row in rows}

@@ -185,3 +185,30 @@ async def test_a_redis_that_is_full_takes_no_sessions_and_still_knows_those_it_h
         assert await sessions.find(session.order_id) is not None
     finally:
         await redis.config_set("maxmemory", 0)
+
+
+async def test_after_a_failover_no_connection_to_the_old_primary_is_used_any_more(
+    sessions: Sessions, redis: Redis
+) -> None:
+    session = a_session()
+    await sessions.save(session)
+    await sessions.find(session.order_id)
+    await sessions.ping()
+    old = await connected(redis)
+    await redis.replicaof("127.0.0.1", "1")
+    try:
+        with pytest.raises(UnavailableError, match="Redis"):
+            await sessions.save(a_session())
+    finally:
+        await redis.replicaof("NO", "ONE")
+    await sessions.save(session)
+    await sessions.find(session.order_id)
+    await sessions.ping()
+    assert len(old) == 3
+    assert old.isdisjoint(await connected(redis))
+
+
+async def connected(redis: Redis) -> set[str]:
+    """The connections of others, by Redis' own numbers."""
+    own = await redis.client_id()
+    return {client["id"] for client in await redis.client_list()} - {str(own)}

@@ -22,17 +22,10 @@ CONNECTIONS_MAX: Final = 4
 CONNECTIONS_HELD: Final = 2
 
 
+_AWAY: Final = "Orders are away (PostgreSQL does not answer)."
+
 # What is done with the first connection, before there is a database to work with.
 Prepare = Callable[[asyncpg.Connection], Awaitable[None]]
-
-
-@contextmanager
-def _answering() -> Iterator[None]:
-    """Turns "PostgreSQL gives no answer", in all its forms, into `UnavailableError`."""
-    try:
-        yield
-    except POSTGRESQL_AWAY as error:
-        raise UnavailableError("Orders are away (PostgreSQL does not answer).") from error
 
 
 @contextmanager
@@ -67,7 +60,9 @@ async def _keep_session(connection: asyncpg.Connection) -> None:
 
 class Database:
     def __init__(self, url: str, pool: asyncpg.Pool) -> None:
-        self._url = url
+        self.url = url
+        # Connections of an earlier generation are used no more.
+        self.generation = 0
         self._pool = pool
 
     @classmethod
@@ -82,7 +77,7 @@ class Database:
 
     @classmethod
     async def _connect(cls, url: str, connections_max: int, prepare: Prepare) -> "Database":
-        with _answering():
+        try:
             pool = await asyncpg.create_pool(
                 url,
                 min_size=1,
@@ -96,6 +91,8 @@ class Database:
             except BaseException:
                 pool.terminate()
                 raise
+        except POSTGRESQL_AWAY as error:
+            raise UnavailableError(_AWAY) from error
         return cls(url, pool)
 
     async def close(self) -> None:
@@ -109,7 +106,7 @@ class Database:
 
         Work that is cut short ends the connection: nothing of it gets back into the pool.
         """
-        with _answering():
+        try:
             async with (
                 asyncio.timeout(deadline_seconds),
                 # The pool's own timeout bounds the release of a connection that hangs.
@@ -117,6 +114,8 @@ class Database:
             ):
                 with _using(connection):
                     yield connection
+        except POSTGRESQL_AWAY as error:
+            raise await self.away(error) from error
 
     @asynccontextmanager
     async def snapshot(self, deadline_seconds: float) -> AsyncIterator[asyncpg.Connection]:
@@ -128,7 +127,15 @@ class Database:
 
     def hold_connection(self) -> "HeldConnection":
         """A connection that one batcher keeps to itself."""
-        return HeldConnection(self._url)
+        return HeldConnection(self)
+
+    async def away(self, error: Exception) -> UnavailableError:
+        """What an error of PostgreSQL that means that it is away becomes."""
+        if isinstance(error, asyncpg.ReadOnlySQLTransactionError):
+            # There is another primary now, and what is only read here would grow old unnoticed.
+            self.generation += 1
+            await self._pool.expire_connections()
+        return UnavailableError(_AWAY)
 
     async def ping(self) -> None:
         async with self.connection() as connection:
@@ -141,22 +148,29 @@ class HeldConnection:
     To take one from the pool and give it back for each batch cost 80 to 150 µs of CPU.
     """
 
-    def __init__(self, url: str) -> None:
-        self._url = url
+    def __init__(self, database: Database) -> None:
+        self._database = database
         self._connection: asyncpg.Connection | None = None
+        self._generation = 0
 
     async def fetch(self, query: str, *arguments: object) -> list[asyncpg.Record]:
         """The query's rows; raises `UnavailableError`.
 
         A query without an answer ends the connection, so that the next one has a fresh one.
         """
-        with _answering():
+        database = self._database
+        try:
             async with asyncio.timeout(DEADLINE_SECONDS):
+                if self._generation != database.generation:
+                    self.close()
                 if self._connection is None or self._connection.is_closed():
-                    self._connection = await asyncpg.connect(self._url)
+                    self._generation = database.generation
+                    self._connection = await asyncpg.connect(database.url)
                 with _using(self._connection):
                     rows: list[asyncpg.Record] = await self._connection.fetch(query, *arguments)
                     return rows
+        except POSTGRESQL_AWAY as error:
+            raise await database.away(error) from error
 
     def close(self) -> None:
         """Ends the connection at once."""

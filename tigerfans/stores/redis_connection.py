@@ -35,6 +35,11 @@ class RedisConnection:
         # Only makes connections here: the pool's own are for others, and may all be in use.
         self._pool = redis.connection_pool
         self._connection: AbstractConnection | None = None
+        self._is_expired = False
+
+    def expire(self) -> None:
+        """Has the next command use another connection."""
+        self._is_expired = True
 
     async def close(self) -> None:
         if self._connection is not None:
@@ -48,6 +53,9 @@ class RedisConnection:
         A connection that was kept may have died meanwhile, so that command is tried once more.
         """
         packed = hiredis.pack_command(command)  # type: ignore[arg-type]
+        if self._is_expired:
+            self._is_expired = False
+            await self.close()
         if self._connection is not None:
             try:
                 return await self._exchange(self._connection, packed)

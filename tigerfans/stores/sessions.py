@@ -27,7 +27,7 @@ from tigerfans.batching import BatchedCalls, Batcher, QueueFullError
 from tigerfans.booking.ids import OrderId
 from tigerfans.errors import UnavailableError
 from tigerfans.offer.catalog import ClassCode
-from tigerfans.stores.away import is_redis_away
+from tigerfans.stores.away import is_redis_away, is_redis_replica
 from tigerfans.stores.redis_connection import Argument, RedisConnection, Script
 
 SESSION_SECONDS: Final = 24 * 3600
@@ -208,7 +208,16 @@ class Sessions:
         except (RedisError, OSError, TimeoutError) as error:
             if not is_redis_away(error):
                 raise
+            if is_redis_replica(error):
+                await self._expire_connections()
             raise UnavailableError("Payment sessions are away (Redis does not answer).") from error
+
+    async def _expire_connections(self) -> None:
+        """There is another primary now, and what is only read here would grow old unnoticed."""
+        for connection in (self._reading, self._saving, self._finishing):
+            connection.expire()
+        with suppress(RedisError, OSError):
+            await self._redis.connection_pool.disconnect(inuse_connections=False)
 
 
 def _pack(session: Session, paid_answer: bytes) -> bytes:
