@@ -13,6 +13,7 @@ from typing import Final
 import asyncpg
 
 from tigerfans.errors import UnavailableError
+from tigerfans.presence import Presence
 from tigerfans.stores.away import POSTGRESQL_AWAY, POSTGRESQL_ENDED
 from tigerfans.stores.schema import check_schema, migrate
 
@@ -63,7 +64,9 @@ class Database:
         self.url = url
         # Connections of an earlier generation are used no more.
         self.generation = 0
+        self.presence = Presence("postgresql", "PostgreSQL")
         self._pool = pool
+        self._turns = asyncio.Semaphore(pool.get_max_size())
 
     @classmethod
     async def connect(cls, url: str, connections_max: int = CONNECTIONS_MAX) -> "Database":
@@ -80,7 +83,8 @@ class Database:
         try:
             pool = await asyncpg.create_pool(
                 url,
-                min_size=1,
+                # With one at least, the pool would log each failure to keep it open.
+                min_size=0,
                 max_size=connections_max - CONNECTIONS_HELD,
                 reset=_keep_session,
                 timeout=DEADLINE_SECONDS,
@@ -106,16 +110,35 @@ class Database:
 
         Work that is cut short ends the connection: nothing of it gets back into the pool.
         """
+        ends_at = asyncio.get_running_loop().time() + deadline_seconds
+        async with self._turn(ends_at):
+            try:
+                async with (
+                    asyncio.timeout_at(ends_at),
+                    # The pool's own timeout bounds the release of a connection that hangs.
+                    self._pool.acquire(timeout=DEADLINE_SECONDS) as connection,
+                ):
+                    with _using(connection):
+                        yield connection
+            except POSTGRESQL_AWAY as error:
+                # Of what may take long, a reader may have been slow.
+                if deadline_seconds > DEADLINE_SECONDS and isinstance(error, TimeoutError):
+                    raise UnavailableError(_AWAY) from error
+                raise await self.away(error) from error
+            self.presence.answered()
+
+    @asynccontextmanager
+    async def _turn(self, ends_at: float) -> AsyncIterator[None]:
+        """One of the pool's connections is for us; `UnavailableError` where all are in use."""
         try:
-            async with (
-                asyncio.timeout(deadline_seconds),
-                # The pool's own timeout bounds the release of a connection that hangs.
-                self._pool.acquire(timeout=DEADLINE_SECONDS) as connection,
-            ):
-                with _using(connection):
-                    yield connection
-        except POSTGRESQL_AWAY as error:
-            raise await self.away(error) from error
+            async with asyncio.timeout_at(ends_at):
+                await self._turns.acquire()
+        except TimeoutError as error:
+            raise UnavailableError from error
+        try:
+            yield
+        finally:
+            self._turns.release()
 
     @asynccontextmanager
     async def snapshot(self, deadline_seconds: float) -> AsyncIterator[asyncpg.Connection]:
@@ -131,6 +154,7 @@ class Database:
 
     async def away(self, error: Exception) -> UnavailableError:
         """What an error of PostgreSQL that means that it is away becomes."""
+        self.presence.failed(error)
         if isinstance(error, asyncpg.ReadOnlySQLTransactionError):
             # There is another primary now, and what is only read here would grow old unnoticed.
             self.generation += 1
@@ -168,9 +192,10 @@ class HeldConnection:
                     self._connection = await asyncpg.connect(database.url)
                 with _using(self._connection):
                     rows: list[asyncpg.Record] = await self._connection.fetch(query, *arguments)
-                    return rows
         except POSTGRESQL_AWAY as error:
             raise await database.away(error) from error
+        database.presence.answered()
+        return rows
 
     def close(self) -> None:
         """Ends the connection at once."""

@@ -10,7 +10,6 @@ was under way, one script call for all that was written.
 """
 
 import asyncio
-import logging
 import time
 from collections.abc import Awaitable, Sequence
 from contextlib import suppress
@@ -21,12 +20,13 @@ import orjson
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from redis.exceptions import MaxConnectionsError, RedisError
 
 from tigerfans.batching import BatchedCalls, Batcher, QueueFullError
 from tigerfans.booking.ids import OrderId
 from tigerfans.errors import UnavailableError
 from tigerfans.offer.catalog import ClassCode
+from tigerfans.presence import Presence
 from tigerfans.stores.away import is_redis_away, is_redis_replica
 from tigerfans.stores.redis_connection import Argument, RedisConnection, Script
 
@@ -63,8 +63,6 @@ end
 """)
 
 Output = TypeVar("Output")
-
-logger = logging.getLogger(__name__)
 
 
 class Session(msgspec.Struct, frozen=True):
@@ -112,6 +110,7 @@ class Sessions:
     """Payment sessions; a method that answers raises `UnavailableError` where Redis does not."""
 
     def __init__(self, redis: Redis) -> None:
+        self.presence = Presence("redis", "Redis")
         self._redis = redis
         self._reading = RedisConnection(redis)
         self._saving = RedisConnection(redis)
@@ -196,21 +195,26 @@ class Sessions:
         arguments: list[Argument] = [_ENTRY, SESSION_SECONDS]
         for session, answer in ends:
             arguments += session.order_id.hex_digits, _pack(session, answer) if answer else b""
-        try:
+        # Where Redis is away, they stay listed as pending: its going was told, once.
+        with suppress(UnavailableError):
             await self._answered(self._finishing.run(_FINISH, 1, _PENDING, *arguments))
-        except UnavailableError as error:
-            logger.warning("%d finished sessions stay listed as pending: %s", len(ends), error)
 
     async def _answered(self, command: Awaitable[Output]) -> Output:
         try:
             async with asyncio.timeout(DEADLINE_SECONDS):
-                return await command
+                reply = await command
+        except MaxConnectionsError as error:
+            # Ours are all in use: Redis has nothing to do with it.
+            raise UnavailableError from error
         except (RedisError, OSError, TimeoutError) as error:
             if not is_redis_away(error):
                 raise
+            self.presence.failed(error)
             if is_redis_replica(error):
                 await self._expire_connections()
             raise UnavailableError("Payment sessions are away (Redis does not answer).") from error
+        self.presence.answered()
+        return reply
 
     async def _expire_connections(self) -> None:
         """There is another primary now, and what is only read here would grow old unnoticed."""

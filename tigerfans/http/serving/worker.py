@@ -21,6 +21,7 @@ from tigerfans.http.serving.draining import DRAIN_SECONDS, Draining
 from tigerfans.http.serving.server import build_server
 from tigerfans.http.serving.shortcut import Shortcut
 from tigerfans.ledger.base import LEDGER_AWAY
+from tigerfans.presence import watch
 from tigerfans.process.listening import stop_accepting, until_listening
 from tigerfans.process.notify import notify_ready
 from tigerfans.process.runtime import let_others_finish, settle_down, stay_on_one_core
@@ -64,6 +65,13 @@ async def _serve(settings: Settings, name: str) -> int:
         background = [
             asyncio.create_task(opened.ledger.watch(), name="connection to the sequencer")
         ]
+        shop = opened.shop
+        for presence, ask in (
+            (shop.sessions.presence, shop.sessions.ping),
+            (shop.orders.database.presence, shop.orders.ping),
+        ):
+            name = f"watch over {presence.key}"
+            background.append(asyncio.create_task(watch(presence, ask), name=name))
         if opened.mockpay:
             deliveries = opened.mockpay.deliver_forever()
             background.append(asyncio.create_task(deliveries, name="webhook deliveries"))
