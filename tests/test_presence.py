@@ -11,8 +11,8 @@ import pytest
 
 from tests.clock import Clock
 from tests.servers import redis_server
-from tests.test_orders import paid_order
-from tests.test_sessions import a_session
+from tests.stores.test_orders import paid_order
+from tests.stores.test_sessions import a_session
 from tigerfans import presence as presence_module
 from tigerfans.errors import UnavailableError
 from tigerfans.presence import SETTLE_SECONDS, Presence, watch
@@ -226,7 +226,7 @@ async def test_a_long_read_that_is_read_slowly_is_not_postgresql_being_away(
 ) -> None:
     database = await Database.connect(database_url)
     try:
-        monkeypatch.setattr("tigerfans.database.DEADLINE_SECONDS", 0.05)
+        monkeypatch.setattr("tigerfans.stores.database.DEADLINE_SECONDS", 0.05)
         with pytest.raises(UnavailableError):
             async with database.snapshot(0.1):
                 await asyncio.Event().wait()

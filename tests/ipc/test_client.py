@@ -9,7 +9,9 @@ from typing import Any
 import orjson
 import pytest
 
+from tests.clock import Clock
 from tests.ipc.peers import Peer, StandInSequencer, until
+from tigerfans import presence
 from tigerfans.ipc import link as link_module
 from tigerfans.ipc.client import IN_FLIGHT_MAX, SequencerClient
 from tigerfans.ipc.frames import (
@@ -301,7 +303,9 @@ async def test_what_is_submitted_as_the_connection_breaks_leaves_on_the_next(
     correlation, _, _ = await again.receive()
     again.send(encode(correlation, Status.OK, result(1)))
     assert await reply == result(1)
-    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+    assert [record.name for record in caplog.records if record.levelno >= logging.ERROR] == [
+        presence.__name__
+    ]
 
 
 async def test_what_nobody_waits_for_any_more_is_not_sent_again(
@@ -413,6 +417,44 @@ async def test_with_the_wrong_peer_it_says_why_and_tries_again(
     await stand_in.accept()
     await until(lambda: client.connected)
     assert caplog.text.count(reason) == 1
+
+
+async def test_its_going_and_coming_are_a_line_each(
+    stand_in: StandInSequencer,
+    client: SequencerClient,
+    peer: Peer,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = client.presence._clock = Clock()
+    monkeypatch.setattr("tigerfans.ipc.client.STATS_SECONDS", 0.0)
+    peer.cut()
+    for _ in range(3):
+        (await stand_in.accept()).cut()
+    await stand_in.accept()
+    await until(lambda: client.connected)
+    clock.seconds += presence.SETTLE_SECONDS
+    await until(lambda: client.presence.is_up)
+    gone, back = [r.getMessage() for r in caplog.records if r.name == presence.__name__]
+    assert gone.startswith("The sequencer is away: ")
+    assert back == "The sequencer answers again."
+    assert client.presence.outages == 1
+
+
+async def test_why_it_is_not_let_in_after_a_restart_is_told_once(
+    stand_in: StandInSequencer,
+    client: SequencerClient,
+    peer: Peer,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    peer.cut()
+    for _ in range(3):
+        stranger = await stand_in.accept(hello=None)
+        stranger.send(encode(0, HELLO, b"TIGRFANS\x02\0" + bytes(9)))
+        assert await stranger.hung_up()
+    await stand_in.accept()
+    await until(lambda: client.connected)
+    assert caplog.text.count("speaks version 2") == 1
 
 
 async def test_a_peer_that_says_nothing_is_given_up(

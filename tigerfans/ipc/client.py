@@ -42,6 +42,7 @@ from tigerfans.ledger.base import (
     count_records,
 )
 from tigerfans.ledger.wire import ACCOUNT_SIZE, CREATES, RESULT_SIZE, Operation
+from tigerfans.presence import Presence
 
 # Requests without an answer yet; one more is "busy". Half of the connections that a worker takes
 # (TIGERFANS_CONNECTIONS): where the ledger stalls, a buyer too many is told so at once, instead of
@@ -90,6 +91,7 @@ class SequencerClient:
         self._stats = stats
         self._loop = asyncio.get_running_loop()
         self._sequencer = Hello("unknown", RECORDS_MAX)
+        self.presence = Presence("sequencer", "The sequencer")
         self._link: Link | None = None
         # By correlation, oldest first: what a new connection has to send again.
         self._pending: dict[int, _Pending] = {}
@@ -194,32 +196,40 @@ class SequencerClient:
 
     async def _keep_connected(self) -> None:
         pause = PAUSE_SECONDS_MIN
-        reason_logged = ""
+        refusal_told = ""
         while True:
+            refusal = ""
             try:
                 link = await open_link(self._socket_path, self._name, self._on_frames)
-            except (OSError, FrameError) as error:
+            except OSError as error:
                 reason = str(error) or type(error).__name__
+            except FrameError as error:
+                reason = refusal = str(error)
             else:
-                reason_logged = ""
                 opened = self._loop.time()
                 reason = await self._use(link)
                 if self._loop.time() - opened > PAUSE_SECONDS_MAX:
                     pause = PAUSE_SECONDS_MIN
             self._attempted.set()
-            if reason != reason_logged:
-                logger.warning("no sequencer at %s, trying again: %s", self._socket_path, reason)
-                reason_logged = reason
+            if refusal and not self.presence.is_up and refusal != refusal_told:
+                # It went for another reason, a restart say, and this is why it does not come back.
+                logger.warning("the sequencer lets us in no more: %s", refusal)
+            refusal_told = refusal
+            self.presence.failed(f"{self._socket_path}: {reason}")
             await asyncio.sleep(pause)
             pause = min(2 * pause, PAUSE_SECONDS_MAX)
 
     async def _use(self, link: Link) -> str:
         """Sends what waits, and returns the reason when the connection is lost."""
-        self._sequencer = link.greeted.result()
+        hello, before = link.greeted.result(), self._sequencer
+        self._sequencer = hello
         self._link = link
         self._heard_at = self._loop.time()
         self._attempted.set()
-        logger.info("connected to the sequencer; the ledger is %s", self.kind)
+        if hello != before:
+            logger.info(
+                "the sequencer's ledger is %s, %d events at once", hello.name, hello.records_max
+            )
         for correlation in [key for key, entry in self._pending.items() if entry.future.done()]:
             del self._pending[correlation]
         self._sent_again = frozenset(filter(self._was_sent, self._pending))
@@ -269,6 +279,8 @@ class SequencerClient:
             now = self._loop.time()
             self._expire(now)
             if now >= stats_due:
+                if self._link is not None:
+                    self.presence.answered()
                 self._send_stats()
                 stats_due = now + STATS_SECONDS
 

@@ -98,14 +98,12 @@ class TigerBeetleLedger:
     async def _use(self, client: TigerBeetleClient) -> None:
         """Lets submissions use `client`, from the moment it is connected until it is lost."""
         with suppress(LedgerTimeoutError, LedgerUnavailableError):  # then it is lost already
-            self._records_max = await _learn_records_max(client)
-            self._client, self._away = client, ""
-            logger.info("%s takes %d records at once", client.server, self._records_max)
+            before, self._records_max = self._records_max, await _learn_records_max(client)
+            self._client = client
+            if self._records_max != before or not self._attempted.done():
+                logger.info("%s takes %d records at once", client.server, self._records_max)
             self._end_attempt()
-        away = f"{client.server} {await client.lost}."
-        if away != self._away:
-            logger.warning("%s Connecting again.", away)
-        self._away = away
+        self._away = f"{client.server} {await client.lost}."
         self._end_attempt()
 
     def _end_attempt(self) -> None:

@@ -15,6 +15,8 @@ from tigerfans.ledger.base import (
     InvalidRecordsError,
     Ledger,
     LedgerError,
+    LedgerTimeoutError,
+    LedgerUnavailableError,
     TooManyRecordsError,
     count_records,
 )
@@ -26,6 +28,7 @@ from tigerfans.ledger.wire import (
     Operation,
     TransferFlags,
 )
+from tigerfans.presence import Presence
 from tigerfans.sequencer.counters import LaneCounters, Rejections
 from tigerfans.sequencer.routing import cut_records, cut_results, uncut
 
@@ -60,11 +63,14 @@ Request = tuple[Peer, int, bytes]
 class Lane:
     """The requests of one operation, from all workers."""
 
-    def __init__(self, operation: Operation, ledger: Ledger, rejections: Rejections) -> None:
+    def __init__(
+        self, operation: Operation, ledger: Ledger, rejections: Rejections, presence: Presence
+    ) -> None:
         self.operation = operation
         self.counters = LaneCounters()
         self._ledger = ledger
         self._rejections = rejections
+        self._presence = presence
         self._creates = operation in CREATES
         self._merges = operation is not Operation.GET_ACCOUNT_TRANSFERS
         self._cut = _CUT[operation]
@@ -125,12 +131,15 @@ class Lane:
         except TooManyRecordsError as error:
             await self._send_halves(requests, error)
         except LedgerError as error:
+            if isinstance(error, LedgerUnavailableError | LedgerTimeoutError):
+                self._presence.failed(error)
             self._fail(requests, error)
         except Exception as error:
             self._fail(requests, error)
             raise
         else:
             seconds = perf_counter() - started
+            self._presence.answered()
             for (peer, correlation, _), part in zip(requests, parts, strict=True):
                 peer.replies.append(encode(correlation, Status.OK, part))
             peers = {peer for peer, _, _ in requests}

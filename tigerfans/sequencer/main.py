@@ -8,7 +8,7 @@ starts it again, and the workers send again what was not answered.
 import asyncio
 import logging
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
@@ -16,6 +16,7 @@ import uvloop
 
 from tigerfans.ledger import open_ledger
 from tigerfans.ledger.base import Ledger, LedgerOpenError
+from tigerfans.presence import watch
 from tigerfans.process.listening import until_listening
 from tigerfans.process.notify import notify_ready
 from tigerfans.process.runtime import settle_down
@@ -48,7 +49,8 @@ async def _main(settings: Settings) -> int:
             sequencer = Sequencer(ledger)
             history = History(sequencer)
             async with (
-                _sampling(history, ending),
+                _running(history.run(), "history", ending),
+                _running(watch(sequencer.presence, sequencer.ask_ledger), "watch", ending),
                 _serving_metrics(metrics_address, metrics_port, sequencer, history, ending),
             ):
                 loop = asyncio.get_running_loop()
@@ -111,11 +113,14 @@ async def _open_ledger(settings: Settings) -> AsyncIterator[Ledger]:
 
 
 @asynccontextmanager
-async def _sampling(history: History, ending: _Ending) -> AsyncIterator[None]:
-    task = asyncio.create_task(history.run(), name="history")
+async def _running(
+    work: Coroutine[None, None, None], name: str, ending: _Ending
+) -> AsyncIterator[None]:
+    """Has something run in the background that must not end by itself."""
+    task = asyncio.create_task(work, name=name)
 
     def on_done(task: asyncio.Task[None]) -> None:
-        ending.fail(f"the history died: {task.exception()}")
+        ending.fail(f"the {name} died: {task.exception()}")
 
     task.add_done_callback(on_done)
     try:

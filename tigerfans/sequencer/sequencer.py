@@ -10,7 +10,8 @@ from typing import Final
 
 from tigerfans.ipc.frames import Hello
 from tigerfans.ledger.base import Ledger
-from tigerfans.ledger.wire import Operation
+from tigerfans.ledger.wire import ID_SIZE, Operation
+from tigerfans.presence import Presence
 from tigerfans.sequencer.backups import Backups
 from tigerfans.sequencer.connection import Connection
 from tigerfans.sequencer.counters import Rejections
@@ -29,9 +30,11 @@ class Sequencer:
 
     def __init__(self, ledger: Ledger, *, uids: frozenset[int] | None = None) -> None:
         self.ledger = ledger
+        self.presence = Presence("ledger", "The ledger")
         self.rejections = Rejections()
         self.lanes: Mapping[int, Lane] = {
-            operation.value: Lane(operation, ledger, self.rejections) for operation in Operation
+            operation.value: Lane(operation, ledger, self.rejections, self.presence)
+            for operation in Operation
         }
         self.backups = Backups(ledger)
         self.connections: set[Connection] = set()
@@ -44,6 +47,10 @@ class Sequencer:
     def hello(self) -> Hello:
         """What the ledger is, as far as it is known by now."""
         return Hello(self.ledger.kind, self.ledger.records_max)
+
+    async def ask_ledger(self) -> None:
+        """Asks the ledger for an account that there is not; raises a `LedgerError`."""
+        await self.ledger.submit(Operation.LOOKUP_ACCOUNTS, bytes(ID_SIZE))
 
     def connect(self) -> Connection:
         """The protocol for a connection that was just accepted."""
