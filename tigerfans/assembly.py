@@ -91,6 +91,7 @@ async def _connect(
         settings.sequencer.socket, name=name, stats=counters.stats
     )
     stack.push_async_callback(ledger.close)
+    counters.presences += [database.presence, sessions.presence, ledger.presence]
     provider = await _provider(stack, settings, database)
     log = StepLog.to_stderr(settings.environment, name)
     stack.callback(log.flush)

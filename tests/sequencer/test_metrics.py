@@ -6,14 +6,21 @@ import orjson
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.clock import Clock
 from tests.ipc.peers import Peer, until
 from tests.sequencer.gated_ledger import GatedLedger
 from tests.sequencer.records import transfer
+from tigerfans import presence
 from tigerfans.ipc.client import SequencerClient
 from tigerfans.ipc.frames import STATS, encode
 from tigerfans.ipc.stats import Family, Stats, encode_stats
-from tigerfans.ledger.base import LedgerUnavailableError
+from tigerfans.ledger.base import (
+    InvalidRecordsError,
+    LedgerTimeoutError,
+    LedgerUnavailableError,
+)
 from tigerfans.ledger.wire import Operation
+from tigerfans.presence import SETTLE_SECONDS
 from tigerfans.sequencer.metrics import Exporter
 from tigerfans.sequencer.sequencer import Sequencer
 from tigerfans.telemetry.histogram import Histogram
@@ -104,6 +111,43 @@ async def test_the_queue_and_the_refusals_are_counted(
     assert value(exporter, refused, {"status": "busy"}) == 0
 
 
+async def test_the_ledgers_going_and_coming_are_a_line_each_and_metrics(
+    clients: tuple[SequencerClient, SequencerClient],
+    ledger: GatedLedger,
+    sequencer: Sequencer,
+    exporter: Exporter,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    clock = sequencer.presence._clock = Clock()
+    up, outages = "tigerfans_store_up", "tigerfans_store_outages_total"
+    labels = {"store": "ledger"}
+    await clients[0].submit(CREATE, transfer(1))
+    assert (value(exporter, up, labels), value(exporter, outages, labels)) == (1, 0)
+    for error in (LedgerTimeoutError("no answer"), LedgerUnavailableError("away")):
+        ledger.error = error
+        with pytest.raises(type(error)):
+            await clients[1].submit(CREATE, transfer(2))
+    assert (value(exporter, up, labels), value(exporter, outages, labels)) == (0, 1)
+    ledger.error = None
+    clock.seconds += SETTLE_SECONDS
+    await sequencer.ask_ledger()
+    await clients[0].submit(CREATE, transfer(3))
+    assert (value(exporter, up, labels), value(exporter, outages, labels)) == (1, 1)
+    assert [r.getMessage() for r in caplog.records if r.name == presence.__name__] == [
+        "The ledger is away: LedgerTimeoutError: no answer",
+        "The ledger answers again.",
+    ]
+
+
+async def test_a_ledger_that_refuses_what_it_cannot_read_is_not_away(
+    clients: tuple[SequencerClient, SequencerClient], ledger: GatedLedger, sequencer: Sequencer
+) -> None:
+    ledger.error = InvalidRecordsError()
+    with pytest.raises(InvalidRecordsError):
+        await clients[0].submit(CREATE, transfer(1))
+    assert sequencer.presence.is_up
+
+
 async def test_the_process_itself_is_measured(exporter: Exporter) -> None:
     assert value(exporter, "process_resident_memory_bytes") > 1e6
     assert value(exporter, "process_cpu_seconds_total") > 0
@@ -156,7 +200,7 @@ async def test_the_status_is_the_same_as_json_workers_included(
     await clients[1].submit(CREATE, transfer(1) + transfer(2))
     status = orjson.loads(exporter.status())
     assert status["pid"] == os.getpid()
-    assert status["ledger"] == {"kind": "embedded", "events_max": 8189}
+    assert status["ledger"] == {"kind": "embedded", "records_max": 8189}
     creates = status["operations"]["create_transfers"]
     assert (creates["batches"], creates["requests"], creates["events"]) == (1, 1, 2)
     assert creates["batch_events"]["average"] == 2

@@ -54,6 +54,7 @@ class RunningShop:
     def __init__(self, root: Path, settings: Mapping[str, str]) -> None:
         self.data = root / "data"
         self.url = f"http://127.0.0.1:{settings['TIGERFANS_PORT']}"
+        self.metrics_url = f"http://{settings['TIGERFANS_METRICS_ADDRESS']}"
         self.environ = environment(self.data, settings)
         self._root = root
         with (root / "stderr").open("w") as stderr:

@@ -1,6 +1,7 @@
 import pytest
 
 from tigerfans.ipc.stats import Family, decode_stats, encode_stats
+from tigerfans.presence import Presence
 from tigerfans.telemetry.counters import Counters, timed
 from tigerfans.telemetry.histogram import Histogram
 
@@ -40,6 +41,20 @@ def test_each_route_has_its_latencies() -> None:
 def test_counters_of_a_worker_without_requests_are_valid() -> None:
     samples = family(Counters(), "tigerfans_stage_seconds")["samples"]
     assert [sample["labels"] for sample in samples] == [["ledger"], ["session"], ["order"]]
+
+
+def test_the_stores_a_worker_talks_to_are_up_or_away() -> None:
+    counters = Counters()
+    counters.presences = [Presence("redis", "Redis"), Presence("postgresql", "PostgreSQL")]
+    counters.presences[1].failed("hung up")
+    assert family(counters, "tigerfans_store_up")["samples"] == [
+        {"labels": ["redis"], "value": 1},
+        {"labels": ["postgresql"], "value": 0},
+    ]
+    assert family(counters, "tigerfans_store_outages_total")["samples"] == [
+        {"labels": ["redis"], "value": 0},
+        {"labels": ["postgresql"], "value": 1},
+    ]
 
 
 async def answer() -> str:

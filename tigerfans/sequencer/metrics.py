@@ -22,6 +22,7 @@ from tigerfans.sequencer.connection import Connection
 from tigerfans.sequencer.lane import Lane
 from tigerfans.sequencer.sequencer import Sequencer
 from tigerfans.telemetry.histogram import Histogram
+from tigerfans.telemetry.stores import store_families
 
 
 class Exporter:
@@ -41,7 +42,7 @@ class Exporter:
     def status(self) -> bytes:
         """The same as JSON, each worker on its own; moments are in Unix seconds."""
         sequencer = self._sequencer
-        ledger = {"kind": sequencer.ledger.kind, "events_max": sequencer.ledger.records_max}
+        ledger = {"kind": sequencer.ledger.kind, "records_max": sequencer.ledger.records_max}
         lanes = sequencer.lanes.values()
         return orjson.dumps(
             {
@@ -139,6 +140,7 @@ def _add(metrics: dict[str, Metric], family: Family, extra_labels: dict[str, str
 
 
 def _sequencer_families(sequencer: Sequencer) -> Iterable[Family]:
+    yield from store_families([sequencer.presence])
     lanes = sequencer.lanes.values()
     for name, kind, text, value_of in _LANE_VALUES:
         values: list[Sample] = [

@@ -9,8 +9,10 @@ from time import perf_counter
 from typing import Final, TypeVar
 
 from tigerfans.ipc.stats import ORDER_STEPS_TOTAL, Family, Stats
+from tigerfans.presence import Presence
 from tigerfans.telemetry.histogram import SECONDS_BOUNDS, Histogram
 from tigerfans.telemetry.steps import Step
+from tigerfans.telemetry.stores import store_families
 
 Output = TypeVar("Output")
 
@@ -22,10 +24,12 @@ class Counters:
 
     `stages` are the seconds from asking a store to its answer or failure: `ledger` is the
     sequencer with what is behind it, `session` is Redis, `order` is PostgreSQL. Waiting for a
-    batch is part of each. `steps` are those that orders took by this worker.
+    batch is part of each. `steps` are those that orders took by this worker, `presences` the stores
+    that it talks to.
     """
 
     def __init__(self) -> None:
+        self.presences: list[Presence] = []
         self.ledger = Histogram(SECONDS_BOUNDS)
         self.session = Histogram(SECONDS_BOUNDS)
         self.order = Histogram(SECONDS_BOUNDS)
@@ -75,6 +79,7 @@ class Counters:
                 "stage",
                 self.stages,
             ),
+            *store_families(self.presences),
         ]
 
 
