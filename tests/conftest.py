@@ -14,9 +14,9 @@ import pytest
 from redis.asyncio import Redis
 
 from tests.servers import postgres_server, redis_server, run
-from tigerfans.settings import located
+from tigerfans.settings.located import located
 
-pytest_plugins = ["tests.harness.time_limit", "tests.shops"]
+pytest_plugins = ["tests.harness.skips", "tests.harness.time_limit", "tests.shops"]
 
 NAME: Final = "tests"
 

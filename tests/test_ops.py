@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -15,6 +14,7 @@ import pytest
 from redis.asyncio import Redis
 
 from tests.doctor.test_judgements import POSTGRESQL, wrong
+from tests.harness.needs import CADDY, SYSTEMD_ANALYZE, needs_caddy, needs_systemd
 from tests.servers import running
 from tigerfans import cli
 from tigerfans.booking.ids import OrderId
@@ -118,11 +118,7 @@ def test_a_shell_reads_the_example_as_systemd_does() -> None:
 # --- The units -------------------------------------------------------------------------------
 
 
-SYSTEMD_ANALYZE = shutil.which("systemd-analyze")
-CADDY = shutil.which("caddy")
-
-
-@pytest.mark.skipif(SYSTEMD_ANALYZE is None, reason="there is no systemd-analyze")
+@needs_systemd
 def test_systemd_finds_nothing_wrong_with_the_units(tmp_path: Path) -> None:
     installed_here = {
         INSTALLED: str(Path(sys.executable).with_name("tigerfans")),
@@ -232,7 +228,7 @@ def test_caddy_hangs_up_before_a_worker_does_and_not_under_an_order_that_waits()
     assert seconds(caddy_value("write")) > STREAM_SECONDS_MAX
 
 
-@pytest.mark.skipif(CADDY is None, reason="there is no Caddy")
+@needs_caddy
 def test_caddy_reads_its_file() -> None:
     adapted = subprocess.run(
         [str(CADDY), "adapt", "--config", str(OPS / "Caddyfile"), "--adapter", "caddyfile"],

@@ -4,7 +4,6 @@ Tests can kill it, stop it for a while and start it again. It ends with the test
 that is killed.
 """
 
-import os
 import shutil
 import signal
 import socket
@@ -17,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.harness.needs import NO_TIGERBEETLE, TIGERBEETLE
 from tigerfans.stack import tigerbeetle
 from tigerfans.stack.ports import free_port
 from tigerfans.stack.programs import launch_command
@@ -95,13 +95,12 @@ class TigerBeetleServer:
 @contextmanager
 def running_tigerbeetle(options: tuple[str, ...]) -> Iterator[TigerBeetleServer]:
     """A new server until the block ends; skips the test where none is found."""
-    binary = tigerbeetle.find_binary(os.environ, Path(__file__).parents[1])
-    if binary is None:
-        pytest.skip("no TigerBeetle server: set TIGERBEETLE_BIN, or `make tigerbeetle`")
+    if TIGERBEETLE is None:
+        pytest.skip(NO_TIGERBEETLE)
     # Not in pytest's folders, which outlive the run: a data file takes a gigabyte.
     folder = Path(tempfile.mkdtemp(prefix="tigerfans-tigerbeetle-"))
     try:
-        server = TigerBeetleServer(binary, folder, options)
+        server = TigerBeetleServer(TIGERBEETLE, folder, options)
         server.start()
         try:
             yield server

@@ -7,6 +7,7 @@ from rich.console import Console
 from bench.measurement import YARDSTICK, Measurement
 from bench.report import print_failures, print_table
 from tests.bench.results import failed, measurement, whole_run
+from tests.harness.needs import needs_matplotlib
 
 
 def table(measurements: list[Measurement], capsys: pytest.CaptureFixture[str]) -> list[list[str]]:
@@ -47,8 +48,10 @@ def test_a_failure_is_told_with_its_reason() -> None:
     assert output.getvalue() == "failed workers-1, commit, 60 connections: It broke.\n"
 
 
+@needs_matplotlib
 def test_every_plot_is_drawn_as_an_svg(tmp_path: Path) -> None:
-    draw = pytest.importorskip("bench.plots", reason="matplotlib is not installed").draw
+    from bench.plots import draw
+
     paths = draw([*whole_run(), failed("webhook")], tmp_path, "run")
     assert [path.name for path in paths] == [
         "run-workers.svg",
@@ -62,12 +65,16 @@ def test_every_plot_is_drawn_as_an_svg(tmp_path: Path) -> None:
     assert "CPU for a whole purchase, 60 connections" in paths[2].read_text()
 
 
+@needs_matplotlib
 def test_the_same_results_give_the_same_plots(tmp_path: Path) -> None:
-    draw = pytest.importorskip("bench.plots", reason="matplotlib is not installed").draw
+    from bench.plots import draw
+
     first, second = (draw(whole_run(), tmp_path, name) for name in ("first", "second"))
     assert [p.read_text() for p in first] == [p.read_text() for p in second]
 
 
+@needs_matplotlib
 def test_nothing_is_drawn_where_nothing_was_measured(tmp_path: Path) -> None:
-    draw = pytest.importorskip("bench.plots", reason="matplotlib is not installed").draw
+    from bench.plots import draw
+
     assert draw([failed()], tmp_path, "run") == []

@@ -1,7 +1,6 @@
 """The scripts, driven by the real wrk against a shop that the test plays."""
 
 import asyncio
-import shutil
 from pathlib import Path
 
 import pytest
@@ -10,8 +9,7 @@ from bench import wrk_run
 from bench.errors import BenchError
 from bench.wrk_run import Figures
 from tests.bench.fake_shop import Answer, FakeShop
-
-needs_wrk = pytest.mark.skipif(shutil.which("wrk") is None, reason="wrk is not installed")
+from tests.harness.needs import needs_wrk
 
 REPORT = (
     '{"requests": 10, "seconds": 2.0, "status_errors": 1, "socket_errors": 2, '

@@ -19,6 +19,7 @@ from playwright.sync_api import Browser, BrowserContext, HttpCredentials, Page, 
 from tests.browser.box_office import OPERATOR, BoxOffice, open_brief, open_patient
 from tests.browser.chromium import NoChromiumError, find_chromium, running_browser
 from tests.browser.scenes import Late, make_late
+from tests.harness.needs import NO_CHROMIUM
 
 # Only failures take so long; a machine that is busy with other things may need some of it.
 TIMEOUT_MS = 60_000
@@ -30,8 +31,8 @@ OPERATOR_LOGIN: HttpCredentials = {"username": OPERATOR[0], "password": OPERATOR
 def browser() -> Iterator[Browser]:
     try:
         executable = find_chromium(os.environ)
-    except NoChromiumError as error:
-        pytest.skip(f"no Chromium: {error}")
+    except NoChromiumError:
+        pytest.skip(NO_CHROMIUM)
     expect.set_options(timeout=TIMEOUT_MS)
     with running_browser(executable) as browser:
         yield browser

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.faults.stack import FaultyShop
+from tests.harness.needs import NO_FILES
 from tests.servers import run
 
 # What these tests do to processes from outside, only Linux allows.
@@ -33,7 +34,7 @@ def many_files() -> Iterator[None]:
     """Lets this process have thousands of connections; skips the test where it may not."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY and hard < FILES_NEEDED:
-        pytest.skip(f"a process may have {hard} files, this needs {FILES_NEEDED}: see ulimit -Hn")
+        pytest.skip(NO_FILES.format(needed=FILES_NEEDED))
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, FILES_NEEDED), hard))
     yield
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

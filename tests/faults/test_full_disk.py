@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.harness.needs import NO_MOUNT
 from tigerfans.booking.ids import OrderId
 from tigerfans.booking.outcomes import decode_hold
 from tigerfans.booking.transfers import Booking
@@ -33,15 +34,14 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     folder.mkdir()
     mount, umount = shutil.which("mount"), shutil.which("umount")
     if mount is None or umount is None:
-        pytest.skip("no file system can be mounted here: there is no mount")
+        pytest.skip(NO_MOUNT)
     mounted = subprocess.run(
         [mount, "-t", "tmpfs", "-o", f"size={FILE_SYSTEM_BYTES}", "tmpfs", folder],
         check=False,
         capture_output=True,
-        text=True,
     )
     if mounted.returncode:
-        pytest.skip(f"no file system can be mounted here: {mounted.stderr.strip()}")
+        pytest.skip(NO_MOUNT)
     yield folder
     subprocess.run([umount, folder], check=True)
 

@@ -1,22 +1,18 @@
 """The short form of `make faults`: one seed on each ledger, every kind of fault among them."""
 
-import os
-from pathlib import Path
 from random import Random
 
 import pytest
 
 from tests.faults.plan import RunPlan
 from tests.faults.run import run
-from tigerfans.stack import tigerbeetle
+from tests.harness.needs import TIGERBEETLE, needs_tigerbeetle
 
 ORDERS = 150
 # Often enough that the whole deck is dealt while they come.
 FAULT_SECONDS = 0.375
 # The run waits for its faults and for the shop to heal, and for no clock.
 SECONDS_MAX = 600
-
-TIGERBEETLE = tigerbeetle.find_binary(os.environ, Path.cwd())
 
 
 @pytest.mark.timeout(SECONDS_MAX)
@@ -27,10 +23,7 @@ TIGERBEETLE = tigerbeetle.find_binary(os.environ, Path.cwd())
         pytest.param(
             "tigerbeetle",
             {"TIGERBEETLE_BIN": str(TIGERBEETLE)},
-            marks=pytest.mark.skipif(
-                TIGERBEETLE is None,
-                reason="no TigerBeetle server: set TIGERBEETLE_BIN, or `make tigerbeetle`",
-            ),
+            marks=needs_tigerbeetle,
         ),
     ],
 )

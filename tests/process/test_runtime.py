@@ -2,8 +2,7 @@ import os
 import subprocess
 import sys
 
-import pytest
-
+from tests.harness.needs import needs_linux
 from tigerfans.process.runtime import core_of
 
 
@@ -37,7 +36,7 @@ def test_a_worker_beyond_the_number_that_is_set_shares_the_first_ones_core() -> 
     assert core_of(3, 2, [0, 1]) == 0
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux lets a process choose its cores")
+@needs_linux
 def test_a_worker_stays_on_its_core() -> None:
     code = (
         "import os; from tigerfans.process.runtime import stay_on_one_core;"

@@ -4,8 +4,7 @@ import sys
 from pathlib import Path
 from signal import SIGKILL, SIGTERM
 
-import pytest
-
+from tests.harness.needs import needs_linux, needs_root
 from tigerfans.stack import launch
 from tigerfans.stack.programs import User, launch_command
 
@@ -17,9 +16,6 @@ child = subprocess.Popen(launch_command(["/bin/sleep", "600"]))
 print(child.pid, flush=True)
 sys.stdin.read()
 """
-
-as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become someone else")
-on_linux = pytest.mark.skipif(sys.platform != "linux", reason="a request to Linux")
 
 
 def run(argv: list[str], user: User | None = None) -> "subprocess.CompletedProcess[str]":
@@ -47,7 +43,7 @@ def test_a_program_is_not_started_for_a_parent_that_is_gone() -> None:
     assert (ran.returncode, ran.stdout) == (launch.EXIT_NOT_STARTED, b"")
 
 
-@on_linux
+@needs_linux
 def test_a_program_ends_with_its_parent() -> None:
     reading, writing = os.pipe()
     parent = subprocess.Popen(
@@ -65,8 +61,8 @@ def test_a_program_ends_with_its_parent() -> None:
         assert output.read() == ""
 
 
-@as_root
-@on_linux
+@needs_root
+@needs_linux
 def test_root_is_given_up_with_every_capability() -> None:
     status = run(["/bin/cat", "/proc/self/status"], User(65534, 65534, False)).stdout
     fields = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
@@ -75,8 +71,8 @@ def test_root_is_given_up_with_every_capability() -> None:
     assert fields["CapEff"] == fields["CapPrm"] == "0" * 16
 
 
-@as_root
-@on_linux
+@needs_root
+@needs_linux
 def test_a_user_enters_a_closed_folder_only_when_it_passes_permissions(tmp_path: Path) -> None:
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o700)
@@ -86,8 +82,8 @@ def test_a_user_enters_a_closed_folder_only_when_it_passes_permissions(tmp_path:
     assert run(command, User(65534, 65534, True)).stdout == "inside"
 
 
-@as_root
-@on_linux
+@needs_root
+@needs_linux
 def test_a_user_that_passes_permissions_has_no_other_capability() -> None:
     status = run(["/bin/cat", "/proc/self/status"], User(65534, 65534, True)).stdout
     fields = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)

@@ -8,12 +8,11 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from tests.harness.needs import needs_root
 from tests.servers import run, running
-from tigerfans.settings import located
+from tigerfans.settings.located import located
 from tigerfans.settings.settings import SettingsError
 from tigerfans.stack import postgres
-
-as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root runs servers as someone else")
 
 
 @pytest.fixture
@@ -46,7 +45,7 @@ def test_root_runs_the_server_as_someone_unprivileged(
     assert user.uid != 0
 
 
-@as_root
+@needs_root
 def test_root_runs_the_server_as_the_owner_of_the_data(tmp_path: Path) -> None:
     data = tmp_path / "data"
     data.mkdir()
@@ -56,7 +55,7 @@ def test_root_runs_the_server_as_the_owner_of_the_data(tmp_path: Path) -> None:
     assert user.uid == 65534
 
 
-@as_root
+@needs_root
 def test_a_user_passes_permissions_only_where_it_has_to(
     open_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

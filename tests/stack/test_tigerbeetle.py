@@ -1,17 +1,13 @@
-import os
 from pathlib import Path
 
 import pytest
 
+from tests.harness.needs import TIGERBEETLE, needs_tigerbeetle
 from tests.servers import run, running
 from tests.stack import fake_tigerbeetle
 from tigerfans.settings.settings import SettingsError
 from tigerfans.stack import tigerbeetle
 from tigerfans.stack.ports import free_port
-
-REAL_BINARY = tigerbeetle.find_binary(os.environ, Path.cwd())
-
-on_real_server = pytest.mark.skipif(REAL_BINARY is None, reason="no TigerBeetle server found")
 
 
 def test_the_server_is_looked_for_in_the_variable_then_in_bin_then_on_the_path(
@@ -61,25 +57,25 @@ def test_a_format_that_fails_leaves_no_file(tmp_path: Path) -> None:
     assert not (tmp_path / "data").exists()
 
 
-@on_real_server
+@needs_tigerbeetle
 def test_a_file_of_the_real_server_is_formatted_once_inspected_and_served(tmp_path: Path) -> None:
-    assert REAL_BINARY is not None
+    assert TIGERBEETLE is not None
     file = tmp_path / "data"
-    tigerbeetle.check_version(REAL_BINARY)
-    tigerbeetle.initialise(REAL_BINARY, file)
-    first = tigerbeetle.inspect(REAL_BINARY, file)
+    tigerbeetle.check_version(TIGERBEETLE)
+    tigerbeetle.initialise(TIGERBEETLE, file)
+    first = tigerbeetle.inspect(TIGERBEETLE, file)
     assert first.cluster > 0
-    tigerbeetle.initialise(REAL_BINARY, file)
-    assert tigerbeetle.inspect(REAL_BINARY, file) == first
+    tigerbeetle.initialise(TIGERBEETLE, file)
+    assert tigerbeetle.inspect(TIGERBEETLE, file) == first
     port = free_port(tigerbeetle.HOST)
-    with running(tigerbeetle.program(REAL_BINARY, file, port), tmp_path / "log"):
+    with running(tigerbeetle.program(TIGERBEETLE, file, port), tmp_path / "log"):
         assert run(tigerbeetle.answers(port))
     assert not run(tigerbeetle.answers(port))
 
 
-@on_real_server
+@needs_tigerbeetle
 def test_a_file_that_is_no_data_file_is_refused_by_the_real_server(tmp_path: Path) -> None:
-    assert REAL_BINARY is not None
+    assert TIGERBEETLE is not None
     (tmp_path / "data").write_text("not a data file")
     with pytest.raises(SettingsError, match="is not a TigerBeetle data file"):
-        tigerbeetle.inspect(REAL_BINARY, tmp_path / "data")
+        tigerbeetle.inspect(TIGERBEETLE, tmp_path / "data")

@@ -12,6 +12,7 @@ import asyncpg
 import httpx
 import pytest
 
+from tests.harness.needs import TIGERBEETLE, needs_tigerbeetle
 from tests.servers import run
 from tests.stack.running_shop import (
     RunningShop,
@@ -23,9 +24,6 @@ from tests.stack.running_shop import (
 )
 from tigerfans.settings.folder import DataFolder
 from tigerfans.settings.located import database_url as database_url_of
-from tigerfans.stack import tigerbeetle
-
-REAL_TIGERBEETLE = tigerbeetle.find_binary(os.environ, Path.cwd())
 
 ALL_NAMES = ["postgres", "redis", "sequencer", "worker-1", "worker-2"]
 
@@ -187,9 +185,9 @@ def test_a_stop_leaves_no_process_and_the_next_start_finds_all_data(tmp_path: Pa
         assert run(shop.held()) == 1
 
 
-@pytest.mark.skipif(REAL_TIGERBEETLE is None, reason="no TigerBeetle server found")
+@needs_tigerbeetle
 def test_a_shop_sells_on_tigerbeetle_where_it_is_found(tmp_path: Path) -> None:
-    with open_shop(tmp_path, TIGERBEETLE_BIN=str(REAL_TIGERBEETLE)) as shop:
+    with open_shop(tmp_path, TIGERBEETLE_BIN=str(TIGERBEETLE)) as shop:
         assert "tigerbeetle" in [row["name"] for row in shop.ps()]
         checkout(shop)
         assert shop.stop() == 0
