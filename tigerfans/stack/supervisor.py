@@ -110,8 +110,9 @@ class Supervisor:
             running.result()
         except* ServiceError as group:
             failures = list(_leaves(group))
-            for failure in failures:
-                self._report(str(failure))
+            # Both workers may have the same to say.
+            for sentence in dict.fromkeys(map(str, failures)):
+                self._report(sentence)
             exit_code = max(failure.exit_code for failure in failures)
         return exit_code
 
