@@ -1,8 +1,9 @@
 -- Takes the answer of each paid order out of Redis and leaves its session (tigerfans/stores/sessions.py):
 -- after a restore, PostgreSQL and the ledger say what is paid. Gives the number of answers.
+-- ARGV[1] is what the shop's keys begin with: eight digits of its id.
 local forgotten, cursor = 0, '0'
 repeat
-    local page = redis.call('SCAN', cursor, 'MATCH', 'tigerfans:order:*', 'COUNT', 1000)
+    local page = redis.call('SCAN', cursor, 'MATCH', ARGV[1] .. ':order:*', 'COUNT', 1000)
     cursor = page[1]
     for _, key in ipairs(page[2]) do
         local entry = redis.call('GET', key)

@@ -14,7 +14,7 @@ import pytest
 from redis.asyncio import Redis
 
 from tests.servers import postgres_server, redis_server, run
-from tigerfans.settings.located import located
+from tigerfans.settings import located
 
 pytest_plugins = ["tests.harness.skips", "tests.harness.time_limit", "tests.shops"]
 

@@ -19,11 +19,13 @@ from tigerfans.payments.outbox import Outbox
 from tigerfans.shop.checkout import Checkout
 from tigerfans.shop.shop import Shop
 from tigerfans.stores.database import Database
+from tigerfans.stores.identity import IdentityRow
 from tigerfans.stores.orders import Order, Orders
 from tigerfans.stores.sessions import Sessions
 from tigerfans.telemetry.steps import OnStep, ignore_step
 
 OpenShop = Callable[..., Any]
+TICKET_SECRET = "ticket secret"
 NOBODY_LISTENS = "http://127.0.0.1:1/payments/webhook"
 
 # Loading the usual ones for each shop takes longer than most tests.
@@ -52,21 +54,27 @@ async def open_shop(ledger: Ledger, redis_url: str, database_url: str) -> AsyncI
         on_step: OnStep = ignore_step,
         provider: PaymentProvider | None = None,
         *,
+        opens: bool = True,
         to_look: bool = False,
+        on: Ledger | None = None,
     ) -> Shop:
         database = await Database.connect(database_url)
         databases.append(database)
+        find_identity = IdentityRow.find if to_look else IdentityRow.claim
+        identity = await find_identity(database, TICKET_SECRET)
         shop = Shop(
             Booking(Catalog.build({"A": tickets_a, "B": tickets_b}, goodies), hold_seconds),
-            ledger,
-            Sessions.connect(redis_url),
+            on or ledger,
+            Sessions.connect(redis_url, identity.id.key_prefix),
             Orders(database),
             provider or MockPay(("secret",), NOBODY_LISTENS, client, Outbox(database)),
-            "ticket secret",
+            TICKET_SECRET,
+            identity,
             on_step=on_step,
         )
         opened.append(shop)
-        await (shop.check() if to_look else shop.open())
+        if opens:
+            await (shop.check() if to_look else shop.open())
         return shop
 
     yield open_one

@@ -28,6 +28,8 @@ from tigerfans.sequencer import main as sequencer
 from tigerfans.settings.settings import Settings, SettingsError
 from tigerfans.stack import redis as stack_redis
 from tigerfans.stack.programs import Program
+from tigerfans.stores.database import Database
+from tigerfans.stores.identity import IdentityRow
 from tigerfans.stores.sessions import Session, Sessions
 
 OPS = Path(__file__).parent.parent / "ops"
@@ -295,8 +297,17 @@ async def test_the_doctor_likes_a_redis_that_was_started_with_its_file(redis_soc
     assert {"access", "appendfsync", "maxmemory-policy"} <= {f.subject for f in findings}
 
 
-async def test_after_a_restore_redis_knows_sessions_but_no_answers(redis_url: str) -> None:
-    sessions = Sessions.connect(redis_url)
+async def test_after_a_restore_redis_knows_sessions_but_no_answers(
+    redis_url: str, database_url: str
+) -> None:
+    database = await Database.connect(database_url)
+    key_prefix = (await IdentityRow.claim(database, "secret")).id.key_prefix
+    async with database.connection() as connection:
+        [query] = re.findall(r"-Atc '(SELECT .* FROM shop)'", (OPS / "restore.sh").read_text())
+        told = await connection.fetchval(query)
+    await database.close()
+    sessions = Sessions.connect(redis_url, key_prefix)
+    anothers = "89abcdef:order:1"
     paid, waiting = (
         Session("mock_x", OrderId.new(), "A", 6500, "fan@example.org", 1, 2) for _ in range(2)
     )
@@ -308,9 +319,11 @@ async def test_after_a_restore_redis_knows_sessions_but_no_answers(redis_url: st
         async with Redis.from_url(redis_url) as redis:
             while not (entry := await sessions.find(paid.order_id)) or not entry.paid_answer:
                 await sessions.ping()
-            forgotten = await redis.eval((OPS / "forget-answers.lua").read_text(), 0)
+            await redis.set(anothers, "session\nanswer")
+            forgotten = await redis.eval((OPS / "forget-answers.lua").read_text(), 0, told)
             assert forgotten == 1
-            assert await redis.ttl(f"tigerfans:order:{paid.order_id.hex_digits}") > 0
+            assert await redis.ttl(f"{key_prefix}:order:{paid.order_id.hex_digits}") > 0
+            assert await redis.get(anothers) == b"session\nanswer"
         for session in (paid, waiting):
             entry = await sessions.find(session.order_id)
             assert entry

@@ -120,7 +120,8 @@ async def test_redis_goes_and_comes_in_one_line_each(
     folder.mkdir()
     loop = asyncio.get_running_loop()
     server = redis_server(folder)
-    sessions = Sessions.connect(await loop.run_in_executor(None, server.__enter__))
+    url = await loop.run_in_executor(None, server.__enter__)
+    sessions = Sessions.connect(url, "0123abcd")
     sessions.presence._clock = clock
     try:
         await use(sessions)

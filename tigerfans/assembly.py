@@ -25,6 +25,7 @@ from tigerfans.payments.outbox import Outbox
 from tigerfans.settings.settings import Settings, SettingsError
 from tigerfans.shop.shop import Shop
 from tigerfans.stores.database import Database
+from tigerfans.stores.identity import IdentityRow
 from tigerfans.stores.orders import Orders
 from tigerfans.stores.sessions import Sessions
 from tigerfans.telemetry.counters import Counters
@@ -36,6 +37,8 @@ LEDGER_PAUSE_SECONDS: Final = 0.1
 
 
 ConnectDatabase = Callable[[str, int], Awaitable[Database]]
+# Takes the ticket secret.
+FindIdentity = Callable[[Database, str], Awaitable[IdentityRow]]
 
 
 class Opened(NamedTuple):
@@ -53,10 +56,10 @@ async def open_shop(stack: AsyncExitStack, settings: Settings, name: str) -> Ope
     """Connects a shop to all that `settings` name, and makes it ready to sell.
 
     `stack` closes it again, in order; `name` is what the sequencer calls this process. Raises
-    `SettingsError` where a store is not named or is of another version, and a store's own error
-    where it does not answer.
+    `SettingsError` where a store is not named, is of another version or another shop's, and a
+    store's own error where it does not answer.
     """
-    opened = await _connect(stack, settings, name, Database.connect)
+    opened = await _connect(stack, settings, name, Database.connect, IdentityRow.claim)
     await _as_soon_as_there_is_a_ledger(opened.shop.open)
     return opened
 
@@ -66,13 +69,17 @@ async def look_at_shop(stack: AsyncExitStack, settings: Settings, name: str) -> 
 
     Sets nothing up: raises `SettingsError` where the database or the ledger is not ready.
     """
-    opened = await _connect(stack, settings, name, Database.look)
+    opened = await _connect(stack, settings, name, Database.look, IdentityRow.find)
     await _as_soon_as_there_is_a_ledger(opened.shop.check)
     return opened
 
 
 async def _connect(
-    stack: AsyncExitStack, settings: Settings, name: str, connect_database: ConnectDatabase
+    stack: AsyncExitStack,
+    settings: Settings,
+    name: str,
+    connect_database: ConnectDatabase,
+    find_identity: FindIdentity,
 ) -> Opened:
     if settings.stores.database_url is None:
         raise SettingsError("DATABASE_URL must name the PostgreSQL database of the orders.")
@@ -82,9 +89,10 @@ async def _connect(
         settings.stores.database_url, settings.stores.database_connections
     )
     stack.push_async_callback(database.close)
+    identity = await find_identity(database, settings.ticket_secret)
     orders = Orders(database)
     stack.push_async_callback(orders.close)
-    sessions = Sessions.connect(settings.stores.redis_url)
+    sessions = Sessions.connect(settings.stores.redis_url, identity.id.key_prefix)
     stack.push_async_callback(sessions.close)
     counters = Counters()
     ledger = await SequencerClient.connect(
@@ -104,6 +112,7 @@ async def _connect(
         orders,
         provider,
         settings.ticket_secret,
+        identity,
         counters=counters,
         on_step=log.note,
     )

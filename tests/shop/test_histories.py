@@ -40,6 +40,7 @@ from tigerfans.payments.outbox import Outbox
 from tigerfans.shop.checkout import Checkout
 from tigerfans.shop.payment import Settlement
 from tigerfans.shop.shop import Shop
+from tigerfans.stores.identity import Identity, IdentityRow, ShopId
 from tigerfans.stores.orders import Order, Orders, OrderStatus, Recorded
 from tigerfans.stores.sessions import Entry, Session, Sessions
 
@@ -136,6 +137,20 @@ class OrdersByMessage:
         return Recorded(before, is_new=False)
 
 
+class IdentityByMessage:
+    """PostgreSQL again: the row of a shop that was never opened before."""
+
+    def __init__(self) -> None:
+        self.id = ShopId.new()
+
+    def read(self) -> Message:
+        return _to_a_store(lambda: Identity(self.id, b"", funded_at=None, is_on_ledger=True))
+
+    def mark_funded(self, *, is_on_ledger: bool) -> Message:
+        assert is_on_ledger
+        return _to_a_store(lambda: None)
+
+
 def _to_a_store(act: Callable[[], Any]) -> Message:
     return Message(act, UnavailableError(), UnavailableError())
 
@@ -177,6 +192,7 @@ class OrdersUnderFaults(RuleBasedStateMachine):
             cast(Orders, self.orders),
             mockpay(),
             SECRET,
+            cast(IdentityRow, IdentityByMessage()),
         )
         self.running: list[Running] = []
         self.late: list[Message] = []

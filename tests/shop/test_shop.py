@@ -17,9 +17,6 @@ from tigerfans.errors import (
     UnavailableError,
     UnknownOrderError,
 )
-from tigerfans.ledger.base import Ledger
-from tigerfans.ledger.wire import Operation, u128
-from tigerfans.offer.catalog import Catalog
 from tigerfans.payments.base import EventType
 from tigerfans.settings.settings import SettingsError
 from tigerfans.shop.checkout import Checkout, check_email
@@ -415,17 +412,6 @@ async def test_a_ledger_that_was_opened_with_other_capacities_is_refused(
     await open_shop(tickets_b=10)
     with pytest.raises(SettingsError, match=r"TIGERFANS_TICKETS_B is 11, .* opened with 10"):
         await open_shop(tickets_b=11)
-
-
-async def test_a_look_at_a_ledger_that_no_shop_was_opened_on_is_refused_and_leaves_it_so(
-    open_shop: OpenShop, ledger: Ledger
-) -> None:
-    with pytest.raises(SettingsError, match="no stock of the shop yet"):
-        await open_shop(to_look=True)
-    accounts = b"".join(
-        u128(r.operator_account_id) for r in Catalog.build({"A": 10, "B": 10}, 2).resources
-    )
-    assert await ledger.submit(Operation.LOOKUP_ACCOUNTS, accounts) == b""
 
 
 async def test_a_look_at_a_shop_sees_its_stock(open_shop: OpenShop) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from tests.harness.needs import needs_root
 from tests.servers import run, running
-from tigerfans.settings.located import located
+from tigerfans.settings import located
 from tigerfans.settings.settings import SettingsError
 from tigerfans.stack import postgres
 

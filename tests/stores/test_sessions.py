@@ -22,7 +22,7 @@ async def redis(redis_url: str) -> AsyncIterator[Redis]:
 
 @pytest.fixture
 async def sessions(redis: Redis, redis_url: str) -> AsyncIterator[Sessions]:
-    sessions = Sessions.connect(redis_url)
+    sessions = Sessions.connect(redis_url, "0123abcd")
     yield sessions
     await sessions.close()
 
@@ -55,6 +55,24 @@ async def test_a_session_is_read_back_as_it_was_saved(sessions: Sessions) -> Non
     assert entry.paid_answer == b""
 
 
+async def test_two_shops_on_one_redis_never_meet(sessions: Sessions, redis_url: str) -> None:
+    another = Sessions.connect(redis_url, "89abcdef")
+    try:
+        ours, theirs = a_session(), a_session()
+        await sessions.save(ours)
+        await another.save(theirs)
+        another.finish(ours, b"{}")
+        await drained(another)
+        entry = await sessions.find(ours.order_id)
+        assert entry
+        assert (entry.session, entry.paid_answer) == (ours, b"")
+        assert await sessions.pending(10) == ([ours], 1)
+        assert await sessions.find(theirs.order_id) is None
+        assert await another.pending(10) == ([theirs], 1)
+    finally:
+        await another.close()
+
+
 async def test_an_unknown_session_is_none(sessions: Sessions) -> None:
     assert await sessions.find(OrderId.new()) is None
 
@@ -64,7 +82,7 @@ async def test_a_session_outlives_its_hold_and_ends_after_a_day(
 ) -> None:
     session = a_session()
     await sessions.save(session)
-    [key] = await redis.keys("tigerfans:order:*")
+    [key] = await redis.keys("0123abcd:order:*")
     assert SESSION_SECONDS - 60 < await redis.ttl(key) <= SESSION_SECONDS
 
 
@@ -154,7 +172,7 @@ async def test_a_cancelled_caller_leaves_the_batch_to_the_others(sessions: Sessi
 
 
 async def test_a_redis_that_is_away_is_named(tmp_path: object) -> None:
-    sessions = Sessions.connect(f"unix://{tmp_path}/nothing.sock")
+    sessions = Sessions.connect(f"unix://{tmp_path}/nothing.sock", "0123abcd")
     with pytest.raises(UnavailableError, match="Redis"):
         await sessions.save(a_session())
     with pytest.raises(UnavailableError, match="Redis"):
@@ -166,7 +184,7 @@ async def test_a_redis_that_is_away_is_named(tmp_path: object) -> None:
 async def test_a_key_of_another_type_is_a_bug_and_not_redis_being_away(
     sessions: Sessions, redis: Redis
 ) -> None:
-    await redis.set("tigerfans:pending", "no sorted set")
+    await redis.set("0123abcd:pending", "no sorted set")
     with pytest.raises(ResponseError, match="WRONGTYPE"):
         await sessions.save(a_session())
     with pytest.raises(ResponseError, match="WRONGTYPE"):

@@ -187,11 +187,20 @@ class Booking:
             + tickets.post(order_id.transfer_id(alone), hold_id)
         )
 
-    def accounts(self) -> bytes:
-        """Three accounts for each resource; `budget` is the one that cannot be overdrawn."""
+    def accounts(self, shop_id: bytes = _NOTHING) -> bytes:
+        """Three accounts for each resource; `budget` is the one that cannot be overdrawn.
+
+        All carry the shop's id in `user_data_128`, zero for none.
+        """
         limited = AccountFlags.DEBITS_MUST_NOT_EXCEED_CREDITS
         return b"".join(
-            Account(id=account_id, ledger=r.ledger, code=CODE_ACCOUNT, flags=flags).pack()
+            Account(
+                id=account_id,
+                user_data_128=int.from_bytes(shop_id, "little"),
+                ledger=r.ledger,
+                code=CODE_ACCOUNT,
+                flags=flags,
+            ).pack()
             for r in self.catalog.resources
             for account_id, flags in (
                 (r.operator_account_id, 0),
@@ -212,6 +221,14 @@ class Booking:
                 code=CODE_FUNDING,
             ).pack()
             for r in self.catalog.resources
+        )
+
+    def account_ids(self) -> bytes:
+        """The ids of all accounts."""
+        return b"".join(
+            u128(account_id)
+            for r in self.catalog.resources
+            for account_id in (r.operator_account_id, r.budget_account_id, r.sold_account_id)
         )
 
     def budgets(self) -> bytes:

@@ -12,6 +12,7 @@ from tigerfans.ledger.base import Ledger
 from tigerfans.ledger.wire import Operation
 from tigerfans.offer.catalog import ClassCode, TicketClass
 from tigerfans.payments.base import PaymentProvider
+from tigerfans.stores.identity import IdentityRow
 from tigerfans.stores.orders import Order, Orders, OrderStatus, Recorded
 from tigerfans.stores.sessions import Session, Sessions
 from tigerfans.telemetry.counters import Counters, timed
@@ -39,6 +40,7 @@ class Backends:
         orders: Orders,
         provider: PaymentProvider,
         secret: str,
+        identity: IdentityRow,
         counters: Counters | None = None,
         on_step: OnStep = ignore_step,
     ) -> None:
@@ -51,6 +53,7 @@ class Backends:
         self.counters = counters or Counters()
         self.on_step = on_step
         self.secret = secret
+        self.identity = identity
         self.classes: dict[str, TicketClass] = {c.code: c for c in self.catalog.classes}
         # The stock, read at most so often however many ask.
         self.stock = Cached(self.read_stock, INVENTORY_SECONDS)

@@ -1,30 +1,66 @@
-"""The shop's stock on the ledger: set up once, then read."""
+"""The shop's stock on the ledger: set up once, on the shop's own ledger, then read."""
 
 from tigerfans.booking.inventory import Inventory
 from tigerfans.booking.outcomes import check_created
-from tigerfans.ledger.wire import AccountStatus, Operation, TransferStatus
+from tigerfans.ledger.wire import AccountStatus, Operation, Result, TransferStatus
 from tigerfans.offer.catalog import ClassCode
 from tigerfans.settings.settings import SettingsError
 from tigerfans.shop.backends import Backends
+from tigerfans.shop.identity import NO_ID, Refusal, Step, decide, ids_carried
+from tigerfans.stores.identity import Identity
 
 
 async def open_books(backends: Backends) -> None:
     """Sets up the ledger's accounts and stock; whoever did so before, it happens once.
 
-    Raises `SettingsError` where the ledger was set up with other capacities.
+    Raises `SettingsError` where the ledger is not the shop's own, or was set up with other
+    capacities.
     """
-    accounts = await backends.submit(Operation.CREATE_ACCOUNTS, backends.booking.accounts())
+    # The row first: what it says of the ledger was true before we look.
+    identity = await backends.identity.read()
+    step = await _decide(backends, identity)
+    has_id = identity.is_on_ledger and step is not Step.ADOPT
+    accounts = await backends.submit(
+        Operation.CREATE_ACCOUNTS, backends.booking.accounts(identity.id if has_id else NO_ID)
+    )
+    _check_not_anothers(accounts)
     check_created(accounts, AccountStatus)
     funding = await backends.submit(Operation.CREATE_TRANSFERS, backends.booking.funding())
-    await check_books(backends)
+    await _check_capacities(backends)
     check_created(funding, TransferStatus)
+    if step is not Step.GO_ON:
+        await backends.identity.mark_funded(is_on_ledger=has_id)
 
 
 async def check_books(backends: Backends) -> None:
-    """Raises `SettingsError` unless the ledger was opened with these capacities.
+    """Raises `SettingsError` unless the ledger was opened for this shop, with these capacities.
 
     Changes nothing.
     """
+    step = await _decide(backends, await backends.identity.read())
+    if step is not Step.GO_ON:
+        raise SettingsError("This shop was never opened yet: its first worker does that.")
+    await _check_capacities(backends)
+
+
+async def _decide(backends: Backends, identity: Identity) -> Step:
+    """How the shop opens; raises `SettingsError` where the ledger is not its own."""
+    account_ids = backends.booking.account_ids()
+    accounts = await backends.submit(Operation.LOOKUP_ACCOUNTS, account_ids)
+    decision = decide(identity, ids_carried(accounts))
+    if isinstance(decision, Refusal):
+        raise SettingsError(decision.value)
+    return decision
+
+
+def _check_not_anothers(results: bytes) -> None:
+    """Raises `SettingsError` where somebody came between our look at the ledger and this."""
+    for result in Result.unpack_all(results):
+        if result.status == AccountStatus.EXISTS_WITH_DIFFERENT_USER_DATA_128:
+            raise SettingsError(Refusal.ANOTHERS.value)
+
+
+async def _check_capacities(backends: Backends) -> None:
     stock = await backends.read_stock()
     if len(stock) < len(backends.catalog.resources):
         raise SettingsError(

@@ -61,6 +61,16 @@ MIGRATIONS: Final = (
     -- The outcome that a payment which succeeded after all has replaced.
     ALTER TABLE orders ADD COLUMN earlier_status text, ADD COLUMN earlier_at timestamptz;
     """,
+    # Who the shop is (`identity`); there can be no second row.
+    """
+    CREATE TABLE shop (
+        is_only boolean PRIMARY KEY DEFAULT true CHECK (is_only),
+        id uuid NOT NULL,
+        ticket_secret_digest bytea NOT NULL,
+        funded_at timestamptz,
+        is_on_ledger boolean NOT NULL DEFAULT true
+    );
+    """,
 )
 
 

@@ -5,6 +5,8 @@ still finds it; when Redis is wiped, the signed payment event and the ledger's h
 to finish the sale. An order's entry holds its session and, once the order is paid and durable,
 its public answer: duplicates of the webhook and status requests are served from it.
 
+Every key begins with digits of the shop's id, so that two shops on one Redis never meet.
+
 Reads and writes travel by the auto-batcher: one MGET for all that was asked while the last one
 was under way, one script call for all that was written.
 """
@@ -36,9 +38,6 @@ BATCH_MAX: Final = 500
 # As many as wait for the ledger at most (`ipc.client`): what is too much is refused at once.
 QUEUE_MAX: Final = 2_048
 CONNECTIONS_MAX: Final = 8
-
-_ENTRY: Final = b"tigerfans:order:"
-_PENDING: Final = "tigerfans:pending"
 
 # Argument triples: order id, creation time in ms, entry. A checkout that is replayed must not
 # take the answer from an order that is paid. The index of pending sessions forgets what is as old
@@ -107,11 +106,16 @@ class Entry(msgspec.Struct, frozen=True):
 
 
 class Sessions:
-    """Payment sessions; a method that answers raises `UnavailableError` where Redis does not."""
+    """Payment sessions; a method that answers raises `UnavailableError` where Redis does not.
 
-    def __init__(self, redis: Redis) -> None:
+    `key_prefix` is the shop's own (`ShopId.key_prefix`).
+    """
+
+    def __init__(self, redis: Redis, key_prefix: str) -> None:
         self.presence = Presence("redis", "Redis")
         self._redis = redis
+        self._entry: Final = f"{key_prefix}:order:".encode()
+        self._pending: Final = f"{key_prefix}:pending"
         self._reading = RedisConnection(redis)
         self._saving = RedisConnection(redis)
         self._finishing = RedisConnection(redis)
@@ -126,7 +130,7 @@ class Sessions:
         )
 
     @classmethod
-    def connect(cls, url: str) -> "Sessions":
+    def connect(cls, url: str, key_prefix: str) -> "Sessions":
         """Sessions in the Redis at `url`; connections are made when they are needed."""
         redis = Redis.from_url(
             url,
@@ -137,7 +141,7 @@ class Sessions:
             retry=Retry(NoBackoff(), 1),
             max_connections=CONNECTIONS_MAX,
         )
-        return cls(redis)
+        return cls(redis, key_prefix)
 
     async def close(self) -> None:
         await self._reads.close()
@@ -166,11 +170,11 @@ class Sessions:
         """The latest sessions that wait for their payment, and how many there are in all."""
 
         async def read() -> tuple[list[bytes | None], int]:
-            ids = cast("list[bytes]", await self._redis.zrevrange(_PENDING, 0, limit - 1))
-            keys = [_ENTRY + order_id for order_id in ids]
+            ids = cast("list[bytes]", await self._redis.zrevrange(self._pending, 0, limit - 1))
+            keys = [self._entry + order_id for order_id in ids]
             # The client does not decode replies, so what it types as text is bytes.
             entries = cast("list[bytes | None]", await self._redis.mget(keys)) if keys else []
-            return entries, await self._redis.zcard(_PENDING)
+            return entries, await self._redis.zcard(self._pending)
 
         entries, total = await self._answered(read())
         return [_unpack(entry).session for entry in entries if entry], total
@@ -179,25 +183,26 @@ class Sessions:
         await self._answered(self._redis.ping())
 
     async def _find_many(self, order_ids: list[OrderId]) -> Sequence[Entry | None]:
-        keys = [_ENTRY + order_id.hex_digits.encode() for order_id in order_ids]
+        entry = self._entry
+        keys = [entry + order_id.hex_digits.encode() for order_id in order_ids]
         entries = await self._answered(self._reading.execute("MGET", *keys))
         return [_unpack(entry) if entry else None for entry in entries]
 
     async def _save_many(self, sessions: list[Session]) -> Sequence[None]:
         now_ms = time.time_ns() // 1_000_000
-        arguments: list[Argument] = [_ENTRY, SESSION_SECONDS, now_ms - SESSION_SECONDS * 1_000]
+        arguments: list[Argument] = [self._entry, SESSION_SECONDS, now_ms - SESSION_SECONDS * 1_000]
         for session in sessions:
             arguments += session.order_id.hex_digits, session.created_ms, _pack(session, b"")
-        await self._answered(self._saving.run(_SAVE, 1, _PENDING, *arguments))
+        await self._answered(self._saving.run(_SAVE, 1, self._pending, *arguments))
         return [None] * len(sessions)
 
     async def _finish_many(self, ends: list[tuple[Session, bytes]]) -> None:
-        arguments: list[Argument] = [_ENTRY, SESSION_SECONDS]
+        arguments: list[Argument] = [self._entry, SESSION_SECONDS]
         for session, answer in ends:
             arguments += session.order_id.hex_digits, _pack(session, answer) if answer else b""
         # Where Redis is away, they stay listed as pending: its going was told, once.
         with suppress(UnavailableError):
-            await self._answered(self._finishing.run(_FINISH, 1, _PENDING, *arguments))
+            await self._answered(self._finishing.run(_FINISH, 1, self._pending, *arguments))
 
     async def _answered(self, command: Awaitable[Output]) -> Output:
         try:

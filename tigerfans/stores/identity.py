@@ -1,0 +1,134 @@
+"""A shop's identity: one row in PostgreSQL, made once, by which its other parts are known.
+
+The row holds 128 random bits, which the ledger's accounts carry too and by which the keys in Redis
+begin; a keyed digest of the ticket secret; and when the ledger was funded. What follows from it
+when a shop is opened stands in `shop.identity`.
+"""
+
+import hmac
+import os
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+import asyncpg
+
+from tigerfans.settings.settings import SettingsError
+from tigerfans.stores.database import Database
+
+SHOP_ID_BYTES: Final = 16
+KEY_PREFIX_HEX_DIGITS: Final = 8
+
+# What the digest is made of never changes: it has to be the same for as long as a shop lives.
+_DIGESTED: Final = b"The ticket secret of a TigerFans shop"
+
+_FIND: Final = "SELECT id, ticket_secret_digest, funded_at, is_on_ledger FROM shop"
+# Whoever comes first makes the row.
+_INSERT: Final = """
+    INSERT INTO shop (id, ticket_secret_digest) VALUES ($1, $2) ON CONFLICT DO NOTHING
+"""
+_MARK_FUNDED: Final = """
+    UPDATE shop SET funded_at = now(), is_on_ledger = $1 WHERE funded_at IS NULL
+"""
+
+
+class ShopId(bytes):
+    """16 random bytes, little-endian as all that goes to the ledger."""
+
+    @classmethod
+    def new(cls) -> "ShopId":
+        return cls(os.urandom(SHOP_ID_BYTES))
+
+    @property
+    def hex_digits(self) -> str:
+        return self[::-1].hex()
+
+    @property
+    def key_prefix(self) -> str:
+        """What the shop's keys in Redis begin with."""
+        return self.hex_digits[:KEY_PREFIX_HEX_DIGITS]
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What the row says.
+
+    `funded_at` is None until the stock is on the ledger. `is_on_ledger` is False where that was
+    done before shops had an identity: the accounts carry none.
+    """
+
+    id: ShopId
+    ticket_secret_digest: bytes
+    funded_at: datetime | None
+    is_on_ledger: bool
+
+    def has_secret(self, ticket_secret: str) -> bool:
+        """Whether the shop was opened with this ticket secret."""
+        return hmac.compare_digest(self.ticket_secret_digest, secret_digest(ticket_secret))
+
+
+class IdentityRow:
+    """The row of one shop, which has the id `id` for ever; the rest is read when it is asked for.
+
+    Every method raises `UnavailableError` where PostgreSQL gives no answer.
+    """
+
+    def __init__(self, database: Database, shop_id: ShopId) -> None:
+        self._database = database
+        self.id: Final = shop_id
+
+    @classmethod
+    async def claim(cls, database: Database, ticket_secret: str) -> "IdentityRow":
+        """The database's shop, which is a new one where there was none.
+
+        Raises `SettingsError` where it was opened with another ticket secret.
+        """
+        async with database.connection() as connection:
+            new_id = UUID(bytes=ShopId.new())
+            await connection.execute(_INSERT, new_id, secret_digest(ticket_secret))
+        return await cls.find(database, ticket_secret)
+
+    @classmethod
+    async def find(cls, database: Database, ticket_secret: str) -> "IdentityRow":
+        """The database's shop; raises `SettingsError` where there is none, and as `claim`."""
+        async with database.connection() as connection:
+            identity = await find_identity(connection)
+        if identity is None:
+            raise SettingsError(
+                "DATABASE_URL names a database without a shop: its first worker opens one."
+            )
+        if not identity.has_secret(ticket_secret):
+            raise SettingsError(
+                "TIGERFANS_TICKET_SECRET is not the one that this shop was opened with: set that"
+                " again, for the codes of its tickets derive from it."
+            )
+        return cls(database, identity.id)
+
+    async def read(self) -> Identity:
+        async with self._database.connection() as connection:
+            identity = await find_identity(connection)
+        if identity is None or identity.id != self.id:
+            raise SettingsError(
+                "DATABASE_URL names a database whose shop was replaced: start this process again."
+            )
+        return identity
+
+    async def mark_funded(self, *, is_on_ledger: bool) -> None:
+        """The stock is on the ledger now; nothing changes where it was so before."""
+        async with self._database.connection() as connection:
+            await connection.execute(_MARK_FUNDED, is_on_ledger)
+
+
+async def find_identity(connection: asyncpg.Connection) -> Identity | None:
+    """What the row says; None where there is none yet."""
+    row = await connection.fetchrow(_FIND)
+    if row is None:
+        return None
+    shop_id = ShopId(row["id"].bytes[::-1])
+    return Identity(shop_id, row["ticket_secret_digest"], row["funded_at"], row["is_on_ledger"])
+
+
+def secret_digest(ticket_secret: str) -> bytes:
+    """What the row knows of the secret: enough to tell another one, not to make a code."""
+    return hmac.digest(ticket_secret.encode(), _DIGESTED, "sha256")
