@@ -12,6 +12,8 @@ from redis.asyncio import Redis
 from tests.stack.running_shop import RunningShop, environment, free_addresses, open_shop, tigerfans
 from tigerfans.doctor.machine import read_machine
 from tigerfans.doctor.sockets import read_socket
+from tigerfans.stores.database import Database
+from tigerfans.stores.identity import IdentityRow
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +49,10 @@ def test_a_good_deployment_has_nothing_bad(shop: RunningShop) -> None:
         "Redis: appendfsync",
         "ledger: socket",
         "ledger: answers",
+        "identity: database",
+        "identity: ticket secret",
+        "identity: ledger",
+        "identity: Redis",
         "shop: ready",
         "shop: workers",
     } <= good
@@ -82,6 +88,38 @@ def test_a_socket_that_others_may_open_is_bad(shop: RunningShop) -> None:
     finally:
         path.chmod(0o600)
     assert (code, subjects(report, "bad")) == (1, {"ledger: socket"})
+
+
+async def test_what_belongs_to_another_shop_is_told(
+    shop: RunningShop, redis_url: str, database_url: str
+) -> None:
+    """Another ticket secret, another database, and a Redis that another shop uses as well."""
+    async with Redis.from_url(redis_url) as redis:
+        await redis.set(f"89abcdef:order:{'0' * 32}", "session")
+        await redis.set("89abcdef:pending:of-nobody", "another program's")
+    database = await Database.connect(database_url)
+    await IdentityRow.claim(database, "another secret")
+    await database.close()
+    settings = {
+        "TIGERFANS_SEQUENCER_SOCKET": str(shop.data / "run" / "sequencer.sock"),
+        "DATABASE_URL": database_url,
+        "REDIS_URL": redis_url,
+    }
+    environ = environment(shop.data.parent / "elsewhere", free_addresses() | settings)
+    examined = tigerfans("doctor", "--json", environ=environ, cwd=shop.data.parent)
+    found = {
+        (finding["subject"], finding["verdict"]): finding["found"]
+        for finding in json.loads(examined.stdout)["findings"]
+        if finding["area"] == "identity"
+    }
+    assert found.keys() == {
+        ("database", "good"),
+        ("ticket secret", "bad"),
+        ("ledger", "bad"),
+        ("Redis", "warning"),
+    }
+    assert found["ledger", "bad"] == "TIGERFANS_LEDGER names the ledger of another shop"
+    assert found["Redis", "warning"] == "another shop's keys as well: 89abcdef"
 
 
 async def test_a_broken_deployment_is_told_all_that_is_bad(
@@ -120,6 +158,7 @@ async def test_a_broken_deployment_is_told_all_that_is_bad(
         "shop: metrics",
     } <= subjects(report, "bad")
     assert "PostgreSQL: schema" in subjects(report, "warning")
+    assert "identity: database" in subjects(report, "warning")
     assert "Redis: appendonly" in subjects(report, "warning")
     assert not (tmp_path / "data").exists()
 

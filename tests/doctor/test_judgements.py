@@ -4,6 +4,7 @@ import os
 import stat
 from collections.abc import Iterable
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 
 from tigerfans.doctor.configuration import check_configuration
 from tigerfans.doctor.findings import Finding, Findings, Verdict
+from tigerfans.doctor.identity import IdentityFacts, judge_identity
 from tigerfans.doctor.ledger import LedgerFacts, judge_ledger, judge_socket
 from tigerfans.doctor.machine import Disk, MachineFacts, judge_machine, version_tuple
 from tigerfans.doctor.postgresql import PostgresqlFacts, judge_postgresql
@@ -26,6 +28,8 @@ from tigerfans.settings.settings import (
     SequencerSettings,
     Settings,
 )
+from tigerfans.shop.identity import NO_ID
+from tigerfans.stores.identity import Identity, ShopId, secret_digest
 from tigerfans.stores.schema import MIGRATIONS
 
 SECRET = "5f1c0d9e8b7a6f5e4d3c2b1a"
@@ -345,3 +349,56 @@ def test_a_ledger_that_would_not_keep_sales_is_named(
 )
 def test_a_shop_that_is_not_open_is_named(facts: ShopFacts, expected: dict[str, str]) -> None:
     assert wrong(judge_shop(facts, DEPLOYED)) == expected
+
+
+# --- The identity ----------------------------------------------------------------------------
+
+SHOP_ID = ShopId.new()
+OTHER_ID = ShopId.new()
+FUNDED = Identity(
+    SHOP_ID,
+    secret_digest(DEPLOYED.ticket_secret),
+    datetime(2027, 6, 18, tzinfo=UTC),
+    is_on_ledger=True,
+)
+ONE_SHOP = IdentityFacts(FUNDED, frozenset({SHOP_ID}), frozenset({SHOP_ID.key_prefix}))
+
+
+def test_what_belongs_to_one_shop_is_good() -> None:
+    adopted = replace(FUNDED, is_on_ledger=False)
+    for facts in (
+        ONE_SHOP,
+        replace(ONE_SHOP, key_prefixes=frozenset()),
+        replace(ONE_SHOP, identity=adopted, ids_on_ledger=frozenset({NO_ID})),
+    ):
+        findings = judge_identity(facts, DEPLOYED)
+        assert wrong(findings) == {}
+        subjects = [finding.subject for finding in findings]
+        assert subjects == ["database", "ticket secret", "ledger", "Redis"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "subject", "verdict"),
+    [
+        ({"identity": None}, "database", "warning"),
+        (
+            {"identity": replace(FUNDED, ticket_secret_digest=secret_digest("other"))},
+            "ticket secret",
+            "bad",
+        ),
+        ({"ids_on_ledger": frozenset()}, "ledger", "bad"),
+        ({"ids_on_ledger": frozenset({OTHER_ID})}, "ledger", "bad"),
+        ({"ids_on_ledger": frozenset({NO_ID})}, "ledger", "bad"),
+        ({"identity": replace(FUNDED, funded_at=None)}, "ledger", "warning"),
+        ({"key_prefixes": frozenset({"89abcdef", SHOP_ID.key_prefix})}, "Redis", "warning"),
+    ],
+)
+def test_what_belongs_to_another_shop_or_is_lost_is_named(
+    changes: dict[str, Any], subject: str, verdict: str
+) -> None:
+    assert wrong(judge_identity(replace(ONE_SHOP, **changes), DEPLOYED)) == {subject: verdict}
+
+
+def test_what_does_not_answer_is_left_to_the_checks_of_its_store() -> None:
+    facts = IdentityFacts(FUNDED, None, None)
+    assert [f.subject for f in judge_identity(facts, DEPLOYED)] == ["database", "ticket secret"]

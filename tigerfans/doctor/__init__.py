@@ -6,6 +6,7 @@
     postgresql      the database of the orders
     redis           the payment sessions
     ledger          the sequencer's socket, and the ledger behind it
+    identity        whether database, secret, ledger and Redis belong to one shop
     sockets         whose a socket is, and who else gets at it
     shop            whether the shop is open
     command         runs all of them and shows what they found

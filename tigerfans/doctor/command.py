@@ -15,6 +15,7 @@ from rich.text import Text
 
 from tigerfans.doctor.configuration import check_configuration
 from tigerfans.doctor.findings import Finding, Verdict
+from tigerfans.doctor.identity import check_identity
 from tigerfans.doctor.ledger import check_ledger
 from tigerfans.doctor.machine import judge_machine, read_machine
 from tigerfans.doctor.postgresql import check_postgresql
@@ -50,8 +51,11 @@ def run(environ: Mapping[str, str], *, as_json: bool) -> int:
 async def examine(settings: Settings) -> list[Finding]:
     """All that the checks say of a deployment, area by area."""
     shop = await read_shop(settings)
-    postgresql, redis, ledger = await asyncio.gather(
-        check_postgresql(settings), check_redis(settings), check_ledger(settings)
+    postgresql, redis, ledger, identity = await asyncio.gather(
+        check_postgresql(settings),
+        check_redis(settings),
+        check_ledger(settings),
+        check_identity(settings),
     )
     machine = await asyncio.to_thread(read_machine, shop.pids, _folders(settings))
     return [
@@ -60,6 +64,7 @@ async def examine(settings: Settings) -> list[Finding]:
         *postgresql,
         *redis,
         *ledger,
+        *identity,
         *judge_shop(shop, settings),
     ]
 
