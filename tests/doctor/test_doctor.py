@@ -150,6 +150,7 @@ async def test_a_broken_deployment_is_told_all_that_is_bad(
         "settings: TIGERFANS_TICKET_SECRET",
         "settings: ADMIN_PASSWORD",
         "settings: TIGERFANS_BENCH",
+        "settings: TIGERFANS_PAYMENT_PROVIDER",
         "PostgreSQL: fsync",
         "Redis: maxmemory-policy",
         "ledger: socket",

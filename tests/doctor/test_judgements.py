@@ -37,6 +37,7 @@ DEPLOYED = Settings(
     payments=PaymentSettings(secrets=("m" + SECRET,)),
     admin=AdminSettings(password="p" + SECRET),
     ticket_secret="t" + SECRET,
+    demo=True,
     environment="production",
 )
 CATALOG = Catalog.build({"A": 10, "B": 20}, 5)
@@ -66,7 +67,22 @@ def test_every_secret_that_everybody_knows_is_named_in_production() -> None:
         "MOCK_SECRET": Verdict.BAD,
         "TIGERFANS_TICKET_SECRET": Verdict.BAD,
         "ADMIN_PASSWORD": Verdict.BAD,
+        "TIGERFANS_PAYMENT_PROVIDER": Verdict.BAD,
     }
+
+
+def test_default_secrets_are_bad_wherever_other_machines_get_in() -> None:
+    reached = Settings(http=HttpSettings(host="192.0.2.7"))
+    found = wrong(check_configuration(reached))
+    for name in ("MOCK_SECRET", "TIGERFANS_TICKET_SECRET", "ADMIN_PASSWORD"):
+        assert found[name] == Verdict.BAD
+
+
+def test_a_provider_that_takes_no_money_is_bad_in_production_unless_none_is_meant() -> None:
+    findings = check_configuration(replace(DEPLOYED, demo=False))
+    assert wrong(findings) == {"TIGERFANS_PAYMENT_PROVIDER": Verdict.BAD}
+    (told,) = (f for f in check_configuration(DEPLOYED) if "PROVIDER" in f.subject)
+    assert "no money is meant" in told.found
 
 
 @pytest.mark.parametrize(

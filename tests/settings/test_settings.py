@@ -6,8 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tigerfans.offer.catalog import LISTINGS
+from tigerfans.settings import settings as settings_module
 from tigerfans.settings.settings import (
     PROVIDER_SECRETS,
+    AdminSettings,
     CatalogSettings,
     HttpSettings,
     PaymentSettings,
@@ -20,11 +22,11 @@ from tigerfans.settings.settings import (
 DOCUMENTATION = Path(__file__).parents[2] / "docs" / "settings.md"
 
 OWN_SECRETS = {
-    "TIGERFANS_ENV": "production",
     "MOCK_SECRET": "one",
     "TIGERFANS_TICKET_SECRET": "two",
     "ADMIN_PASSWORD": "three",
 }
+PRODUCTION = OWN_SECRETS | {"TIGERFANS_ENV": "production", "TIGERFANS_DEMO": "1"}
 
 
 def documented() -> dict[str, str]:
@@ -51,11 +53,13 @@ def test_settings_are_read_back_from_the_environment_they_make() -> None:
         sequencer=SequencerSettings(Path("/run/a.sock"), metrics_host="::1", metrics_port=2),
         stores=StoreSettings("postgresql://u@/d?host=/run", "unix:///run/redis.sock", 7),
         payments=PaymentSettings("mockpay", ("new", "old"), "https://example.com/payments/webhook"),
+        admin=AdminSettings("boss", "word"),
         ledger="tigerbeetle://10.0.0.1:3000,10.0.0.2:3000/340282366920938463463374607431768211455",
         data=Path("/var/lib/tigerfans"),
         hold_seconds=60,
         ticket_secret="secret",
         bench=True,
+        demo=True,
     )
     assert Settings.from_environment(settings.to_environment()) == settings
 
@@ -92,6 +96,7 @@ def test_the_sequencers_socket_is_in_the_data_folder() -> None:
         ("TIGERFANS_METRICS_ADDRESS", "localhost:"),
         ("TIGERFANS_METRICS_ADDRESS", "localhost:70000"),
         ("TIGERFANS_BENCH", "yes"),
+        ("TIGERFANS_DEMO", "no money"),
         ("TIGERFANS_ENV", "staging"),
         ("TIGERFANS_PAYMENT_PROVIDER", "barter"),
         ("TIGERFANS_LEDGER", "sqlite:ledger"),
@@ -125,15 +130,57 @@ def test_no_secret_is_shown_with_the_settings() -> None:
 
 @pytest.mark.parametrize("missing", ["MOCK_SECRET", "TIGERFANS_TICKET_SECRET", "ADMIN_PASSWORD"])
 def test_production_needs_every_secret_to_be_your_own(missing: str) -> None:
-    environ = {name: value for name, value in OWN_SECRETS.items() if name != missing}
+    environ = {name: value for name, value in PRODUCTION.items() if name != missing}
     with pytest.raises(SettingsError, match=f"needs a value of your own for {missing}"):
         Settings.from_environment(environ)
-    assert Settings.from_environment(OWN_SECRETS).environment == "production"
+    assert Settings.from_environment(PRODUCTION).environment == "production"
+
+
+@pytest.mark.parametrize("missing", OWN_SECRETS)
+@pytest.mark.parametrize("environment", ["development", "production"])
+@pytest.mark.parametrize(
+    "host",
+    ["0.0.0.0", "::", "[::]", "192.0.2.7", "2001:db8::7", "shop.example", "127.1"],  # noqa: S104
+)
+def test_wherever_other_machines_get_in_every_secret_has_to_be_your_own(
+    host: str, environment: str, missing: str
+) -> None:
+    reached = PRODUCTION | {"TIGERFANS_HOST": host, "TIGERFANS_ENV": environment}
+    assert Settings.from_environment(reached).http.host == host
+    with pytest.raises(SettingsError) as raised:
+        Settings.from_environment(reached | {missing: ""})
+    assert str(raised.value) == (
+        f"TIGERFANS_HOST={host} lets other machines in, which needs a value of your own for"
+        f" {missing}."
+    )
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "::1", "[::1]", "localhost"])
+def test_on_this_machine_alone_a_developer_needs_no_secrets(host: str) -> None:
+    assert Settings.from_environment({"TIGERFANS_HOST": host}).http.host == host
+
+
+def test_production_refuses_mockpay_unless_no_money_is_meant() -> None:
+    with pytest.raises(SettingsError) as raised:
+        Settings.from_environment(PRODUCTION | {"TIGERFANS_DEMO": "0"})
+    assert str(raised.value) == (
+        "TIGERFANS_PAYMENT_PROVIDER=mockpay takes no money and is refused with"
+        " TIGERFANS_ENV=production: name another provider, or set TIGERFANS_DEMO=1 where no money"
+        " is meant."
+    )
+    assert Settings.from_environment(PRODUCTION).demo
+
+
+def test_a_provider_that_takes_money_is_no_demonstration(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(settings_module, "DEMO_PROVIDERS", frozenset())
+    with pytest.raises(SettingsError, match="TIGERFANS_DEMO=1 says that no money is taken, but"):
+        Settings.from_environment({"TIGERFANS_DEMO": "1"})
+    Settings.from_environment(PRODUCTION | {"TIGERFANS_DEMO": "0"})
 
 
 def test_production_refuses_the_benchmarks_endpoints() -> None:
     with pytest.raises(SettingsError, match="TIGERFANS_BENCH=1"):
-        Settings.from_environment(OWN_SECRETS | {"TIGERFANS_BENCH": "1"})
+        Settings.from_environment(PRODUCTION | {"TIGERFANS_BENCH": "1"})
 
 
 @pytest.mark.parametrize(

@@ -1,15 +1,9 @@
 """Are the secrets secret, and is nothing open to the world that should not be?"""
 
-import ipaddress
 from typing import Final
 
 from tigerfans.doctor.findings import Findings
-from tigerfans.settings.settings import (
-    DEFAULT_ADMIN_PASSWORD,
-    DEFAULT_TICKET_SECRET,
-    DEFAULT_WEBHOOK_SECRET,
-    Settings,
-)
+from tigerfans.settings.settings import Settings, is_loopback
 
 # Of random letters and digits, nobody guesses so many.
 SECRET_CHARACTERS_MIN: Final = 16
@@ -25,6 +19,7 @@ def check_configuration(settings: Settings) -> Findings:
     else:
         findings.warn("TIGERFANS_ENV", "development", "Set TIGERFANS_ENV=production.")
     _check_secrets(settings, findings)
+    _check_provider(settings, findings)
     findings.required(
         "TIGERFANS_BENCH",
         not settings.bench,
@@ -38,29 +33,20 @@ def check_configuration(settings: Settings) -> Findings:
 def _check_secrets(settings: Settings, findings: Findings) -> None:
     webhook, ticket = settings.payments.secrets, settings.ticket_secret
     password = settings.admin.password
-    for name, is_default, length, length_min in (
-        (
-            settings.payments.secret_setting,
-            DEFAULT_WEBHOOK_SECRET in webhook,
-            min(map(len, webhook)),
-            SECRET_CHARACTERS_MIN,
-        ),
-        (
-            "TIGERFANS_TICKET_SECRET",
-            ticket == DEFAULT_TICKET_SECRET,
-            len(ticket),
-            SECRET_CHARACTERS_MIN,
-        ),
-        (
-            "ADMIN_PASSWORD",
-            password == DEFAULT_ADMIN_PASSWORD,
-            len(password),
-            PASSWORD_CHARACTERS_MIN,
-        ),
+    defaults = settings.default_secrets()
+    is_reached = not is_loopback(settings.http.host)
+    for name, length, length_min in (
+        (settings.payments.secret_setting, min(map(len, webhook)), SECRET_CHARACTERS_MIN),
+        ("TIGERFANS_TICKET_SECRET", len(ticket), SECRET_CHARACTERS_MIN),
+        ("ADMIN_PASSWORD", len(password), PASSWORD_CHARACTERS_MIN),
     ):
-        if is_default:
+        if name in defaults:
             found = "not set, or the default, which everybody knows"
-            findings.required(name, False, found, "Set it to the output of `openssl rand -hex 24`.")
+            advice = "Set it to the output of `openssl rand -hex 24`."
+            if is_reached:
+                findings.bad(name, f"{found}, and other machines reach the shop", advice)
+            else:
+                findings.required(name, False, found, advice)
         elif length < length_min:
             advice = f"Take at least {length_min} random characters: `openssl rand -hex 24`."
             findings.warn(name, f"{length} characters", advice)
@@ -68,6 +54,22 @@ def _check_secrets(settings: Settings, findings: Findings) -> None:
             findings.good(name, f"set, {length} characters")
     if len({*webhook, ticket, password}) < len(webhook) + 2:
         findings.warn("secrets", "one is used twice", "Give each its own.")
+
+
+def _check_provider(settings: Settings, findings: Findings) -> None:
+    payments = settings.payments
+    if payments.takes_money:
+        findings.good("TIGERFANS_PAYMENT_PROVIDER", payments.provider)
+    elif settings.demo:
+        found = f"{payments.provider}, a demonstration in which no money is meant"
+        findings.good("TIGERFANS_PAYMENT_PROVIDER", found)
+    else:
+        findings.required(
+            "TIGERFANS_PAYMENT_PROVIDER",
+            False,
+            f"{payments.provider}, which takes no money",
+            "Name one that does, or set TIGERFANS_DEMO=1 where no money is meant.",
+        )
 
 
 def _check_addresses(settings: Settings, findings: Findings) -> None:
@@ -90,10 +92,3 @@ def _check_addresses(settings: Settings, findings: Findings) -> None:
             findings.good(name, f"{host}:{port}, this machine only")
         else:
             findings.warn(name, f"{host}:{port}, open to other machines", advice)
-
-
-def is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return host == "localhost"

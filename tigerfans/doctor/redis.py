@@ -14,11 +14,10 @@ from urllib.parse import parse_qs, urlsplit
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from tigerfans.doctor.configuration import is_loopback
 from tigerfans.doctor.findings import Findings, reason
 from tigerfans.doctor.machine import version_tuple
 from tigerfans.doctor.sockets import SocketFacts, read_socket
-from tigerfans.settings.settings import Settings
+from tigerfans.settings.settings import Settings, is_loopback
 
 AREA: Final = "Redis"
 

@@ -5,6 +5,7 @@ handed the values it needs. A variable that cannot be read raises `SettingsError
 that names it. `Settings.to_environment` is the way back, for the processes the stack starts.
 """
 
+import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,6 +34,8 @@ Environment = Literal["development", "production"]
 # The payment providers there are (`assembly` builds them), each with the variable of its secret.
 ProviderName = Literal["mockpay"]
 PROVIDER_SECRETS: Final[Mapping[ProviderName, str]] = {"mockpay": "MOCK_SECRET"}
+# Those whose buyers pay nothing.
+DEMO_PROVIDERS: Final[frozenset[ProviderName]] = frozenset({"mockpay"})
 
 
 class SettingsError(Exception):
@@ -104,6 +107,10 @@ class PaymentSettings:
     webhook_url: str | None = None
 
     @property
+    def takes_money(self) -> bool:
+        return self.provider not in DEMO_PROVIDERS
+
+    @property
     def secret_setting(self) -> str:
         """The variable that holds the secret, such as `MOCK_SECRET`."""
         return PROVIDER_SECRETS[self.provider]
@@ -130,11 +137,23 @@ class Settings:
     # Ticket codes, payment session ids and the order ids of idempotency keys derive from it.
     ticket_secret: str = field(default=DEFAULT_TICKET_SECRET, repr=False)
     bench: bool = False
+    # No money is meant: tickets may be given away, and the pages say so.
+    demo: bool = False
     environment: Environment = "development"
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> "Settings":
-        """Reads the variables listed in docs/settings.md; an empty one counts as not set."""
+        """Reads the variables listed in docs/settings.md; an empty one counts as not set.
+
+        Raises `SettingsError` where one cannot be used, or where they are not safe to start with.
+        """
+        settings = cls.unchecked(environ)
+        settings.check()
+        return settings
+
+    @classmethod
+    def unchecked(cls, environ: Mapping[str, str]) -> "Settings":
+        """Reads the same, whether or not a shop may start with it."""
         read = _Reader(environ)
         data = Path(read.text("TIGERFANS_DATA", "data"))
         metrics_host, metrics_port = read.address("TIGERFANS_METRICS_ADDRESS", "127.0.0.1:8001")
@@ -186,27 +205,51 @@ class Settings:
             hold_seconds=read.integer("TIGERFANS_HOLD_SECONDS", 300, 1, HOLD_SECONDS_MAX),
             ticket_secret=read.text("TIGERFANS_TICKET_SECRET", DEFAULT_TICKET_SECRET),
             bench=read.switch("TIGERFANS_BENCH"),
+            demo=read.switch("TIGERFANS_DEMO"),
             environment=read.choice("TIGERFANS_ENV", Environment),
-        ).checked()
+        )
 
-    def checked(self) -> "Settings":
-        """These settings; in production, raises where a secret is still the default."""
-        if self.environment == "production":
-            defaults = {
-                self.payments.secret_setting: DEFAULT_WEBHOOK_SECRET in self.payments.secrets,
-                "TIGERFANS_TICKET_SECRET": self.ticket_secret == DEFAULT_TICKET_SECRET,
-                "ADMIN_PASSWORD": self.admin.password == DEFAULT_ADMIN_PASSWORD,
-            }
-            if missing := [name for name, is_default in defaults.items() if is_default]:
-                raise SettingsError(
-                    f"TIGERFANS_ENV=production needs a value of your own for {', '.join(missing)}."
-                )
-            if self.bench:
-                raise SettingsError(
-                    "TIGERFANS_BENCH=1 opens unpaid sales and is refused with"
-                    " TIGERFANS_ENV=production."
-                )
-        return self
+    def check(self) -> None:
+        """Raises `SettingsError` where these settings would give tickets away."""
+        self.check_listener(self.http.host, f"TIGERFANS_HOST={self.http.host}")
+        provider = f"TIGERFANS_PAYMENT_PROVIDER={self.payments.provider}"
+        if self.demo and self.payments.takes_money:
+            raise SettingsError(
+                f"TIGERFANS_DEMO=1 says that no money is taken, but {provider} takes it: unset"
+                " one of them."
+            )
+        if self.environment != "production":
+            return
+        if secrets := self.default_secrets():
+            raise SettingsError(
+                f"TIGERFANS_ENV=production needs a value of your own for {', '.join(secrets)}."
+            )
+        if self.bench:
+            raise SettingsError(
+                "TIGERFANS_BENCH=1 opens unpaid sales and is refused with TIGERFANS_ENV=production."
+            )
+        if not (self.payments.takes_money or self.demo):
+            raise SettingsError(
+                f"{provider} takes no money and is refused with TIGERFANS_ENV=production: name"
+                " another provider, or set TIGERFANS_DEMO=1 where no money is meant."
+            )
+
+    def check_listener(self, host: str, said_by: str) -> None:
+        """Raises `SettingsError` where others reach `host` and a secret is one they know."""
+        if not is_loopback(host) and (secrets := self.default_secrets()):
+            raise SettingsError(
+                f"{said_by} lets other machines in, which needs a value of your own for"
+                f" {', '.join(secrets)}."
+            )
+
+    def default_secrets(self) -> list[str]:
+        """The variables whose secret is still the default, which everybody knows."""
+        is_default = {
+            self.payments.secret_setting: DEFAULT_WEBHOOK_SECRET in self.payments.secrets,
+            "TIGERFANS_TICKET_SECRET": self.ticket_secret == DEFAULT_TICKET_SECRET,
+            "ADMIN_PASSWORD": self.admin.password == DEFAULT_ADMIN_PASSWORD,
+        }
+        return [name for name, is_set in is_default.items() if is_set]
 
     def to_environment(self) -> dict[str, str]:
         """The variables that `from_environment` reads back as these settings."""
@@ -237,6 +280,7 @@ class Settings:
             "TIGERFANS_HOLD_SECONDS": str(self.hold_seconds),
             "TIGERFANS_TICKET_SECRET": self.ticket_secret,
             "TIGERFANS_BENCH": "1" if self.bench else "0",
+            "TIGERFANS_DEMO": "1" if self.demo else "0",
             "TIGERFANS_ENV": self.environment,
             **{name: value for name, value in optional.items() if value is not None},
         }
@@ -245,6 +289,14 @@ class Settings:
 def worker_name(number: int) -> str:
     """What `ps`, metrics and logs call a worker, by its number from 1 on."""
     return f"worker-{number}"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches what listens there; of names, only one is known."""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _local_url(host: str, port: int) -> str:

@@ -1,6 +1,7 @@
 """Granian, as a worker runs it: inside the worker's own event loop, on a socket it may be given."""
 
 import os
+import socket
 from typing import Any, Final
 
 from granian._granian import SocketHolder
@@ -60,6 +61,18 @@ def _ip_address(http: HttpSettings) -> str:
     except OSError as error:
         raise SettingsError(f"TIGERFANS_HOST={http.host} cannot be used: {error}.") from error
     return address
+
+
+def inherited_host() -> str | None:
+    """The address that the socket which was opened for this process listens on; None without one,
+    and for one that no other machine can reach.
+    """
+    listener = inherited_listener()
+    if listener is None:
+        return None
+    with socket.socket(fileno=os.dup(listener)) as copy:
+        is_ip = copy.family in (socket.AF_INET, socket.AF_INET6)
+        return str(copy.getsockname()[0]) if is_ip else None
 
 
 def inherited_listener() -> int | None:

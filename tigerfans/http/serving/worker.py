@@ -18,7 +18,7 @@ from tigerfans.http.api.order_stream import OrderStreams
 from tigerfans.http.app import create_app
 from tigerfans.http.serving.counting import counted
 from tigerfans.http.serving.draining import DRAIN_SECONDS, Draining
-from tigerfans.http.serving.server import build_server
+from tigerfans.http.serving.server import build_server, inherited_host
 from tigerfans.http.serving.shortcut import Shortcut
 from tigerfans.ledger.base import LEDGER_AWAY
 from tigerfans.presence import watch
@@ -31,8 +31,14 @@ logger = logging.getLogger(__name__)
 
 
 def run(settings: Settings, number: int) -> int:
-    """Serves until SIGTERM or SIGINT, then finishes what was accepted; the exit code."""
+    """Serves until SIGTERM or SIGINT, then finishes what was accepted; the exit code.
+
+    Raises `SettingsError` where the shop must not be opened with these settings.
+    """
     name = worker_name(number)
+    # Whoever opened the socket may have put it elsewhere than the settings say.
+    if (host := inherited_host()) is not None:
+        settings.check_listener(host, f"The socket on {host} that this worker was given")
     let_others_finish()
     if settings.http.pins_workers:
         stay_on_one_core(number, settings.http.workers)
