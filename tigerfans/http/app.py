@@ -40,7 +40,7 @@ def create_app(
     MockPay's page and buttons are there where `mockpay` is the shop's payment provider.
     A process that stops hands its `streams` in, to end those that are open then.
     """
-    renderer = Renderer(provider=shop.provider.name)
+    renderer = Renderer(provider=shop.provider.name, demo=settings.demo)
     outbox = Outbox(shop.orders.database)
     guard = basic_auth_guard(settings.admin)
     search = OrderSearch(shop.orders.database)

@@ -4,6 +4,7 @@ import gzip
 import re
 import time
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from html.parser import HTMLParser
@@ -180,8 +181,8 @@ def operator_only(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHa
         raise NotAuthorizedException(headers={"WWW-Authenticate": "Basic"})
 
 
-@pytest.fixture
-async def client(shop: FakeShop, renderer: Renderer) -> AsyncIterator[Client]:
+@asynccontextmanager
+async def open_client(shop: FakeShop, renderer: Renderer) -> AsyncIterator[Client]:
     def on_error(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
         assert wants_page(request)
         problem = explain(error)
@@ -201,6 +202,12 @@ async def client(shop: FakeShop, renderer: Renderer) -> AsyncIterator[Client]:
     )
     async with AsyncTestClient(app) as client:
         client.headers.update(BROWSER)
+        yield client
+
+
+@pytest.fixture
+async def client(shop: FakeShop, renderer: Renderer) -> AsyncIterator[Client]:
+    async with open_client(shop, renderer) as client:
         yield client
 
 
@@ -236,6 +243,17 @@ TOLD = Story(
     ],
     [],
 )
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_every_page_of_a_demonstration_says_that_no_money_is_taken(
+    client: Client, shop: FakeShop, path: str
+) -> None:
+    shop.found, shop.session, shop.story = PAID, session_of(PAID, 200), TOLD
+    sentence = "This shop is a demonstration: no money is taken."
+    assert sentence not in Page((await client.get(path, headers=OPERATOR)).text).text
+    async with open_client(shop, Renderer(demo=True)) as demo:
+        assert sentence in Page((await demo.get(path, headers=OPERATOR)).text).text
 
 
 @pytest.mark.parametrize("path", PATHS)

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.stack.running_shop import environment, free_addresses, open_shop, tigerfans
@@ -27,6 +28,20 @@ def test_production_does_not_start_on_mockpay_alone(tmp_path: Path) -> None:
         assert refused.returncode == 2
         assert refused.stderr.startswith("TIGERFANS_PAYMENT_PROVIDER=mockpay takes no money and")
         assert refused.stderr.count("\n") == 1
+
+
+def test_a_demonstration_sells_in_production_and_says_that_it_is_one(tmp_path: Path) -> None:
+    demo = SECRETS | {"TIGERFANS_ENV": "production", "TIGERFANS_DEMO": "1"}
+    buyer = {"cls": "A", "customer_email": "fan@example.org"}
+    with (
+        open_shop(tmp_path, TIGERFANS_WORKERS="1", **demo) as shop,
+        httpx.Client(base_url=shop.url, trust_env=False) as client,
+    ):
+        held = client.post("/api/checkout", json=buyer).json()
+        client.post(f"{held['redirect_url']}/emit", data={"t": "succeeded"})
+        assert client.get(f"/api/orders/{held['order_id']}").json()["status"] == "PAID"
+        for path in ("/", "/demo/checkout", held["redirect_url"]):
+            assert "This shop is a demonstration: no money is taken." in client.get(path).text
 
 
 def test_a_shop_that_other_machines_reach_does_not_start_with_a_known_secret(

@@ -174,10 +174,13 @@ def _gzipped(body: bytes) -> bytes | None:
 class Renderer:
     """Renders the templates of one folder; its `static` are the files beside them.
 
-    `provider` is what the pages call the payment provider.
+    `provider` is what the pages call the payment provider; with `demo` they say that no money is
+    meant.
     """
 
-    def __init__(self, directory: Path | None = None, *, provider: str = "MockPay") -> None:
+    def __init__(
+        self, directory: Path | None = None, *, provider: str = "MockPay", demo: bool = False
+    ) -> None:
         directory = directory or templates_directory()
         self.static = StaticFiles(directory / "static")
         self._environment = Environment(
@@ -196,7 +199,9 @@ class Renderer:
             instant=instant,
             duration=duration,
         )
-        self._environment.globals.update(static=self.static.url, show=SHOW, provider=provider)
+        self._environment.globals.update(
+            static=self.static.url, show=SHOW, provider=provider, demo=demo
+        )
 
     def page(
         self,
