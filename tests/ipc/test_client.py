@@ -206,6 +206,21 @@ async def test_a_cancelled_waiter_leaves_the_others_and_the_count_right(
     assert client.in_flight == 0
 
 
+async def test_each_new_connection_is_told_once(
+    client: SequencerClient, peer: Peer, stand_in: StandInSequencer
+) -> None:
+    await client.new_connection()
+    another = asyncio.create_task(client.new_connection())
+    reply = client.submit(CREATE, transfer(1))
+    correlation, _, _ = await peer.receive()
+    peer.send(encode(correlation, Status.OK, result(1)))
+    await reply
+    assert not another.done()
+    peer.cut()
+    await stand_in.accept()
+    await another
+
+
 async def test_a_reply_nobody_waits_for_is_ignored(client: SequencerClient, peer: Peer) -> None:
     reply = client.submit(CREATE, transfer(1))
     correlation, _, _ = await peer.receive()

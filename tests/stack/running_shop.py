@@ -120,6 +120,10 @@ class RunningShop:
         self._child.terminate()
         return self._child.wait(STOP_TIMEOUT_S)
 
+    def wait(self) -> int:
+        """Waits until it ends by itself; the exit code."""
+        return self._child.wait(DEADLINE_S)
+
     def kill(self) -> None:
         self._child.kill()
         self._child.wait()

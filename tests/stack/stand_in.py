@@ -9,6 +9,7 @@ the path of a file with one word, so that a test can change it for the next star
     refuses     ends with exit code 2, and says why
     hangs       says it is ready only when it gets SIGUSR1
     collapses   says it is ready, and ends with exit code 1
+    recants     says it is ready, and when it gets SIGUSR1 ends as one that refuses
 """
 
 import os
@@ -34,6 +35,10 @@ def main(events_path: str, name: str, behaviour_path: str) -> int:
     events.sendto(b"STATUS=up\nREADY=1", os.environ["NOTIFY_SOCKET"])
     if behaviour == "collapses":
         return 1
+    if behaviour == "recants":
+        signal.sigwait({signal.SIGUSR1})
+        print(f"{name} does not like it here any more.")
+        return 2
     while behaviour == "stubborn":
         signal.pause()
     signal.sigwait({signal.SIGTERM})

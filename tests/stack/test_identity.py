@@ -1,6 +1,8 @@
 """A shop knows its own ledger, database, Redis and secret: in real processes, on both ledgers."""
 
+import os
 import shutil
+import signal
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -116,6 +118,15 @@ def test_after_a_sale_an_empty_ledger_is_refused_and_the_shop_stays_sold_out(
             aside.rename(folder)
         with open_shop(tmp_path, **ONE_TICKET, **own) as shop:
             assert buy(shop.url)[0] == 409
+
+
+def test_a_sequencer_that_comes_back_without_its_ledger_ends_the_shop(tmp_path: Path) -> None:
+    with open_shop(tmp_path, **ONE_TICKET) as shop:
+        assert buy(shop.url)[0] == 200
+        (tmp_path / "data" / "ledger").rename(tmp_path / "aside")
+        os.kill(shop.pid_of("sequencer"), signal.SIGKILL)
+        assert shop.wait() == 2
+    assert LOST in (tmp_path / "stderr").read_text().splitlines()
 
 
 # --- Two shops, one Redis --------------------------------------------------------------------

@@ -71,6 +71,16 @@ async def test_a_program_that_does_not_start_stops_the_stack_with_the_end_of_its
     assert str(stand_ins.folder.log("sequencer")) in stand_ins.reports[-1]
 
 
+async def test_a_program_that_comes_to_refuse_where_it_is_stops_the_stack_and_is_not_started_again(
+    stand_ins: StandIns,
+) -> None:
+    stand_ins.behave("worker-1", "recants")
+    await stand_ins.open()
+    os.kill(stand_ins.pid("worker-1"), signal.SIGUSR1)
+    assert await stand_ins.finished() == 2
+    assert stand_ins.reports == ["worker-1 does not like it here any more."]
+
+
 async def test_a_program_that_refuses_its_settings_stops_the_stack_with_exit_code_2_at_once(
     stand_ins: StandIns,
 ) -> None:

@@ -106,6 +106,8 @@ class SequencerClient:
         self._sent_again: frozenset[int] = frozenset()
         self._closed = False
         self._attempted = asyncio.Event()
+        # A connection was made that nobody has taken note of yet (`new_connection`).
+        self._connected_anew = asyncio.Event()
         self._task = asyncio.create_task(self._run(), name=f"sequencer client of {name}")
         self._task.add_done_callback(self._on_stopped)
 
@@ -165,6 +167,11 @@ class SequencerClient:
                 self._loop.call_soon(self._flush)
             self._outbox.append(frame)
         return future
+
+    async def new_connection(self) -> None:
+        """Waits for a connection that was made since the last call; at first, for any."""
+        await self._connected_anew.wait()
+        self._connected_anew.clear()
 
     async def watch(self) -> None:
         """Runs until the client is closed; raises if its background task dies before that."""
@@ -226,6 +233,7 @@ class SequencerClient:
         self._link = link
         self._heard_at = self._loop.time()
         self._attempted.set()
+        self._connected_anew.set()
         if hello != before:
             logger.info(
                 "the sequencer's ledger is %s, %d events at once", hello.name, hello.records_max

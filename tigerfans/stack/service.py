@@ -159,6 +159,8 @@ class Service:
 
     async def _restart(self, ended: Process) -> None:
         reason = ended.describe_end()
+        if ended.exited.result() == EXIT_SETTINGS:
+            raise ServiceError(ended.last_words(), EXIT_SETTINGS)
         await ended.kill()
         while (pause_s := self._budget.take()) is not None:
             self._report(_insert(f" It starts again in {pause_s:.1f} s.", reason))

@@ -18,6 +18,7 @@ from tigerfans.http.api.order_stream import OrderStreams
 from tigerfans.http.app import create_app
 from tigerfans.http.serving.counting import counted
 from tigerfans.http.serving.draining import DRAIN_SECONDS, Draining
+from tigerfans.http.serving.guarding import stay_on_own_ledger
 from tigerfans.http.serving.server import build_server, inherited_host
 from tigerfans.http.serving.shortcut import Shortcut
 from tigerfans.ledger.base import LEDGER_AWAY
@@ -68,8 +69,10 @@ async def _serve(settings: Settings, name: str) -> int:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop)
         serving = asyncio.create_task(server.serve(), name=f"server of {name}")
+        own_ledger = stay_on_own_ledger(opened.ledger.new_connection, opened.shop.check)
         background = [
-            asyncio.create_task(opened.ledger.watch(), name="connection to the sequencer")
+            asyncio.create_task(opened.ledger.watch(), name="connection to the sequencer"),
+            asyncio.create_task(own_ledger, name="identity of the ledger"),
         ]
         shop = opened.shop
         for presence, ask in (
