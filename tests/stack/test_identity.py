@@ -1,8 +1,10 @@
 """A shop knows its own ledger, database, Redis and secret: in real processes, on both ledgers."""
 
+import json
 import os
 import shutil
 import signal
+import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +25,7 @@ from tests.stack.running_shop import (
 from tests.tigerbeetle_server import DEVELOPMENT, running_tigerbeetle
 from tigerfans.settings import located
 from tigerfans.settings.folder import DataFolder
+from tigerfans.stack import postgres
 
 ONE_TICKET = {"TIGERFANS_TICKETS_A": "1", "TIGERFANS_TICKETS_B": "0", "TIGERFANS_GOODIES": "0"}
 LOGIN = ("admin", "supasecret")
@@ -127,6 +130,41 @@ def test_a_sequencer_that_comes_back_without_its_ledger_ends_the_shop(tmp_path: 
         os.kill(shop.pid_of("sequencer"), signal.SIGKILL)
         assert shop.wait() == 2
     assert LOST in (tmp_path / "stderr").read_text().splitlines()
+
+
+def test_a_backup_is_restored_as_the_same_shop_whichever_half_of_it_is_older(
+    tmp_path: Path, database_url: str
+) -> None:
+    """As ops/backup.sh and ops/restore.sh do it."""
+    first, restored = tmp_path / "first", tmp_path / "restored"
+    first.mkdir()
+    with open_shop(first, TIGERFANS_WORKERS="1") as shop:
+        buy(shop.url)
+        ledgers = [tmp_path / "before.sqlite", tmp_path / "after.sqlite"]
+        assert shop.tigerfans("ledger", "backup", str(ledgers[0])).returncode == 0
+        buy(shop.url)
+        dump = tmp_path / "orders.dump"
+        own = located.database_url(located.postgres_sockets(DataFolder(shop.data)))
+        server_program("pg_dump", "--format=custom", f"--file={dump}", own)
+        buy(shop.url)
+        assert shop.tigerfans("ledger", "backup", str(ledgers[1])).returncode == 0
+    server_program("pg_restore", "--no-owner", "--exit-on-error", f"--dbname={database_url}", dump)
+    sales = []
+    for ledger in ledgers:
+        folder = restored / "data" / "ledger"
+        folder.mkdir(parents=True)
+        shutil.copyfile(ledger, folder / "ledger.sqlite")
+        settings = {"DATABASE_URL": database_url, "TIGERFANS_WORKERS": "1"}
+        with open_shop(restored, **settings) as shop:
+            report = json.loads(shop.tigerfans("reconcile", "--json").stdout)
+            sales.append((report["sales"], report["orders"], report["clean"]))
+        shutil.rmtree(restored)
+    assert sales == [(1, 2, False), (3, 2, False)]
+
+
+def server_program(name: str, *arguments: object) -> None:
+    command = [str(postgres.binaries() / name), *map(str, arguments)]
+    subprocess.run(command, check=True, capture_output=True)
 
 
 # --- Two shops, one Redis --------------------------------------------------------------------
