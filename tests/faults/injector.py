@@ -89,6 +89,10 @@ class Injector:
             case FaultKind.KILL_ALL:
                 await self._shop.kill_all()
                 await self._shop.start()
+            case FaultKind.LOSE_LEDGER:
+                await self._shop.kill_all()
+                await self._shop.start_without_ledger()
+                await self._shop.start()
             case FaultKind.FLUSH:
                 await self._flush()
             case FaultKind.CUT:

@@ -35,6 +35,8 @@ class FaultKind(StrEnum):
     KILL_BACKEND = "kill-backend"
     # The supervisor, and with it every process; then the shop is started again.
     KILL_ALL = "kill-all"
+    # The same, and the first start finds an empty ledger in place of its own.
+    LOSE_LEDGER = "lose-ledger"
     STOP = "stop"
     FLUSH = "flushall"
     FULL_DISK = "full-disk"
@@ -204,7 +206,9 @@ class RunPlan:
         deck = [Fault(FaultKind.KILL, name) for name in processes]
         deck += [Fault(FaultKind.STOP, name, chance.choice(STOP_SECONDS)) for name in processes]
         deck += [Fault(FaultKind.CUT, name) for name in ("sequencer", *SERVERS)]
-        deck += map(Fault, (FaultKind.KILL_ALL, FaultKind.FLUSH, FaultKind.RELOAD))
+        deck += map(
+            Fault, (FaultKind.KILL_ALL, FaultKind.LOSE_LEDGER, FaultKind.FLUSH, FaultKind.RELOAD)
+        )
         deck += [Fault(FaultKind.KILL_BACKEND, "postgres")]
         if self.ledger == "embedded":
             deck.append(Fault(FaultKind.FULL_DISK, "sequencer", chance.choice(FULL_DISK_SECONDS)))

@@ -15,10 +15,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.faults.exchange import Answer, NoAnswerError, exchange
-from tests.stack.running_shop import Identity, RunningShop, free_addresses
+from tests.stack.running_shop import Identity, RunningShop, free_addresses, tigerfans
 from tigerfans.settings import located
 from tigerfans.settings.folder import DataFolder
 from tigerfans.stack import state
+from tigerfans.stack.service import EXIT_SETTINGS
 from tigerfans.stack.state import ProcessState
 from tigerfans.telemetry import steps
 
@@ -88,6 +89,21 @@ class FaultyShop:
         except (TimeoutError, RuntimeError):
             raise StackError(f"The shop did not open.\n{self.tell()}") from None
         self.remember()
+
+    async def start_without_ledger(self) -> None:
+        """Starts the shop, which does not run, while its ledger is away; it has to refuse."""
+        folder = DataFolder(self.data)
+        ledgers = (folder.embedded_ledger, folder.tigerbeetle_file)
+        [ledger] = [path for path in ledgers if path.exists()]
+        aside = ledger.rename(self._root / "ledger-aside")
+        refused = await asyncio.to_thread(
+            tigerfans, "up", environ=self.running.environ, cwd=self._root
+        )
+        if ledger.is_dir():
+            shutil.rmtree(ledger)
+        aside.rename(ledger)
+        if refused.returncode != EXIT_SETTINGS:
+            raise StackError(f"The shop did not refuse a lost ledger.\n{refused.stderr}")
 
     async def kill_all(self) -> None:
         """Kills the supervisor, which takes all other processes with it."""
