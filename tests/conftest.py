@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 import asyncpg
+import hypothesis
 import pytest
 from redis.asyncio import Redis
 
@@ -19,6 +20,12 @@ from tigerfans.settings import located
 pytest_plugins = ["tests.harness.skips", "tests.harness.time_limit", "tests.shops"]
 
 NAME: Final = "tests"
+
+# How long an example takes is the machine's matter.
+hypothesis.settings.register_profile(
+    "tests", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("tests")
 
 _EMPTY: Final = """
     SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity
