@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 
 from tests.harness.needs import NO_TIGERBEETLE, TIGERBEETLE
+from tests.harness.ports import free_port
 from tigerfans.stack import tigerbeetle
-from tigerfans.stack.ports import free_port
 from tigerfans.stack.programs import launch_command
 
 # The id that TigerBeetle reserves for tests.
@@ -35,7 +35,7 @@ class TigerBeetleServer:
     """One server over the data file in `folder`, always on the same port."""
 
     def __init__(self, binary: Path, folder: Path, options: tuple[str, ...]) -> None:
-        self.port = free_port(tigerbeetle.HOST)
+        self.port = free_port()
         self._file = folder / "0_0.tigerbeetle"
         self._log = folder / "tigerbeetle.log"
         self._argv = tigerbeetle.program(binary, self._file, self.port).argv

@@ -10,6 +10,7 @@ import pytest
 from tigerbeetle import bindings
 from tigerbeetle.bindings import PacketStatus
 
+from tests.harness.ports import free_port
 from tests.ledger.native import PlayedNative
 from tests.ledger.waiting import PATIENCE_SECONDS, submit_once_available, until
 from tigerfans.ledger import open_ledger, tigerbeetle, tigerbeetle_client
@@ -24,7 +25,6 @@ from tigerfans.ledger.base import (
 from tigerfans.ledger.tigerbeetle import TigerBeetleLedger, open_tigerbeetle
 from tigerfans.ledger.tigerbeetle_client import TigerBeetleClient
 from tigerfans.ledger.wire import RESULT_SIZE, TRANSFER_SIZE, Operation
-from tigerfans.stack.ports import free_port
 
 TRANSFER = bytes(TRANSFER_SIZE)
 RESULT = bytes(RESULT_SIZE)
@@ -206,7 +206,7 @@ async def test_closing_fails_what_is_in_flight_and_refuses_what_comes_later(
 
 async def test_cancelling_an_opening_leaves_no_client_behind() -> None:
     clients = {*tigerbeetle_client._open_clients}
-    address = f"127.0.0.1:{free_port('127.0.0.1')}"
+    address = f"127.0.0.1:{free_port()}"
     opening = asyncio.create_task(open_tigerbeetle(address, 0))
     await asyncio.sleep(0)
     assert tigerbeetle_client._open_clients > clients
@@ -220,7 +220,7 @@ async def test_without_a_server_the_real_client_is_opened_refuses_and_closes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(tigerbeetle, "CONNECT_SECONDS", SOON_SECONDS)
-    ledger = await open_ledger(f"tigerbeetle://127.0.0.1:{free_port('127.0.0.1')}/0")
+    ledger = await open_ledger(f"tigerbeetle://127.0.0.1:{free_port()}/0")
     assert ledger.kind == "tigerbeetle"
     with pytest.raises(LedgerUnavailableError):
         await ledger.submit(Operation.CREATE_TRANSFERS, TRANSFER)

@@ -8,6 +8,7 @@ import pytest
 import uvloop
 from tigerbeetle import bindings
 
+from tests.harness.ports import free_port
 from tests.ledger.waiting import PATIENCE_SECONDS
 from tigerfans.ledger.base import (
     LedgerBusyError,
@@ -18,7 +19,6 @@ from tigerfans.ledger.base import (
 )
 from tigerfans.ledger.tigerbeetle_client import OUTSTANDING_MAX, TigerBeetleClient
 from tigerfans.ledger.wire import TRANSFER_SIZE, Operation
-from tigerfans.stack.ports import free_port
 
 SOON_SECONDS = 0.01
 
@@ -37,7 +37,7 @@ async def echo() -> AsyncIterator[TigerBeetleClient]:
 @pytest.fixture
 async def lonely() -> AsyncIterator[TigerBeetleClient]:
     """A client whose server is not there: packets stay outstanding."""
-    client = TigerBeetleClient(f"127.0.0.1:{free_port('127.0.0.1')}", 0)
+    client = TigerBeetleClient(f"127.0.0.1:{free_port()}", 0)
     yield client
     await client.close()
 
@@ -124,7 +124,7 @@ async def test_a_deadline_counts_also_when_the_waiter_is_gone(lonely: TigerBeetl
 
 
 async def test_closing_fails_what_is_in_flight_and_gets_every_packet_back() -> None:
-    client = TigerBeetleClient(f"127.0.0.1:{free_port('127.0.0.1')}", 0)
+    client = TigerBeetleClient(f"127.0.0.1:{free_port()}", 0)
     futures = [submit(client, transfers(number)) for number in range(10)]
     await client.close()
     assert client.outstanding == 0

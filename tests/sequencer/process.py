@@ -10,17 +10,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from tests.harness.ports import free_port
 from tigerfans.sequencer.main import run
 from tigerfans.settings.settings import SequencerSettings, Settings, SettingsError
 
 PATIENCE_SECONDS = 20.0
 _spawning = multiprocessing.get_context("spawn")
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-    return port
 
 
 def settings_in(folder: Path) -> Settings:

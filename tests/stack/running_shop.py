@@ -14,6 +14,7 @@ from typing import Any
 
 import httpx
 
+from tests.harness.ports import HOST, free_port
 from tigerfans.booking.inventory import Inventory
 from tigerfans.booking.transfers import Booking
 from tigerfans.ipc.client import SequencerClient
@@ -21,7 +22,6 @@ from tigerfans.ledger.wire import Operation
 from tigerfans.offer.catalog import Catalog
 from tigerfans.settings.folder import DataFolder
 from tigerfans.settings.settings import Settings
-from tigerfans.stack.ports import free_port
 from tigerfans.stack.process_table import start_time
 
 # What `tigerfans up` promises for a stop.
@@ -53,7 +53,7 @@ class RunningShop:
 
     def __init__(self, root: Path, settings: Mapping[str, str]) -> None:
         self.data = root / "data"
-        self.url = f"http://127.0.0.1:{settings['TIGERFANS_PORT']}"
+        self.url = f"http://{HOST}:{settings['TIGERFANS_PORT']}"
         self.metrics_url = f"http://{settings['TIGERFANS_METRICS_ADDRESS']}"
         self.environ = environment(self.data, settings)
         self._root = root
@@ -162,9 +162,8 @@ def environment(data: Path, settings: Mapping[str, str]) -> dict[str, str]:
 
 def free_addresses() -> dict[str, str]:
     """Settings for a shop that is in nobody's way."""
-    host = "127.0.0.1"
-    metrics = f"{host}:{free_port(host)}"
-    return {"TIGERFANS_PORT": str(free_port(host)), "TIGERFANS_METRICS_ADDRESS": metrics}
+    metrics = f"{HOST}:{free_port()}"
+    return {"TIGERFANS_PORT": str(free_port()), "TIGERFANS_METRICS_ADDRESS": metrics}
 
 
 @contextmanager

@@ -8,10 +8,10 @@ from threading import Thread
 
 import pytest
 
+from tests.harness.ports import free_port
 from tests.stack import fake_tigerbeetle
 from tigerfans.stack import download
 from tigerfans.stack.download import Archive, DownloadError, download_tigerbeetle, find_archive
-from tigerfans.stack.ports import free_port
 
 SERVER = b"a server" * 10_000
 SHA256_DIGITS = 64
@@ -183,7 +183,7 @@ def test_without_a_network_the_command_says_so_in_a_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("no_proxy", "127.0.0.1")
-    url = f"http://127.0.0.1:{free_port('127.0.0.1')}"
+    url = f"http://127.0.0.1:{free_port()}"
     monkeypatch.setattr(download, "find_archive", lambda *_: Archive(url, ""))
     assert download.main(tmp_path) == 2
     error = capsys.readouterr().err

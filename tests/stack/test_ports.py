@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from tests.harness.ports import free_port
 from tigerfans.settings.settings import HttpSettings, SequencerSettings, Settings, SettingsError
 from tigerfans.stack import ports
 
@@ -11,8 +12,8 @@ from tigerfans.stack import ports
 @pytest.fixture
 def settings() -> Settings:
     return Settings(
-        http=HttpSettings(port=ports.free_port("127.0.0.1")),
-        sequencer=SequencerSettings(metrics_port=ports.free_port("127.0.0.1")),
+        http=HttpSettings(port=free_port()),
+        sequencer=SequencerSettings(metrics_port=free_port()),
     )
 
 

@@ -3,11 +3,11 @@ from pathlib import Path
 import pytest
 
 from tests.harness.needs import TIGERBEETLE, needs_tigerbeetle
+from tests.harness.ports import free_port
 from tests.servers import run, running
 from tests.stack import fake_tigerbeetle
 from tigerfans.settings.settings import SettingsError
 from tigerfans.stack import tigerbeetle
-from tigerfans.stack.ports import free_port
 
 
 def test_the_server_is_looked_for_in_the_variable_then_in_bin_then_on_the_path(
@@ -67,7 +67,7 @@ def test_a_file_of_the_real_server_is_formatted_once_inspected_and_served(tmp_pa
     assert first.cluster > 0
     tigerbeetle.initialise(TIGERBEETLE, file)
     assert tigerbeetle.inspect(TIGERBEETLE, file) == first
-    port = free_port(tigerbeetle.HOST)
+    port = free_port()
     with running(tigerbeetle.program(TIGERBEETLE, file, port), tmp_path / "log"):
         assert run(tigerbeetle.answers(port))
     assert not run(tigerbeetle.answers(port))

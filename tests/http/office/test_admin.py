@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.harness.ports import free_port
 from tests.http.api.test_api import checkout, client_of, event, send
 from tests.shops import OpenShop
 from tigerfans.booking.ids import OrderId
@@ -17,7 +18,6 @@ from tigerfans.office.order_search import EXPORT_ROWS
 from tigerfans.payments.mockpay import MockPay
 from tigerfans.settings.settings import SequencerSettings, Settings
 from tigerfans.shop.shop import Shop
-from tigerfans.stack.ports import free_port
 
 OPERATOR = {"Authorization": "Basic " + b64encode(b"admin:supasecret").decode()}
 
@@ -225,7 +225,7 @@ async def test_the_sequencers_history_is_passed_on_and_asked_for_once_a_second(
 
 
 async def test_without_a_sequencer_there_are_no_figures_for_a_moment(shop: Shop) -> None:
-    async with client_of(shop, settings_with(free_port("127.0.0.1"))) as client:
+    async with client_of(shop, settings_with(free_port())) as client:
         response = await client.get("/api/admin/history", headers=OPERATOR)
     assert response.status_code == 503
     assert response.headers["retry-after"] == "1"
