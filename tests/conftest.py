@@ -1,4 +1,4 @@
-"""Fixtures for every integration test: `database_url` and `redis_url`.
+"""Fixtures for every integration test: `database_url`, `empty_database_url` and `redis_url`.
 
 The servers start once in a test run, when the first test asks. Each test finds them empty.
 """
@@ -16,6 +16,7 @@ from redis.asyncio import Redis
 
 from tests.servers import postgres_server, redis_server, run
 from tigerfans.settings import located
+from tigerfans.stores.schema import migrate
 
 pytest_plugins = ["tests.harness.skips", "tests.harness.time_limit", "tests.shops"]
 
@@ -64,10 +65,17 @@ def one_database_url(postgres_sockets: Path) -> str:
 
 
 @pytest.fixture
-async def database_url(one_database_url: str) -> str:
+async def empty_database_url(one_database_url: str) -> str:
     """An empty database, which nobody else is connected to any more."""
     await _execute(one_database_url, _EMPTY)
     return one_database_url
+
+
+@pytest.fixture
+async def database_url(empty_database_url: str) -> str:
+    """A database that has the tables of the shop, and nothing in them."""
+    await migrate(empty_database_url)
+    return empty_database_url
 
 
 @pytest.fixture

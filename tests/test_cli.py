@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from tigerfans import __version__
+from tigerfans import __version__  # FIXME
 from tigerfans.cli import main
 
 
@@ -17,7 +17,7 @@ def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["--help"])
     assert ended.value.code == 0
-    commands = {"up", "ps", "reload", "sequencer", "worker", "ledger", "tigerbeetle"}
+    commands = {"up", "ps", "reload", "sequencer", "migrate", "worker", "ledger", "tigerbeetle"}
     assert commands <= set(capsys.readouterr().out.split())
 
 
@@ -31,7 +31,7 @@ def test_a_command_that_is_not_one_is_a_usage_error(
     assert "usage: tigerfans" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", ["up", "ps", "reload", "sequencer"])
+@pytest.mark.parametrize("command", ["up", "ps", "reload", "sequencer", "migrate"])
 def test_a_setting_that_cannot_be_used_is_one_sentence_and_exit_code_2(
     command: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

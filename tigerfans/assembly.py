@@ -35,8 +35,6 @@ from tigerfans.telemetry.steps import StepLog
 LEDGER_SECONDS_MAX: Final = 20.0
 LEDGER_PAUSE_SECONDS: Final = 0.1
 
-
-ConnectDatabase = Callable[[str, int], Awaitable[Database]]
 # Takes the ticket secret.
 FindIdentity = Callable[[Database, str], Awaitable[IdentityRow]]
 
@@ -59,7 +57,7 @@ async def open_shop(stack: AsyncExitStack, settings: Settings, name: str) -> Ope
     `SettingsError` where a store is not named, is of another version or another shop's, and a
     store's own error where it does not answer.
     """
-    opened = await _connect(stack, settings, name, Database.connect, IdentityRow.claim)
+    opened = await _connect(stack, settings, name, IdentityRow.claim)
     await _as_soon_as_there_is_a_ledger(opened.shop.open)
     return opened
 
@@ -69,23 +67,19 @@ async def look_at_shop(stack: AsyncExitStack, settings: Settings, name: str) -> 
 
     Sets nothing up: raises `SettingsError` where the database or the ledger is not ready.
     """
-    opened = await _connect(stack, settings, name, Database.look, IdentityRow.find)
+    opened = await _connect(stack, settings, name, IdentityRow.find)
     await _as_soon_as_there_is_a_ledger(opened.shop.check)
     return opened
 
 
 async def _connect(
-    stack: AsyncExitStack,
-    settings: Settings,
-    name: str,
-    connect_database: ConnectDatabase,
-    find_identity: FindIdentity,
+    stack: AsyncExitStack, settings: Settings, name: str, find_identity: FindIdentity
 ) -> Opened:
     if settings.stores.database_url is None:
         raise SettingsError("DATABASE_URL must name the PostgreSQL database of the orders.")
     if settings.stores.redis_url is None:
         raise SettingsError("REDIS_URL must name the Redis of the payment sessions.")
-    database = await connect_database(
+    database = await Database.connect(
         settings.stores.database_url, settings.stores.database_connections
     )
     stack.push_async_callback(database.close)

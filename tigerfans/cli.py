@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-from tigerfans import __version__
+from tigerfans import __version__  # FIXME
 from tigerfans.settings.settings import Settings, SettingsError, worker_name
 
 EXIT_USAGE: Final = 2
@@ -51,6 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     add("ps", _ps, "Print each process of the running shop, as one JSON object a line.")
     add("reload", _reload, "Replace the workers of the running shop one after the other.")
     add("sequencer", _sequencer, "Run the sequencer alone.")
+    add("migrate", _migrate, "Bring the database of the orders to the schema of this version.")
     worker = add("worker", _worker, "Run one HTTP worker alone.")
     worker.add_argument(
         "--number", type=int, required=True, help="which of them it is, counted from 1"
@@ -105,6 +106,15 @@ def _sequencer(_: argparse.Namespace) -> int:
 
     settings = _settings()
     log_to_stderr(settings.environment, "sequencer")
+    return run(settings)
+
+
+def _migrate(_: argparse.Namespace) -> int:
+    from tigerfans.office.migrate_command import run
+    from tigerfans.telemetry.logs import log_to_stderr
+
+    settings = _settings()
+    log_to_stderr(settings.environment, "migrate")
     return run(settings)
 
 

@@ -283,11 +283,11 @@ async def test_an_unknown_order_is_none(search: OrderSearch) -> None:
 # --- The schema ------------------------------------------------------------------------------
 
 
-async def test_orders_of_the_first_schema_are_found_with_the_second(database_url: str) -> None:
-    connection = await asyncpg.connect(database_url)
-    await connection.execute("CREATE TABLE schema_version (version integer NOT NULL)")
-    await connection.execute(MIGRATIONS[0])
-    await connection.execute("INSERT INTO schema_version VALUES (1)")
+async def test_orders_of_the_first_schema_are_found_with_the_second(
+    empty_database_url: str,
+) -> None:
+    await migrate(empty_database_url, MIGRATIONS[:1])
+    connection = await asyncpg.connect(empty_database_url)
     order = paid()
     await connection.execute(
         "INSERT INTO orders VALUES ($1, 'PAID', 'A', 6500, 'eur', $2, $3, $3, $4, false)",
@@ -296,8 +296,8 @@ async def test_orders_of_the_first_schema_are_found_with_the_second(database_url
         NOON,
         order.ticket_code,
     )
-    await migrate(connection)
     await connection.close()
-    database = await Database.connect(database_url)
+    await migrate(empty_database_url)
+    database = await Database.connect(empty_database_url)
     assert await found(OrderSearch(database), "ada@") == [order]
     await database.close()

@@ -23,7 +23,10 @@ POLL_PAUSE_S = 0.01
 
 
 class StandIns:
-    """Two servers, a sequencer and two workers; `event` gives what happens to them, in order."""
+    """Two servers, a migration that is done at once, a sequencer and two workers.
+
+    `event` gives what happens to them, in order.
+    """
 
     def __init__(self, folder: DataFolder) -> None:
         self.folder = folder
@@ -44,7 +47,7 @@ class StandIns:
     def program(self, name: str) -> Program:
         behaviour = self.folder.root / f"{name}.behaviour"
         if not behaviour.exists():
-            self.behave(name, "serves")
+            self.behave(name, "does" if name == "migrate" else "serves")
         script = (sys.executable, "-I", "-S", stand_in.__file__)
         arguments = (str(self._events_path), name, str(behaviour))
         return Program(name=name, argv=(*script, *arguments), stop_timeout_s=self.stop_timeout_s)
@@ -58,6 +61,7 @@ class StandIns:
         supervisor = Supervisor(
             Fleet(
                 servers=[self.program("store"), self.program("ledger")],
+                migration=self.program("migrate"),
                 sequencer=self.program("sequencer"),
                 workers=[self.program("worker-1"), self.program("worker-2")],
             ),

@@ -10,6 +10,7 @@ the path of a file with one word, so that a test can change it for the next star
     hangs       says it is ready only when it gets SIGUSR1
     collapses   says it is ready, and ends with exit code 1
     recants     says it is ready, and when it gets SIGUSR1 ends as one that refuses
+    does        ends with exit code 0, and sends nothing
 """
 
 import os
@@ -22,6 +23,8 @@ def main(events_path: str, name: str, behaviour_path: str) -> int:
     events = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     with open(behaviour_path) as file:  # noqa: PTH123 - pathlib costs as much as all the rest
         behaviour = file.read()
+    if behaviour == "does":
+        return 0
     # Blocked, so that one that comes early is not lost.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGUSR1})
     events.sendto(f"{name} start".encode(), events_path)

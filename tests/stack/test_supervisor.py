@@ -93,6 +93,36 @@ async def test_a_program_that_refuses_its_settings_stops_the_stack_with_exit_cod
     assert events[3:] == ["ledger stop", "store stop"]
 
 
+async def test_what_cannot_be_migrated_stops_the_stack_before_workers_come(
+    stand_ins: StandIns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "RESTART_PAUSE_MIN_S", 0.001)
+    stand_ins.behave("migrate", "fails")
+    stand_ins.start()
+    assert await stand_ins.finished() == 1
+    attempts = ["migrate start"] * service.FIRST_STARTS_MAX
+    assert (await stand_ins.events(7))[2:] == [*attempts, "ledger stop", "store stop"]
+    assert "migrate ended with exit code 1." in stand_ins.reports[-1]
+
+
+async def test_a_database_of_a_newer_version_stops_the_stack_with_exit_code_2_at_once(
+    stand_ins: StandIns,
+) -> None:
+    stand_ins.behave("migrate", "refuses")
+    stand_ins.start()
+    assert await stand_ins.finished() == 2
+    assert stand_ins.reports == ["migrate does not like it here."]
+    assert (await stand_ins.events(5))[2:] == ["migrate start", "ledger stop", "store stop"]
+
+
+async def test_a_stop_during_a_migration_ends_it(stand_ins: StandIns) -> None:
+    stand_ins.behave("migrate", "hangs")
+    stand_ins.start()
+    assert (await stand_ins.events(3))[2] == "migrate start"
+    assert await stand_ins.stop() == 0
+    assert await stand_ins.events(2) == ["ledger stop", "store stop"]
+
+
 async def test_a_program_that_never_gets_ready_stops_the_stack(
     stand_ins: StandIns, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -163,6 +193,23 @@ async def test_a_reload_that_fails_keeps_the_worker_that_runs(stand_ins: StandIn
     assert (await stand_ins.running("worker-1", restarts=0)).pid == before
     # And the stack goes on: the next reload is a new chance.
     stand_ins.behave("worker-1", "serves")
+    os.kill(os.getpid(), signal.SIGHUP)
+    assert await stand_ins.events(2) == ["worker-1 start", "worker-1 stop"]
+
+
+async def test_a_reload_migrates_first_and_keeps_the_workers_where_that_fails(
+    stand_ins: StandIns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "RESTART_PAUSE_MIN_S", 0.001)
+    await stand_ins.open()
+    before = stand_ins.pid("worker-1")
+    stand_ins.behave("migrate", "fails")
+    os.kill(os.getpid(), signal.SIGHUP)
+    for _ in range(service.FIRST_STARTS_MAX):
+        assert await stand_ins.event() == "migrate start"
+    assert "migrate ended with exit code 1" in await stand_ins.report()
+    assert (await stand_ins.running("worker-1", restarts=0)).pid == before
+    stand_ins.behave("migrate", "does")
     os.kill(os.getpid(), signal.SIGHUP)
     assert await stand_ins.events(2) == ["worker-1 start", "worker-1 stop"]
 

@@ -157,9 +157,9 @@ def test_a_taken_port_is_refused(tmp_path: Path, variable: str) -> None:
 
 
 def test_what_is_configured_is_not_started(
-    tmp_path: Path, database_url: str, redis_url: str
+    tmp_path: Path, empty_database_url: str, redis_url: str
 ) -> None:
-    with open_shop(tmp_path, DATABASE_URL=database_url, REDIS_URL=redis_url) as shop:
+    with open_shop(tmp_path, DATABASE_URL=empty_database_url, REDIS_URL=redis_url) as shop:
         assert [row["name"] for row in shop.ps()] == ["sequencer", "worker-1", "worker-2"]
         checkout(shop)
 

@@ -77,40 +77,20 @@ async def test_a_mistake_in_a_query_is_heard_as_it_is(held: HeldConnection) -> N
         await held.fetch("SELECT * FROM nothing")
 
 
-async def test_a_look_at_a_database_that_is_not_set_up_is_refused_and_leaves_it_so(
-    database_url: str,
-) -> None:
-    with pytest.raises(SchemaTooOldError, match=r"DATABASE_URL .* schema version 0, .* starts"):
-        await Database.look(database_url)
-    operator = await asyncpg.connect(database_url)
-    assert (
-        await operator.fetchval("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'") == 0
-    )
-    await operator.close()
-
-
 @pytest.mark.parametrize(
     ("version", "refusal"),
     [(len(MIGRATIONS) - 1, SchemaTooOldError), (len(MIGRATIONS) + 1, SchemaTooNewError)],
 )
-async def test_a_look_at_a_database_of_another_version_is_refused(
+async def test_a_database_of_another_version_is_refused_and_left_as_it_is(
     database_url: str, version: int, refusal: type[Exception]
 ) -> None:
-    await (await Database.connect(database_url)).close()
     operator = await asyncpg.connect(database_url)
     await operator.execute("DELETE FROM schema_version")
     await operator.execute("INSERT INTO schema_version VALUES ($1)", version)
     with pytest.raises(refusal, match=f"schema version {version}"):
-        await Database.look(database_url)
+        await Database.connect(database_url)
     assert await operator.fetchval("SELECT max(version) FROM schema_version") == version
     await operator.close()
-
-
-async def test_a_look_at_a_database_that_is_set_up_reads_it(database_url: str) -> None:
-    await (await Database.connect(database_url)).close()
-    looked = await Database.look(database_url)
-    await looked.ping()
-    await looked.close()
 
 
 @pytest.mark.parametrize(

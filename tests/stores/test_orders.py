@@ -14,7 +14,6 @@ from tigerfans.booking.ids import OrderId
 from tigerfans.errors import UnavailableError
 from tigerfans.stores.database import Database
 from tigerfans.stores.orders import Order, Orders, OrderStatus, Recorded
-from tigerfans.stores.schema import MIGRATIONS, SchemaTooNewError, migrate
 
 
 @pytest.fixture
@@ -152,25 +151,6 @@ async def test_a_cancelled_caller_leaves_the_batch_to_the_others(orders: Orders)
     cancelled.cancel()
     assert (await waiting).order == kept
     assert await orders.find(dropped.id) == dropped
-
-
-async def test_twenty_workers_apply_the_schema_at_once(database_url: str) -> None:
-    workers = await asyncio.gather(*(Database.connect(database_url) for _ in range(20)))
-    for worker in workers:
-        await worker.close()
-    connection = await asyncpg.connect(database_url)
-    versions = await connection.fetch("SELECT version FROM schema_version ORDER BY version")
-    await connection.close()
-    assert [row["version"] for row in versions] == list(range(1, len(MIGRATIONS) + 1))
-
-
-async def test_a_database_of_a_newer_version_is_refused(database_url: str) -> None:
-    connection = await asyncpg.connect(database_url)
-    await migrate(connection)
-    await connection.execute("INSERT INTO schema_version VALUES (999)")
-    with pytest.raises(SchemaTooNewError, match="schema version 999"):
-        await migrate(connection)
-    await connection.close()
 
 
 async def test_a_lost_connection_is_told_once_and_then_replaced(

@@ -166,12 +166,12 @@ def _judge_connections(facts: PostgresqlFacts, settings: Settings, findings: Fin
 def _judge_schema(version: int | None, findings: Findings) -> None:
     newest = len(MIGRATIONS)
     if version is None:
-        findings.warn("schema", "none yet", "The first worker that starts makes it.")
+        findings.bad("schema", "none yet", "Run `tigerfans migrate`: no worker starts without it.")
     elif version > newest:
         advice = f"Install the newer release that made it: this one knows up to {newest}."
         findings.bad("schema", f"version {version}", advice)
     elif version < newest:
-        advice = f"The next worker that starts brings it to version {newest}."
-        findings.warn("schema", f"version {version}", advice)
+        advice = f"Run `tigerfans migrate`: a worker starts with version {newest} only."
+        findings.bad("schema", f"version {version}", advice)
     else:
         findings.good("schema", f"version {version}")

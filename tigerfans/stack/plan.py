@@ -25,9 +25,13 @@ CONNECTIONS_SPARE: Final = 20
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
-    """The programs of a stack. Servers start together, and stop one by one, the last first."""
+    """The programs of a stack. Servers start together, and stop one by one, the last first.
+
+    The migration runs to its end before workers start, at a reload too.
+    """
 
     servers: Sequence[Program]
+    migration: Program
     sequencer: Program
     workers: Sequence[Program]
 
@@ -60,6 +64,7 @@ def prepare(settings: Settings, folder: DataFolder, environ: Mapping[str, str]) 
     listeners = ports.open_listeners(settings)
     fleet = Fleet(
         servers=servers,
+        migration=programs.migration(settings),
         sequencer=programs.sequencer(settings),
         workers=[
             programs.worker(settings, number, listener.fileno())

@@ -107,6 +107,13 @@ class Process:
             await asyncio.wait({ready})
             self._readiness.close()
 
+    async def finished(self) -> int:
+        """Waits for its end, where it does something and ends by itself; the exit code."""
+        try:
+            return await asyncio.shield(self.exited)
+        finally:
+            self._readiness.close()
+
     async def stop(self, timeout_s: float) -> None:
         """Asks it to stop, then ends it; returns when it is gone."""
         for stop_signal, patience_s in (

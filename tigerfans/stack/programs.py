@@ -18,6 +18,7 @@ from tigerfans.settings.settings import Settings, worker_name
 # one after the other: with PostgreSQL's END_TIMEOUT_S on top, that is under 10 s.
 WORKER_STOP_TIMEOUT_S: Final = 3.5
 SEQUENCER_STOP_TIMEOUT_S: Final = 1.5
+MIGRATE_STOP_TIMEOUT_S: Final = 0.5
 TIGERBEETLE_STOP_TIMEOUT_S: Final = 0.5
 REDIS_STOP_TIMEOUT_S: Final = 1.0
 POSTGRES_STOP_TIMEOUT_S: Final = 2.5
@@ -75,6 +76,11 @@ def launch_command(
 
 def sequencer(settings: Settings) -> Program:
     return _shop_program("sequencer", ["sequencer"], settings, SEQUENCER_STOP_TIMEOUT_S)
+
+
+def migration(settings: Settings) -> Program:
+    """Brings the database to the workers' schema, and ends."""
+    return _shop_program("migrate", ["migrate"], settings, MIGRATE_STOP_TIMEOUT_S)
 
 
 def worker(settings: Settings, number: int, listener: int) -> Program:

@@ -200,6 +200,26 @@ class Service:
         )
 
 
+async def run_to_its_end(program: Program, launch: Callable[[Program], Awaitable[Process]]) -> None:
+    """Runs a program that does something and ends, again where it fails; raises `ServiceError`.
+
+    It has all the time it takes.
+    """
+    for attempt in range(1, FIRST_STARTS_MAX + 1):
+        process = await launch(program)
+        try:
+            exit_code = await process.finished()
+        finally:
+            await process.kill()
+        if exit_code == 0:
+            return
+        if exit_code == EXIT_SETTINGS:
+            raise ServiceError(process.last_words(), EXIT_SETTINGS)
+        if attempt == FIRST_STARTS_MAX:
+            raise ServiceError(process.describe_end())
+        await asyncio.sleep(RESTART_PAUSE_MIN_S * 2**attempt)
+
+
 def _insert(sentence: str, reason: str) -> str:
     """Puts a sentence after the first line of a reason, before what the log says."""
     first, newline, log = reason.partition("\n")

@@ -1,7 +1,8 @@
 """Runs the whole stack: starts it in order, keeps it up, reloads its workers, stops it in order.
 
 Servers come first, then the sequencer, then the workers; they stop the other way round, so that
-each still finds what it needs to finish its work. Signals only record what is asked for.
+each still finds what it needs to finish its work. Before workers come, the database is brought to
+their schema. Signals only record what is asked for.
 
     SIGTERM, SIGINT    stop; a second one kills what is still there
     SIGHUP             replace the workers, one after the other
@@ -19,7 +20,7 @@ from tigerfans.stack import state
 from tigerfans.stack.plan import Fleet
 from tigerfans.stack.process import Process
 from tigerfans.stack.process_table import start_time
-from tigerfans.stack.service import Service, ServiceError
+from tigerfans.stack.service import Service, ServiceError, run_to_its_end
 
 
 class Supervisor:
@@ -42,8 +43,9 @@ class Supervisor:
         self._report = report
         self._start_time = start_time(os.getpid())
         self._had_terminal = _has_terminal()
-        launch = partial(Process.start, folder=folder, environ=environ)
-        service = partial(Service, launch=launch, report=report, changed=self._write_state)
+        self._launch = partial(Process.start, folder=folder, environ=environ)
+        service = partial(Service, launch=self._launch, report=report, changed=self._write_state)
+        self._migration = fleet.migration
         self._servers = [service(program) for program in fleet.servers]
         self._sequencer = service(fleet.sequencer)
         self._workers = [service(program) for program in fleet.workers]
@@ -67,13 +69,20 @@ class Supervisor:
 
     async def _run(self) -> None:
         async with asyncio.TaskGroup() as tasks:
-            for stage in (self._servers, [self._sequencer], self._workers):
-                await _each(stage, Service.start, "start")
-                for service in stage:
-                    name = f"keep {service.program.name} running"
-                    tasks.create_task(service.keep_running(), name=name)
+            await self._start(self._servers, tasks)
+            await self._migrate()
+            await self._start([self._sequencer], tasks)
+            await self._start(self._workers, tasks)
             await self._open_shop()
             await self._reload_when_asked()
+
+    async def _start(self, stage: Sequence[Service], tasks: asyncio.TaskGroup) -> None:
+        await _each(stage, Service.start, "start")
+        for service in stage:
+            tasks.create_task(service.keep_running(), name=f"keep {service.program.name} running")
+
+    async def _migrate(self) -> None:
+        await run_to_its_end(self._migration, self._launch)
 
     async def _reload_when_asked(self) -> None:
         while True:
@@ -81,6 +90,7 @@ class Supervisor:
             self._reload_asked.clear()
             self._reload_error = None
             try:
+                await self._migrate()
                 for worker in self._workers:
                     await worker.replace()
             except ServiceError as error:

@@ -6,7 +6,7 @@ is a bug and must look like one.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Final
 
@@ -15,7 +15,7 @@ import asyncpg
 from tigerfans.errors import UnavailableError
 from tigerfans.presence import Presence
 from tigerfans.stores.away import POSTGRESQL_AWAY, POSTGRESQL_ENDED
-from tigerfans.stores.schema import check_schema, migrate
+from tigerfans.stores.schema import check_version
 
 DEADLINE_SECONDS: Final = 1.5
 CONNECTIONS_MAX: Final = 4
@@ -24,9 +24,6 @@ CONNECTIONS_HELD: Final = 2
 
 
 _AWAY: Final = "Orders are away (PostgreSQL does not answer)."
-
-# What is done with the first connection, before there is a database to work with.
-Prepare = Callable[[asyncpg.Connection], Awaitable[None]]
 
 
 @contextmanager
@@ -70,33 +67,25 @@ class Database:
 
     @classmethod
     async def connect(cls, url: str, connections_max: int = CONNECTIONS_MAX) -> "Database":
-        """Connects and brings the schema up to date; raises `UnavailableError`."""
-        return await cls._connect(url, connections_max, migrate)
-
-    @classmethod
-    async def look(cls, url: str, connections_max: int = CONNECTIONS_MAX) -> "Database":
-        """Connects, and raises `SettingsError` unless the schema is up to date."""
-        return await cls._connect(url, connections_max, check_schema)
-
-    @classmethod
-    async def _connect(cls, url: str, connections_max: int, prepare: Prepare) -> "Database":
+        """Connects to a database that was migrated; raises `UnavailableError`, or `SettingsError`
+        where its schema is of another version.
+        """
+        pool = await asyncpg.create_pool(
+            url,
+            # With one at least, the pool would log each failure to keep it open.
+            min_size=0,
+            max_size=connections_max - CONNECTIONS_HELD,
+            reset=_keep_session,
+            timeout=DEADLINE_SECONDS,
+        )
         try:
-            pool = await asyncpg.create_pool(
-                url,
-                # With one at least, the pool would log each failure to keep it open.
-                min_size=0,
-                max_size=connections_max - CONNECTIONS_HELD,
-                reset=_keep_session,
-                timeout=DEADLINE_SECONDS,
-            )
-            try:
-                async with pool.acquire() as connection:
-                    await prepare(connection)
-            except BaseException:
-                pool.terminate()
-                raise
-        except POSTGRESQL_AWAY as error:
-            raise UnavailableError(_AWAY) from error
+            async with asyncio.timeout(DEADLINE_SECONDS), pool.acquire() as connection:
+                await check_version(connection)
+        except BaseException as error:
+            pool.terminate()
+            if isinstance(error, POSTGRESQL_AWAY):
+                raise UnavailableError(_AWAY) from error
+            raise
         return cls(url, pool)
 
     async def close(self) -> None:

@@ -1,20 +1,20 @@
 """The versioned schema of the order store.
 
-Every worker applies it when it starts; an advisory lock lets one of them do the work while the
-others wait and then find it done. A migration, once released, is never edited: append another.
+`tigerfans migrate` applies it, before workers start; they only look whether it was. A migration,
+once released, is never edited: append another. An index on a table that there is already is a
+`ConcurrentIndex`, so that it is built while the shop sells.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 import asyncpg
 
 from tigerfans.settings.settings import SettingsError
+from tigerfans.stores.migration import Migration, Transaction, apply, migrating, read_version
 
-# Any fixed number; it only has to be ours within the database.
-ADVISORY_LOCK: Final = 0x7167_6572
-
-MIGRATIONS: Final = (
-    """
+MIGRATIONS: Final[tuple[Migration, ...]] = (
+    Transaction("""
     CREATE TABLE orders (
         id uuid PRIMARY KEY,
         status text NOT NULL
@@ -46,10 +46,10 @@ MIGRATIONS: Final = (
         last_error text NOT NULL DEFAULT ''
     );
     CREATE INDEX mockpay_webhooks_next_attempt_at ON mockpay_webhooks (next_attempt_at);
-    """,
+    """),
     # What the box office searches by. The two indexes over text cost the writing of an order 3 µs
     # of PostgreSQL's CPU, of 10; they compare bytes, whatever the database's own order of letters.
-    """
+    Transaction("""
     DROP INDEX orders_recorded_at;
     CREATE INDEX orders_listed ON orders (recorded_at, id);
     CREATE INDEX orders_not_paid ON orders (recorded_at, id) WHERE status <> 'PAID';
@@ -60,9 +60,9 @@ MIGRATIONS: Final = (
 
     -- The outcome that a payment which succeeded after all has replaced.
     ALTER TABLE orders ADD COLUMN earlier_status text, ADD COLUMN earlier_at timestamptz;
-    """,
-    # Who the shop is (`identity`); there can be no second row.
-    """
+    """),
+    Transaction("""
+    -- Who the shop is (`identity`); there can be no second row.
     CREATE TABLE shop (
         is_only boolean PRIMARY KEY DEFAULT true CHECK (is_only),
         id uuid NOT NULL,
@@ -70,7 +70,7 @@ MIGRATIONS: Final = (
         funded_at timestamptz,
         is_on_ledger boolean NOT NULL DEFAULT true
     );
-    """,
+    """),
 )
 
 
@@ -79,41 +79,36 @@ class SchemaTooNewError(SettingsError):
 
 
 class SchemaTooOldError(SettingsError):
-    """The database was not set up yet, or by an older version of the shop."""
+    """The database was not brought to this version of the shop."""
 
 
-_VERSION: Final = "SELECT max(version) FROM schema_version"
+async def migrate(url: str, migrations: Sequence[Migration] = MIGRATIONS) -> int:
+    """Brings a database to this version's schema, whoever else tries; gives the version it had.
+
+    Raises `SchemaTooNewError`, and `UnavailableError` where PostgreSQL does not answer.
+    """
+    async with migrating(url) as connection:
+        version = await read_version(connection)
+        if version > len(migrations):
+            raise _too_new(version)
+        await apply(connection, migrations, version)
+    return version
 
 
-async def migrate(connection: asyncpg.Connection) -> None:
-    """Brings the database to this version's schema, whoever else tries at the same time."""
-    async with connection.transaction():
-        await connection.execute("SELECT pg_advisory_xact_lock($1)", ADVISORY_LOCK)
-        await connection.execute(
-            "CREATE TABLE IF NOT EXISTS schema_version (version integer NOT NULL)"
-        )
-        version = await connection.fetchval(_VERSION) or 0
-        _refuse_newer(version)
-        for number, statements in enumerate(MIGRATIONS[version:], start=version + 1):
-            await connection.execute(statements)
-            await connection.execute("INSERT INTO schema_version VALUES ($1)", number)
-
-
-async def check_schema(connection: asyncpg.Connection) -> None:
-    """Raises `SettingsError` unless the database has this version's schema; changes nothing."""
-    is_there = await connection.fetchval("SELECT to_regclass('schema_version')")
-    version = (is_there and await connection.fetchval(_VERSION)) or 0
-    _refuse_newer(version)
+async def check_version(connection: asyncpg.Connection) -> None:
+    """Raises `SchemaTooOldError` or `SchemaTooNewError` unless the schema is this version's."""
+    version = await read_version(connection)
+    if version > len(MIGRATIONS):
+        raise _too_new(version)
     if version < len(MIGRATIONS):
         raise SchemaTooOldError(
-            f"DATABASE_URL names a database with schema version {version}, which becomes"
-            f" {len(MIGRATIONS)} when a worker of this version of the shop starts."
+            f"DATABASE_URL names a database with schema version {version or 'none'}; this version"
+            f" of the shop needs {len(MIGRATIONS)}: run `tigerfans migrate`."
         )
 
 
-def _refuse_newer(version: int) -> None:
-    if version > len(MIGRATIONS):
-        raise SchemaTooNewError(
-            f"DATABASE_URL names a database with schema version {version};"
-            f" this version of the shop knows up to {len(MIGRATIONS)}."
-        )
+def _too_new(version: int) -> SchemaTooNewError:
+    return SchemaTooNewError(
+        f"DATABASE_URL names a database with schema version {version};"
+        f" this version of the shop knows up to {len(MIGRATIONS)}."
+    )

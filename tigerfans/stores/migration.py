@@ -1,0 +1,137 @@
+"""How a database is brought to a schema, step by step, while the shop sells.
+
+A migration changes the schema by one version, and may be killed at any time: the next attempt goes
+on where it was. None keeps a buyer waiting. What takes a table's lock gives up at once where others
+have it, for whoever comes behind it would wait with it; an index on a table that is in use is built
+beside all writes, which PostgreSQL does in no transaction.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import asyncpg
+
+from tigerfans.errors import UnavailableError
+from tigerfans.stores.away import POSTGRESQL_AWAY
+
+# Any fixed number; it only has to be ours within the database.
+ADVISORY_LOCK: Final = 0x7167_6572
+
+CONNECT_SECONDS_MAX: Final = 10.0
+CLOSE_SECONDS_MAX: Final = 1.0
+# Of the 1.5 s that an order's write has in all.
+TABLE_LOCK_MILLISECONDS_MAX: Final = 200
+PAUSE_SECONDS: Final = 0.5
+
+_RECORD: Final = "INSERT INTO schema_version VALUES ($1)"
+
+logger = logging.getLogger(__name__)
+
+
+class Migration(Protocol):
+    """One step of the schema."""
+
+    async def apply(self, connection: asyncpg.Connection, version: int) -> None:
+        """Does it, and records that the database has this version."""
+
+
+@dataclass(frozen=True, slots=True)
+class Transaction:
+    """SQL that is done as a whole or not at all: new tables with their indexes, new columns."""
+
+    sql: str
+
+    async def apply(self, connection: asyncpg.Connection, version: int) -> None:
+        waits = False
+        while True:
+            try:
+                async with connection.transaction():
+                    await connection.execute(
+                        f"SET LOCAL lock_timeout = {TABLE_LOCK_MILLISECONDS_MAX}"
+                    )
+                    await connection.execute(self.sql)
+                    await connection.execute(_RECORD, version)
+            except asyncpg.LockNotAvailableError:
+                if not waits:
+                    waits = True
+                    logger.info("version %d waits for a table that others use", version)
+                await asyncio.sleep(PAUSE_SECONDS)
+            else:
+                return
+
+
+@dataclass(frozen=True, slots=True)
+class ConcurrentIndex:
+    """An index on a table that is in use; `definition` is what follows `CREATE INDEX name`."""
+
+    name: str
+    definition: str
+
+    async def apply(self, connection: asyncpg.Connection, version: int) -> None:
+        is_valid = await connection.fetchval(
+            "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass($1)", self.name
+        )
+        if is_valid is False:
+            # Left by an attempt that ended in the middle.
+            await connection.execute(f"DROP INDEX CONCURRENTLY {self.name}")
+        if not is_valid:
+            logger.info("version %d builds the index %s", version, self.name)
+            await connection.execute(f"CREATE INDEX CONCURRENTLY {self.name} {self.definition}")
+        await connection.execute(_RECORD, version)
+
+
+async def read_version(connection: asyncpg.Connection) -> int:
+    """The version of the database's schema; 0 where there is none."""
+    if await connection.fetchval("SELECT to_regclass('schema_version')") is None:
+        return 0
+    return await connection.fetchval("SELECT max(version) FROM schema_version") or 0
+
+
+@asynccontextmanager
+async def migrating(url: str) -> AsyncIterator[asyncpg.Connection]:
+    """A connection that is the only one to migrate; raises `UnavailableError`."""
+    try:
+        connection = await asyncpg.connect(url, timeout=CONNECT_SECONDS_MAX)
+        try:
+            # Whatever the operator allows others.
+            await connection.execute("SET statement_timeout = 0; SET lock_timeout = 0")
+            await _lock(connection)
+            await connection.execute(
+                "CREATE TABLE IF NOT EXISTS schema_version (version integer NOT NULL)"
+            )
+            yield connection
+            await connection.close(timeout=CLOSE_SECONDS_MAX)
+        except BaseException:
+            connection.terminate()
+            raise
+    except POSTGRESQL_AWAY as error:
+        raise UnavailableError(
+            f"The database cannot be migrated: {type(error).__name__}: {error}"
+        ) from error
+
+
+async def apply(
+    connection: asyncpg.Connection, migrations: Sequence[Migration], version: int
+) -> None:
+    """Applies those that the database, at `version`, does not have yet."""
+    for number, migration in enumerate(migrations[version:], start=version + 1):
+        await migration.apply(connection, number)
+        logger.info("the database is at version %d", number)
+
+
+async def _lock(connection: asyncpg.Connection) -> None:
+    """Waits until nobody else migrates.
+
+    It asks again and again: a session that waits for a lock in PostgreSQL keeps a snapshot, for
+    whose end an index that is built beside it waits in turn.
+    """
+    waits = False
+    while not await connection.fetchval("SELECT pg_try_advisory_lock($1)", ADVISORY_LOCK):
+        if not waits:
+            waits = True
+            logger.info("another process migrates the database; waiting for it")
+        await asyncio.sleep(PAUSE_SECONDS)
