@@ -50,6 +50,9 @@ esac
 shop=$(runuser -u tigerfans -- psql "$DATABASE_URL" -Atc 'SELECT left(id::text, 8) FROM shop')
 redis-cli -s "${REDIS_URL#unix://}" --eval /opt/tigerfans/ops/forget-answers.lua , "$shop"
 
+# The copy may be of an earlier release.
+/opt/tigerfans/ops/shop migrate
+
 # What was sold between the two copies gets its orders; then the doors open.
 systemctl start tigerfans-sequencer
 /opt/tigerfans/ops/shop reconcile --repair

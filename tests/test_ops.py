@@ -151,6 +151,18 @@ def test_a_unit_starts_a_command_that_there_is(unit: Unit) -> None:
     assert unit["Type"] == ["notify"]
 
 
+def test_a_worker_migrates_before_it_starts_and_has_all_the_time_that_takes() -> None:
+    (before,) = WORKER["ExecStartPre"]
+    assert before == f"{INSTALLED} migrate"
+    assert callable(cli._parser().parse_args(before.split()[1:]).command)
+    assert WORKER["TimeoutStartSec"] == ["infinity"]
+
+
+def test_a_restored_database_is_migrated_before_anything_uses_it() -> None:
+    commands = re.findall(r"ops/shop (\w+)", (OPS / "restore.sh").read_text())
+    assert commands == ["migrate", "reconcile"]
+
+
 def test_the_scripts_start_commands_that_there_are() -> None:
     for path in (OPS / "backup.sh", OPS / "restore.sh"):
         subprocess.run(["/bin/sh", "-n", str(path)], check=True)
