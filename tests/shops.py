@@ -1,7 +1,8 @@
 """Shops for tests: the real thing over an embedded ledger, PostgreSQL and Redis, in one process."""
 
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,7 +12,7 @@ import pytest
 from tigerfans.booking.transfers import Booking
 from tigerfans.ledger import open_ledger
 from tigerfans.ledger.base import Ledger
-from tigerfans.offer.catalog import Catalog
+from tigerfans.offer.catalog import LISTINGS, Catalog, ClassCode
 from tigerfans.office.order_search import OrderSearch, Search
 from tigerfans.payments.base import EventType, PaymentEvent, PaymentProvider
 from tigerfans.payments.mockpay import MockPay
@@ -55,6 +56,7 @@ async def open_shop(ledger: Ledger, redis_url: str, database_url: str) -> AsyncI
         provider: PaymentProvider | None = None,
         *,
         opens: bool = True,
+        prices: Mapping[ClassCode, int] | None = None,
         to_look: bool = False,
         on: Ledger | None = None,
     ) -> Shop:
@@ -63,7 +65,9 @@ async def open_shop(ledger: Ledger, redis_url: str, database_url: str) -> AsyncI
         find_identity = IdentityRow.find if to_look else IdentityRow.claim
         identity = await find_identity(database, TICKET_SECRET)
         shop = Shop(
-            Booking(Catalog.build({"A": tickets_a, "B": tickets_b}, goodies), hold_seconds),
+            Booking(
+                catalog_at(prices or {}, {"A": tickets_a, "B": tickets_b}, goodies), hold_seconds
+            ),
             on or ledger,
             Sessions.connect(redis_url, identity.id.key_prefix),
             Orders(database),
@@ -84,6 +88,17 @@ async def open_shop(ledger: Ledger, redis_url: str, database_url: str) -> AsyncI
     for database in databases:
         await database.close()
     await client.aclose()
+
+
+def catalog_at(
+    prices: Mapping[ClassCode, int], tickets: Mapping[ClassCode, int], goodies: int = 0
+) -> Catalog:
+    """The offer at other prices, in cents; a class that is not named keeps its own."""
+    listings = [
+        replace(listing, price_cents=prices.get(listing.code, listing.price_cents))
+        for listing in LISTINGS
+    ]
+    return Catalog.build(tickets, goodies, listings)
 
 
 def event(

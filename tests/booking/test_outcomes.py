@@ -93,7 +93,7 @@ def test_every_row_of_the_sale_table_is_tested() -> None:
     assert {statuses for statuses, _ in SALE_ROWS.values()} == set(SALE_TABLE)
 
 
-@pytest.mark.parametrize("late_hold", [S.CREATED, S.EXISTS])
+@pytest.mark.parametrize("late_hold", [S.CREATED, S.EXISTS, S.EXISTS_WITH_DIFFERENT_USER_DATA_32])
 @pytest.mark.parametrize(
     "row",
     [

@@ -1,5 +1,6 @@
 """What is sent to the ledger for each step."""
 
+from tests.shops import catalog_at
 from tigerfans.booking.ids import OrderId
 from tigerfans.booking.transfers import Booking, fingerprint
 from tigerfans.ledger.wire import (
@@ -45,14 +46,19 @@ def test_a_sale_is_a_linked_post_a_goodie_and_a_post_alone() -> None:
 
 
 def test_a_late_sale_places_a_second_hold_and_sells_against_it() -> None:
-    hold, with_goodie, goodie, alone = Transfer.unpack_all(BOOKING.late_sale(ORDER, "A"))
+    hold, with_goodie, goodie, alone = Transfer.unpack_all(BOOKING.late_sale(ORDER, "A", 6500))
     assert [t.id & 0xFF for t in (hold, with_goodie, goodie, alone)] == [5, 6, 7, 8]
     assert hold.flags == TransferFlags.PENDING
     assert with_goodie.pending_id == alone.pending_id == hold.id
 
 
 def test_a_late_sale_is_the_same_whatever_the_settings_are_at_its_replay() -> None:
-    assert BOOKING.late_sale(ORDER, "A") == Booking(CATALOG, hold_seconds=7).late_sale(ORDER, "A")
+    later = Booking(catalog_at({"A": 7500}, {"A": 20, "B": 30}, goodies=5), hold_seconds=7)
+    assert later.late_sale(ORDER, "A", 6500) == BOOKING.late_sale(ORDER, "A", 6500)
+
+
+def test_a_late_hold_carries_the_price_that_was_agreed() -> None:
+    assert Transfer.unpack_all(BOOKING.late_sale(ORDER, "A", 6400))[0].user_data_32 == 6400
 
 
 def test_a_release_voids_the_hold() -> None:
@@ -66,7 +72,7 @@ def test_no_submission_ends_in_an_open_chain() -> None:
     submissions = [
         BOOKING.hold(ORDER, "A", bytes(16)),
         BOOKING.sale(ORDER, "A"),
-        BOOKING.late_sale(ORDER, "A"),
+        BOOKING.late_sale(ORDER, "A", 6500),
         BOOKING.release(ORDER, "A"),
         BOOKING.funding(),
     ]
@@ -95,6 +101,7 @@ def test_a_hold_is_recognised_by_its_record() -> None:
     assert hold is not None
     assert hold.ticket_class is STANDARD
     assert hold.fingerprint == fingerprint("B", "fan@example.org")
+    assert hold.price_cents == 3500
     assert hold.expires_ns == hold.created_ns + 300 * 1_000_000_000
 
 

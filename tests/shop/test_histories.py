@@ -4,7 +4,8 @@ The shop's own coroutines run here without an event loop: each stops where it se
 the ledger, to Redis or to PostgreSQL, and the machine below decides what becomes of the message
 and of its sender. It may be done, lost, done and not answered, done twice, or land much later. In
 between, workers die with all they were doing, Redis is wiped, holds expire, events arrive in any
-order and any number. The ledger is the embedded one; the two other stores are what they promise.
+order and any number, and no two workers ask the same price. The ledger is the embedded one; the two
+other stores are what they promise.
 """
 
 import json
@@ -21,6 +22,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from tests.ledger.by_hand import SECOND, BooksByHand
+from tests.shops import catalog_at
 from tigerfans.booking.ids import OrderId, Purpose
 from tigerfans.booking.inventory import Inventory
 from tigerfans.booking.transfers import Booking
@@ -33,14 +35,14 @@ from tigerfans.errors import (
 )
 from tigerfans.ledger.base import Ledger, LedgerError, LedgerTimeoutError, LedgerUnavailableError
 from tigerfans.ledger.wire import Operation, Transfer
-from tigerfans.offer.catalog import Catalog, ClassCode
+from tigerfans.offer.catalog import ClassCode
 from tigerfans.payments.base import EventType, InvalidWebhookError, PaymentEvent
 from tigerfans.payments.mockpay import MockPay
 from tigerfans.payments.outbox import Outbox
 from tigerfans.shop.checkout import Checkout
 from tigerfans.shop.payment import Settlement
 from tigerfans.shop.shop import Shop
-from tigerfans.stores.identity import Identity, IdentityRow, ShopId
+from tigerfans.stores.identity import Identity, ShopId
 from tigerfans.stores.orders import Order, Orders, OrderStatus, Recorded
 from tigerfans.stores.sessions import Entry, Session, Sessions
 
@@ -51,6 +53,8 @@ A_DAY = 24 * 3600
 TICKETS_A, TICKETS_B, GOODIES = 3, 4, 2
 KEYS = 5
 WORKERS = 2
+# What a ticket costs by each worker: the price is being changed while they are replaced.
+PRICES = {1: {"A": 6500, "B": 3500}, 2: {"A": 7500, "B": 3000}}
 
 CHARGED = (OrderStatus.PAID, OrderStatus.PAID_UNFULFILLED)
 SALES = (
@@ -171,6 +175,7 @@ class Told:
 
     email: str
     cls: ClassCode
+    amount_cents: int
     events: set[EventType] = field(default_factory=set)
     confirmed: set[EventType] = field(default_factory=set)
     final: str = ""
@@ -184,16 +189,8 @@ class OrdersUnderFaults(RuleBasedStateMachine):
         self.books = BooksByHand()
         self.sessions = SessionsByMessage()
         self.orders = OrdersByMessage()
-        catalog = Catalog.build({"A": TICKETS_A, "B": TICKETS_B}, GOODIES)
-        self.shop = Shop(
-            Booking(catalog, HOLD_SECONDS),
-            cast(Ledger, LedgerByMessage(self.books)),
-            cast(Sessions, self.sessions),
-            cast(Orders, self.orders),
-            mockpay(),
-            SECRET,
-            cast(IdentityRow, IdentityByMessage()),
-        )
+        self.shops = {worker: self._shop(PRICES[worker]) for worker in range(1, WORKERS + 1)}
+        self.shop = self.shops[1]
         self.running: list[Running] = []
         self.late: list[Message] = []
         self.told: dict[str, Told] = {}
@@ -231,11 +228,14 @@ class OrdersUnderFaults(RuleBasedStateMachine):
         email = f"{name}@example.org"
 
         def on_answer(checkout: Checkout) -> None:
-            told = self.told.setdefault(checkout.order_id, Told(email, cls))
+            agreed = Told(email, cls, checkout.amount_cents)
+            told = self.told.setdefault(checkout.order_id, agreed)
             assert (told.email, told.cls) == (email, cls)
+            assert told.amount_cents == checkout.amount_cents
 
         order_id = OrderId.from_key(f"key {key}", SECRET)
-        self._start(worker, self._check_out(order_id, cls, email, f"key {key}"), on_answer)
+        shop = self.shops[worker]
+        self._start(worker, self._check_out(shop, order_id, cls, email, f"key {key}"), on_answer)
 
     @precondition(lambda self: self.told)
     @rule(data=st.data(), event_type=st.sampled_from(EventType), worker=st.integers(1, WORKERS))
@@ -245,7 +245,7 @@ class OrdersUnderFaults(RuleBasedStateMachine):
         event = self._event(order_id, event_type)
         self._start(
             worker,
-            self.shop.settle(event),
+            self.shops[worker].settle(event),
             lambda settled: self._on_settled(order_id, event_type, settled),
         )
 
@@ -325,13 +325,28 @@ class OrdersUnderFaults(RuleBasedStateMachine):
                 assert row.status == told.final
             if told.confirmed:
                 assert row is not None
+                assert row.amount_cents == told.amount_cents
             assert self._transfers(_order_id(order_id), Purpose.HOLD)
 
     # --- How ----------------------------------------------------------------------------------
 
-    async def _check_out(self, order_id: OrderId, cls: str, email: str, key: str) -> Checkout:
+    def _shop(self, prices: dict[ClassCode, int]) -> Shop:
+        catalog = catalog_at(prices, {"A": TICKETS_A, "B": TICKETS_B}, GOODIES)
+        return Shop(
+            Booking(catalog, HOLD_SECONDS),
+            cast(Ledger, LedgerByMessage(self.books)),
+            cast(Sessions, self.sessions),
+            cast(Orders, self.orders),
+            mockpay(),
+            SECRET,
+            cast(IdentityRow, IdentityByMessage()),
+        )
+
+    async def _check_out(
+        self, shop: Shop, order_id: OrderId, cls: str, email: str, key: str
+    ) -> Checkout:
         try:
-            return await self.shop.checkout(cls, email, key)
+            return await shop.checkout(cls, email, key)
         except SoldOutError:
             # An order without an answer may be held; one that is held is never sold out.
             assert not self._transfers(order_id, Purpose.HOLD)
@@ -340,7 +355,7 @@ class OrdersUnderFaults(RuleBasedStateMachine):
     def hold(self, cls: ClassCode, email: str, key: str = "key 1") -> str:
         """A checkout in which nothing goes wrong; the order's id."""
         checkout: Checkout = self._to_the_end(self.shop.checkout(cls, email, key))
-        self.told[checkout.order_id] = Told(email, cls)
+        self.told[checkout.order_id] = Told(email, cls, checkout.amount_cents)
         return checkout.order_id
 
     def settle(self, order_id: str, event_type: EventType = EventType.SUCCEEDED) -> Settlement:
@@ -421,7 +436,7 @@ class OrdersUnderFaults(RuleBasedStateMachine):
             type=event_type,
             payment_session_id=f"mock_{order_id}",
             order_id=order_id,
-            amount=6500 if told.cls == "A" else 3500,
+            amount=told.amount_cents,
             currency="eur",
             cls=told.cls,
             customer_email=told.email,

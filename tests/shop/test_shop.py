@@ -43,6 +43,12 @@ async def stock(shop: Shop, cls: str = "A") -> tuple[int, int, int]:
     return inventory.available, inventory.held, inventory.sold
 
 
+async def wipe_where(is_wiped: bool, redis_url: str) -> None:
+    if is_wiped:
+        async with Redis.from_url(redis_url) as redis:
+            await redis.flushall()
+
+
 # --- Checkout --------------------------------------------------------------------------------
 
 
@@ -277,6 +283,115 @@ async def test_an_expired_hold_reads_expired_and_still_sells_late(open_shop: Ope
             await asyncio.sleep(0.05)
     assert (await shop.settle(event(checkout))).order_status == "PAID"
     assert await stock(shop) == (9, 0, 1)
+
+
+# --- The price that was agreed ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("redis_is_wiped", [False, True])
+async def test_a_session_costs_what_was_agreed_whatever_a_ticket_costs_now(
+    open_shop: OpenShop, redis_url: str, redis_is_wiped: bool
+) -> None:
+    checkout = await (await open_shop()).checkout("A", EMAIL)
+    shop = await open_shop(prices={"A": 7500})
+    await wipe_where(redis_is_wiped, redis_url)
+    session = await shop.payment_session(f"mock_{checkout.order_id}")
+    assert session is not None
+    assert session.amount_cents == 6500
+    assert (await answer(shop, checkout))["amount"] == 6500
+    assert (await shop.checkout("A", EMAIL)).amount_cents == 7500
+
+
+@pytest.mark.parametrize("redis_is_wiped", [False, True])
+@pytest.mark.parametrize("event_type", list(EventType))
+async def test_a_payment_of_the_agreed_amount_fits_after_the_price_has_changed(
+    open_shop: OpenShop, redis_url: str, redis_is_wiped: bool, event_type: EventType
+) -> None:
+    checkout = await (await open_shop()).checkout("A", EMAIL)
+    shop = await open_shop(prices={"A": 7500})
+    await wipe_where(redis_is_wiped, redis_url)
+    assert not (await shop.settle(event(checkout, event_type))).is_replay
+    await wipe_where(redis_is_wiped, redis_url)
+    assert (await shop.settle(event(checkout, event_type))).is_replay
+    [order] = await latest(shop.orders)
+    assert order.amount_cents == 6500
+
+
+@pytest.mark.parametrize("redis_is_wiped", [False, True])
+async def test_a_late_sale_that_is_told_again_after_the_price_has_changed_says_the_same(
+    open_shop: OpenShop, redis_url: str, redis_is_wiped: bool
+) -> None:
+    before = await open_shop()
+    checkout = await before.checkout("A", EMAIL)
+    await before.settle(event(checkout, EventType.CANCELED))
+    # The ledger sold late, and the worker died before it stored the order.
+    session = await before.payment_session(f"mock_{checkout.order_id}")
+    assert session is not None
+    sold = await sell(before, session)
+    shop = await open_shop(prices={"A": 7500})
+    await wipe_where(redis_is_wiped, redis_url)
+    assert (await shop.settle(event(checkout))).order_status == "PAID"
+    assert (await shop.settle(event(checkout))).is_replay
+    [order] = await latest(shop.orders)
+    assert (order.amount_cents, order.paid_at) == (6500, sold.paid_at)
+
+
+async def test_a_late_sale_of_an_earlier_version_is_told_again(open_shop: OpenShop) -> None:
+    shop = await open_shop()
+    checkout = await shop.checkout("A", EMAIL)
+    await shop.settle(event(checkout, EventType.CANCELED))
+    order_id = OrderId.parse(checkout.order_id)
+    assert order_id is not None
+    at_the_price_of_the_day = shop.booking.late_sale(order_id, "A", 7500)
+    await shop.submit(Operation.CREATE_TRANSFERS, at_the_price_of_the_day)
+    assert (await shop.settle(event(checkout))).order_status == "PAID"
+    [order] = await latest(shop.orders)
+    assert order.amount_cents == 6500
+
+
+async def test_a_repair_stores_what_was_agreed(open_shop: OpenShop, redis_url: str) -> None:
+    before = await open_shop()
+    checkout = await before.checkout("A", EMAIL)
+    order_id = OrderId.parse(checkout.order_id)
+    assert order_id is not None
+    await before.submit(Operation.CREATE_TRANSFERS, before.booking.sale(order_id, "A"))
+    shop = await open_shop(prices={"A": 7500})
+    await wipe_where(True, redis_url)
+    order = await shop.restore(order_id)
+    assert order is not None
+    assert order.amount_cents == 6500
+
+
+async def test_a_refund_gives_back_what_was_agreed(
+    open_shop: OpenShop, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = await open_shop(tickets_a=1)
+    late = await before.checkout("A", EMAIL)
+    await before.settle(event(late, EventType.CANCELED))
+    await before.checkout("A", "other@example.org")
+    shop = await open_shop(tickets_a=1, prices={"A": 7500})
+    await wipe_where(True, redis_url)
+    assert (await shop.settle(event(late))).order_status == "PAID_UNFULFILLED"
+    given_back = []
+
+    async def give_back(session_id: str, amount: int) -> None:
+        given_back.append((session_id, amount))
+
+    monkeypatch.setattr(shop.provider, "refund", give_back)
+    order_id = OrderId.parse(late.order_id)
+    assert order_id is not None
+    await shop.refund(order_id)
+    assert given_back == [(f"mock_{late.order_id}", 6500)]
+
+
+async def test_workers_that_disagree_on_the_price_agree_on_an_order(open_shop: OpenShop) -> None:
+    workers = [await open_shop(), await open_shop(prices={"A": 7500})]
+    first, *others = await asyncio.gather(*(w.checkout("A", EMAIL, "key-1") for w in workers * 5))
+    assert set(others) == {first}
+    assert first.amount_cents in (6500, 7500)
+    assert await stock(workers[0]) == (9, 1, 0)
+    for worker in workers:
+        assert (await worker.settle(event(first))).order_status == "PAID"
 
 
 # --- Events that do not fit ------------------------------------------------------------------

@@ -105,9 +105,12 @@ RELEASE_TABLE: Final = {
 }
 
 _LATE_HOLD_REFUSED: Final = (_S.EXCEEDS_CREDITS, _S.ID_ALREADY_FAILED)
-
-
-_GRANTED: Final = (_S.CREATED, _S.EXISTS)
+_LATE_HOLD_GRANTED: Final = (
+    _S.CREATED,
+    _S.EXISTS,
+    # An earlier version sold late at the price of the day, where now it is what was agreed.
+    _S.EXISTS_WITH_DIFFERENT_USER_DATA_32,
+)
 
 
 def decode_hold(results: bytes) -> tuple[HoldOutcome, int]:
@@ -136,7 +139,7 @@ def decode_late_sale(results: bytes) -> tuple[SaleOutcome, int]:
     timestamp_ns, late_hold, _ = RESULT.unpack_from(results)
     if late_hold in _LATE_HOLD_REFUSED:
         return SaleOutcome.UNFULFILLED, timestamp_ns
-    if late_hold not in _GRANTED:
+    if late_hold not in _LATE_HOLD_GRANTED:
         raise _unexpected("late hold", (late_hold,))
     outcome, timestamp_ns = decode_sale(results[RESULT.size :])
     if outcome not in (SaleOutcome.SOLD_WITH_GOODIE, SaleOutcome.SOLD):

@@ -133,7 +133,7 @@ class Booking:
         self._stocks = [*self._tickets.values(), self._goodies]
 
     def hold(self, order_id: OrderId, cls: ClassCode, fingerprint: bytes) -> bytes:
-        """One pending transfer, to be read with `decode_hold`."""
+        """One pending transfer at the price of now, to be read with `decode_hold`."""
         price = self._prices[cls]
         # An order's id is its hold's id: the purpose HOLD is zero.
         return self._tickets[cls].hold(order_id, fingerprint, price, self.hold_seconds)
@@ -149,14 +149,15 @@ class Booking:
             Purpose.SALE,
         )
 
-    def late_sale(self, order_id: OrderId, cls: ClassCode) -> bytes:
+    def late_sale(self, order_id: OrderId, cls: ClassCode, price_cents: int) -> bytes:
         """Four transfers, to be read with `decode_late_sale`; sent only where the hold is gone.
 
-        The late hold is posted in the same breath. Nothing in it comes from the payment's body
-        or the settings, so that a replay in other circumstances still finds the same transfer.
+        The late hold is posted in the same breath. It carries the price that the first one was
+        placed at, and nothing from the settings or today's prices, so that a replay in other
+        circumstances still finds the same transfer.
         """
         late_hold_id = order_id.transfer_id(Purpose.LATE_HOLD)
-        hold = self._tickets[cls].hold(late_hold_id, _NOTHING, self._prices[cls], LATE_HOLD_SECONDS)
+        hold = self._tickets[cls].hold(late_hold_id, _NOTHING, price_cents, LATE_HOLD_SECONDS)
         return hold + self._sale_of(
             order_id,
             cls,
@@ -244,6 +245,7 @@ class Booking:
         return Hold(
             ticket_class=ticket_class,
             fingerprint=u128(transfer.user_data_128),
+            price_cents=transfer.user_data_32,
             created_ns=transfer.timestamp,
             expires_ns=transfer.timestamp + transfer.timeout * 1_000_000_000,
         )
@@ -251,9 +253,13 @@ class Booking:
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """A hold as the ledger knows it; times in nanoseconds since the epoch."""
+    """A hold as the ledger knows it; times in nanoseconds since the epoch.
+
+    `price_cents` is what one ticket costs by what was agreed, whatever the class costs now.
+    """
 
     ticket_class: TicketClass
     fingerprint: bytes
+    price_cents: int
     created_ns: int
     expires_ns: int

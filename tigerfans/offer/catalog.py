@@ -8,7 +8,7 @@ and three accounts: stock moves from `operator` to `budget` once, when the shop 
 `budget` to `sold` unit by unit.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -22,7 +22,8 @@ ClassCode = str
 class Listing:
     """A ticket class as it is advertised; the price is in cents of `CURRENCY`.
 
-    `code` and `ledger` stand in what was sold, so they are a class's own for ever.
+    `code` and `ledger` stand in what was sold, so they are a class's own for ever. The price is
+    that of today: what a buyer agreed to stands on the hold.
     """
 
     code: ClassCode
@@ -120,14 +121,19 @@ class Catalog:
     goodies: Resource
 
     @classmethod
-    def build(cls, tickets: Mapping[ClassCode, int], goodies: int) -> "Catalog":
+    def build(
+        cls,
+        tickets: Mapping[ClassCode, int],
+        goodies: int,
+        listings: Sequence[Listing] = LISTINGS,
+    ) -> "Catalog":
         """The catalog for given capacities, in units; a class that is not named has none."""
         return cls(
             classes=tuple(
                 TicketClass(
                     listing, Resource(listing.ledger, tickets.get(listing.code, 0), listing.setting)
                 )
-                for listing in LISTINGS
+                for listing in listings
             ),
             goodies=Resource(GOODIES_LEDGER, goodies, GOODIES_SETTING),
         )

@@ -93,18 +93,19 @@ class Backends:
     def session(
         self,
         order_id: OrderId,
-        ticket_class: TicketClass,
+        cls: ClassCode,
         email: str,
         *,
+        price_cents: int,
         created_ms: int,
         expires_ms: int,
     ) -> Session:
-        """The session of a hold, with the price of now."""
+        """The session of a hold, at the price that the hold was placed at."""
         return Session(
             psid=self.provider.session_id(order_id.hex_digits),
             order_id=order_id,
-            cls=ticket_class.code,
-            amount_cents=ticket_class.price_cents,
+            cls=cls,
+            amount_cents=price_cents,
             email=email,
             created_ms=created_ms,
             expires_ms=expires_ms,

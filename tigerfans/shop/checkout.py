@@ -65,8 +65,9 @@ async def hold_ticket(
         held_ms = held_ns // 1_000_000
         session = backends.session(
             order_id,
-            ticket_class,
+            ticket_class.code,
             email,
+            price_cents=ticket_class.price_cents,
             created_ms=held_ms,
             expires_ms=held_ms + backends.booking.hold_seconds * 1_000,
         )
@@ -75,7 +76,7 @@ async def hold_ticket(
     return Checkout(
         order_id.hex_digits,
         backends.provider.redirect_url(session.psid),
-        ticket_class.price_cents,
+        session.amount_cents,
     )
 
 
@@ -94,7 +95,7 @@ def check_email(email: str) -> None:
 async def _session_before(
     backends: Backends, order_id: OrderId, ticket_class: TicketClass, email: str
 ) -> Session:
-    """The session of a hold with the same body, placed when holds lasted longer or shorter.
+    """The session of a hold with the same body, placed at another price or for another time.
 
     Raises `IdempotencyConflictError` where it is the body that differs.
     """

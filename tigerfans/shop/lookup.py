@@ -66,8 +66,9 @@ async def session_on_ledger(
         raise InvalidRequestError("The payment does not match its order.")
     return backends.session(
         order_id,
-        hold.ticket_class,
+        hold.ticket_class.code,
         email,
+        price_cents=hold.price_cents,
         created_ms=hold.created_ns // 1_000_000,
         expires_ms=hold.expires_ns // 1_000_000,
     )

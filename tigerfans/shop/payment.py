@@ -76,7 +76,7 @@ async def sell(backends: Backends, session: Session) -> Order:
     sale = backends.booking.sale(session.order_id, session.cls)
     outcome, sold_ns = decode_sale(await backends.submit(Operation.CREATE_TRANSFERS, sale))
     if outcome is SaleOutcome.HOLD_GONE:
-        late = backends.booking.late_sale(session.order_id, session.cls)
+        late = backends.booking.late_sale(session.order_id, session.cls, session.amount_cents)
         results = await backends.submit(Operation.CREATE_TRANSFERS, late)
         outcome, sold_ns = decode_late_sale(results)
     if outcome is SaleOutcome.MISMATCH:
