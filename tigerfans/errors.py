@@ -5,7 +5,10 @@
     ├── UnknownOrderError 404
     ├── SlowRequestError 408
     ├── SoldOutError 409
-    ├── IdempotencyConflictError 409
+    ├── UsedKeyError 409            the Idempotency-Key is used up; another one may be tried
+    │   ├── KeyConflictError
+    │   ├── KeyRefusedError
+    │   └── OrderEndedError
     ├── TooLargeError 413
     └── UnavailableError 503        busy, or a store is away; try again
 
@@ -13,6 +16,7 @@ A message is a sentence for a person. `http.problems.explain` is the one place t
 and the ledger's and the batcher's own errors, into answers.
 """
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 
@@ -20,6 +24,8 @@ class ShopError(Exception):
     """The shop cannot do this."""
 
     status: ClassVar[int] = 500
+    # What a program reads of it, beside the sentence.
+    fields: Mapping[str, str | bool] = {}
 
     def __init__(self, message: str | None = None) -> None:
         super().__init__(message or self.__doc__)
@@ -49,10 +55,27 @@ class SoldOutError(ShopError):
     status = 409
 
 
-class IdempotencyConflictError(ShopError):
-    """This Idempotency-Key was used before with another class or email."""
+class UsedKeyError(ShopError):
+    """This Idempotency-Key is used up. Please start a new order."""
 
     status = 409
+    fields: Mapping[str, str | bool] = {"new_key_needed": True}
+
+
+class KeyConflictError(UsedKeyError):
+    """This was sent before with another class or email. Please start a new order."""
+
+
+class KeyRefusedError(UsedKeyError):
+    """This was refused too often. Please start a new order."""
+
+
+class OrderEndedError(UsedKeyError):
+    """The order of this Idempotency-Key has ended unpaid; `order_status` says how."""
+
+    def __init__(self, message: str, order_status: str) -> None:
+        super().__init__(message)
+        self.fields = {**UsedKeyError.fields, "order_status": order_status}
 
 
 class TooLargeError(ShopError):

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tigerfans.booking.ids import OrderId, Purpose
+from tigerfans.booking.ids import KEY_ATTEMPTS_MAX, OrderId, Purpose
 
 ORDER = OrderId(b"\0" + bytes(range(1, 16)))
 
@@ -44,3 +44,14 @@ def test_an_idempotency_key_always_gives_the_same_order_id() -> None:
     assert OrderId.from_key("key", "secret") != OrderId.from_key("other", "secret")
     assert OrderId.from_key("key", "secret") != OrderId.from_key("key", "another secret")
     assert OrderId.from_key("key", "s" * 200)[0] == 0
+
+
+def test_a_keys_first_attempt_has_the_id_that_keys_had_before_there_were_attempts() -> None:
+    assert OrderId.from_key("key", "secret").hex_digits == "7f015c1fa60bc0fdb1e5d0bf89eb2700"
+
+
+def test_each_attempt_of_a_key_is_an_order_of_its_own() -> None:
+    ids = {OrderId.from_key("key", "secret", n) for n in range(KEY_ATTEMPTS_MAX)}
+    assert len(ids) == KEY_ATTEMPTS_MAX
+    assert OrderId.from_key("key", "secret") in ids
+    assert all(OrderId.parse(order_id.hex_digits) == order_id for order_id in ids)

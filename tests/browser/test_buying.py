@@ -4,7 +4,7 @@ import re
 from typing import Literal
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.browser.box_office import EMAIL, BoxOffice
 from tests.browser.conftest import OPERATOR_LOGIN, OpenTab
@@ -224,3 +224,18 @@ def test_a_hostile_email_is_text_wherever_it_shows(patient: BoxOffice, open_tab:
     tab.goto("/admin")
     expect(tab.get_by_text(HOSTILE_EMAIL).first).to_be_visible()
     assert not tab.locator("img[src=x]").count()
+
+
+def test_a_key_whose_order_has_ended_is_left_for_a_new_one(patient: BoxOffice, tab: Page) -> None:
+    keys: list[str] = []
+
+    def answer(route: Route) -> None:
+        keys.append(route.request.headers["idempotency-key"])
+        if len(keys) > 1:
+            return route.continue_()
+        return route.fulfill(status=409, json={"detail": "It has expired.", "new_key_needed": True})
+
+    tab.goto("/demo/checkout")
+    tab.route("**/api/checkout", answer)
+    check_out(tab)
+    assert len(set(keys)) == 2

@@ -61,11 +61,11 @@ class Crowd:
             watching.result()
 
     async def _buy(self, purchase: Purchase) -> None:
-        plan = purchase.plan
-        attempts = [self._check_out(purchase)]
-        if plan.checks_out_twice and plan.idempotency_key is not None:
-            attempts.append(self._check_out(purchase))
-        await asyncio.gather(*attempts)
+        times = 2 if purchase.plan.checks_out_twice and purchase.plan.idempotency_key else 1
+        await asyncio.gather(*(self._check_out(purchase) for _ in range(times)))
+        while purchase.wants_new_key:
+            purchase.take_new_key()
+            await self._check_out(purchase)
         if purchase.is_held:
             await self._pay(purchase)
             await self._ask(purchase)
@@ -75,11 +75,12 @@ class Crowd:
         plan = purchase.plan
         body = json.dumps({"cls": plan.cls, "customer_email": plan.email}).encode()
         headers = dict(_JSON)
-        if plan.idempotency_key is not None:
-            headers["Idempotency-Key"] = plan.idempotency_key
+        if purchase.key is not None:
+            headers["Idempotency-Key"] = purchase.key
         hangs_up = plan.hangs_up
         for pause_s in pauses():
             purchase.doing = "checks out"
+            known = purchase.order_id
             try:
                 answer = await exchange(
                     self._port, "POST", "/api/checkout", body, headers, hangs_up=hangs_up
@@ -91,8 +92,11 @@ class Crowd:
                 if answer.status == 200:
                     purchase.hear_held(answer.json())
                     return
+                if answer.status == 409 and answer.json().get("new_key_needed"):
+                    purchase.hear_used_key(answer.json())
+                    return
                 if answer.status == 409:
-                    purchase.hear_sold_out()
+                    purchase.hear_sold_out(known)
                     return
                 # It may be held all the same: a 503 says that nobody knows.
                 purchase.unanswered_checkouts += 1

@@ -41,6 +41,9 @@ class Purchase:
     plan: BuyerPlan
     order_id: str | None = None
     is_sold_out: bool = False
+    # The first key's order ran out before its buyer heard of it: so many others were taken since.
+    new_keys: int = 0
+    is_key_used: bool = False
     unanswered_checkouts: int = 0
     sent: set[EventType] = field(default_factory=set)
     confirmed: dict[EventType, str] = field(default_factory=dict)
@@ -64,6 +67,20 @@ class Purchase:
         return self.order_id is not None
 
     @property
+    def key(self) -> str | None:
+        key = self.plan.idempotency_key
+        return f"{key}-{self.new_keys}" if self.new_keys else key
+
+    @property
+    def wants_new_key(self) -> bool:
+        """Whether its key is used up, and its order is none that the buyer could pay."""
+        return self.is_key_used and not self.is_held and not self.is_sold_out
+
+    def take_new_key(self) -> None:
+        self.new_keys += 1
+        self.is_key_used = False
+
+    @property
     def known(self) -> Known:
         return Known(self.final_status, bool(self.confirmed))
 
@@ -82,18 +99,23 @@ class Purchase:
         """A checkout was answered with 200."""
         if self.order_id not in (None, body["order_id"]):
             self.accuse(f"the same key gave another order, {body['order_id']}")
-        if self.is_sold_out:
-            self.accuse("a ticket was held after the same key was told sold out")
         self.order_id = body["order_id"]
         expected = (f"/mockpay/mock_{self.order_id}", AMOUNTS[self.plan.cls], "eur")
         if (body["redirect_url"], body["amount"], body["currency"]) != expected:
             self.accuse(f"the checkout was answered with {body}")
 
-    def hear_sold_out(self) -> None:
-        """A checkout was answered with 409."""
-        if self.order_id is not None:
+    def hear_sold_out(self, known: str | None) -> None:
+        """A checkout was answered with 409; `known` was its order when it was asked for."""
+        if known is not None:
             self.accuse("sold out was told after the same key held a ticket")
         self.is_sold_out = True
+
+    def hear_used_key(self, body: dict[str, Any]) -> None:
+        """A checkout was answered with 409, and another key is needed."""
+        # Nobody sends another body, none is refused so often, and only who knows an order pays it.
+        if body.get("order_status") != "EXPIRED":
+            self.accuse(f"the key was told to be used up: {body}")
+        self.is_key_used = True
 
     def hear_settled(self, event_type: EventType, body: dict[str, Any], known: Known) -> None:
         """A webhook was answered with 2xx: what it says is durable."""

@@ -126,7 +126,7 @@ def test_an_order_of_nobody_and_a_ticket_that_exists_twice_are_found() -> None:
 
 def test_sold_out_in_a_class_with_room_for_everybody_is_a_lie() -> None:
     purchase = Purchase(BUYER)
-    purchase.hear_sold_out()
+    purchase.hear_sold_out(None)
     nothing = stores(sold=0, goodies=0, ledger={})._replace(orders={}, on_ledger={})
     assert audit(PLAN, [purchase], nothing).violations == ["buyer 0 heard sold out in class B"]
 
@@ -185,3 +185,18 @@ def test_a_seed_means_the_same_buyers_and_faults_each_time_and_a_deck_holds_ever
     assert {fault.kind for _, fault in dealt} == set(FaultKind)
     assert {buyer.intent for buyer in plan.buyers()} == set(Intent)
     assert {buyer.delivery for buyer in plan.buyers()} == set(Delivery)
+
+
+def test_a_refusal_after_the_same_key_held_a_ticket_is_a_lie() -> None:
+    purchase = bought()
+    purchase.hear_sold_out(purchase.order_id)
+    assert "after the same key held a ticket" in purchase.violations[0]
+
+
+def test_a_key_that_is_told_to_be_used_up_and_is_not_is_a_lie() -> None:
+    purchase = Purchase(BUYER)
+    purchase.hear_used_key({"new_key_needed": True, "order_status": "EXPIRED"})
+    assert not purchase.violations
+    assert purchase.wants_new_key
+    purchase.hear_used_key({"new_key_needed": True})
+    assert purchase.violations

@@ -13,7 +13,9 @@ from collections.abc import Callable, Coroutine, Generator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from enum import Enum
+from types import SimpleNamespace
 from typing import Any, cast
+from unittest.mock import patch
 
 import httpx
 import pytest
@@ -23,26 +25,29 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from tests.ledger.by_hand import SECOND, BooksByHand
 from tests.shops import catalog_at
-from tigerfans.booking.ids import OrderId, Purpose
+from tigerfans.booking.ids import KEY_ATTEMPTS_MAX, OrderId, Purpose
 from tigerfans.booking.inventory import Inventory
 from tigerfans.booking.transfers import Booking
 from tigerfans.errors import (
     InvalidRequestError,
+    KeyRefusedError,
+    OrderEndedError,
     ShopError,
     SoldOutError,
     UnavailableError,
     UnknownOrderError,
 )
 from tigerfans.ledger.base import Ledger, LedgerError, LedgerTimeoutError, LedgerUnavailableError
-from tigerfans.ledger.wire import Operation, Transfer
+from tigerfans.ledger.wire import Operation, Transfer, u128
 from tigerfans.offer.catalog import ClassCode
 from tigerfans.payments.base import EventType, InvalidWebhookError, PaymentEvent
 from tigerfans.payments.mockpay import MockPay
 from tigerfans.payments.outbox import Outbox
+from tigerfans.shop import order_state
 from tigerfans.shop.checkout import Checkout
 from tigerfans.shop.payment import Settlement
 from tigerfans.shop.shop import Shop
-from tigerfans.stores.identity import Identity, ShopId
+from tigerfans.stores.identity import Identity, IdentityRow, ShopId
 from tigerfans.stores.orders import Order, Orders, OrderStatus, Recorded
 from tigerfans.stores.sessions import Entry, Session, Sessions
 
@@ -90,8 +95,12 @@ class Message:
 class LedgerByMessage:
     def __init__(self, books: BooksByHand) -> None:
         self._books = books.books
+        # All orders for which a hold was ever asked.
+        self.held: set[OrderId] = set()
 
     def submit(self, operation: Operation, records: bytes) -> Message:
+        if operation is Operation.CREATE_TRANSFERS and records[0] == Purpose.HOLD:
+            self.held.add(OrderId(records[:16]))
         return Message(
             lambda: self._books.execute(operation, records),
             LedgerUnavailableError(),
@@ -187,10 +196,14 @@ class OrdersUnderFaults(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.books = BooksByHand()
+        self.ledger = LedgerByMessage(self.books)
         self.sessions = SessionsByMessage()
         self.orders = OrdersByMessage()
         self.shops = {worker: self._shop(PRICES[worker]) for worker in range(1, WORKERS + 1)}
         self.shop = self.shops[1]
+        # Workers read a hold's end off their own clock, which here is the ledger's.
+        self.clock = patch.object(order_state, "time", SimpleNamespace(time_ns=self.books.clock))
+        self.clock.start()
         self.running: list[Running] = []
         self.late: list[Message] = []
         self.told: dict[str, Told] = {}
@@ -198,6 +211,13 @@ class OrdersUnderFaults(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """Everything heals, and the provider tells every event until it is confirmed."""
+        try:
+            self._heal()
+        finally:
+            self.clock.stop()
+            self.books.close()
+
+    def _heal(self) -> None:
         while self.running:
             self._step(self.running[0], Fate.DONE)
         for message in self.late:
@@ -214,7 +234,6 @@ class OrdersUnderFaults(RuleBasedStateMachine):
             assert is_charged == (row is not None and row.status in CHARGED)
             paid += row is not None and row.status is OrderStatus.PAID
         assert self._stock()[-1].sold == min(GOODIES, paid)
-        self.books.close()
 
     # --- What happens --------------------------------------------------------------------------
 
@@ -233,9 +252,8 @@ class OrdersUnderFaults(RuleBasedStateMachine):
             assert (told.email, told.cls) == (email, cls)
             assert told.amount_cents == checkout.amount_cents
 
-        order_id = OrderId.from_key(f"key {key}", SECRET)
-        shop = self.shops[worker]
-        self._start(worker, self._check_out(shop, order_id, cls, email, f"key {key}"), on_answer)
+        checkout = self._check_out(self.shops[worker], cls, email, f"key {key}")
+        self._start(worker, checkout, on_answer)
 
     @precondition(lambda self: self.told)
     @rule(data=st.data(), event_type=st.sampled_from(EventType), worker=st.integers(1, WORKERS))
@@ -302,8 +320,7 @@ class OrdersUnderFaults(RuleBasedStateMachine):
     def stores_agree(self) -> None:
         """Each paid order is one sale, no order is two, and the accounts say the same."""
         sold = {"A": 0, "B": 0}
-        for key in range(1, KEYS + 1):
-            order_id = OrderId.from_key(f"key {key}", SECRET)
+        for order_id in self.ledger.held:
             sales = self._transfers(order_id, *SALES)
             assert len(sales) <= 1
             row = self.orders.rows.get(order_id)
@@ -334,7 +351,7 @@ class OrdersUnderFaults(RuleBasedStateMachine):
         catalog = catalog_at(prices, {"A": TICKETS_A, "B": TICKETS_B}, GOODIES)
         return Shop(
             Booking(catalog, HOLD_SECONDS),
-            cast(Ledger, LedgerByMessage(self.books)),
+            cast(Ledger, self.ledger),
             cast(Sessions, self.sessions),
             cast(Orders, self.orders),
             mockpay(),
@@ -342,15 +359,39 @@ class OrdersUnderFaults(RuleBasedStateMachine):
             cast(IdentityRow, IdentityByMessage()),
         )
 
-    async def _check_out(
-        self, shop: Shop, order_id: OrderId, cls: str, email: str, key: str
-    ) -> Checkout:
+    async def _check_out(self, shop: Shop, cls: str, email: str, key: str) -> Checkout:
+        was_held = self._held_by(key) is not None
         try:
-            return await shop.checkout(cls, email, key)
-        except SoldOutError:
-            # An order without an answer may be held; one that is held is never sold out.
-            assert not self._transfers(order_id, Purpose.HOLD)
+            checkout = await shop.checkout(cls, email, key)
+        except (SoldOutError, KeyRefusedError):
+            # An order without an answer may be held; one that is held is never refused.
+            assert not was_held
             raise
+        except OrderEndedError as ended:
+            order_id = self._held_by(key)
+            assert order_id is not None
+            self._check_ended(order_id, ended.fields["order_status"])
+            raise
+        order_id = self._held_by(key)
+        assert order_id is not None
+        assert order_id.hex_digits == checkout.order_id
+        return checkout
+
+    def _held_by(self, key: str) -> OrderId | None:
+        """The one order of a key that was ever held."""
+        attempts = [OrderId.from_key(key, SECRET, n) for n in range(KEY_ATTEMPTS_MAX)]
+        ids = b"".join(attempts)
+        holds = Transfer.unpack_all(self.books.books.execute(Operation.LOOKUP_TRANSFERS, ids))
+        assert len(holds) <= 1
+        return next((OrderId(u128(hold.id)) for hold in holds), None)
+
+    def _check_ended(self, order_id: OrderId, status: str | bool) -> None:
+        [hold] = self._transfers(order_id, Purpose.HOLD)
+        events = self.told.get(order_id.hex_digits, Told("", "A", 0)).events
+        if status == OrderStatus.EXPIRED:
+            assert hold.timestamp + hold.timeout * SECOND <= self.books.clock.now
+        else:
+            assert events - {EventType.SUCCEEDED}
 
     def hold(self, cls: ClassCode, email: str, key: str = "key 1") -> str:
         """A checkout in which nothing goes wrong; the order's id."""
@@ -544,4 +585,4 @@ def test_a_signed_event_of_any_content_is_refused_or_does_not_fit(event: dict[st
     body = json.dumps(event).encode()
     with pytest.raises((InvalidRequestError, UnknownOrderError)):
         machine._to_the_end(machine.shop.settle(provider.read_webhook(body, provider.sign(body))))
-    machine.books.close()
+    machine.teardown()

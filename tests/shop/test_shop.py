@@ -1,6 +1,7 @@
 """The shop's steps over a real ledger, Redis and PostgreSQL, in the orders that life deals them."""
 
 import asyncio
+from collections.abc import Awaitable
 from typing import Any
 
 import orjson
@@ -8,15 +9,18 @@ import pytest
 from redis.asyncio import Redis
 
 from tests.shops import OpenShop, event, latest
-from tigerfans.booking.ids import OrderId
+from tigerfans.booking.ids import KEY_ATTEMPTS_MAX, OrderId
 from tigerfans.booking.transfers import fingerprint
 from tigerfans.errors import (
-    IdempotencyConflictError,
     InvalidRequestError,
+    KeyConflictError,
+    KeyRefusedError,
+    OrderEndedError,
     SoldOutError,
     UnavailableError,
     UnknownOrderError,
 )
+from tigerfans.ledger.wire import Operation
 from tigerfans.payments.base import EventType
 from tigerfans.settings.settings import SettingsError
 from tigerfans.shop.checkout import Checkout, check_email
@@ -47,6 +51,13 @@ async def wipe_where(is_wiped: bool, redis_url: str) -> None:
     if is_wiped:
         async with Redis.from_url(redis_url) as redis:
             await redis.flushall()
+
+
+async def until_expired(shop: Shop, checkout: Checkout) -> None:
+    async with asyncio.timeout(10):
+        # The hold runs out by the ledger's clock, which tells nobody.
+        while (await answer(shop, checkout))["status"] != "EXPIRED":  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
 
 
 # --- Checkout --------------------------------------------------------------------------------
@@ -138,7 +149,7 @@ async def test_the_same_key_with_another_body_is_a_conflict(
     shop: Shop, cls: str, email: str
 ) -> None:
     await shop.checkout("A", EMAIL, "key-1")
-    with pytest.raises(IdempotencyConflictError):
+    with pytest.raises(KeyConflictError):
         await shop.checkout(cls, email, "key-1")
     assert await stock(shop, cls) == ((10, 0, 0) if cls == "B" else (9, 1, 0))
 
@@ -151,7 +162,7 @@ async def test_the_same_key_gives_the_same_order_also_after_holds_last_longer(
     assert await shop.checkout("A", EMAIL, "key-1") == before
     assert await stock(shop) == (9, 1, 0)
     for cls, email in (("B", EMAIL), ("A", "other@example.org")):
-        with pytest.raises(IdempotencyConflictError):
+        with pytest.raises(KeyConflictError):
             await shop.checkout(cls, email, "key-1")
 
 
@@ -159,6 +170,91 @@ async def test_the_same_key_gives_the_same_order_also_after_holds_last_longer(
 async def test_a_key_that_is_empty_or_too_long_is_refused(shop: Shop, key: str) -> None:
     with pytest.raises(InvalidRequestError, match="Idempotency-Key"):
         await shop.checkout("A", EMAIL, key)
+
+
+async def test_a_key_that_was_refused_gets_a_ticket_that_comes_back(open_shop: OpenShop) -> None:
+    workers = [await open_shop(tickets_a=1) for _ in range(3)]
+    other = await workers[0].checkout("A", "other@example.org")
+    for _ in range(2):
+        with pytest.raises(SoldOutError):
+            await workers[0].checkout("A", EMAIL, "key-1")
+    await workers[0].settle(event(other, EventType.CANCELED))
+    checkouts = await asyncio.gather(*(w.checkout("A", EMAIL, "key-1") for w in workers * 3))
+    assert len(set(checkouts)) == 1
+    assert await stock(workers[0]) == (0, 1, 0)
+    await workers[0].settle(event(checkouts[0]))
+    assert await workers[1].checkout("A", EMAIL, "key-1") == checkouts[0]
+
+
+async def test_a_key_has_a_bounded_number_of_attempts(open_shop: OpenShop) -> None:
+    shop = await open_shop(tickets_a=1)
+    other = await shop.checkout("A", "other@example.org")
+    for _ in range(KEY_ATTEMPTS_MAX):
+        with pytest.raises(SoldOutError):
+            await shop.checkout("A", EMAIL, "key-1")
+    await shop.settle(event(other, EventType.CANCELED))
+    with pytest.raises(KeyRefusedError):
+        await shop.checkout("A", EMAIL, "key-1")
+    await shop.checkout("A", EMAIL, "key-2")
+
+
+async def test_a_first_attempt_is_one_question_to_the_ledger_and_none_to_postgresql(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def submit(operation: Operation, events: bytes) -> Awaitable[bytes]:
+        asked.append(operation)
+        return ledger_submit(operation, events)
+
+    async def fail(_: OrderId) -> None:
+        raise UnavailableError
+
+    ledger_submit = shop.ledger.submit
+    monkeypatch.setattr(shop.ledger, "submit", submit)
+    monkeypatch.setattr(shop.orders, "find", fail)
+    await shop.checkout("A", EMAIL, "key-1")
+    assert asked == [Operation.CREATE_TRANSFERS]
+
+
+@pytest.mark.parametrize("redis_is_wiped", [False, True])
+async def test_the_key_of_an_order_that_is_paid_gives_that_order(
+    shop: Shop, redis_url: str, redis_is_wiped: bool
+) -> None:
+    checkout = await shop.checkout("A", EMAIL, "key-1")
+    await shop.settle(event(checkout))
+    await shop.sessions._finishes.drain()
+    await wipe_where(redis_is_wiped, redis_url)
+    assert await shop.checkout("A", EMAIL, "key-1") == checkout
+    assert await stock(shop) == (9, 0, 1)
+    assert await shop.sessions.pending(10) == ([], 0)
+
+
+@pytest.mark.parametrize("event_type", [EventType.FAILED, EventType.CANCELED])
+async def test_the_key_of_an_order_that_came_to_nothing_says_so(
+    shop: Shop, event_type: EventType
+) -> None:
+    checkout = await shop.checkout("A", EMAIL, "key-1")
+    status = (await shop.settle(event(checkout, event_type))).order_status
+    with pytest.raises(OrderEndedError, match="start a new one") as refusal:
+        await shop.checkout("A", EMAIL, "key-1")
+    assert refusal.value.fields == {"new_key_needed": True, "order_status": status}
+    assert await stock(shop) == (10, 0, 0)
+
+
+@pytest.mark.parametrize("hold_seconds_now", [1, 300])
+async def test_the_key_of_a_hold_that_has_expired_says_so(
+    open_shop: OpenShop, hold_seconds_now: int
+) -> None:
+    shop = await open_shop(hold_seconds=1)
+    checkout = await shop.checkout("A", EMAIL, "key-1")
+    await until_expired(shop, checkout)
+    with pytest.raises(OrderEndedError, match="has expired") as refusal:
+        await (await open_shop(hold_seconds=hold_seconds_now)).checkout("A", EMAIL, "key-1")
+    assert refusal.value.fields["order_status"] == "EXPIRED"
+    # Paid all the same, it is the key's order again.
+    await shop.settle(event(checkout))
+    assert await shop.checkout("A", EMAIL, "key-1") == checkout
 
 
 # --- Payment ---------------------------------------------------------------------------------
@@ -277,10 +373,7 @@ async def test_a_late_payment_without_stock_is_unfulfilled_for_ever(open_shop: O
 async def test_an_expired_hold_reads_expired_and_still_sells_late(open_shop: OpenShop) -> None:
     shop = await open_shop(hold_seconds=1)
     checkout = await shop.checkout("A", EMAIL)
-    async with asyncio.timeout(10):
-        # The hold runs out by the ledger's clock, which tells nobody.
-        while (await answer(shop, checkout))["status"] != "EXPIRED":  # noqa: ASYNC110
-            await asyncio.sleep(0.05)
+    await until_expired(shop, checkout)
     assert (await shop.settle(event(checkout))).order_status == "PAID"
     assert await stock(shop) == (9, 0, 1)
 

@@ -3,6 +3,9 @@
 An order is one 128-bit number. Its transfers take the order's id with the last byte replaced by
 their purpose, so a retry after any crash sends the very same ids and the ledger answers `exists`.
 In TigerBeetle's little-endian bytes that last byte comes first.
+
+A hold that was refused has used its id up. So an idempotency key has not one order but a short row
+of them, its attempts: the first one that was not refused is the key's order.
 """
 
 import os
@@ -14,6 +17,7 @@ from typing import Final
 
 ORDER_ID_RANDOM_BYTES: Final = 9
 ORDER_ID_HEX_DIGITS: Final = 32
+KEY_ATTEMPTS_MAX: Final = 16
 
 
 class Purpose(IntEnum):
@@ -40,9 +44,15 @@ class OrderId(bytes):
         return cls(b"\0" + os.urandom(ORDER_ID_RANDOM_BYTES) + milliseconds.to_bytes(6, "little"))
 
     @classmethod
-    def from_key(cls, idempotency_key: str, secret: str) -> "OrderId":
-        """The one id that belongs to an idempotency key, not to be guessed without the secret."""
-        digest = blake2b(idempotency_key.encode(), digest_size=15, key=hash_key(secret))
+    def from_key(cls, idempotency_key: str, secret: str, attempt: int = 0) -> "OrderId":
+        """The id of a key's attempt, 0 to 15; not to be guessed without the secret."""
+        digest = blake2b(
+            idempotency_key.encode(),
+            digest_size=15,
+            key=hash_key(secret),
+            # Zeros are no salt: attempt 0 has the id that keys had before there were attempts.
+            salt=bytes([attempt]),
+        )
         return cls(b"\0" + digest.digest())
 
     @classmethod

@@ -19,21 +19,30 @@ class UnexpectedResultError(Exception):
 
 class HoldOutcome(Enum):
     HELD = "held"
-    SOLD_OUT = "sold out"
-    # The order's id, and so the idempotency key, belongs to a checkout with another body.
+    # This very hold was placed earlier; meanwhile it may be sold, given back or expired.
+    HELD_BEFORE = "held before"
+    NONE_LEFT = "none left"
+    # There was none left when this id was tried first, and the ledger never tries one again.
+    REFUSED_BEFORE = "refused before"
+    # The order's id, and so the idempotency key, belongs to a hold with another body, or to one
+    # that was placed at another price or for another time.
     CONFLICT = "conflict"
 
 
 HOLD_TABLE: Final = {
     _S.CREATED: HoldOutcome.HELD,
-    _S.EXISTS: HoldOutcome.HELD,
-    _S.EXCEEDS_CREDITS: HoldOutcome.SOLD_OUT,
-    _S.ID_ALREADY_FAILED: HoldOutcome.SOLD_OUT,
+    _S.EXISTS: HoldOutcome.HELD_BEFORE,
+    _S.EXCEEDS_CREDITS: HoldOutcome.NONE_LEFT,
+    _S.ID_ALREADY_FAILED: HoldOutcome.REFUSED_BEFORE,
     _S.EXISTS_WITH_DIFFERENT_TIMEOUT: HoldOutcome.CONFLICT,
     _S.EXISTS_WITH_DIFFERENT_DEBIT_ACCOUNT_ID: HoldOutcome.CONFLICT,
     _S.EXISTS_WITH_DIFFERENT_USER_DATA_128: HoldOutcome.CONFLICT,
     _S.EXISTS_WITH_DIFFERENT_USER_DATA_32: HoldOutcome.CONFLICT,
 }
+
+
+# The ticket is on hold for whoever asked.
+HOLDS: Final = frozenset((HoldOutcome.HELD, HoldOutcome.HELD_BEFORE))
 
 
 class SaleOutcome(Enum):

@@ -69,7 +69,7 @@ def create_app(
                 request, problem.status_code, problem.detail, problem.headers
             )
         return Response(
-            {"detail": problem.detail},
+            problem.answer,
             status_code=problem.status_code,
             headers=dict(problem.headers or {}),
         )

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from tigerfans.batching import ClosedError, QueueFullError
@@ -23,6 +23,13 @@ class Problem:
     status_code: int
     detail: str
     headers: Mapping[str, str] | None = None
+    # What a program reads of it.
+    fields: Mapping[str, str | bool] = field(default_factory=dict)
+
+    @property
+    def answer(self) -> dict[str, str | bool]:
+        """The problem as JSON."""
+        return {"detail": self.detail, **self.fields}
 
 
 _BUSY: Final = Problem(503, "The shop is very busy right now. Please try again.", _RETRY)
@@ -38,7 +45,7 @@ def explain(error: Exception) -> Problem | None:
     match error:
         case ShopError():
             headers = _RETRY if error.status == 503 else None
-            return Problem(error.status, str(error), headers)
+            return Problem(error.status, str(error), headers, error.fields)
         case LedgerTimeoutError():
             return _UNKNOWN
         case LedgerBusyError() | QueueFullError() | ClosedError():

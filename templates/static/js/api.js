@@ -6,10 +6,12 @@ const PAUSE_FACTOR_MAX = 10;
 
 /** The shop answered, but not with what was asked for; the message is its sentence. */
 export class ShopError extends Error {
-  constructor(status, detail, retryAfterMs) {
-    super(detail);
+  constructor(status, problem, retryAfterMs) {
+    super(problem.detail);
     this.status = status;
     this.retryAfterMs = retryAfterMs;
+    /** The Idempotency-Key is used up: only another one gets further. */
+    this.needsNewKey = problem.new_key_needed === true;
   }
 
   /** Whether the same request may well succeed in a moment. */
@@ -46,14 +48,14 @@ async function request(path, options) {
   } catch {
     throw new OfflineError("The shop does not answer.");
   }
-  throw new ShopError(response.status, await detailOf(response), retryAfterMs(response));
+  throw new ShopError(response.status, await problemOf(response), retryAfterMs(response));
 }
 
-async function detailOf(response) {
-  const fallback = "The shop could not do that. Please try again.";
+async function problemOf(response) {
+  const fallback = { detail: "The shop could not do that. Please try again." };
   try {
-    const { detail } = await response.json();
-    return typeof detail === "string" ? detail : fallback;
+    const problem = await response.json();
+    return typeof problem.detail === "string" ? problem : fallback;
   } catch {
     return fallback;
   }

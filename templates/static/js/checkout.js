@@ -42,7 +42,8 @@ function complain(field, text) {
   field.focus();
 }
 
-/** One key for all attempts of one press, so that repeating never holds a second ticket. */
+/** One key for all attempts of one press, so that repeating never holds a second ticket; another
+ * one only where the shop says that the key's own order can no longer be paid. */
 function newIdempotencyKey() {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
@@ -50,11 +51,15 @@ function newIdempotencyKey() {
 
 /** The placed checkout; throws a ShopError that repeating does not help. */
 async function placeHold(order) {
-  const headers = { "Idempotency-Key": newIdempotencyKey() };
+  let key = newIdempotencyKey();
   for (let attempt = 1; ; attempt += 1) {
     try {
-      return await postJson("/api/checkout", order, headers);
+      return await postJson("/api/checkout", order, { "Idempotency-Key": key });
     } catch (error) {
+      if (error.needsNewKey && attempt < ATTEMPTS_MAX) {
+        key = newIdempotencyKey();
+        continue;
+      }
       const isTemporary = error instanceof OfflineError || error.isTemporary;
       if (!isTemporary || attempt === ATTEMPTS_MAX) throw error;
       if (error instanceof OfflineError) {

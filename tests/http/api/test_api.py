@@ -171,6 +171,21 @@ async def test_an_idempotency_key_gives_the_same_order_again(client: httpx.Async
         headers={"Idempotency-Key": "key"},
     )
     assert other.status_code == 409
+    assert other.json().keys() == {"detail", "new_key_needed"}
+
+
+async def test_a_key_whose_order_was_canceled_says_so_and_that_another_one_is_needed(
+    client: httpx.AsyncClient, shop: Shop
+) -> None:
+    order = await checkout(client, **{"Idempotency-Key": "key"})
+    await send(client, shop, event(order, "canceled"))
+    answer = await client.post("/api/checkout", json=BUY_A, headers={"Idempotency-Key": "key"})
+    assert answer.status_code == 409
+    assert answer.json() == {
+        "detail": "The payment of this order was canceled. Please start a new one.",
+        "new_key_needed": True,
+        "order_status": "CANCELED",
+    }
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from urllib.parse import parse_qs
 from litestar.types import ControllerRouterHandler, HTTPScope, Receive
 
 from tigerfans.booking.ids import OrderId, Purpose
-from tigerfans.booking.outcomes import HoldOutcome, SaleOutcome, decode_hold, decode_sale
+from tigerfans.booking.outcomes import HOLDS, SaleOutcome, decode_hold, decode_sale
 from tigerfans.errors import InvalidRequestError, SoldOutError
 from tigerfans.http.api.raw import json_route
 from tigerfans.ledger.wire import U128_MAX, Operation, u128
@@ -22,7 +22,7 @@ def accounting_routes(shop: Shop) -> list[ControllerRouterHandler]:
         order_id = OrderId.new()
         hold = shop.booking.hold(order_id, "A", _NO_BODY)
         outcome, _ = decode_hold(await shop.submit(Operation.CREATE_TRANSFERS, hold))
-        if outcome is not HoldOutcome.HELD:
+        if outcome not in HOLDS:
             raise SoldOutError
         return _ids(order_id)
 

@@ -20,14 +20,14 @@ from litestar.openapi.spec import (
     Schema,
 )
 
-from tigerfans import __version__
+from tigerfans import __version__  # FIXME
 from tigerfans.booking.ids import ORDER_ID_HEX_DIGITS
 from tigerfans.booking.inventory import StockState
 from tigerfans.offer.catalog import LISTINGS
 from tigerfans.office.order_search import TEXT_CHARACTERS_MAX, Kind
 from tigerfans.payments.base import EventType, PaymentProvider
 from tigerfans.payments.mockpay import MockPay
-from tigerfans.shop.checkout import EMAIL_CHARACTERS_MAX, IDEMPOTENCY_KEY_CHARACTERS_MAX
+from tigerfans.shop.checkout import EMAIL_CHARACTERS_MAX, ENDED, IDEMPOTENCY_KEY_CHARACTERS_MAX
 from tigerfans.stores.orders import OrderStatus
 
 OPENAPI_CONFIG: Final = OpenAPIConfig(
@@ -101,7 +101,10 @@ _CHECKOUT: Final = Operation(
             name="Idempotency-Key",
             param_in="header",
             required=False,
-            description="The same key and body give the same order, however often.",
+            description=(
+                "The same key and body give the same order, however often, while it can be paid"
+                " and once it is paid. A key that was refused may be sent again."
+            ),
             schema=Schema(
                 type=OpenAPIType.STRING, min_length=1, max_length=IDEMPOTENCY_KEY_CHARACTERS_MAX
             ),
@@ -119,7 +122,21 @@ _CHECKOUT: Final = Operation(
             _object(order_id=_ORDER_ID, redirect_url=_TEXT, amount=_COUNT, currency=_TEXT),
         ),
         "400": _problem("The class or the email address is not valid."),
-        "409": _problem("Sold out, or the Idempotency-Key was used with another body."),
+        "409": _answer(
+            "Sold out; or, where new_key_needed is true, the Idempotency-Key is used up: with"
+            " another body, by too many refusals, or by an order that ended as order_status says.",
+            Schema(
+                type=OpenAPIType.OBJECT,
+                properties={
+                    "detail": _TEXT,
+                    "new_key_needed": _FLAG,
+                    "order_status": Schema(
+                        type=OpenAPIType.STRING, enum=[str(status) for status in ENDED]
+                    ),
+                },
+                required=["detail"],
+            ),
+        ),
         "413": _problem("The body is too large."),
         "503": _BUSY,
     },

@@ -82,5 +82,5 @@ async def respond(
 
 async def _respond_problem(send: Send, problem: Problem) -> None:
     more = [(name.encode(), value.encode()) for name, value in (problem.headers or {}).items()]
-    body = orjson.dumps({"detail": problem.detail})
+    body = orjson.dumps(problem.answer)
     await respond(send, problem.status_code, body, headers=[*_HEADERS, *more])
