@@ -3,7 +3,8 @@
     browser    checkout, MockPay's button, the page it leads to, the order's status
     provider   checkout, a signed webhook in place of MockPay, the order's status
 
-What becomes of it is an outcome: the order's final status, `sold out`, `busy`, or what went wrong.
+What becomes of it is an outcome: the order's final status, `sold out`, `all on hold`, `busy`, or
+what went wrong.
 """
 
 import asyncio
@@ -21,6 +22,7 @@ import orjson
 from bench.http_client import Address, Connection, HttpError, Response
 
 SOLD_OUT: Final = "sold out"
+ON_HOLD: Final = "all on hold"
 BUSY: Final = "busy"
 PENDING: Final = "PENDING"
 # An order that is still pending is asked for again: MockPay sends what was not confirmed again.
@@ -188,5 +190,7 @@ class Buyer:
         self._record.observe(name, started)
         if response.status == expected:
             return response
-        refusals = {409: SOLD_OUT, 503: BUSY}
+        # What is on hold may come back, and the answer says when to ask again.
+        none_left = ON_HOLD if response.header("retry-after") else SOLD_OUT
+        refusals = {409: none_left, 503: BUSY}
         raise RefusedError(refusals.get(response.status) or f"error: {response.status} to {name}")

@@ -1,7 +1,7 @@
 """Shops for tests: the real thing over an embedded ledger, PostgreSQL and Redis, in one process."""
 
 import ssl
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -12,7 +12,7 @@ import pytest
 from tigerfans.booking.transfers import Booking
 from tigerfans.ledger import open_ledger
 from tigerfans.ledger.base import Ledger
-from tigerfans.offer.catalog import LISTINGS, Catalog, ClassCode
+from tigerfans.offer.catalog import LISTINGS, Catalog, ClassCode, Listing
 from tigerfans.office.order_search import OrderSearch, Search
 from tigerfans.payments.base import EventType, PaymentEvent, PaymentProvider
 from tigerfans.payments.mockpay import MockPay
@@ -57,6 +57,7 @@ async def open_shop(ledger: Ledger, redis_url: str, database_url: str) -> AsyncI
         *,
         opens: bool = True,
         prices: Mapping[ClassCode, int] | None = None,
+        listings: Sequence[Listing] = LISTINGS,
         to_look: bool = False,
         on: Ledger | None = None,
     ) -> Shop:
@@ -66,7 +67,8 @@ async def open_shop(ledger: Ledger, redis_url: str, database_url: str) -> AsyncI
         identity = await find_identity(database, TICKET_SECRET)
         shop = Shop(
             Booking(
-                catalog_at(prices or {}, {"A": tickets_a, "B": tickets_b}, goodies), hold_seconds
+                catalog_at(prices or {}, {"A": tickets_a, "B": tickets_b}, goodies, listings),
+                hold_seconds,
             ),
             on or ledger,
             Sessions.connect(redis_url, identity.id.key_prefix),
@@ -91,14 +93,17 @@ async def open_shop(ledger: Ledger, redis_url: str, database_url: str) -> AsyncI
 
 
 def catalog_at(
-    prices: Mapping[ClassCode, int], tickets: Mapping[ClassCode, int], goodies: int = 0
+    prices: Mapping[ClassCode, int],
+    tickets: Mapping[ClassCode, int],
+    goodies: int = 0,
+    listings: Sequence[Listing] = LISTINGS,
 ) -> Catalog:
-    """The offer at other prices, in cents; a class that is not named keeps its own."""
-    listings = [
+    """An offer at other prices, in cents; a class that is not named keeps its own."""
+    repriced = [
         replace(listing, price_cents=prices.get(listing.code, listing.price_cents))
-        for listing in LISTINGS
+        for listing in listings
     ]
-    return Catalog.build(tickets, goodies, listings)
+    return Catalog.build(tickets, goodies, repriced)
 
 
 def event(

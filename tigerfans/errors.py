@@ -5,6 +5,7 @@
     ├── UnknownOrderError 404
     ├── SlowRequestError 408
     ├── SoldOutError 409
+    ├── AllOnHoldError 409          there may be tickets again; try again later
     ├── UsedKeyError 409            the Idempotency-Key is used up; another one may be tried
     │   ├── KeyConflictError
     │   ├── KeyRefusedError
@@ -50,9 +51,17 @@ class SlowRequestError(ShopError):
 
 
 class SoldOutError(ShopError):
-    """Sold out: there are no tickets of this class left."""
+    """Sold out: every ticket of this class is sold."""
 
     status = 409
+    fields: Mapping[str, str | bool] = {"state": "sold_out"}
+
+
+class AllOnHoldError(ShopError):
+    """The last tickets of this class are on hold. Unpaid ones come back: please try again soon."""
+
+    status = 409
+    fields: Mapping[str, str | bool] = {"state": "on_hold"}
 
 
 class UsedKeyError(ShopError):

@@ -2,7 +2,7 @@ import orjson
 import pytest
 
 from bench.http_client import Address
-from bench.purchase import BUSY, SOLD_OUT, Buyer, Record, Requests, Via, Wish, event, sign
+from bench.purchase import BUSY, ON_HOLD, SOLD_OUT, Buyer, Record, Requests, Via, Wish, event, sign
 from tests.bench.fake_shop import ORDER, Answer, FakeShop
 from tigerfans.payments.base import EventType
 from tigerfans.payments.mockpay import MockPay
@@ -73,11 +73,18 @@ async def test_a_pending_order_is_asked_for_until_it_is_final(
     assert len(record.seconds["status"]) == 3
 
 
-@pytest.mark.parametrize(("status", "outcome"), [(409, SOLD_OUT), (503, BUSY)])
+@pytest.mark.parametrize(
+    ("answer", "outcome"),
+    [
+        (Answer(409), SOLD_OUT),
+        (Answer(409, headers="Retry-After: 10\r\n"), ON_HOLD),
+        (Answer(503), BUSY),
+    ],
+)
 async def test_a_refusal_is_an_outcome(
-    shop: FakeShop, address: Address, status: int, outcome: str
+    shop: FakeShop, address: Address, answer: Answer, outcome: str
 ) -> None:
-    shop.answers("/api/checkout", Answer(status))
+    shop.answers("/api/checkout", answer)
     record = await buy(address)
     assert dict(record.outcomes) == {outcome: 1}
     assert record.fulfilled == 0

@@ -11,7 +11,15 @@ from tests.stack.running_shop import until
 
 # The pages ask for the stock somewhat more often.
 STOCK_PAUSE_MS = 5_000
-SOLD_OUT = {"capacity": 5, "sold": 5, "active_holds": 0, "available": 0, "state": "sold-out"}
+SOLD_OUT = {
+    "capacity": 5,
+    "sold": 5,
+    "active_holds": 0,
+    "available": 0,
+    "state": "sold_out",
+    "going_fast": False,
+}
+ON_HOLD = SOLD_OUT | {"sold": 4, "active_holds": 1, "state": "on_hold"}
 
 
 def expect_soon(stock: Locator, words: str) -> None:
@@ -38,7 +46,7 @@ def test_a_class_sells_out_while_buyers_look_at_it(patient: BoxOffice, open_tab:
     expect_soon(stock, "All on hold; unpaid ones come back")
     tab.get_by_label("Email").fill("late@example.org")
     tab.get_by_role("button", name="Hold my ticket").click()
-    expect(tab.get_by_role("alert")).to_contain_text("Sold out")
+    expect(tab.get_by_role("alert")).to_contain_text("Unpaid ones come back")
 
     patient.end(orders[0], "canceled")
     expect_soon(stock, "1 left")
@@ -69,6 +77,25 @@ def test_where_every_class_is_sold_the_form_makes_room_for_the_news(
     expect_soon(tab.locator("[data-stock=A]"), "Sold out, all 5")
     expect(tab.get_by_role("heading", name="Every ticket is sold")).to_be_visible()
     expect(tab.get_by_role("button", name="Hold my ticket")).to_be_hidden()
+
+
+def test_while_the_last_tickets_are_on_hold_the_pages_say_that_some_may_come_back(
+    patient: BoxOffice, open_tab: OpenTab
+) -> None:
+    tab = open_tab(patient)
+    tab.clock.install()
+    tab.route("**/api/inventory", lambda route: route.fulfill(json={"A": SOLD_OUT, "B": ON_HOLD}))
+    tab.goto("/demo/checkout")
+    expect_soon(tab.locator("[data-stock=B]"), "All on hold; unpaid ones come back")
+    expect(tab.get_by_role("heading", name="All on hold right now")).to_be_visible()
+    expect(tab.get_by_role("heading", name="Every ticket is sold")).to_be_hidden()
+    expect(tab.get_by_role("button", name="Hold my ticket")).to_be_visible()
+    expect(tab.get_by_role("radio", name="Standard")).to_be_enabled()
+    tab.goto("/")
+    expect_soon(tab.locator("[data-overall]"), "All on hold; unpaid ones come back")
+    expect(tab.locator("[data-overall]")).not_to_contain_text("tickets left", use_inner_text=True)
+    expect(tab.get_by_role("link", name="Choose Standard")).to_be_visible()
+    expect(tab.get_by_role("link", name="Choose Premium")).to_be_hidden()
 
 
 def test_the_last_goodie_is_on_the_ticket_and_the_next_ticket_has_none(

@@ -55,7 +55,9 @@ class OnLedger(NamedTuple):
 class Audit:
     """What was found; `violations` name all that is wrong.
 
-    `lost` counts orders that were charged and are neither sold nor listed for a refund.
+    `sold_out` counts buyers who left without a ticket because there was none: all sold, or on hold
+    again and again. `lost` counts orders that were charged and are neither sold nor listed for a
+    refund.
     """
 
     attempted: int = 0
@@ -103,10 +105,10 @@ def audit(plan: RunPlan, purchases: Sequence[Purchase], stores: Stores) -> Audit
         found.violations += purchase.violations
         if purchase.is_held:
             _audit_purchase(found, purchase, stores)
-        elif purchase.is_sold_out:
+        elif purchase.gives_up:
             found.sold_out += 1
-            if purchase.plan.cls == "B":
-                found.violations.append(f"buyer {purchase.plan.number} heard sold out in class B")
+        if purchase.is_refused and purchase.plan.cls == "B":
+            found.violations.append(f"buyer {purchase.plan.number} was refused in class B")
     _audit_strangers(found, purchases, stores)
     _audit_stock(found, plan, purchases, stores)
     return found
@@ -202,6 +204,9 @@ def _audit_stock(
         )
         if (stock.capacity, stock.sold) != (capacity, sold):
             found.violations.append(f"class {cls}: {sold} of {capacity} were sold, not {stock}")
+        is_told = any(p.is_sold_out and p.plan.cls == cls for p in purchases)
+        if is_told and stock.sold != stock.capacity:
+            found.violations.append(f"class {cls} was told sold out, and in the end it is {stock}")
         if not held <= stock.held <= held + unknown or stock.available < 0:
             found.violations.append(f"class {cls}: {held} (+{unknown}) are held, not {stock}")
     goodies = stores.stock[-1]

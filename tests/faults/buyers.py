@@ -96,11 +96,13 @@ class Crowd:
                     purchase.hear_used_key(answer.json())
                     return
                 if answer.status == 409:
-                    purchase.hear_sold_out(known)
-                    return
-                # It may be held all the same: a 503 says that nobody knows.
-                purchase.unanswered_checkouts += 1
-                purchase.hear_trouble("a checkout", answer)
+                    purchase.hear_refused(answer, known)
+                    if purchase.gives_up:
+                        return
+                else:
+                    # It may be held all the same: a 503 says that nobody knows.
+                    purchase.unanswered_checkouts += 1
+                    purchase.hear_trouble("a checkout", answer)
                 purchase.doing = f"checks out: {answer}"
             hangs_up = False
             await asyncio.sleep(pause_s)

@@ -16,6 +16,8 @@ CHARGED = frozenset({"PAID", "PAID_UNFULFILLED"})
 NOT_CHARGED = frozenset({"FAILED", "CANCELED"})
 UNPAID = frozenset({"PENDING", "EXPIRED"})
 AMOUNTS = {"A": 6500, "B": 3500}
+# So often a buyer hears that all tickets are on hold; fewer times than a key has attempts.
+REFUSALS_MAX = 4
 # What a ticket shows never changes.
 TICKET_FIELDS = ("order_id", "cls", "amount", "paid_at", "ticket_code", "got_goodie")
 
@@ -41,6 +43,8 @@ class Purchase:
     plan: BuyerPlan
     order_id: str | None = None
     is_sold_out: bool = False
+    # How often all tickets were on hold.
+    refusals: int = 0
     # The first key's order ran out before its buyer heard of it: so many others were taken since.
     new_keys: int = 0
     is_key_used: bool = False
@@ -74,7 +78,15 @@ class Purchase:
     @property
     def wants_new_key(self) -> bool:
         """Whether its key is used up, and its order is none that the buyer could pay."""
-        return self.is_key_used and not self.is_held and not self.is_sold_out
+        return self.is_key_used and not self.is_held and not self.gives_up
+
+    @property
+    def is_refused(self) -> bool:
+        return self.is_sold_out or self.refusals > 0
+
+    @property
+    def gives_up(self) -> bool:
+        return self.is_sold_out or self.refusals >= REFUSALS_MAX
 
     def take_new_key(self) -> None:
         self.new_keys += 1
@@ -99,16 +111,26 @@ class Purchase:
         """A checkout was answered with 200."""
         if self.order_id not in (None, body["order_id"]):
             self.accuse(f"the same key gave another order, {body['order_id']}")
+        if self.is_sold_out:
+            self.accuse("a ticket was held after its class was told sold out")
         self.order_id = body["order_id"]
         expected = (f"/mockpay/mock_{self.order_id}", AMOUNTS[self.plan.cls], "eur")
         if (body["redirect_url"], body["amount"], body["currency"]) != expected:
             self.accuse(f"the checkout was answered with {body}")
 
-    def hear_sold_out(self, known: str | None) -> None:
+    def hear_refused(self, answer: Answer, known: str | None) -> None:
         """A checkout was answered with 409; `known` was its order when it was asked for."""
+        state = answer.json().get("state")
         if known is not None:
-            self.accuse("sold out was told after the same key held a ticket")
-        self.is_sold_out = True
+            self.accuse(f"{state} was told after the same key held a ticket")
+        if state not in ("on_hold", "sold_out"):
+            self.accuse(f"a checkout was refused with {answer}")
+        if ("retry-after" in answer.headers) != (state == "on_hold"):
+            self.accuse("a refusal says when to try again where all is on hold, and only there")
+        if state == "sold_out":
+            self.is_sold_out = True
+        else:
+            self.refusals += 1
 
     def hear_used_key(self, body: dict[str, Any]) -> None:
         """A checkout was answered with 409, and another key is needed."""

@@ -22,6 +22,14 @@ BUYER = BuyerPlan(0, "B", "fan@example.org", "key", Intent.PAY, Delivery.PLAIN, 
 SOLD = Transfer(timestamp=PAID_AT_NS)
 
 
+HELD = {
+    "order_id": ORDER_ID,
+    "redirect_url": f"/mockpay/mock_{ORDER_ID}",
+    "amount": 3500,
+    "currency": "eur",
+}
+
+
 def told(**changes: Any) -> dict[str, Any]:
     """What the shop says of the paid order."""
     return {
@@ -38,10 +46,7 @@ def told(**changes: Any) -> dict[str, Any]:
 def bought() -> Purchase:
     """A purchase in which all went well."""
     purchase = Purchase(BUYER)
-    purchase.hear_held(
-        {"order_id": ORDER_ID, "redirect_url": f"/mockpay/mock_{ORDER_ID}"}
-        | {"amount": 3500, "currency": "eur"}
-    )
+    purchase.hear_held(HELD)
     purchase.sent.add(EventType.SUCCEEDED)
     purchase.hear_settled(EventType.SUCCEEDED, {"order_status": "PAID"}, purchase.known)
     purchase.hear_order(told(), purchase.known)
@@ -124,11 +129,50 @@ def test_an_order_of_nobody_and_a_ticket_that_exists_twice_are_found() -> None:
     assert "the ticket TF-1 exists twice" in found.violations
 
 
-def test_sold_out_in_a_class_with_room_for_everybody_is_a_lie() -> None:
+SOLD_OUT = Answer(409, {}, b'{"state": "sold_out"}')
+ON_HOLD = Answer(409, {"retry-after": "10"}, b'{"state": "on_hold"}')
+
+
+@pytest.mark.parametrize("refusal", [SOLD_OUT, ON_HOLD])
+def test_a_refusal_in_a_class_with_room_for_everybody_is_a_lie(refusal: Answer) -> None:
     purchase = Purchase(BUYER)
-    purchase.hear_sold_out(None)
+    purchase.hear_refused(refusal, None)
     nothing = stores(sold=0, goodies=0, ledger={})._replace(orders={}, on_ledger={})
-    assert audit(PLAN, [purchase], nothing).violations == ["buyer 0 heard sold out in class B"]
+    assert "buyer 0 was refused in class B" in audit(PLAN, [purchase], nothing).violations
+
+
+def test_sold_out_of_a_class_that_is_not_sold_in_the_end_is_a_lie() -> None:
+    purchase = Purchase(BUYER)
+    purchase.hear_refused(SOLD_OUT, None)
+    nothing = stores(sold=0, goodies=0, ledger={})._replace(orders={}, on_ledger={})
+    [_, violation] = audit(PLAN, [purchase], nothing).violations
+    assert violation.startswith("class B was told sold out, and in the end it is")
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        Answer(409, {}, ON_HOLD.body),
+        Answer(409, ON_HOLD.headers, SOLD_OUT.body),
+        Answer(409, {}, b'{"detail": "No."}'),
+    ],
+)
+def test_a_refusal_that_does_not_say_whether_tickets_may_come_back_is_wrong(
+    refusal: Answer,
+) -> None:
+    purchase = Purchase(BUYER)
+    purchase.hear_refused(refusal, None)
+    assert purchase.violations
+
+
+def test_a_ticket_that_comes_back_is_fair_and_one_that_was_sold_is_not() -> None:
+    purchase = bought()
+    purchase.hear_refused(ON_HOLD, None)
+    purchase.hear_held(HELD)
+    assert not purchase.violations
+    purchase.hear_refused(SOLD_OUT, None)
+    purchase.hear_held(HELD)
+    assert "after its class was told sold out" in purchase.violations[0]
 
 
 @pytest.mark.parametrize(
@@ -189,7 +233,7 @@ def test_a_seed_means_the_same_buyers_and_faults_each_time_and_a_deck_holds_ever
 
 def test_a_refusal_after_the_same_key_held_a_ticket_is_a_lie() -> None:
     purchase = bought()
-    purchase.hear_sold_out(purchase.order_id)
+    purchase.hear_refused(ON_HOLD, purchase.order_id)
     assert "after the same key held a ticket" in purchase.violations[0]
 
 

@@ -9,7 +9,7 @@ other stores are what they promise.
 """
 
 import json
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from enum import Enum
@@ -26,9 +26,11 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from tests.ledger.by_hand import SECOND, BooksByHand
 from tests.shops import catalog_at
 from tigerfans.booking.ids import KEY_ATTEMPTS_MAX, OrderId, Purpose
-from tigerfans.booking.inventory import Inventory
+from tigerfans.booking.inventory import Inventory, StockState
 from tigerfans.booking.transfers import Booking
+from tigerfans.caching import Cached
 from tigerfans.errors import (
+    AllOnHoldError,
     InvalidRequestError,
     KeyRefusedError,
     OrderEndedError,
@@ -106,6 +108,13 @@ class LedgerByMessage:
             LedgerUnavailableError(),
             LedgerTimeoutError(),
         )
+
+
+class ReadEachTime:
+    """In place of what is cached by a task, which there is none of here."""
+
+    def __init__(self, read: Callable[[], Awaitable[list[Inventory]]]) -> None:
+        self.get = read
 
 
 class SessionsByMessage:
@@ -202,7 +211,9 @@ class OrdersUnderFaults(RuleBasedStateMachine):
         self.shops = {worker: self._shop(PRICES[worker]) for worker in range(1, WORKERS + 1)}
         self.shop = self.shops[1]
         # Workers read a hold's end off their own clock, which here is the ledger's.
-        self.clock = patch.object(order_state, "time", SimpleNamespace(time_ns=self.books.clock))
+        self.clock = patch.object(
+            order_state, "time", SimpleNamespace(time_ns=self.books.clock.wall)
+        )
         self.clock.start()
         self.running: list[Running] = []
         self.late: list[Message] = []
@@ -349,7 +360,7 @@ class OrdersUnderFaults(RuleBasedStateMachine):
 
     def _shop(self, prices: dict[ClassCode, int]) -> Shop:
         catalog = catalog_at(prices, {"A": TICKETS_A, "B": TICKETS_B}, GOODIES)
-        return Shop(
+        shop = Shop(
             Booking(catalog, HOLD_SECONDS),
             cast(Ledger, self.ledger),
             cast(Sessions, self.sessions),
@@ -358,12 +369,18 @@ class OrdersUnderFaults(RuleBasedStateMachine):
             SECRET,
             cast(IdentityRow, IdentityByMessage()),
         )
+        shop.stock = cast("Cached[list[Inventory]]", ReadEachTime(shop.read_stock))
+        return shop
 
     async def _check_out(self, shop: Shop, cls: str, email: str, key: str) -> Checkout:
         was_held = self._held_by(key) is not None
         try:
             checkout = await shop.checkout(cls, email, key)
-        except (SoldOutError, KeyRefusedError):
+        except SoldOutError:
+            assert not was_held
+            assert self._stock()["AB".index(cls)].state is StockState.SOLD_OUT
+            raise
+        except (AllOnHoldError, KeyRefusedError):
             # An order without an answer may be held; one that is held is never refused.
             assert not was_held
             raise

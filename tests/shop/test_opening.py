@@ -12,8 +12,7 @@ from tigerfans.booking.transfers import Booking
 from tigerfans.ledger import open_ledger
 from tigerfans.ledger.base import Ledger
 from tigerfans.ledger.wire import Account, Operation
-from tigerfans.offer import catalog
-from tigerfans.offer.catalog import Catalog
+from tigerfans.offer.catalog import LISTINGS, Catalog
 from tigerfans.settings.settings import SettingsError
 from tigerfans.shop.identity import NO_ID, ids_carried
 from tigerfans.shop.shop import Shop
@@ -220,16 +219,15 @@ async def test_a_ledger_from_before_identities_is_not_taken_over_by_a_shop_that_
 
 @pytest.mark.parametrize("is_adopted", [False, True], ids=["with its id", "without"])
 async def test_a_class_that_is_added_later_belongs_to_the_same_shop(
-    open_shop: OpenShop, ledger: Ledger, is_adopted: bool, monkeypatch: pytest.MonkeyPatch
+    open_shop: OpenShop, ledger: Ledger, is_adopted: bool
 ) -> None:
-    with monkeypatch.context() as before:
-        before.setattr(catalog, "LISTINGS", catalog.LISTINGS[:1])
-        if is_adopted:
-            booking = Booking(Catalog.build({"A": 10}, 2), 300)
-            await ledger.submit(Operation.CREATE_ACCOUNTS, booking.accounts())
-            await ledger.submit(Operation.CREATE_TRANSFERS, booking.funding())
-        shop: Shop = await open_shop()
-        assert len(await accounts(ledger)) == 6
+    only_a = LISTINGS[:1]
+    if is_adopted:
+        booking = Booking(Catalog.build({"A": 10}, 2, only_a), 300)
+        await ledger.submit(Operation.CREATE_ACCOUNTS, booking.accounts())
+        await ledger.submit(Operation.CREATE_TRANSFERS, booking.funding())
+    shop: Shop = await open_shop(listings=only_a)
+    assert len(await accounts(ledger)) == 6
     shop = await open_shop()
     assert (await shop.inventory())["B"].capacity == 10
     carried: bytes = NO_ID if is_adopted else shop.identity.id

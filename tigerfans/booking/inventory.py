@@ -1,13 +1,23 @@
-"""How much there is of a resource, as its account on the ledger says."""
+"""How much there is of a resource, as its account on the ledger says, and what that means.
 
-from typing import Final, Literal, NamedTuple
+What can still be had is decided here alone; pages, scripts and the API repeat it.
+"""
+
+from enum import StrEnum
+from typing import Final, NamedTuple
 
 from tigerfans.ledger.wire import ACCOUNT
 
-# A class reads "going fast" below this share of its capacity.
+# A resource is going fast below this share of its capacity.
 FEW_LEFT_SHARE: Final = 0.1
 
-StockState = Literal["available", "few", "held", "sold-out"]
+
+class StockState(StrEnum):
+    ON_SALE = "on_sale"
+    # None is left now, but what is held and not paid comes back.
+    ON_HOLD = "on_hold"
+    # Everything is sold, and nothing comes back.
+    SOLD_OUT = "sold_out"
 
 
 class Inventory(NamedTuple):
@@ -23,16 +33,15 @@ class Inventory(NamedTuple):
 
     @property
     def state(self) -> StockState:
-        """Which words the stock deserves, on a page and in a script."""
-        capacity, held, sold = self
-        if sold >= capacity:
-            return "sold-out"
-        available = capacity - held - sold
-        if available <= 0:
-            return "held"
-        if available < capacity * FEW_LEFT_SHARE or held >= available:
-            return "few"
-        return "available"
+        if self.available > 0:
+            return StockState.ON_SALE
+        return StockState.SOLD_OUT if self.sold >= self.capacity else StockState.ON_HOLD
+
+    @property
+    def is_going_fast(self) -> bool:
+        """Whether who wants one that is on sale should not wait."""
+        available = self.available
+        return 0 < available < self.capacity * FEW_LEFT_SHARE or 0 < available <= self.held
 
     @classmethod
     def unpack_all(cls, budgets: bytes) -> "list[Inventory]":

@@ -6,14 +6,22 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from tigerfans.batching import ClosedError, QueueFullError
-from tigerfans.errors import ShopError
-from tigerfans.ledger.base import LedgerBusyError, LedgerTimeoutError, LedgerUnavailableError
+from tigerfans.errors import AllOnHoldError, ShopError
+from tigerfans.ledger.base import (
+    LedgerBusyError,
+    LedgerTimeoutError,
+    LedgerUnavailableError,
+)
 
 RETRY_AFTER_SECONDS: Final = 1
+# A hold comes back when it is canceled or runs out, and whoever asks for it more often only asks
+# more often: with an Idempotency-Key, each time takes one of the key's attempts.
+ON_HOLD_RETRY_AFTER_SECONDS: Final = 10
 
 logger = logging.getLogger(__name__)
 
 _RETRY: Final[Mapping[str, str]] = {"Retry-After": str(RETRY_AFTER_SECONDS)}
+_RETRY_LATER: Final[Mapping[str, str]] = {"Retry-After": str(ON_HOLD_RETRY_AFTER_SECONDS)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +51,8 @@ BUG: Final = Problem(500, "Something went wrong on our side.")
 def explain(error: Exception) -> Problem | None:
     """How the error reads; None where it is a bug, which no caller can do anything about."""
     match error:
+        case AllOnHoldError():
+            return Problem(error.status, str(error), _RETRY_LATER, error.fields)
         case ShopError():
             headers = _RETRY if error.status == 503 else None
             return Problem(error.status, str(error), headers, error.fields)

@@ -14,13 +14,13 @@ from tigerfans.errors import (
     KeyConflictError,
     KeyRefusedError,
     OrderEndedError,
-    SoldOutError,
 )
 from tigerfans.ledger.wire import Operation
 from tigerfans.offer.catalog import TicketClass
 from tigerfans.shop.backends import Backends
 from tigerfans.shop.lookup import session_on_ledger
 from tigerfans.shop.order_state import unpaid_order
+from tigerfans.shop.stock import refusal
 from tigerfans.stores.orders import OrderStatus
 from tigerfans.stores.sessions import Session
 from tigerfans.telemetry.counters import timed
@@ -63,8 +63,9 @@ async def hold_ticket(
 ) -> Checkout:
     """Holds one ticket for a while.
 
-    Raises `InvalidRequestError`, `SoldOutError`, a `UsedKeyError`, a `LedgerError`, or
-    `UnavailableError`. After the last two, the same key tries the same order again.
+    Raises `InvalidRequestError`, `SoldOutError`, `AllOnHoldError`, a `UsedKeyError`, a
+    `LedgerError`, or `UnavailableError`. After the last two, the same key tries the same order
+    again.
     """
     ticket_class = backends.ticket_class(cls)
     check_email(email)
@@ -77,7 +78,7 @@ async def hold_ticket(
     if outcome is HoldOutcome.REFUSED_BEFORE and idempotency_key is not None:
         raise KeyRefusedError
     if outcome in (HoldOutcome.NONE_LEFT, HoldOutcome.REFUSED_BEFORE):
-        raise SoldOutError
+        raise await refusal(backends, ticket_class.code)
     if outcome is HoldOutcome.CONFLICT:
         session = await _session_before(backends, order_id, ticket_class, email)
     else:

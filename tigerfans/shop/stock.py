@@ -1,7 +1,8 @@
 """The shop's stock on the ledger: set up once, on the shop's own ledger, then read."""
 
-from tigerfans.booking.inventory import Inventory
+from tigerfans.booking.inventory import Inventory, StockState
 from tigerfans.booking.outcomes import check_created
+from tigerfans.errors import AllOnHoldError, ShopError, SoldOutError
 from tigerfans.ledger.wire import AccountStatus, Operation, Result, TransferStatus
 from tigerfans.offer.catalog import ClassCode
 from tigerfans.settings.settings import SettingsError
@@ -78,6 +79,13 @@ async def inventory(backends: Backends) -> dict[ClassCode, Inventory]:
     """The stock of each ticket class, at most `INVENTORY_SECONDS` old."""
     stock = await backends.stock.get()
     return {c.code: stock[i] for i, c in enumerate(backends.catalog.classes)}
+
+
+async def refusal(backends: Backends, cls: ClassCode) -> ShopError:
+    """Why the ledger has no ticket of that class: what is sold never comes back, a hold may."""
+    state = (await inventory(backends))[cls].state
+    # Where one has just come back, it is the next one's who asks.
+    return SoldOutError() if state is StockState.SOLD_OUT else AllOnHoldError()
 
 
 async def goodies(backends: Backends) -> Inventory:

@@ -100,10 +100,7 @@ async function submit(event) {
 function showAvailability(code, state) {
   const radio = form.querySelector(`#cls-${code}`);
   if (!radio) return;
-  radio.disabled = state === "sold-out";
-  const isAllGone = !form.querySelector("input[name=cls]:enabled");
-  form.querySelector("[data-all-gone]").hidden = !isAllGone;
-  form.querySelector("[data-rest]").hidden = isAllGone;
+  radio.disabled = state === "sold_out";
   showChoice();
 }
 

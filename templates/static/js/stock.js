@@ -4,12 +4,13 @@ import { getJson, repeat } from "./api.js";
 import { announce, count, setText, showState } from "./format.js";
 
 const PAUSE_MS = 3000;
+const BEST_FIRST = ["on_sale", "unknown", "on_hold", "sold_out"];
 
 const ANNOUNCEMENTS = {
-  available: "is available again",
-  few: "is going fast",
-  held: "is all on hold; unpaid ones come back",
-  "sold-out": "is sold out",
+  on_sale: "is available again",
+  going_fast: "is going fast",
+  on_hold: "is all on hold; unpaid ones come back",
+  sold_out: "is sold out",
   unknown: "has no live count right now",
 };
 
@@ -18,10 +19,11 @@ export function followStock(onChange = () => {}) {
   const roots = [...document.querySelectorAll("[data-stock]")];
   const show = (inventory) => {
     const changes = [];
+    const states = roots.map((root) => inventory[root.dataset.stock]?.state ?? "unknown");
     for (const root of roots) {
       const { stock: code, state: before, name } = root.dataset;
       const stock = inventory[code];
-      const state = stock?.state ?? "unknown";
+      const state = stock?.going_fast ? "going_fast" : (stock?.state ?? "unknown");
       if (state !== before) changes.push(`${name} ${ANNOUNCEMENTS[state]}.`);
       showState(root, state);
       if (stock) {
@@ -30,6 +32,8 @@ export function followStock(onChange = () => {}) {
       }
       onChange(code, state);
     }
+    const overall = document.querySelector("[data-overall]");
+    if (overall) showState(overall, BEST_FIRST.find((state) => states.includes(state)));
     if (changes.length > 0) announce(changes.join(" "));
   };
   const ask = async () => {

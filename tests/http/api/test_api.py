@@ -155,11 +155,28 @@ async def test_a_bad_checkout_gets_a_sentence_and_no_hold(
     assert (await shop.read_stock())[0].held == 0
 
 
-async def test_sold_out_is_a_409(open_shop: OpenShop) -> None:
+async def test_sold_out_is_a_409_for_good(open_shop: OpenShop) -> None:
     async with client_of(await open_shop(tickets_a=0)) as client:
         response = await client.post("/api/checkout", json=BUY_A)
+        stock = (await client.get("/api/inventory")).json()["A"]
     assert response.status_code == 409
+    assert "retry-after" not in response.headers
     assert "old out" in response.json()["detail"]
+    assert response.json()["state"] == stock["state"] == "sold_out"
+    assert stock["sold_out"] is True
+
+
+async def test_all_on_hold_is_a_409_until_later(open_shop: OpenShop) -> None:
+    async with client_of(await open_shop(tickets_a=1)) as client:
+        await checkout(client)
+        response = await client.post("/api/checkout", json=BUY_A)
+        stock = (await client.get("/api/inventory")).json()["A"]
+    assert response.status_code == 409
+    assert response.headers["retry-after"] == "10"
+    assert "come back" in response.json()["detail"]
+    assert "old out" not in response.json()["detail"]
+    assert response.json()["state"] == stock["state"] == "on_hold"
+    assert stock["sold_out"] is False
 
 
 async def test_an_idempotency_key_gives_the_same_order_again(client: httpx.AsyncClient) -> None:
@@ -403,8 +420,9 @@ async def test_the_inventory_counts_holds_and_sales(client: httpx.AsyncClient, s
         "sold": 1,
         "active_holds": 1,
         "available": 8,
+        "state": "on_sale",
+        "going_fast": False,
         "sold_out": False,
-        "state": "available",
     }
     assert stock["B"]["available"] == 10
 

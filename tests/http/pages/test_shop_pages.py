@@ -21,6 +21,7 @@ from litestar.testing import AsyncTestClient
 from tigerfans.booking.ids import OrderId
 from tigerfans.booking.inventory import Inventory
 from tigerfans.errors import (
+    AllOnHoldError,
     InvalidRequestError,
     SoldOutError,
     UnavailableError,
@@ -40,7 +41,7 @@ from tigerfans.http.pages.rendering import (
     templates_directory,
     wants_page,
 )
-from tigerfans.http.pages.shop_pages import Offer, pages_router
+from tigerfans.http.pages.shop_pages import Offer, StockWords, pages_router
 from tigerfans.http.problems import explain
 from tigerfans.offer.catalog import LISTINGS, Catalog, ClassCode
 from tigerfans.office.story import Chapter, Place, Story
@@ -302,8 +303,20 @@ async def test_everything_a_page_links_to_is_there(
 # --- Landing and checkout --------------------------------------------------------------------
 
 
-def test_the_words_of_a_stock_that_nobody_knows_say_so() -> None:
-    assert Offer(Catalog.build({"A": 500}, 0).classes[0], None).state == "unknown"
+@pytest.mark.parametrize(
+    ("stock", "state"),
+    [
+        (None, "unknown"),
+        (Inventory(500, 0, 0), "on_sale"),
+        (Inventory(500, 0, 451), "going_fast"),
+        (Inventory(500, 20, 480), "on_hold"),
+        (Inventory(500, 0, 500), "sold_out"),
+    ],
+)
+def test_the_words_of_a_stock_are_those_of_its_state(
+    stock: Inventory | None, state: StockWords
+) -> None:
+    assert Offer(Catalog.build({"A": 500}, 0).classes[0], stock).state == state
 
 
 async def test_the_landing_page_shows_offer_price_and_what_is_left(client: Client) -> None:
@@ -360,6 +373,24 @@ async def test_the_checkout_closes_when_every_ticket_is_sold(
     text = (await get(client, "/demo/checkout")).text
     assert "Every ticket is sold" in text
     assert "Hold my ticket" not in text
+    text = (await get(client, "/")).text
+    assert "Choose Premium" not in text
+    assert "tickets left" not in text
+
+
+async def test_while_all_are_on_hold_the_pages_say_so_and_still_take_who_tries(
+    client: Client, shop: FakeShop
+) -> None:
+    shop.stock = {"A": Inventory(500, 0, 500), "B": Inventory(2000, 50, 1950)}
+    text = (await get(client, "/demo/checkout")).text
+    assert "All on hold right now" in text
+    assert "back within 5 minutes" in text
+    assert "Hold my ticket" in text
+    assert "Every ticket is sold" not in text
+    text = (await get(client, "/")).text
+    assert "All on hold; unpaid ones come back" in text
+    assert "Choose Standard" in text
+    assert "tickets left" not in text
 
 
 @pytest.mark.parametrize(
@@ -417,6 +448,7 @@ async def test_the_form_posts_and_leads_to_the_payment(client: Client, shop: Fak
     [
         (InvalidRequestError("This does not look like an email address."), 400, None),
         (SoldOutError(), 409, None),
+        (AllOnHoldError(), 409, "10"),
         (UnavailableError(), 503, "1"),
     ],
 )

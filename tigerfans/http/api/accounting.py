@@ -9,10 +9,11 @@ from litestar.types import ControllerRouterHandler, HTTPScope, Receive
 
 from tigerfans.booking.ids import OrderId, Purpose
 from tigerfans.booking.outcomes import HOLDS, SaleOutcome, decode_hold, decode_sale
-from tigerfans.errors import InvalidRequestError, SoldOutError
+from tigerfans.errors import InvalidRequestError
 from tigerfans.http.api.raw import json_route
 from tigerfans.ledger.wire import U128_MAX, Operation, u128
 from tigerfans.shop.shop import Shop
+from tigerfans.shop.stock import refusal
 
 _NO_BODY = bytes(16)
 
@@ -23,7 +24,7 @@ def accounting_routes(shop: Shop) -> list[ControllerRouterHandler]:
         hold = shop.booking.hold(order_id, "A", _NO_BODY)
         outcome, _ = decode_hold(await shop.submit(Operation.CREATE_TRANSFERS, hold))
         if outcome not in HOLDS:
-            raise SoldOutError
+            raise await refusal(shop, "A")
         return _ids(order_id)
 
     async def commit(scope: HTTPScope, receive: Receive) -> bytes:

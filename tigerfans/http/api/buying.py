@@ -7,6 +7,7 @@ import msgspec
 import orjson
 from litestar.types import ControllerRouterHandler, HTTPScope, Receive
 
+from tigerfans.booking.inventory import StockState
 from tigerfans.errors import InvalidRequestError
 from tigerfans.http.api.raw import json_route
 from tigerfans.http.reading import BodyReader, header
@@ -50,8 +51,9 @@ def buying_routes(shop: Shop) -> list[ControllerRouterHandler]:
                     "sold": tickets.sold,
                     "active_holds": tickets.held,
                     "available": tickets.available,
-                    "sold_out": tickets.available <= 0,
-                    "state": tickets.state,
+                    "state": (state := tickets.state),
+                    "going_fast": tickets.is_going_fast,
+                    "sold_out": state is StockState.SOLD_OUT,
                     "timestamp": timestamp,
                 }
                 for cls, tickets in stock.items()

@@ -4,7 +4,7 @@ It is served as plain JSON: the viewers that come with Litestar load their scrip
 hosts, and no page here does.
 """
 
-from typing import Final, get_args
+from typing import Final
 
 from litestar import Litestar
 from litestar.openapi import OpenAPIConfig
@@ -20,7 +20,7 @@ from litestar.openapi.spec import (
     Schema,
 )
 
-from tigerfans import __version__  # FIXME
+from tigerfans import __version__
 from tigerfans.booking.ids import ORDER_ID_HEX_DIGITS
 from tigerfans.booking.inventory import StockState
 from tigerfans.offer.catalog import LISTINGS
@@ -123,12 +123,18 @@ _CHECKOUT: Final = Operation(
         ),
         "400": _problem("The class or the email address is not valid."),
         "409": _answer(
-            "Sold out; or, where new_key_needed is true, the Idempotency-Key is used up: with"
-            " another body, by too many refusals, or by an order that ended as order_status says.",
+            "No ticket is left, as state says: the class is sold out, or all the rest of it is on"
+            " hold, and may come back after Retry-After seconds. Or, where new_key_needed is true,"
+            " the Idempotency-Key is used up: with another body, by too many refusals, or by an"
+            " order that ended as order_status says.",
             Schema(
                 type=OpenAPIType.OBJECT,
                 properties={
                     "detail": _TEXT,
+                    "state": Schema(
+                        type=OpenAPIType.STRING,
+                        enum=[str(StockState.ON_HOLD), str(StockState.SOLD_OUT)],
+                    ),
                     "new_key_needed": _FLAG,
                     "order_status": Schema(
                         type=OpenAPIType.STRING, enum=[str(status) for status in ENDED]
@@ -196,8 +202,9 @@ _STOCK: Final = _object(
     sold=_COUNT,
     active_holds=_COUNT,
     available=Schema(type=OpenAPIType.INTEGER),
+    state=Schema(type=OpenAPIType.STRING, enum=list(map(str, StockState))),
+    going_fast=_FLAG,
     sold_out=_FLAG,
-    state=Schema(type=OpenAPIType.STRING, enum=list(get_args(StockState))),
     timestamp=_TEXT,
 )
 

@@ -8,7 +8,7 @@ What the pages need of the shop is `PageShop`; errors read here as they do in th
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal, Protocol
 
@@ -18,7 +18,7 @@ from litestar.params import FromQuery, QueryParameter, SkipValidation
 from litestar.response import Redirect
 
 from tigerfans.booking.ids import OrderId
-from tigerfans.booking.inventory import Inventory, StockState
+from tigerfans.booking.inventory import Inventory
 from tigerfans.http.pages.rendering import Renderer
 from tigerfans.http.problems import explain
 from tigerfans.http.reading import body_in_time
@@ -26,6 +26,9 @@ from tigerfans.offer.catalog import Catalog, ClassCode, TicketClass
 from tigerfans.stores.orders import Order
 
 FORM_SIZE_BYTES_MAX: Final = 16 * 1024
+# Which words a stock deserves: its state on the ledger, and two more that only pages know.
+StockWords = Literal["on_sale", "going_fast", "on_hold", "sold_out", "unknown"]
+_BEST_FIRST: Final[tuple[StockWords, ...]] = ("on_sale", "unknown", "on_hold", "sold_out")
 
 
 class Checkout(Protocol):
@@ -51,7 +54,7 @@ class PageShop(Protocol):
         """The stock of goodies."""
 
     async def checkout(self, cls: str, email: str) -> Checkout:
-        """Places a hold; raises where class or email are bad, or the class is sold out."""
+        """Places a hold; raises where class or email are bad, or no ticket is left."""
 
     async def order(self, order_id: OrderId) -> Order | None:
         """The order in its state of now, from its hold on; None where it is unknown."""
@@ -65,9 +68,16 @@ class Offer:
     stock: Inventory | None
 
     @property
-    def state(self) -> StockState | Literal["unknown"]:
-        """Which words the stock deserves."""
-        return "unknown" if self.stock is None else self.stock.state
+    def state(self) -> StockWords:
+        if self.stock is None:
+            return "unknown"
+        return "going_fast" if self.stock.is_going_fast else self.stock.state.value
+
+
+def overall_state(offers: Iterable[Offer]) -> StockWords:
+    """What can be said of all classes together: the best of what each of them is."""
+    states = {offer.stock.state.value if offer.stock else "unknown" for offer in offers}
+    return next(state for state in _BEST_FIRST if state in states)
 
 
 # The dependencies of every handler below, named for Litestar's injection.
@@ -82,6 +92,7 @@ async def landing_page(shop: Shop, pages: Pages) -> Response[str]:
     return pages.page(
         "landing.html",
         offers=offers,
+        overall=overall_state(offers),
         goodies=shop.catalog.goodies.capacity,
         goodies_are_gone=goodies_are_gone,
         hold_seconds=shop.hold_seconds,
@@ -98,9 +109,11 @@ async def checkout_page(
     order_id: FromQuery[str] = "",
 ) -> Response[str]:
     """The form; `status` and `order_id` say which payment the buyer comes back from."""
+    offers = await _offers(shop)
     return pages.page(
         "checkout.html",
-        offers=await _offers(shop),
+        offers=offers,
+        overall=overall_state(offers),
         hold_seconds=shop.hold_seconds,
         chosen=chosen,
         email="",
@@ -125,11 +138,13 @@ async def checkout_submit(
             raise
     else:
         return Redirect(placed.redirect_url, status_code=303)
+    offers = await _offers(shop)
     return pages.page(
         "checkout.html",
         status_code=problem.status_code,
         headers=problem.headers,
-        offers=await _offers(shop),
+        offers=offers,
+        overall=overall_state(offers),
         hold_seconds=shop.hold_seconds,
         chosen=cls,
         email=email,
