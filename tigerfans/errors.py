@@ -2,6 +2,7 @@
 
     ShopError
     ├── InvalidRequestError 400     the caller's data is wrong; nothing was changed
+    │   └── InvalidKeyError
     ├── UnknownOrderError 404
     ├── SlowRequestError 408
     ├── SoldOutError 409
@@ -36,6 +37,12 @@ class InvalidRequestError(ShopError):
     """The request is not valid."""
 
     status = 400
+
+
+class InvalidKeyError(InvalidRequestError):
+    """This Idempotency-Key is not valid."""
+
+    fields: Mapping[str, str | bool] = {"new_key_needed": True}
 
 
 class UnknownOrderError(ShopError):

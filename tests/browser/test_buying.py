@@ -237,5 +237,7 @@ def test_a_key_whose_order_has_ended_is_left_for_a_new_one(patient: BoxOffice, t
 
     tab.goto("/demo/checkout")
     tab.route("**/api/checkout", answer)
+    key = tab.locator("[name=idempotency_key]").input_value()
     check_out(tab)
+    assert keys[0] == key
     assert len(set(keys)) == 2

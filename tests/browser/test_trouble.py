@@ -92,3 +92,19 @@ def test_a_browser_without_network_holds_one_ticket_when_it_is_back(
     tab.clock.run_for(RETRY_PAUSE_MS)
     expect(tab).to_have_url(PAYMENT_URL)
     assert patient.available("A") == available - 1
+
+
+def test_without_a_script_three_presses_hold_one_ticket(
+    patient: BoxOffice, open_tab: OpenTab
+) -> None:
+    tab = open_tab(patient, java_script_enabled=False)
+    tab.goto("/demo/checkout")
+    tab.get_by_label("Email").fill(EMAIL)
+    before = patient.available("A")
+    with silenced(patient.shop, "sequencer"):
+        for _ in range(3):
+            with tab.expect_request("**/demo/checkout"):
+                tab.get_by_role("button", name="Hold my ticket").click(no_wait_after=True)
+    expect(tab).to_have_url(PAYMENT_URL)
+    until(lambda: patient.available("A") < before)
+    assert patient.available("A") == before - 1

@@ -10,6 +10,7 @@ from tigerfans.booking.ids import KEY_ATTEMPTS_MAX, OrderId
 from tigerfans.booking.outcomes import HoldOutcome, decode_hold
 from tigerfans.booking.transfers import fingerprint
 from tigerfans.errors import (
+    InvalidKeyError,
     InvalidRequestError,
     KeyConflictError,
     KeyRefusedError,
@@ -147,7 +148,7 @@ def _order_ids(backends: Backends, idempotency_key: str | None) -> Iterable[Orde
     if idempotency_key is None:
         return (OrderId.new(),)
     if not 0 < len(idempotency_key) <= IDEMPOTENCY_KEY_CHARACTERS_MAX:
-        raise InvalidRequestError(
+        raise InvalidKeyError(
             f"Idempotency-Key takes 1 to {IDEMPOTENCY_KEY_CHARACTERS_MAX} characters."
         )
     return (

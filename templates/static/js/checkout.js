@@ -9,6 +9,7 @@ const ATTEMPTS_MAX = 30;
 const OFFLINE_PAUSE_MS = 3000;
 
 const form = document.querySelector("[data-checkout]");
+const key = form.elements.idempotency_key;
 const email = form.elements.customer_email;
 const button = form.querySelector("[data-submit]");
 const price = form.querySelector("[data-submit-price]");
@@ -42,22 +43,23 @@ function complain(field, text) {
   field.focus();
 }
 
-/** One key for all attempts of one press, so that repeating never holds a second ticket; another
- * one only where the shop says that the key's own order can no longer be paid. */
-function newIdempotencyKey() {
+/**
+ * The form brings a key along, for all attempts of all presses, so that repeating never holds a
+ * second ticket. It gets another one where the shop says that the key's order can no longer be paid.
+ */
+function renewKey() {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  key.value = Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
 /** The placed checkout; throws a ShopError that repeating does not help. */
 async function placeHold(order) {
-  let key = newIdempotencyKey();
   for (let attempt = 1; ; attempt += 1) {
     try {
-      return await postJson("/api/checkout", order, { "Idempotency-Key": key });
+      return await postJson("/api/checkout", order, { "Idempotency-Key": key.value });
     } catch (error) {
       if (error.needsNewKey && attempt < ATTEMPTS_MAX) {
-        key = newIdempotencyKey();
+        renewKey();
         continue;
       }
       const isTemporary = error instanceof OfflineError || error.isTemporary;
@@ -116,6 +118,7 @@ window.addEventListener("pageshow", (event) => {
   // Back from the payment by the browser's button: the form is as fresh as before.
   if (event.persisted) {
     setUnderway(false);
+    renewKey();
     say("", "");
   }
 });

@@ -1,6 +1,7 @@
 """The JSON API's contract, over the real application in one process."""
 
 import asyncio
+import re
 from base64 import b64encode
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -189,6 +190,26 @@ async def test_an_idempotency_key_gives_the_same_order_again(client: httpx.Async
     )
     assert other.status_code == 409
     assert other.json().keys() == {"detail", "new_key_needed"}
+
+
+async def test_a_form_that_is_sent_three_times_holds_one_ticket(
+    client: httpx.AsyncClient, shop: Shop
+) -> None:
+    page = (await client.get("/demo/checkout")).text
+    found = re.search(r'name="idempotency_key" value="(\w+)"', page)
+    assert found
+    form = BUY_A | {"idempotency_key": found[1]}
+    sent = await asyncio.gather(*(client.post("/demo/checkout", data=form) for _ in range(3)))
+    assert {answer.status_code for answer in sent} == {303}
+    assert len({answer.headers["location"] for answer in sent}) == 1
+    assert (await shop.read_stock())[0].held == 1
+
+    order_id = sent[0].headers["location"].rpartition("_")[2]
+    await client.post(f"/mockpay/mock_{order_id}/emit", data={"t": "canceled"})
+    ended = await client.post("/demo/checkout", data=form)
+    assert ended.status_code == 409
+    assert "was canceled. Please start a new one." in ended.text
+    assert found[1] not in ended.text
 
 
 async def test_a_key_whose_order_was_canceled_says_so_and_that_another_one_is_needed(

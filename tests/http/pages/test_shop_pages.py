@@ -22,7 +22,11 @@ from tigerfans.booking.ids import OrderId
 from tigerfans.booking.inventory import Inventory
 from tigerfans.errors import (
     AllOnHoldError,
+    InvalidKeyError,
     InvalidRequestError,
+    KeyConflictError,
+    KeyRefusedError,
+    OrderEndedError,
     SoldOutError,
     UnavailableError,
     UnknownOrderError,
@@ -85,6 +89,7 @@ class FakeShop:
     error: Exception | None = None
     stock_error: Exception | None = None
     checkouts: list[tuple[str, str]] = field(default_factory=list)
+    keys: list[str | None] = field(default_factory=list)
     story: Story | None = None
     refunded: list[OrderId] = field(default_factory=list)
 
@@ -98,8 +103,9 @@ class FakeShop:
             raise self.stock_error
         return self.goodie_stock
 
-    async def checkout(self, cls: str, email: str) -> Placed:
+    async def checkout(self, cls: str, email: str, idempotency_key: str | None) -> Placed:
         self.checkouts.append((cls, email))
+        self.keys.append(idempotency_key)
         if self.error:
             raise self.error
         return Placed()
@@ -465,6 +471,53 @@ async def test_a_refused_form_comes_back_filled_in_with_the_reason(
     assert "checked" in page.choices["B"]
     [email] = [i for i in page.all("input") if i["type"] == "email"]
     assert email["value"] == HOSTILE_EMAIL
+
+
+async def test_each_form_brings_a_key_of_its_own_along(client: Client, shop: FakeShop) -> None:
+    first, second = [key_of(await get(client, "/demo/checkout")) for _ in range(2)]
+    assert first != second
+    assert len(first) == len(second) == 32
+    form = {"cls": "B", "customer_email": "ada@example.org", "idempotency_key": first}
+    await client.post("/demo/checkout", data=form, follow_redirects=False)
+    assert shop.keys == [first]
+
+
+@pytest.mark.parametrize(
+    ("error", "is_kept"),
+    [
+        (InvalidRequestError("This does not look like an email address."), True),
+        (AllOnHoldError(), True),
+        (UnavailableError(), True),
+        (KeyConflictError(), False),
+        (KeyRefusedError(), False),
+        (OrderEndedError("The hold of this order has expired.", "EXPIRED"), False),
+        (InvalidKeyError(), False),
+    ],
+)
+async def test_a_refused_form_has_a_new_key_only_where_the_one_it_had_leads_nowhere(
+    client: Client, shop: FakeShop, error: Exception, is_kept: bool
+) -> None:
+    shop.error = error
+    form = {"cls": "B", "customer_email": "ada@example.org", "idempotency_key": "k1"}
+    page = Page((await client.post("/demo/checkout", data=form)).text)
+    assert str(error) in page.text
+    assert (key_of(page) == "k1") is is_kept
+    assert key_of(page)
+
+
+async def test_a_form_without_a_key_is_taken_and_comes_back_with_one(
+    client: Client, shop: FakeShop
+) -> None:
+    shop.error = UnavailableError()
+    form = {"cls": "B", "customer_email": "ada@example.org"}
+    page = Page((await client.post("/demo/checkout", data=form)).text)
+    assert shop.keys == [None]
+    assert len(key_of(page)) == 32
+
+
+def key_of(page: Page) -> str:
+    [key] = [i["value"] for i in page.all("input") if i["name"] == "idempotency_key"]
+    return key or ""
 
 
 async def test_a_form_with_nothing_in_it_is_the_shops_to_refuse(

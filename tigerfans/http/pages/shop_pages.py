@@ -8,6 +8,7 @@ What the pages need of the shop is `PageShop`; errors read here as they do in th
 """
 
 import asyncio
+import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal, Protocol
@@ -26,6 +27,8 @@ from tigerfans.offer.catalog import Catalog, ClassCode, TicketClass
 from tigerfans.stores.orders import Order
 
 FORM_SIZE_BYTES_MAX: Final = 16 * 1024
+# Of a form's own Idempotency-Key: however often the form is sent, it holds one ticket.
+FORM_KEY_BYTES: Final = 16
 # Which words a stock deserves: its state on the ledger, and two more that only pages know.
 StockWords = Literal["on_sale", "going_fast", "on_hold", "sold_out", "unknown"]
 _BEST_FIRST: Final[tuple[StockWords, ...]] = ("on_sale", "unknown", "on_hold", "sold_out")
@@ -53,7 +56,7 @@ class PageShop(Protocol):
     async def goodies(self) -> Inventory:
         """The stock of goodies."""
 
-    async def checkout(self, cls: str, email: str) -> Checkout:
+    async def checkout(self, cls: str, email: str, idempotency_key: str | None) -> Checkout:
         """Places a hold; raises where class or email are bad, or no ticket is left."""
 
     async def order(self, order_id: OrderId) -> Order | None:
@@ -115,6 +118,7 @@ async def checkout_page(
         offers=offers,
         overall=overall_state(offers),
         hold_seconds=shop.hold_seconds,
+        idempotency_key=_new_key(),
         chosen=chosen,
         email="",
         problem=None,
@@ -127,17 +131,23 @@ async def checkout_page(
 async def checkout_submit(
     request: Request[Any, Any, Any], shop: Shop, pages: Pages
 ) -> Response[Any]:
-    """The checkout without a script: to the payment, or back to the form with a sentence."""
+    """The checkout without a script: to the payment, or back to the form with a sentence.
+
+    The form keeps its key while that may still lead to a ticket, so that a press whose answer got
+    lost is found again by the next.
+    """
     form = await request.form()
     cls, email = _text(form.get("cls")), _text(form.get("customer_email"))
+    key = _text(form.get("idempotency_key"))
     try:
-        placed = await shop.checkout(cls, email)
+        placed = await shop.checkout(cls, email, key or None)
     except Exception as error:
         problem = explain(error)
         if problem is None:
             raise
     else:
         return Redirect(placed.redirect_url, status_code=303)
+    needs_new_key = not key or problem.fields.get("new_key_needed")
     offers = await _offers(shop)
     return pages.page(
         "checkout.html",
@@ -146,6 +156,7 @@ async def checkout_submit(
         offers=offers,
         overall=overall_state(offers),
         hold_seconds=shop.hold_seconds,
+        idempotency_key=_new_key() if needs_new_key else key,
         chosen=cls,
         email=email,
         problem=problem,
@@ -214,6 +225,10 @@ async def _order(shop: PageShop, order_id: str) -> Order | None:
 def class_name(catalog: Catalog, code: ClassCode) -> str:
     """Such as `Premium`."""
     return next(c.name for c in catalog.classes if c.code == code)
+
+
+def _new_key() -> str:
+    return secrets.token_hex(FORM_KEY_BYTES)
 
 
 def _text(value: object) -> str:
