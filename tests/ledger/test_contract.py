@@ -291,6 +291,21 @@ async def test_a_late_sale_of_what_is_sold_out_fails_for_ever(ledger: Ledger) ->
     assert await shop.inventory(shop.goodies) == Inventory(capacity=1, held=0, sold=0)
 
 
+async def test_a_hold_at_another_price_is_told_from_the_one_that_was_placed(
+    ledger: Ledger,
+) -> None:
+    shop = await Shop.open(ledger, tickets=5, goodies=2)
+    order = new_id()
+    at_65, at_75 = (shop.hold(order)._replace(user_data_32=price) for price in (6500, 7500))
+    assert await shop.create(at_65, at_75, at_65) == [
+        CREATED,
+        TransferStatus.EXISTS_WITH_DIFFERENT_USER_DATA_32,
+        EXISTS,
+    ]
+    [hold] = await shop.transfers(order)
+    assert hold.user_data_32 == 6500
+
+
 async def test_created_and_exists_tell_the_same_moment(ledger: Ledger) -> None:
     shop = await Shop.open(ledger, tickets=5, goodies=2)
     order = new_id()
