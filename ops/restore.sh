@@ -8,7 +8,11 @@ umask 077
 . /etc/tigerfans/tigerfans.env
 backup=$1
 now=$(date -u +%Y%m%dT%H%M%SZ)
-database=$(runuser -u tigerfans -- psql "$DATABASE_URL" -Atc 'SELECT current_database()')
+# What a query of the orders' database gives.
+orders() {
+	runuser -u tigerfans -- psql "$DATABASE_URL" -Atc "$1"
+}
+database=$(orders 'SELECT current_database()')
 
 (cd "$backup" && sha256sum --check --quiet SHA256SUMS)
 # Each by its name: of a target alone, systemctl does not wait for what is part of it, and a
@@ -46,9 +50,13 @@ tigerbeetle:*)
 esac
 
 # Redis, where it is still there, is newer than both. Its sessions are of use: they know the emails
-# of what is repaired now, and a payment that comes again. Its "paid" is not.
-shop=$(runuser -u tigerfans -- psql "$DATABASE_URL" -Atc 'SELECT left(id::text, 8) FROM shop')
-redis-cli -s "${REDIS_URL#unix://}" --eval /opt/tigerfans/ops/forget-answers.lua , "$shop"
+# of what is repaired now, and a payment that comes again. Its "paid" is not. A backup from before
+# shops had an id has none, and Redis nothing of that shop's.
+has_id=$(orders "SELECT to_regclass('shop')")
+if [ -n "$has_id" ]; then
+	shop=$(orders 'SELECT left(id::text, 8) FROM shop')
+	redis-cli -s "${REDIS_URL#unix://}" --eval /opt/tigerfans/ops/forget-answers.lua , "$shop"
+fi
 
 # The copy may be of an earlier release.
 /opt/tigerfans/ops/shop migrate

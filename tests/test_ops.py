@@ -315,7 +315,7 @@ async def test_after_a_restore_redis_knows_sessions_but_no_answers(
     database = await Database.connect(database_url)
     key_prefix = (await IdentityRow.claim(database, "secret")).id.key_prefix
     async with database.connection() as connection:
-        [query] = re.findall(r"-Atc '(SELECT .* FROM shop)'", (OPS / "restore.sh").read_text())
+        [query] = re.findall(r"orders '(SELECT .* FROM shop)'", (OPS / "restore.sh").read_text())
         told = await connection.fetchval(query)
     await database.close()
     sessions = Sessions.connect(redis_url, key_prefix)
