@@ -190,6 +190,19 @@ def test_a_ledger_that_cannot_be_opened_is_told_with_its_variable(
         run(settings)
 
 
+def test_a_ledger_that_has_no_room_to_open_ends_it_with_exit_code_1_and_not_2(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whoever started it does so again: no setting has to be changed first."""
+
+    async def open_ledger(address: str) -> GatedLedger:
+        raise LedgerUnavailableError("The disk is full.")
+
+    monkeypatch.setattr(main, "open_ledger", open_ledger)
+    assert run(settings) == 1
+    assert "the sequencer cannot start: The disk is full." in caplog.text
+
+
 def test_a_metrics_port_that_is_taken_is_told_with_its_variable(settings: Settings) -> None:
     with (
         socket.create_server(("127.0.0.1", settings.sequencer.metrics_port)),

@@ -23,9 +23,8 @@ async def copy_file(source: Path, destination: Path) -> None:
 
     Cancelled, it leaves everything as it was. Raises `OSError`.
     """
-    unfinished = destination.with_name(f"{destination.name}.new")
-    # Of one that was killed; should its child still write, that is to a file without a name.
-    unfinished.unlink(missing_ok=True)
+    remove_unfinished(destination)
+    unfinished = _unfinished(destination)
     try:
         descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
@@ -35,6 +34,15 @@ async def copy_file(source: Path, destination: Path) -> None:
         await asyncio.to_thread(_put_in_place, unfinished, destination)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def remove_unfinished(destination: Path) -> None:
+    """Removes what a copy that was killed left; its child writes on to a file without a name."""
+    _unfinished(destination).unlink(missing_ok=True)
+
+
+def _unfinished(destination: Path) -> Path:
+    return destination.with_name(f"{destination.name}.new")
 
 
 async def _read_into(descriptor: int, source: Path) -> None:

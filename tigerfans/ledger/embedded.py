@@ -23,11 +23,14 @@ from tigerfans.ledger.base import (
     count_records,
 )
 from tigerfans.ledger.books import Books
-from tigerfans.ledger.copying import copy_file
+from tigerfans.ledger.copying import copy_file, remove_unfinished
 from tigerfans.ledger.store import FILE_NAME, Store
 from tigerfans.ledger.wire import Operation
 
 BACKUP_NAME: Final = "ledger-backup.sqlite"
+
+# The bits of SQLite's error codes that say what kind of error it is.
+_PRIMARY: Final = 0xFF
 
 # Submissions that may wait for the thread. The sequencer never has more than one in flight.
 SUBMISSIONS_MAX: Final = 1024
@@ -144,7 +147,7 @@ async def open_embedded(directory: Path) -> EmbeddedLedger:
     """Opens the ledger in `directory`, making both where they do not exist.
 
     Raises `LedgerOpenError` where the directory cannot be used, or its ledger is held by another
-    process or is of another version.
+    process or is of another version, and `LedgerUnavailableError` where the disk fails or is full.
     """
     try:
         await asyncio.to_thread(directory.mkdir, parents=True, exist_ok=True)
@@ -172,12 +175,17 @@ def _open_books(path: Path | None) -> Books:
     try:
         store = Store(path)
         try:
+            if path is not None:
+                remove_unfinished(path.with_name(BACKUP_NAME))
             return Books(store)
         except BaseException:
             store.close()
             raise
     except sqlite3.Error as error:
-        match error.sqlite_errorcode:
+        match error.sqlite_errorcode & _PRIMARY:
+            case sqlite3.SQLITE_FULL | sqlite3.SQLITE_IOERR:
+                # It is no matter of settings, and may be better in a moment.
+                raise LedgerUnavailableError(f"{path} cannot be opened: {error}.") from error
             case sqlite3.SQLITE_BUSY:
                 reason = "is in use by another process"
             case sqlite3.SQLITE_NOTADB:

@@ -1,8 +1,9 @@
 """The sequencer's process: startup, serve, drain, shutdown.
 
 It is ready as soon as it listens, even while the ledger is away: requests fail one by one until
-the ledger is back. What it cannot survive ends it loudly, with exit code 1: whoever started it
-starts it again, and the workers send again what was not answered.
+the ledger is back. What it cannot survive ends it loudly, with exit code 1, and so does an embedded
+ledger that cannot be opened for want of room: whoever started it starts it again, and the workers
+send again what was not answered.
 """
 
 import asyncio
@@ -15,7 +16,7 @@ from typing import Any, Final
 import uvloop
 
 from tigerfans.ledger import open_ledger
-from tigerfans.ledger.base import Ledger, LedgerOpenError
+from tigerfans.ledger.base import Ledger, LedgerOpenError, LedgerUnavailableError
 from tigerfans.presence import watch
 from tigerfans.process.listening import until_listening
 from tigerfans.process.notify import notify_ready
@@ -37,7 +38,11 @@ logger = logging.getLogger(__name__)
 
 def run(settings: Settings) -> int:
     """Serves until SIGTERM or SIGINT; returns the exit code. Raises `SettingsError` at start."""
-    return uvloop.run(_main(settings))
+    try:
+        return uvloop.run(_main(settings))
+    except LedgerUnavailableError as error:
+        logger.critical("the sequencer cannot start: %s", error)
+        return 1
 
 
 async def _main(settings: Settings) -> int:
