@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.ledger.test_embedded_books import no_file_grows_beyond
 from tigerfans.settings import folder as folders
-from tigerfans.settings.folder import DataFolder
+from tigerfans.settings.folder import DataFolder, write_whole
 from tigerfans.settings.settings import SettingsError
 
 
@@ -86,3 +87,31 @@ def test_a_short_path_that_others_can_write_to_is_refused(
     folder.sockets.chmod(0o777)
     with pytest.raises(SettingsError, match="not ours alone"), folder.locked():
         pass
+
+
+def test_what_a_killed_stack_left_is_removed_and_nothing_else(folder: DataFolder) -> None:
+    kept = [folder.ledger_choice, folder.log("worker-1"), folder.sockets / "redis.sock"]
+    left = [
+        folder.state,
+        folder.state.with_name("state.json.new"),
+        folder.ledger_choice.with_name("ledger.txt.new"),
+        folder.notify_socket("worker-7"),
+        folder.probe,
+    ]
+    with folder.locked():
+        for path in (*kept, *left):
+            path.write_text("")
+        folder.remove_remains()
+        assert [path.exists() for path in kept] == [True] * len(kept)
+        assert [path.exists() for path in left] == [False] * len(left)
+
+
+def test_a_file_is_replaced_as_a_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    write_whole(path, b"old")
+    with no_file_grows_beyond(4), pytest.raises(OSError, match="File too large"):
+        write_whole(path, b"newer")
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+    write_whole(path, b"newer", durably=True)
+    assert path.read_bytes() == b"newer"

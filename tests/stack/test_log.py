@@ -21,3 +21,7 @@ def test_a_full_log_is_kept_once(tmp_path: Path) -> None:
         with log.start_run() as file:
             os.truncate(file.fileno(), BYTES_MAX + 1)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["worker.log", "worker.log.1"]
+
+
+def test_a_log_that_is_gone_has_no_last_lines(tmp_path: Path) -> None:
+    assert Log(tmp_path / "worker.log").tail() == []

@@ -1,3 +1,4 @@
+import asyncio
 import os
 import signal
 import subprocess
@@ -9,7 +10,7 @@ import pytest
 
 from tigerfans.stack import state
 from tigerfans.stack.process_table import is_running, start_time
-from tigerfans.stack.state import ProcessState, StackState
+from tigerfans.stack.state import ProcessState, StackState, StateFile
 
 
 @pytest.fixture
@@ -58,9 +59,61 @@ def test_what_is_written_is_read_back(tmp_path: Path, child: "subprocess.Popen[b
 def test_a_file_that_is_missing_or_strange_is_no_state(tmp_path: Path) -> None:
     path = tmp_path / "state.json"
     assert state.read(path) is None
-    for content in ("", "[]", "{}", '{"processes": [{}]}', '{"processes": [], "size": 1}'):
-        path.write_text(content)
+    written = stack_of()
+    state.write(path, written)
+    half = path.read_bytes()[:-10]
+    strange = (b"", b"[]", b"{}", b'{"processes": [{}]}', b'{"processes": [], "size": 1}')
+    for content in (half, *strange, b'"text"', b"5", b"null", b"\xff\x00"):
+        path.write_bytes(content)
         assert state.read(path) is None
+    path.unlink()
+    path.mkdir()
+    assert state.read(path) is None
+
+
+def test_a_file_that_cannot_be_written_stays_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "state.json"
+    written = stack_of()
+    state.write(path, written)
+    (tmp_path / "state.json.new").mkdir()
+    with pytest.raises(OSError, match="Is a directory"):
+        state.write(path, replace(written, reloads=1))
+    assert state.read(path) == written
+
+
+async def test_a_state_that_cannot_be_written_is_written_as_soon_as_it_can(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(state, "RETRY_PAUSE_S", 0.01)
+    path, in_the_way = tmp_path / "state.json", tmp_path / "state.json.new"
+    reports: list[str] = []
+    file = StateFile(path, reports.append)
+    in_the_way.mkdir()
+    for reloads in range(3):
+        file.write(replace(stack_of(), reloads=reloads))
+    assert not path.exists()
+    assert [report.startswith(f"{path} cannot be written: ") for report in reports] == [True]
+    in_the_way.rmdir()
+    async with asyncio.timeout(10):
+        while len(reports) < 2:  # noqa: ASYNC110 - it tells nobody but a person
+            await asyncio.sleep(0)
+    assert state.read(path) == replace(stack_of(), reloads=2)
+    assert reports[1] == f"{path} can be written again."
+
+
+async def test_a_state_that_is_removed_is_not_written_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(state, "RETRY_PAUSE_S", 0.0)
+    path, in_the_way = tmp_path / "state.json", tmp_path / "state.json.new"
+    file = StateFile(path, lambda _: None)
+    in_the_way.mkdir()
+    file.write(stack_of())
+    in_the_way.rmdir()
+    file.remove()
+    # Whatever was to be done at once is done before this.
+    await asyncio.sleep(0.01)
+    assert not path.exists()
 
 
 def test_a_stack_that_was_killed_is_not_running(tmp_path: Path) -> None:

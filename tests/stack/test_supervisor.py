@@ -1,10 +1,11 @@
+import asyncio
 import os
 import signal
 
 import pytest
 
-from tests.stack.conftest import StandIns
-from tigerfans.stack import process, service, supervisor
+from tests.stack.conftest import POLL_PAUSE_S, StandIns
+from tigerfans.stack import process, room, service, supervisor
 from tigerfans.stack.service import RestartBudget
 
 
@@ -58,6 +59,79 @@ async def test_a_process_that_keeps_dying_stops_the_stack_with_exit_code_1(
     assert await stand_ins.finished() == 1
     assert "giving up" in stand_ins.reports[-1]
     assert "worker-2" in stand_ins.reports[-1]
+
+
+async def test_a_state_that_cannot_be_written_stops_nothing(stand_ins: StandIns) -> None:
+    await stand_ins.open()
+    in_the_way = stand_ins.folder.state.with_name("state.json.new")
+    in_the_way.mkdir()
+    os.kill(stand_ins.pid("sequencer"), signal.SIGKILL)
+    assert await stand_ins.event() == "sequencer start"
+    in_the_way.rmdir()
+    await stand_ins.running("sequencer", restarts=1)
+    assert any("state.json cannot be written" in report for report in stand_ins.reports)
+    assert await stand_ins.stop() == 0
+    assert not stand_ins.folder.state.exists()
+
+
+async def test_while_the_disk_has_no_room_a_process_is_started_again_without_limit(
+    stand_ins: StandIns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    has_room = False
+    monkeypatch.setattr(room, "has_room", lambda _: has_room)
+    monkeypatch.setattr(service, "RESTARTS_MAX", 3)
+    monkeypatch.setattr(service, "RESTART_PAUSE_MAX_S", 0.001)
+    await stand_ins.open()
+    stand_ins.behave("worker-2", "collapses")
+    os.kill(stand_ins.pid("worker-2"), signal.SIGKILL)
+    assert await stand_ins.events(6) == ["worker-2 start"] * 6
+    stand_ins.behave("worker-2", "serves")
+    while stand_ins.processes("worker-2")[0].state != "running":  # noqa: ASYNC110
+        await asyncio.sleep(POLL_PAUSE_S)
+    # What it needed while there was none does not count against it.
+    has_room = True
+    survivor = stand_ins.processes("worker-2")[0]
+    assert survivor.pid is not None
+    os.kill(survivor.pid, signal.SIGKILL)
+    await stand_ins.running("worker-2", restarts=survivor.restarts + 1)
+
+
+async def test_a_program_that_the_system_does_not_let_start_is_tried_again(
+    stand_ins: StandIns,
+) -> None:
+    await stand_ins.open()
+    log = stand_ins.folder.log("worker-2")
+    log.unlink()
+    log.mkdir()
+    os.kill(stand_ins.pid("worker-2"), signal.SIGKILL)
+    while not any("worker-2 cannot be started" in report for report in stand_ins.reports):  # noqa: ASYNC110
+        await asyncio.sleep(POLL_PAUSE_S)
+    log.rmdir()
+    assert await stand_ins.event() == "worker-2 start"
+    assert await stand_ins.stop() == 0
+
+
+async def test_a_program_that_the_system_never_lets_start_stops_the_stack_with_the_reason(
+    stand_ins: StandIns,
+) -> None:
+    stand_ins.folder.log("sequencer").mkdir()
+    stand_ins.start()
+    assert await stand_ins.finished() == 1
+    assert "sequencer cannot be started: [Errno 21] Is a directory" in stand_ins.reports[-1]
+
+
+async def test_a_reload_that_the_system_does_not_let_start_keeps_the_worker_that_runs(
+    stand_ins: StandIns,
+) -> None:
+    await stand_ins.open()
+    before = stand_ins.pid("worker-1")
+    log = stand_ins.folder.log("worker-1")
+    log.unlink()
+    log.mkdir()
+    os.kill(os.getpid(), signal.SIGHUP)
+    assert "worker-1 cannot be started" in await stand_ins.report()
+    assert (await stand_ins.running("worker-1", restarts=0)).pid == before
+    assert await stand_ins.stop() == 0
 
 
 async def test_a_program_that_does_not_start_stops_the_stack_with_the_end_of_its_log(

@@ -14,7 +14,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -26,6 +26,8 @@ SOCKET_PATH_BYTES_MAX: Final = 103
 SOCKET_NAME_BYTES_MAX: Final = 32
 # Others may pass through, as PostgreSQL's user has to; each socket keeps them out itself.
 SOCKET_FOLDER_MODE: Final = 0o711
+
+_NOTIFY_SUFFIX: Final = ".notify"
 
 # What may stand in a database's URL: a comma, for one, would be the start of a second host.
 _PLAIN_PATH: Final = re.compile(r"[\w/.+-]+", re.ASCII)
@@ -44,20 +46,21 @@ class DataFolder:
         self.tigerbeetle_file = self.root / "tigerbeetle" / "ledger.tigerbeetle"
         self.ledger_choice = self.root / "ledger.txt"
         self.state = state_file(self.root)
-        try:
+        # Written and removed at each start, to see whether that is possible.
+        self.probe = self.run / "probe"
+        with usable():
             self.root.mkdir(parents=True, exist_ok=True)
             self.run.mkdir(mode=SOCKET_FOLDER_MODE, exist_ok=True)
             for folder in (self.logs, self.redis, self.tigerbeetle_file.parent):
                 folder.mkdir(mode=0o700, exist_ok=True)
-        except OSError as error:
-            raise SettingsError(f"TIGERFANS_DATA cannot be used: {error}.") from error
         self.sockets = self._socket_folder()
 
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Holds the folder; raises `SettingsError` where another shop does."""
         # Not inherited by the programs we start: the lock ends with this process.
-        descriptor = os.open(self.root / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        with usable():
+            descriptor = os.open(self.root / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             self._lock(descriptor)
             with self._made_sockets():
@@ -67,6 +70,27 @@ class DataFolder:
 
     def log(self, name: str) -> Path:
         return self.logs / f"{name}.log"
+
+    def notify_socket(self, name: str) -> Path:
+        """Where a program says that it is ready."""
+        return self.sockets / f"{name}{_NOTIFY_SUFFIX}"
+
+    def remove_remains(self) -> None:
+        """Removes what a stack that was killed left in the folder, once its processes have ended.
+
+        What its servers left, each of them removes itself, or is helped where it is started.
+        """
+        unfinished = map(_unfinished, (self.state, self.probe, self.ledger_choice))
+        sockets = self.sockets.glob(f"*{_NOTIFY_SUFFIX}")
+        with usable():
+            for path in (self.state, self.probe, *unfinished, *sockets):
+                path.unlink(missing_ok=True)
+
+    def places(self) -> Iterator[Path]:
+        """The folders that are written to, each of which may be on a disk of its own."""
+        yield self.root
+        yield from (self.postgres, self.redis, self.embedded_ledger, self.tigerbeetle_file.parent)
+        yield from (self.logs, self.run)
 
     def _lock(self, descriptor: int) -> None:
         try:
@@ -78,7 +102,8 @@ class DataFolder:
 
     @contextmanager
     def _made_sockets(self) -> Iterator[None]:
-        self.sockets.mkdir(mode=SOCKET_FOLDER_MODE, exist_ok=True)
+        with usable():
+            self.sockets.mkdir(mode=SOCKET_FOLDER_MODE, exist_ok=True)
         status = self.sockets.lstat()
         if status.st_uid != os.geteuid() or status.st_mode & 0o022:
             raise SettingsError(
@@ -98,6 +123,35 @@ class DataFolder:
             return self.run
         digest = hashlib.sha256(os.fsencode(self.root)).hexdigest()[:12]
         return Path(tempfile.gettempdir()) / f"tigerfans-{digest}"
+
+
+@contextmanager
+def usable() -> Iterator[None]:
+    """Turns what the system does not let us do in the folder into a `SettingsError`."""
+    try:
+        yield
+    except OSError as error:
+        raise SettingsError(f"TIGERFANS_DATA cannot be used: {error}.") from error
+
+
+def write_whole(path: Path, content: bytes, *, durably: bool = False) -> None:
+    """Replaces a file by one with `content`, all of it or none; raises `OSError`."""
+    unfinished = _unfinished(path)
+    try:
+        with unfinished.open("wb") as file:
+            file.write(content)
+            file.flush()
+            if durably:
+                os.fsync(file.fileno())
+        unfinished.replace(path)
+    except OSError:
+        with suppress(OSError):
+            unfinished.unlink(missing_ok=True)
+        raise
+
+
+def _unfinished(path: Path) -> Path:
+    return path.with_name(f"{path.name}.new")
 
 
 def state_file(root: Path) -> Path:

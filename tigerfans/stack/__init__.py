@@ -2,6 +2,7 @@
 
 up              the outline: take the data folder, plan, run, give it back
 folder          the data folder: what lies where, the lock on it, short paths for sockets
+room            whether there is room on its disk
 ports           whether the addresses the shop listens on are free
 plan            from settings to the programs to run
 ledger_choice   which ledger this shop sells on, and that it stays there

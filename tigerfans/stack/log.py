@@ -24,8 +24,11 @@ class Log:
         return file
 
     def tail(self) -> list[str]:
-        """The last lines of this run."""
-        with self.path.open("rb") as file:
-            size = file.seek(0, 2)
-            file.seek(max(self._run_start, size - TAIL_BYTES))
-            return file.read().decode(errors="replace").splitlines()[-TAIL_LINES:]
+        """The last lines of this run; none where they cannot be read."""
+        try:
+            with self.path.open("rb") as file:
+                size = file.seek(0, 2)
+                file.seek(max(self._run_start, size - TAIL_BYTES))
+                return file.read().decode(errors="replace").splitlines()[-TAIL_LINES:]
+        except OSError:
+            return []

@@ -21,6 +21,8 @@ from tigerfans.stack.readiness import Asking, NotifySocket, Readiness
 START_TIMEOUT_S: Final = 60.0
 # Between a program's own last signal and SIGKILL.
 END_TIMEOUT_S: Final = 0.5
+# Of a program that the system did not let us start.
+EXIT_NOT_STARTED: Final = 127
 
 
 class NotReadyError(Exception):
@@ -59,11 +61,21 @@ class Process:
     async def start(
         cls, program: Program, folder: DataFolder, environ: Mapping[str, str]
     ) -> "Process":
-        """Starts it, without waiting until it is ready."""
+        """Starts it, without waiting until it is ready; raises `NotReadyError`."""
+        try:
+            return await cls._start(program, folder, environ)
+        except OSError as error:
+            message = f"{program.name} cannot be started: {error}."
+            raise NotReadyError(message, EXIT_NOT_STARTED) from error
+
+    @classmethod
+    async def _start(
+        cls, program: Program, folder: DataFolder, environ: Mapping[str, str]
+    ) -> "Process":
         environment = {**environ, **program.environment}
         readiness: Readiness
         if program.probe is None:
-            readiness = NotifySocket(folder.sockets / f"{program.name}.notify")
+            readiness = NotifySocket(folder.notify_socket(program.name))
             environment["NOTIFY_SOCKET"] = str(readiness.path)
         else:
             readiness = Asking(program.probe)

@@ -6,6 +6,7 @@ NOTIFY_SOCKET names. Servers that do not know that habit are asked until they an
 
 import asyncio
 import socket
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -27,11 +28,16 @@ class NotifySocket:
     """Is told: the receiving end of NOTIFY_SOCKET."""
 
     def __init__(self, path: Path) -> None:
+        """Raises `OSError` where the socket cannot be made."""
         self.path = path
         path.unlink(missing_ok=True)
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._socket.setblocking(False)
-        self._socket.bind(str(path))
+        try:
+            self._socket.setblocking(False)
+            self._socket.bind(str(path))
+        except BaseException:
+            self._socket.close()
+            raise
 
     async def wait(self) -> None:
         """Waits for READY=1; passes over anything else that is sent."""
@@ -42,7 +48,9 @@ class NotifySocket:
 
     def close(self) -> None:
         self._socket.close()
-        self.path.unlink(missing_ok=True)
+        # One that is left is removed by whoever comes next.
+        with suppress(OSError):
+            self.path.unlink(missing_ok=True)
 
 
 class Asking:

@@ -1,8 +1,9 @@
 """Keeps one program running: starts it again when it dies, and replaces it without a gap.
 
 A process that dies is started again after a pause that grows with every restart of the last
-minute; past a limit the service gives up, and the stack with it. At most one of start, restart
-and replacement is under way at a time.
+minute; past a limit the service gives up, and the stack with it. While the disk has no room there
+is no limit: somebody has to make room first. At most one of start, restart and replacement is
+under way at a time.
 """
 
 import asyncio
@@ -59,7 +60,8 @@ class Service:
     """One program that is kept running.
 
     `launch` starts a process of it; `report` is told, in a sentence, what a person should know;
-    `changed` is called whenever `states` would give something new.
+    `changed` is called whenever `states` would give something new; `has_room` says whether there is
+    room on the disk.
     """
 
     def __init__(
@@ -68,11 +70,13 @@ class Service:
         launch: Callable[[Program], Awaitable[Process]],
         report: Callable[[str], None],
         changed: Callable[[], None],
+        has_room: Callable[[], bool],
     ) -> None:
         self.program = program
         self._launch = launch
         self._report = report
         self._changed = changed
+        self._has_room = has_room
         self._budget = RestartBudget()
         self._restarts = 0
         self._current: Process | None = None
@@ -125,14 +129,9 @@ class Service:
         Raises `ServiceError`, with the first still running, if the second does not come to serve.
         """
         async with self._busy:
-            replacement = self._replacement = await self._launch(self.program)
-            self._changed()
             try:
-                await replacement.ready()
+                replacement = await self._start_replacement()
             except NotReadyError as error:
-                await replacement.kill()
-                self._replacement = None
-                self._changed()
                 raise ServiceError(str(error)) from error
             self._retiring, self._current = self._current, replacement
             self._replacement = None
@@ -157,12 +156,24 @@ class Service:
         candidates = (self._current, self._replacement, self._retiring)
         return [process for process in candidates if process and not process.exited.done()]
 
+    async def _start_replacement(self) -> Process:
+        replacement = self._replacement = await self._launch(self.program)
+        self._changed()
+        try:
+            await replacement.ready()
+        except NotReadyError:
+            await replacement.kill()
+            self._replacement = None
+            self._changed()
+            raise
+        return replacement
+
     async def _restart(self, ended: Process) -> None:
         reason = ended.describe_end()
         if ended.exited.result() == EXIT_SETTINGS:
             raise ServiceError(ended.last_words(), EXIT_SETTINGS)
         await ended.kill()
-        while (pause_s := self._budget.take()) is not None:
+        while (pause_s := self._next_pause()) is not None:
             self._report(_insert(f" It starts again in {pause_s:.1f} s.", reason))
             self._set_state("waiting")
             await asyncio.sleep(pause_s)
@@ -173,6 +184,10 @@ class Service:
                 reason = str(error)
         often = f" That was restart {RESTARTS_MAX} within {RESTARTS_WINDOW_S:.0f} s: giving up."
         raise ServiceError(_insert(often, reason))
+
+    def _next_pause(self) -> float | None:
+        """How long to wait before the next restart, in seconds; None to give up."""
+        return self._budget.take() if self._has_room() else RESTART_PAUSE_MAX_S
 
     async def _start_once(self) -> None:
         self._current = await self._launch(self.program)

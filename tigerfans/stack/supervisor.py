@@ -16,11 +16,12 @@ from functools import partial
 from typing import Any
 
 from tigerfans.settings.folder import DataFolder
-from tigerfans.stack import state
+from tigerfans.stack import room
 from tigerfans.stack.plan import Fleet
 from tigerfans.stack.process import Process
 from tigerfans.stack.process_table import start_time
 from tigerfans.stack.service import Service, ServiceError, run_to_its_end
+from tigerfans.stack.state import StackState, StateFile
 
 
 class Supervisor:
@@ -38,13 +39,19 @@ class Supervisor:
         open_shop: Callable[[], Awaitable[None]],
         report: Callable[[str], None],
     ) -> None:
-        self._folder = folder
+        self._state_file = StateFile(folder.state, report)
         self._open_shop = open_shop
         self._report = report
         self._start_time = start_time(os.getpid())
         self._had_terminal = _has_terminal()
         self._launch = partial(Process.start, folder=folder, environ=environ)
-        service = partial(Service, launch=self._launch, report=report, changed=self._write_state)
+        service = partial(
+            Service,
+            launch=self._launch,
+            report=report,
+            changed=self._write_state,
+            has_room=lambda: room.has_room(folder),
+        )
         self._migration = fleet.migration
         self._servers = [service(program) for program in fleet.servers]
         self._sequencer = service(fleet.sequencer)
@@ -64,7 +71,7 @@ class Supervisor:
         failed = running.done()
         await _cancel(running, stop_asked)
         await self._stop_or_kill()
-        self._folder.state.unlink(missing_ok=True)
+        self._state_file.remove()
         return self._report_failure(running) if failed else 0
 
     async def _run(self) -> None:
@@ -146,15 +153,14 @@ class Supervisor:
 
     def _write_state(self) -> None:
         processes = tuple(each for service in self._services for each in service.states())
-        state.write(
-            self._folder.state,
-            state.StackState(
+        self._state_file.write(
+            StackState(
                 pid=os.getpid(),
                 started=self._start_time,
                 processes=processes,
                 reloads=self._reloads,
                 reload_error=self._reload_error,
-            ),
+            )
         )
 
 
