@@ -58,6 +58,24 @@ def test_a_shop_keeps_its_cluster_over_a_restart(
     assert second.identity == first.identity
 
 
+def test_a_choice_that_cannot_be_written_is_told_and_the_one_before_stays(
+    folder: DataFolder, with_tigerbeetle: dict[str, str]
+) -> None:
+    folder.ledger_choice.with_name("ledger.txt.new").mkdir()
+    choice = ledger_choice.choose(None, folder, NOWHERE)
+    with pytest.raises(SettingsError, match="TIGERFANS_DATA cannot be used"):
+        ledger_choice.record(choice, folder)
+    assert not folder.ledger_choice.exists()
+    folder.ledger_choice.write_text(f"{choice.identity}\n")
+    # There is nothing to write any more.
+    ledger_choice.record(choice, folder)
+    with pytest.raises(SettingsError, match="TIGERFANS_DATA cannot be used"):
+        ledger_choice.record(
+            ledger_choice.choose("tigerbeetle://a/7", DataFolder(Path("b")), {}), folder
+        )
+    assert folder.ledger_choice.read_text() == f"{choice.identity}\n"
+
+
 def test_a_shop_on_the_embedded_ledger_stays_there_when_tigerbeetle_comes(
     folder: DataFolder, with_tigerbeetle: dict[str, str]
 ) -> None:

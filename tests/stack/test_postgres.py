@@ -10,9 +10,11 @@ import pytest
 
 from tests.harness.needs import needs_root
 from tests.servers import run, running
+from tests.stack.running_shop import until
 from tigerfans.settings import located
 from tigerfans.settings.settings import SettingsError
 from tigerfans.stack import postgres
+from tigerfans.stack.programs import launch_command
 
 
 @pytest.fixture
@@ -131,3 +133,33 @@ def test_a_lock_is_removed_only_where_its_process_is_another_program(tmp_path: P
             lock.write_text(content)
             postgres.remove_stale_lock(tmp_path)
             assert lock.exists()
+
+
+def test_the_locks_of_a_killed_server_stop_no_other_whoever_has_its_process_id_now(
+    tmp_path: Path,
+) -> None:
+    data, sockets = tmp_path / "postgres", tmp_path / "pg"
+    user = postgres.choose_user(data, sockets)
+    postgres.initialise(data, user)
+    postgres.own_folder(sockets, user)
+    # Of the server's user, which may ask whether it is alive.
+    with subprocess.Popen(launch_command(["/bin/cat"], user), stdin=subprocess.PIPE) as someone:
+        until(lambda: Path(f"/proc/{someone.pid}/comm").read_text() == "cat\n")
+        remains = (data / "postmaster.pid", sockets / ".s.PGSQL.5432.lock")
+        for lock in remains:
+            lock.write_text(f"{someone.pid}\n{data}\n1795857303\n5432\n{sockets}\n\n")
+        postgres.remove_stale_locks(data, sockets)
+        program = postgres.program(data, sockets, user, connections_max=7)
+        with running(program, tmp_path / "log"):
+            assert run(show(postgres.database_url(sockets)))["fsync"] == "on"
+
+
+def test_of_all_that_initdb_prints_the_line_that_says_why_is_told() -> None:
+    printed = """creating configuration files ... ok
+running bootstrap script ... 2026-11-28 10:00:00 UTC [1] PANIC:  could not write: No space left
+child process exited with exit code 1
+initdb: removing data directory "data/postgres.new"
+"""
+    assert postgres.complaint(printed).endswith("PANIC:  could not write: No space left")
+    assert postgres.complaint("It does not like it here.\n") == "It does not like it here."
+    assert postgres.complaint("") == "initdb says nothing."

@@ -12,6 +12,7 @@ import asyncpg
 import httpx
 import pytest
 
+from tests.disk import NoDiskError, SmallDisk
 from tests.harness.needs import TIGERBEETLE, needs_tigerbeetle
 from tests.servers import run
 from tests.stack.running_shop import (
@@ -24,6 +25,8 @@ from tests.stack.running_shop import (
 )
 from tigerfans.settings.folder import DataFolder
 from tigerfans.settings.located import database_url as database_url_of
+
+DISK_BYTES = 256 << 20
 
 ALL_NAMES = ["postgres", "redis", "sequencer", "worker-1", "worker-2"]
 
@@ -183,6 +186,87 @@ def test_a_stop_leaves_no_process_and_the_next_start_finds_all_data(tmp_path: Pa
 
     with open_shop(tmp_path) as shop:
         assert run(shop.held()) == 1
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[SmallDisk]:
+    """The data folder's own."""
+    try:
+        disk = SmallDisk(tmp_path / "data", DISK_BYTES)
+    except NoDiskError as error:
+        pytest.skip(str(error))
+    yield disk
+    disk.close()
+
+
+def refusal(root: Path) -> str:
+    """What is said to whoever wants to start the shop of `root`."""
+    refused = tigerfans("up", environ=environment(root / "data", free_addresses()), cwd=root)
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert refused.stderr.count("\n") == 1
+    return refused.stderr
+
+
+def test_a_start_on_a_full_disk_is_refused_and_with_room_it_is_the_same_shop(
+    disk: SmallDisk, tmp_path: Path
+) -> None:
+    disk.fill()
+    assert "TIGERFANS_DATA cannot be used: [Errno 28] No space left" in refusal(tmp_path)
+    disk.make_room()
+    with open_shop(tmp_path) as shop:
+        order_id = checkout(shop)
+        assert shop.stop() == 0
+    disk.fill()
+    assert "has no room: 0 MiB are free there" in refusal(tmp_path)
+    disk.make_room()
+    with open_shop(tmp_path) as shop:
+        order = httpx.get(f"{shop.url}/api/orders/{order_id}", trust_env=False).json()
+        assert order["status"] == "PENDING"
+        assert shop.stop() == 0
+    disk.make_read_only()
+    assert "TIGERFANS_DATA cannot be used: [Errno 30] Read-only file system" in refusal(tmp_path)
+
+
+def test_a_new_shop_on_a_disk_that_is_read_only_is_refused(disk: SmallDisk, tmp_path: Path) -> None:
+    disk.make_read_only()
+    assert "TIGERFANS_DATA cannot be used: [Errno 30] Read-only file system" in refusal(tmp_path)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_new_shop_in_a_folder_of_somebody_else_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir(mode=0o500)
+    assert "TIGERFANS_DATA cannot be used: [Errno 13] Permission denied" in refusal(tmp_path)
+
+
+def test_what_a_crash_left_is_cleaned_by_the_next_start(tmp_path: Path) -> None:
+    """Half a state, sockets nobody listens on, locks and process ids that are someone else's."""
+    with open_shop(tmp_path) as shop:
+        order_id = checkout(shop)
+        family = shop.family()
+        folder = DataFolder(shop.data)
+        written = folder.state.read_bytes()
+        shop.kill()
+        until(lambda: not [process for process in family if process.is_running])
+    folder.state.write_bytes(written[: len(written) // 2])
+    left = [
+        folder.state.with_name("state.json.new"),
+        folder.ledger_choice.with_name("ledger.txt.new"),
+        folder.notify_socket("worker-9"),
+        folder.redis / "temp-rewriteaof-bg-4711.aof",
+        folder.embedded_ledger / "ledger-backup.sqlite.new",
+    ]
+    for path in left:
+        path.write_bytes(written[:10])
+    for log in folder.logs.iterdir():
+        log.write_bytes(log.read_bytes() + b"half a li")
+    with open_shop(tmp_path) as shop:
+        assert [path.exists() for path in left] == [False] * len(left)
+        assert {row["state"] for row in shop.ps()} == {"running"}
+        order = httpx.get(f"{shop.url}/api/orders/{order_id}", trust_env=False).json()
+        assert order["status"] == "PENDING"
+        assert shop.stop() == 0
+    assert list(folder.run.glob("*.notify")) == []
+    assert not folder.state.exists()
 
 
 @needs_tigerbeetle

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tigerfans.settings.folder import DataFolder
+from tigerfans.settings.folder import DataFolder, usable, write_whole
 from tigerfans.settings.settings import SettingsError
 from tigerfans.stack import tigerbeetle
 from tigerfans.stack.ports import free_port
@@ -53,15 +53,17 @@ def choose(configured: str | None, folder: DataFolder, environ: Mapping[str, str
 
 
 def record(choice: LedgerChoice, folder: DataFolder) -> None:
-    """Remembers the choice, for as long as the data folder lives."""
-    folder.ledger_choice.write_text(f"{choice.identity}\n")
+    """Remembers the choice, for as long as the data folder lives; raises `SettingsError`."""
+    if _recorded(folder) != choice.identity:
+        with usable():
+            write_whole(folder.ledger_choice, f"{choice.identity}\n".encode(), durably=True)
 
 
 def _recorded(folder: DataFolder) -> str | None:
-    try:
-        return folder.ledger_choice.read_text().strip() or None
-    except FileNotFoundError:
+    if not folder.ledger_choice.exists():
         return None
+    with usable():
+        return folder.ledger_choice.read_text(errors="replace").strip() or None
 
 
 def _must_be(recorded: str | None, identity: str, folder: DataFolder) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from tigerfans.settings.folder import DataFolder
+from tigerfans.settings.folder import DataFolder, usable
 from tigerfans.settings.located import located, postgres_sockets, redis_socket
 from tigerfans.settings.settings import Settings, SettingsError
 from tigerfans.stack import ledger_choice, ports, postgres, programs, redis
@@ -53,6 +53,8 @@ def prepare(settings: Settings, folder: DataFolder, environ: Mapping[str, str]) 
     ledger = ledger_choice.choose(settings.ledger, folder, environ)
     servers = [] if ledger.program is None else [ledger.program]
     if settings.stores.redis_url is None:
+        with usable():
+            redis.remove_remains(folder.redis)
         servers.insert(0, redis.program(folder.redis, redis_socket(folder)))
     if settings.stores.database_url is None:
         sockets = postgres_sockets(folder)
@@ -77,11 +79,13 @@ def prepare(settings: Settings, folder: DataFolder, environ: Mapping[str, str]) 
 def _prepare_postgres(data: Path, sockets: Path, connections_max: int) -> Program:
     user = postgres.choose_user(data, sockets)
     try:
-        postgres.initialise(data, user)
+        with usable():
+            postgres.initialise(data, user)
+            postgres.remove_stale_locks(data, sockets)
+            postgres.own_folder(sockets, user)
     except subprocess.CalledProcessError as error:
+        reason = postgres.complaint(error.output)
         raise SettingsError(
-            f"PostgreSQL cannot keep its data below TIGERFANS_DATA:\n{error.output.strip()}"
+            f"PostgreSQL cannot keep its data below TIGERFANS_DATA: {reason}"
         ) from error
-    postgres.remove_stale_lock(data)
-    postgres.own_folder(sockets, user)
     return postgres.program(data, sockets, user, connections_max=connections_max)

@@ -7,6 +7,7 @@ listens on a Unix socket in a folder that only its user can enter, so nobody nee
 
 import os
 import pwd
+import re
 import shutil
 import subprocess
 from contextlib import suppress
@@ -23,6 +24,8 @@ from tigerfans.stack.programs import POSTGRES_STOP_TIMEOUT_S, Program, User, lau
 
 SERVER: Final = "postgres"
 CONNECT_TIMEOUT_S: Final = 5.0
+
+_COMPLAINT: Final = re.compile(r"\b(error|FATAL|PANIC):")
 
 # Users that may exist to own nothing of importance, best first.
 _UNPRIVILEGED_USERS: Final = ("postgres", "nobody")
@@ -97,6 +100,12 @@ def initialise(data: Path, user: User | None) -> None:
     unfinished.rename(data)
 
 
+def complaint(output: str) -> str:
+    """The line that says why initdb failed, of all that it printed."""
+    lines = output.strip().splitlines()
+    return next(filter(_COMPLAINT.search, lines), lines[-1] if lines else "initdb says nothing.")
+
+
 def own_folder(path: Path, user: User | None) -> None:
     """Makes a folder that only `user` can enter; keeps one that is there."""
     path.mkdir(mode=0o700, exist_ok=True)
@@ -104,13 +113,23 @@ def own_folder(path: Path, user: User | None) -> None:
         os.chown(path, user.uid, user.gid)
 
 
-def remove_stale_lock(data: Path) -> None:
-    """Removes the lock of a server that was killed, where its process id is now someone else's.
+def remove_stale_locks(data: Path, socket_folder: Path) -> None:
+    """Removes the locks of a server that was killed, where its process id is now someone else's.
 
-    PostgreSQL removes it by itself only while that id is free. In a container, where ids start
+    PostgreSQL removes them by itself only while that id is free. In a container, where ids start
     from 1 again, it often is not. The caller holds the lock on the whole data folder.
     """
-    lock = data / "postmaster.pid"
+    remove_stale_lock(data)
+    for lock in socket_folder.glob(".s.PGSQL.*.lock"):
+        _remove_if_stale(lock)
+
+
+def remove_stale_lock(data: Path) -> None:
+    """Of these, the one on the data."""
+    _remove_if_stale(data / "postmaster.pid")
+
+
+def _remove_if_stale(lock: Path) -> None:
     with suppress(OSError, ValueError, IndexError):
         pid = int(lock.read_text().splitlines()[0])
         if Path(f"/proc/{pid}/comm").read_text().strip() != SERVER:

@@ -37,6 +37,12 @@ def binary() -> Path:
     )
 
 
+def remove_remains(data: Path) -> None:
+    """Removes what a server that was killed had begun to write anew; no other looks for it."""
+    for path in data.glob("temp-*.*"):
+        path.unlink(missing_ok=True)
+
+
 def program(data: Path, socket: Path) -> Program:
     """The server over the folder `data`, listening on `socket`."""
     options = {

@@ -8,10 +8,11 @@ from typing import TextIO
 
 from tigerfans.process.notify import notify_ready
 from tigerfans.settings.folder import DataFolder
-from tigerfans.settings.settings import Settings
-from tigerfans.stack import ledger_choice, ports, state
+from tigerfans.settings.settings import Settings, SettingsError
+from tigerfans.stack import ledger_choice, ports, room, state
 from tigerfans.stack.opening import banner, until_ready
 from tigerfans.stack.plan import Plan, prepare
+from tigerfans.stack.service import EXIT_SETTINGS, ServiceError
 from tigerfans.stack.supervisor import Supervisor
 
 
@@ -25,6 +26,8 @@ def run(settings: Settings, environ: Mapping[str, str]) -> int:
     with folder.locked():
         for name in state.end_leftovers(folder.state):
             report(f"{name} was left over from a shop that was killed, and was ended.")
+        folder.remove_remains()
+        room.check(folder)
         ports.check(settings)
         plan = prepare(settings, folder, environ)
         with ExitStack() as listeners:
@@ -36,7 +39,10 @@ def run(settings: Settings, environ: Mapping[str, str]) -> int:
 async def _serve(plan: Plan, environ: Mapping[str, str]) -> int:
     async def open_shop() -> None:
         await until_ready(plan.settings.http.url)
-        ledger_choice.record(plan.ledger, plan.folder)
+        try:
+            ledger_choice.record(plan.ledger, plan.folder)
+        except SettingsError as error:
+            raise ServiceError(str(error), EXIT_SETTINGS) from error
         _say(banner(plan), sys.stdout)
         notify_ready()
 
