@@ -1,9 +1,12 @@
 """Carries out the faults of a plan on a shop that runs.
 
-Everything is done from outside, to real processes: signals, a limit on the size of files, and
-connections that are taken over for a moment (`pidfd_getfd`), to leave half a frame on them and
-hang up. What lasts for a while overlaps with the faults that follow. A fault that finds nothing to
-strike, because an earlier one has not healed yet, waits for that.
+Everything is done from outside, to real processes: signals, a file that takes all the room on the
+disk of the data folder, and connections that are taken over for a moment (`pidfd_getfd`), to leave
+half a frame on them and hang up. What lasts for a while overlaps with the faults that follow. A
+fault that finds nothing to strike, because an earlier one has not healed yet, waits for that.
+
+Where the data folder cannot have a disk of its own, a limit on the size of files stands in for the
+full disk, and only for the embedded ledger's process: PostgreSQL takes that limit for a bug.
 """
 
 import asyncio
@@ -87,10 +90,10 @@ class Injector:
     async def _strike(self, fault: Fault) -> Callable[[], None] | None:
         match fault.kind:
             case FaultKind.KILL_ALL:
-                await self._shop.kill_all()
+                await self._kill_all()
                 await self._shop.start()
             case FaultKind.LOSE_LEDGER:
-                await self._shop.kill_all()
+                await self._kill_all()
                 await self._shop.start_without_ledger()
                 await self._shop.start()
             case FaultKind.FLUSH:
@@ -106,8 +109,24 @@ class Injector:
             case FaultKind.STOP:
                 return _stand_still(self._shop.pid_of(fault.target))
             case FaultKind.FULL_DISK:
-                return _fill_disk(self._shop.pid_of(fault.target))
+                return self._fill_disk()
         return None
+
+    async def _kill_all(self) -> None:
+        await self._shop.kill_all()
+        # Without any room the shop refuses to start, which is no fault of it.
+        self._make_room()
+
+    def _fill_disk(self) -> Callable[[], None]:
+        """Takes all the room; see `RunPlan.without_disk`."""
+        if self._shop.disk is not None:
+            self._shop.disk.fill()
+            return self._make_room
+        return _limit_files(self._shop.pid_of("sequencer"))
+
+    def _make_room(self) -> None:
+        if self._shop.disk is not None:
+            self._shop.disk.make_room()
 
     async def _flush(self) -> None:
         async with (
@@ -185,7 +204,7 @@ def _stand_still(pid: int) -> Callable[[], None]:
     return go_on
 
 
-def _fill_disk(pid: int) -> Callable[[], None]:
+def _limit_files(pid: int) -> Callable[[], None]:
     """Lets every write of a process fail that would make a file longer, or touch its far end."""
     prlimit(pid, RLIMIT_FSIZE, (FULL_DISK_BYTES, RLIM_INFINITY))
 

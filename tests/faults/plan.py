@@ -6,7 +6,7 @@ again when it is empty; so a run of a deck's length meets every one.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from random import Random
 
@@ -17,7 +17,10 @@ SHOP_PROCESSES = ("sequencer", "worker-1", "worker-2")
 
 # Mostly shorter than the worker's deadline for the ledger, at times longer.
 STOP_SECONDS = (0.3, 1.0, 1.0, 2.0, 5.0)
-FULL_DISK_SECONDS = (1.0, 2.0, 3.0)
+FULL_DISK_SECONDS = (1.0, 3.0, 6.0)
+# Room for what a run writes; TigerBeetle takes more than a gigabyte of it at once.
+DISK_BYTES = 512 << 20
+TIGERBEETLE_DISK_BYTES = 3 << 30
 HOLD_SECONDS = (2, 300)
 
 MOCK_SECRET = "secret-of-the-provider"
@@ -150,6 +153,20 @@ class RunPlan:
     def goodies(self) -> int:
         return self.orders // 5
 
+    def without_disk(self) -> "RunPlan":
+        """The same where no file system can be mounted: only the embedded ledger has a stand-in."""
+        if self.ledger == "embedded":
+            return self
+        kinds = tuple(kind for kind in self.kinds if kind is not FaultKind.FULL_DISK)
+        return replace(self, kinds=kinds)
+
+    @property
+    def disk_bytes(self) -> int:
+        """The size of the disk that the whole data folder is on; 0 where it is never full."""
+        if FaultKind.FULL_DISK not in self.kinds:
+            return 0
+        return DISK_BYTES if self.ledger == "embedded" else TIGERBEETLE_DISK_BYTES
+
     @property
     def settings(self) -> dict[str, str]:
         """The shop's environment variables."""
@@ -210,8 +227,7 @@ class RunPlan:
             Fault, (FaultKind.KILL_ALL, FaultKind.LOSE_LEDGER, FaultKind.FLUSH, FaultKind.RELOAD)
         )
         deck += [Fault(FaultKind.KILL_BACKEND, "postgres")]
-        if self.ledger == "embedded":
-            deck.append(Fault(FaultKind.FULL_DISK, "sequencer", chance.choice(FULL_DISK_SECONDS)))
+        deck.append(Fault(FaultKind.FULL_DISK, seconds=chance.choice(FULL_DISK_SECONDS)))
         return [fault for fault in deck if fault.kind in self.kinds]
 
     def _chance(self, purpose: str) -> Random:

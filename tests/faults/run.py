@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import sys
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
@@ -47,7 +48,12 @@ async def run(plan: RunPlan, environment: dict[str, str]) -> Report:
     """Runs one seed; `environment` says which ledger. Leaves no process and no file behind."""
     began = time.monotonic()
     report = Report(plan)
-    shop = FaultyShop(plan.settings | environment)
+    shop = FaultyShop(plan.settings | environment, plan.disk_bytes)
+    if shop.no_disk:
+        plan = report.plan = plan.without_disk()
+        print(
+            f"full-disk strikes no more than the embedded ledger: {shop.no_disk}", file=sys.stderr
+        )
     try:
         await shop.start()
         await _sell(plan, shop, report)

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.disk import NoDiskError, SmallDisk
 from tests.faults.exchange import Answer, NoAnswerError, exchange
 from tests.stack.running_shop import Identity, RunningShop, free_addresses, tigerfans
 from tigerfans.settings import located
@@ -37,10 +38,21 @@ class StackError(Exception):
 
 
 class FaultyShop:
-    """One shop in a folder of its own; `close` ends it and removes the folder."""
+    """One shop in a folder of its own; `close` ends it and removes the folder.
 
-    def __init__(self, settings: Mapping[str, str]) -> None:
+    With `disk_bytes` its data is on a file system of that size, which can be filled; where none can
+    be mounted, `no_disk` says why.
+    """
+
+    def __init__(self, settings: Mapping[str, str], disk_bytes: int = 0) -> None:
         self._root = Path(tempfile.mkdtemp(prefix="tigerfans-faults-"))
+        self.disk: SmallDisk | None = None
+        self.no_disk = ""
+        if disk_bytes:
+            try:
+                self.disk = SmallDisk(self.data, disk_bytes)
+            except NoDiskError as error:
+                self.no_disk = str(error)
         self._settings = free_addresses() | dict(settings)
         self._seen: set[Identity] = set()
         self._shop: RunningShop | None = None
@@ -125,6 +137,8 @@ class FaultyShop:
             deadline = time.monotonic() + GONE_SECONDS_MAX
             while any(p.is_running for p in self._seen) and time.monotonic() < deadline:
                 time.sleep(POLL_SECONDS)
+        if self.disk is not None:
+            self.disk.close()
         shutil.rmtree(self._root)
 
     def process(self, name: str) -> ProcessState | None:

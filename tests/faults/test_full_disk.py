@@ -1,60 +1,58 @@
-"""A disk that is full, under the embedded ledger: what was told is kept, what failed was not done.
+"""A disk that is full: what was told is kept, what failed was not done, and all of it comes back.
 
-On a real file system of two megabytes, where this process may mount one. `make faults` does the
-same to the whole shop, by a limit on the size of files, wherever it runs.
+On a real file system of its own, where this process may mount one: under the embedded ledger alone,
+and under the whole data folder of a shop. `make faults` does the second to shops that sell.
 """
 
-import shutil
-import subprocess
-from collections.abc import Iterator
-from contextlib import suppress
+import asyncio
+import json
+import os
+import signal
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, suppress
+from itertools import count
 from pathlib import Path
 
+import asyncpg
 import pytest
 
+from tests.disk import NoDiskError, SmallDisk
+from tests.faults.buyers import event_body, sign
+from tests.faults.exchange import ANSWER_SECONDS_MAX, Answer, NoAnswerError, exchange
+from tests.faults.plan import DISK_BYTES, BuyerPlan, Delivery, Intent, RunPlan
+from tests.faults.stack import POLL_SECONDS, FaultyShop
 from tests.harness.needs import NO_MOUNT
 from tigerfans.booking.ids import OrderId
 from tigerfans.booking.outcomes import decode_hold
 from tigerfans.booking.transfers import Booking
-from tigerfans.ledger.base import Ledger, LedgerError
+from tigerfans.ledger.base import Ledger, LedgerError, LedgerUnavailableError
 from tigerfans.ledger.embedded import open_embedded
 from tigerfans.ledger.wire import Operation, Transfer
 from tigerfans.offer.catalog import Catalog
+from tigerfans.payments.base import EventType
 
-FILE_SYSTEM_BYTES = 2 * 1024 * 1024
+LEDGER_DISK_BYTES = 16 << 20
 HOLDS_PER_BATCH = 100
 BATCHES_MAX = 200
 FINGERPRINT = bytes(16)
 
+ALL_NAMES = ("postgres", "redis", "sequencer", "worker-1", "worker-2")
+WAIT_SECONDS_MAX = 60.0
+# The next connection may be another worker's, where one does not run.
+ANSWER_SECONDS = 2.0
+# More than PostgreSQL has of its log in one file, so that it needs another one.
+LOG_BYTES = 17 << 20
+LOG_PIECE_BYTES = 1 << 20
+
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A folder on a file system of its own."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount, umount = shutil.which("mount"), shutil.which("umount")
-    if mount is None or umount is None:
+def small_disk(tmp_path: Path) -> Iterator[SmallDisk]:
+    try:
+        disk = SmallDisk(tmp_path / "disk", LEDGER_DISK_BYTES)
+    except NoDiskError:
         pytest.skip(NO_MOUNT)
-    mounted = subprocess.run(
-        [mount, "-t", "tmpfs", "-o", f"size={FILE_SYSTEM_BYTES}", "tmpfs", folder],
-        check=False,
-        capture_output=True,
-    )
-    if mounted.returncode:
-        pytest.skip(NO_MOUNT)
-    yield folder
-    subprocess.run([umount, folder], check=True)
-
-
-def fill(folder: Path) -> Path:
-    """Takes all the room that is left; the file that holds it."""
-    ballast = folder / "ballast"
-    with ballast.open("wb", buffering=0) as file:
-        for size in (64 * 1024, 4096, 1):
-            with suppress(OSError):
-                while True:
-                    file.write(bytes(size))
-    return ballast
+    yield disk
+    disk.close()
 
 
 async def found(ledger: Ledger, order_ids: list[OrderId]) -> set[int]:
@@ -68,12 +66,12 @@ async def found(ledger: Ledger, order_ids: list[OrderId]) -> set[int]:
 
 
 async def test_a_full_disk_loses_nothing_that_was_told_and_does_nothing_that_failed(
-    small_disk: Path,
+    small_disk: SmallDisk,
 ) -> None:
     booking = Booking(Catalog.build({"A": 1_000_000}, goodies=0), hold_seconds=300)
     told: list[OrderId] = []
     refused: list[OrderId] = []
-    ledger = await open_embedded(small_disk)
+    ledger = await open_embedded(small_disk.folder)
     await ledger.submit(Operation.CREATE_ACCOUNTS, booking.accounts())
     await ledger.submit(Operation.CREATE_TRANSFERS, booking.funding())
 
@@ -87,7 +85,7 @@ async def test_a_full_disk_loses_nothing_that_was_told_and_does_nothing_that_fai
     for _ in range(BATCHES_MAX):
         batch = [OrderId.new() for _ in range(HOLDS_PER_BATCH)]
         if len(told) == 2 * HOLDS_PER_BATCH:
-            ballast = fill(small_disk)
+            small_disk.fill()
         try:
             await hold(batch)
         except LedgerError:
@@ -98,10 +96,146 @@ async def test_a_full_disk_loses_nothing_that_was_told_and_does_nothing_that_fai
     assert await found(ledger, told + refused) == {int.from_bytes(i, "little") for i in told}
 
     # There is room again: the same ids go through, and all of it outlives the process.
-    ballast.unlink()
+    small_disk.make_room()
     await hold(refused)
     await ledger.close()
-    ledger = await open_embedded(small_disk)
+    ledger = await open_embedded(small_disk.folder)
     everything = told + refused
     assert await found(ledger, everything) == {int.from_bytes(i, "little") for i in everything}
     await ledger.close()
+
+
+async def test_a_ledger_that_has_no_room_to_open_is_away_and_opens_as_soon_as_it_has(
+    small_disk: SmallDisk,
+) -> None:
+    small_disk.fill()
+    with pytest.raises(LedgerUnavailableError, match="is full"):
+        await open_embedded(small_disk.folder)
+    small_disk.make_room()
+    await (await open_embedded(small_disk.folder)).close()
+
+
+@pytest.fixture
+async def full_shop() -> AsyncIterator[FaultyShop]:
+    """A shop that is open, on a disk that can be filled."""
+    shop = FaultyShop(RunPlan(seed=1).settings, DISK_BYTES)
+    try:
+        if shop.disk is None:
+            pytest.skip(shop.no_disk)
+        await shop.start()
+        yield shop
+    finally:
+        await asyncio.to_thread(shop.close)
+
+
+def buyer(number: int) -> BuyerPlan:
+    return BuyerPlan(
+        number=number,
+        cls="B",
+        email=f"buyer-{number}@example.org",
+        idempotency_key=f"key-{number}",
+        intent=Intent.PAY,
+        delivery=Delivery.PLAIN,
+        checks_out_twice=False,
+        hangs_up=False,
+    )
+
+
+async def check_out(
+    shop: FaultyShop, number: int, seconds_max: float = ANSWER_SECONDS_MAX
+) -> Answer:
+    plan = buyer(number)
+    body = json.dumps({"cls": plan.cls, "customer_email": plan.email}).encode()
+    headers = {"content-type": "application/json", "Idempotency-Key": plan.idempotency_key or ""}
+    return await exchange(
+        shop.port, "POST", "/api/checkout", body, headers, seconds_max=seconds_max
+    )
+
+
+async def pay(shop: FaultyShop, number: int, order_id: str) -> Answer:
+    body = event_body(buyer(number), order_id, EventType.SUCCEEDED)
+    headers = {"content-type": "application/json", "x-mockpay-signature": sign(body)}
+    return await exchange(shop.port, "POST", "/payments/webhook", body, headers)
+
+
+async def buy(shop: FaultyShop, number: int) -> str:
+    """The id of an order that is paid."""
+    order_id: str = (await check_out(shop, number)).json()["order_id"]
+    assert (await pay(shop, number, order_id)).json()["order_status"] == "PAID"
+    return order_id
+
+
+async def write_much(shop: FaultyShop) -> None:
+    """Has PostgreSQL write more of its log than there is room for, which ends all of it."""
+    with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        database = await asyncpg.connect(shop.database_url)
+        for _ in range(LOG_BYTES // LOG_PIECE_BYTES):
+            await database.execute(
+                f"SELECT pg_logical_emit_message(false, 'test', repeat('x', {LOG_PIECE_BYTES}))"
+            )
+
+
+@asynccontextmanager
+async def full_disk(shop: FaultyShop) -> AsyncIterator[None]:
+    assert shop.disk is not None
+    shop.disk.fill()
+    try:
+        yield
+    finally:
+        shop.disk.make_room()
+
+
+async def until_ended(shop: FaultyShop, name: str, pid: int) -> None:
+    async with asyncio.timeout(WAIT_SECONDS_MAX):
+        while (process := shop.process(name)) and process.pid == pid:  # noqa: ASYNC110
+            await asyncio.sleep(POLL_SECONDS)
+
+
+async def until_refused(shop: FaultyShop, numbers: Iterator[int]) -> dict[int, str]:
+    """Checks out until the shop says that it cannot; the orders it could place all the same.
+
+    A file that has some room left in itself takes the next write on a full disk, too.
+    """
+    told: dict[int, str] = {}
+    async with asyncio.timeout(WAIT_SECONDS_MAX):
+        for number in numbers:
+            with suppress(NoAnswerError):
+                answer = await check_out(shop, number, seconds_max=ANSWER_SECONDS)
+                if answer.status != 200:
+                    assert (answer.status, answer.headers.get("retry-after")) == (503, "1"), answer
+                    return told
+                told[number] = answer.json()["order_id"]
+    raise AssertionError("it never said so")
+
+
+async def test_a_shop_on_a_full_disk_answers_503_loses_nothing_and_comes_back_by_itself(
+    full_shop: FaultyShop,
+) -> None:
+    shop = full_shop
+    paid = [await buy(shop, number) for number in range(3)]
+    held = (await check_out(shop, 10)).json()["order_id"]
+    before = [(await shop.get(f"/api/orders/{order_id}")).body for order_id in paid]
+    supervisor = shop.running.pid
+
+    async with full_disk(shop):
+        postgres = shop.pid_of("postgres")
+        await write_much(shop)
+        await until_ended(shop, "postgres", postgres)
+        numbers = count(20)
+        placed = await until_refused(shop, numbers)
+        for name in ("sequencer", "redis", "worker-1"):
+            os.kill(shop.pid_of(name), signal.SIGKILL)
+        for _ in range(5):
+            placed |= await until_refused(shop, numbers)
+
+    await shop.until_ready()
+    assert shop.running.pid == supervisor
+    assert [name for name in ALL_NAMES if shop.process(name) is None] == []
+    assert [(await shop.get(f"/api/orders/{order_id}")).body for order_id in paid] == before
+    assert (await pay(shop, 10, held)).json()["order_status"] == "PAID"
+    for number, order_id in placed.items():
+        assert (await check_out(shop, number)).json()["order_id"] == order_id
+    await buy(shop, 11)
+    reconciled = await asyncio.to_thread(shop.running.tigerfans, "reconcile", "--json")
+    assert reconciled.returncode == 0, reconciled.stdout
+    assert await shop.stop() == 0

@@ -40,4 +40,7 @@ needs_matplotlib = pytest.mark.skipif(
 needs_root = pytest.mark.skipif(
     os.geteuid() != 0, reason="not root, who alone may become another user: run the tests as root"
 )
+needs_ordinary_user = pytest.mark.skipif(
+    os.geteuid() == 0, reason="root, who may write anywhere: run the tests as an ordinary user"
+)
 needs_linux = pytest.mark.skipif(sys.platform != "linux", reason="not Linux")

@@ -151,7 +151,7 @@ def test_the_locks_of_a_killed_server_stop_no_other_whoever_has_its_process_id_n
         postgres.remove_stale_locks(data, sockets)
         program = postgres.program(data, sockets, user, connections_max=7)
         with running(program, tmp_path / "log"):
-            assert run(show(postgres.database_url(sockets)))["fsync"] == "on"
+            assert run(show(located.database_url(sockets)))["fsync"] == "on"
 
 
 def test_of_all_that_initdb_prints_the_line_that_says_why_is_told() -> None:

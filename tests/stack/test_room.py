@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.disk import NoDiskError, SmallDisk
+from tests.harness.needs import NO_MOUNT
 from tigerfans.settings.folder import DataFolder
 from tigerfans.settings.settings import SettingsError
 from tigerfans.stack import room
@@ -18,8 +19,8 @@ DISK_BYTES = 64 << 20
 def disk(tmp_path: Path) -> Iterator[SmallDisk]:
     try:
         disk = SmallDisk(tmp_path / "disk", DISK_BYTES)
-    except NoDiskError as error:
-        pytest.skip(str(error))
+    except NoDiskError:
+        pytest.skip(NO_MOUNT)
     yield disk
     disk.close()
 
