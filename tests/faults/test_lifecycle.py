@@ -3,20 +3,23 @@
 import asyncio
 import os
 import signal
+import time
 
 import pytest
 
 from tests.faults.injector import HALF_A_REPLY, HALF_A_REQUEST, cut
-from tests.faults.loads import checking_out, under_way, until_read
+from tests.faults.loads import PATIENCE_SECONDS, checking_out, under_way, until_read
 from tests.faults.stack import POLL_SECONDS, FaultyShop
+from tigerfans.ipc.client import DEADLINE_SECONDS
 
 BUYERS = 40
-WAIT_SECONDS_MAX = 30.0
+# A request waits for its deadline; a restart that takes longer is seen as a 503.
+RESTART_SECONDS_MAX = DEADLINE_SECONDS / 2
 
 
 async def pid_of(shop: FaultyShop, name: str, *, other_than: int = 0) -> int:
     """The process of that name, once it runs and serves."""
-    async with asyncio.timeout(WAIT_SECONDS_MAX):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while True:
             process = shop.process(name)
             if process and process.pid not in (None, other_than) and process.state == "running":
@@ -31,11 +34,13 @@ async def test_a_restart_of_the_sequencer_is_seen_by_buyers_as_latency_only(
 ) -> None:
     before = await pid_of(shop, "sequencer")
     async with checking_out(shop.port, BUYERS) as outcomes:
+        killed = time.monotonic()
         os.kill(before, number)
         await pid_of(shop, "sequencer", other_than=before)
+        is_in_time = time.monotonic() - killed < RESTART_SECONDS_MAX
         await until_read(shop)
     assert outcomes.no_answers == []
-    assert outcomes.statuses() == {200}
+    assert {200} <= outcomes.statuses() <= ({200} if is_in_time else {200, 503})
 
 
 @pytest.mark.parametrize("half", ["request", "reply"])
