@@ -18,7 +18,11 @@ from tests.servers import postgres_server, redis_server, run
 from tigerfans.settings import located
 from tigerfans.stores.schema import migrate
 
-pytest_plugins = ["tests.harness.skips", "tests.harness.time_limit", "tests.shops"]
+pytest_plugins = [
+    "tests.harness.skips",
+    "tests.harness.time_limit",
+    "tests.shops",
+]
 
 NAME: Final = "tests"
 

@@ -11,13 +11,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
+from tests.harness.patience import PATIENCE_SECONDS, patience
 from tigerfans.settings import located
 from tigerfans.stack import postgres, redis
 from tigerfans.stack.programs import Program, launch_command
 from tigerfans.stack.readiness import Asking
 
-START_TIMEOUT_S = 60
-STOP_TIMEOUT_S = 10
 CONNECTIONS_MAX = 100
 
 Result = TypeVar("Result")
@@ -37,7 +36,7 @@ def running(program: Program, log_path: Path, extra: Sequence[str] = ()) -> Iter
     finally:
         child.send_signal(program.stop_signal)
         try:
-            child.wait(STOP_TIMEOUT_S)
+            child.wait(PATIENCE_SECONDS)
         except subprocess.TimeoutExpired:
             child.send_signal(program.end_signal)
             child.wait()
@@ -64,7 +63,7 @@ async def _until_ready(program: Program, child: subprocess.Popen[bytes], log_pat
             raise RuntimeError(f"{program.name} did not start; see {log_path}")
         return await probe()
 
-    async with asyncio.timeout(START_TIMEOUT_S):
+    async with patience():
         await Asking(alive_and_ready).wait()
 
 

@@ -17,13 +17,13 @@ from pathlib import Path
 import pytest
 
 from tests.harness.needs import NO_TIGERBEETLE, TIGERBEETLE
+from tests.harness.patience import PATIENCE_SECONDS
 from tests.harness.ports import free_port
 from tigerfans.stack import tigerbeetle
 from tigerfans.stack.programs import launch_command
 
 # The id that TigerBeetle reserves for tests.
 CLUSTER_ID = 0
-START_SECONDS_MAX = 60
 PAUSE_SECONDS = 0.02
 
 # Starts in half a second and takes small batches; in production it zeroes gigabytes of memory.
@@ -56,7 +56,7 @@ class TigerBeetleServer:
             self._process = subprocess.Popen(
                 launch_command(self._argv), stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
-        deadline = time.monotonic() + START_SECONDS_MAX
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while not self._listens():
             if self._process.poll() is not None or time.monotonic() > deadline:
                 self.kill()

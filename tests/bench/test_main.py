@@ -14,10 +14,10 @@ from bench.config import Config
 from bench.measurement import ResultsFile, read_results
 from bench.stack import DATA_PARENT, clean_environment
 from tests.bench.results import failed, measurement
+from tests.harness.patience import PATIENCE_SECONDS
 
 ROOT = Path(__file__).parent.parent.parent
 ONE_WORKER = ROOT / "ops" / "workers-1.env"
-SECONDS_MAX = 60
 # How often the rows are looked at, for the first of them.
 ROW_SECONDS = 0.1
 # Needs neither wrk nor matplotlib.
@@ -38,7 +38,7 @@ def start(*arguments: str, environ: Mapping[str, str] = os.environ) -> "subproce
 def run(*arguments: str, environ: Mapping[str, str] = os.environ) -> tuple[int, str, str]:
     """The exit code, and what was printed to stdout and stderr."""
     with start(*arguments, environ=environ) as process:
-        output, errors = process.communicate(timeout=SECONDS_MAX)
+        output, errors = process.communicate(timeout=PATIENCE_SECONDS)
         return process.returncode, output, errors
 
 
@@ -78,7 +78,7 @@ def test_an_interrupted_run_stops_its_shop_and_keeps_its_rows(
             with suppress(subprocess.TimeoutExpired):
                 process.wait(ROW_SECONDS)
         process.send_signal(signal.SIGTERM)
-        output, _ = process.communicate(timeout=SECONDS_MAX)
+        output, _ = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == 130
     assert "Interrupted" in output
     assert 1 <= len(read_results([path])) < 50

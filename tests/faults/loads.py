@@ -8,10 +8,9 @@ from dataclasses import dataclass, field
 
 from tests.faults.exchange import HOST, Answer, NoAnswerError, exchange, read_answer, request
 from tests.faults.stack import FaultyShop
+from tests.harness.patience import PATIENCE_SECONDS
 
 UNDER_WAY = 200
-# What is never answered fails the test; nothing else depends on it.
-PATIENCE_SECONDS = 60.0
 # More than there are workers, so that each is asked.
 QUESTIONS = 8
 

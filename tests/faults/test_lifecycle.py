@@ -8,8 +8,9 @@ import time
 import pytest
 
 from tests.faults.injector import HALF_A_REPLY, HALF_A_REQUEST, cut
-from tests.faults.loads import PATIENCE_SECONDS, checking_out, under_way, until_read
+from tests.faults.loads import checking_out, under_way, until_read
 from tests.faults.stack import POLL_SECONDS, FaultyShop
+from tests.harness.patience import patience
 from tigerfans.ipc.client import DEADLINE_SECONDS
 
 BUYERS = 40
@@ -19,7 +20,7 @@ RESTART_SECONDS_MAX = DEADLINE_SECONDS / 2
 
 async def pid_of(shop: FaultyShop, name: str, *, other_than: int = 0) -> int:
     """The process of that name, once it runs and serves."""
-    async with asyncio.timeout(PATIENCE_SECONDS):
+    async with patience():
         while True:
             process = shop.process(name)
             if process and process.pid not in (None, other_than) and process.state == "running":

@@ -1,6 +1,7 @@
 """What holds for every test, whatever it tests; `tests/conftest.py` puts these plugins to work.
 
 needs        what some tests need and a machine may lack, with the command that brings it
+patience     how long a test waits for what comes by itself
 ports        ports that nobody else listens on
 skips        says in the end what this machine lacked, a line a reason
 time_limit   a test that hangs fails, and the next one runs

@@ -5,10 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
+from tests.harness.patience import patience
 from tigerfans.ipc.frames import Frame, FrameDecoder, Hello, decode_hello, encode_hello
-
-# What never comes fails the test; nothing else depends on it.
-PATIENCE_SECONDS = 10.0
 
 SEQUENCER = Hello("embedded", 8189)
 
@@ -37,7 +35,7 @@ class Peer:
 
     async def receive(self) -> Frame:
         """The next frame; raises `ConnectionError` if the other end hung up."""
-        async with asyncio.timeout(PATIENCE_SECONDS):
+        async with patience():
             while not self._frames:
                 data = await self._reader.read(65536)
                 if not data:
@@ -100,7 +98,7 @@ class StandInSequencer:
 
     async def accept(self, hello: Hello | None = SEQUENCER) -> Peer:
         """The next connection; reads the worker's hello and answers it, unless `hello` is None."""
-        async with asyncio.timeout(PATIENCE_SECONDS):
+        async with patience():
             peer = await self._peers.get()
         decode_hello(await peer.receive())
         if hello:
@@ -115,6 +113,6 @@ class StandInSequencer:
 
 async def until(condition: Callable[[], bool]) -> None:
     """Lets the event loop turn until `condition` holds."""
-    async with asyncio.timeout(PATIENCE_SECONDS):
+    async with patience():
         while not condition():  # noqa: ASYNC110 (what is waited for has no event)
             await asyncio.sleep(0)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.harness.patience import patience
 from tests.ledger.by_hand import (
     BUDGET,
     SECOND,
@@ -189,7 +190,7 @@ async def test_an_expiry_that_fails_is_tried_again_with_the_next_submission(
         ledger = await open_embedded(overdue)
         with pytest.raises(LedgerUnavailableError, match="the disk failed"):
             await create(ledger, 500)
-    async with asyncio.timeout(10):
+    async with patience():
         while await held(ledger):
             pass
     await ledger.close()

@@ -8,8 +8,8 @@ import pytest
 import uvloop
 from tigerbeetle import bindings
 
+from tests.harness.patience import PATIENCE_SECONDS
 from tests.harness.ports import free_port
-from tests.ledger.waiting import PATIENCE_SECONDS
 from tigerfans.ledger.base import (
     LedgerBusyError,
     LedgerOpenError,

@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from tests.ledger.waiting import PATIENCE_SECONDS, submit_once_available
+from tests.harness.patience import PATIENCE_SECONDS
+from tests.ledger.waiting import submit_once_available
 from tests.tigerbeetle_server import (
     CLUSTER_ID,
     PRODUCTION,

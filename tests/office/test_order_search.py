@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 import asyncpg
 import pytest
 
+from tests.harness.patience import patience
 from tests.shops import latest
 from tigerfans.booking.ids import OrderId
 from tigerfans.errors import InvalidRequestError, UnavailableError
@@ -250,7 +251,7 @@ async def test_an_export_that_was_given_up_leaves_nothing_open(
     connection = await asyncpg.connect(database_url)
     try:
         idle = "SELECT count(*) FROM pg_stat_activity WHERE state = 'idle in transaction'"
-        async with asyncio.timeout(10):
+        async with patience():
             while await connection.fetchval(idle):  # noqa: ASYNC110 (PostgreSQL has no event)
                 await asyncio.sleep(0.01)
     finally:

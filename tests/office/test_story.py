@@ -9,6 +9,7 @@ from uuid import uuid4
 import pytest
 from redis.asyncio import Redis
 
+from tests.harness.patience import patience
 from tests.shops import OpenShop, event
 from tigerfans.booking.ids import OrderId, Purpose
 from tigerfans.errors import UnavailableError, UnknownOrderError
@@ -197,7 +198,7 @@ async def test_an_expired_hold_that_was_paid_late_has_expired_and_was_sold(
 ) -> None:
     shop = await open_shop(hold_seconds=1)
     checkout = await shop.checkout("A", EMAIL)
-    async with asyncio.timeout(10):
+    async with patience():
         while (await story_of(shop, checkout)).chapters[-1].what != "Hold expired":  # noqa: ASYNC110
             await asyncio.sleep(0.05)
     await shop.settle(event(checkout, EventType.SUCCEEDED))

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from tests.ipc.peers import PATIENCE_SECONDS
+from tests.harness.patience import patience
 from tigerfans.ledger.base import RECORDS_MAX, TooManyRecordsError, count_records
 from tigerfans.ledger.wire import (
     ACCOUNT_SIZE,
@@ -42,7 +42,7 @@ class GatedLedger:
 
     async def arrival(self) -> bytes:
         """Waits for the next submission that nobody has waited for; its records."""
-        async with asyncio.timeout(PATIENCE_SECONDS):
+        async with patience():
             await self._arrivals.get()
         return self.submissions[-1][1]
 

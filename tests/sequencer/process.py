@@ -10,11 +10,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from tests.harness.patience import PATIENCE_SECONDS
 from tests.harness.ports import free_port
 from tigerfans.sequencer.main import run
 from tigerfans.settings.settings import SequencerSettings, Settings, SettingsError
 
-PATIENCE_SECONDS = 20.0
 _spawning = multiprocessing.get_context("spawn")
 
 

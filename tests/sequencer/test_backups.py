@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.harness.patience import patience
 from tests.sequencer.gated_ledger import GatedLedger
 from tigerfans.ipc.backup import request_backup
 from tigerfans.ledger.base import (
@@ -69,7 +70,7 @@ async def test_a_sequencer_that_stops_gives_up_its_copies(
 ) -> None:
     ledger.hold()
     asked = asyncio.create_task(request_backup(socket_path))
-    async with asyncio.timeout(10):
+    async with patience():
         while not sequencer.backups._tasks:  # noqa: ASYNC110 (it has no event)
             await asyncio.sleep(0)
     await sequencer.drain(1.0)

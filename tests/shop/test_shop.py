@@ -8,6 +8,7 @@ import orjson
 import pytest
 from redis.asyncio import Redis
 
+from tests.harness.patience import patience
 from tests.shops import OpenShop, event, latest
 from tigerfans.booking.ids import KEY_ATTEMPTS_MAX, OrderId
 from tigerfans.booking.transfers import fingerprint
@@ -55,7 +56,7 @@ async def wipe_where(is_wiped: bool, redis_url: str) -> None:
 
 
 async def until_expired(shop: Shop, checkout: Checkout) -> None:
-    async with asyncio.timeout(10):
+    async with patience():
         # The hold runs out by the ledger's clock, which tells nobody.
         while (await answer(shop, checkout))["status"] != "EXPIRED":  # noqa: ASYNC110
             await asyncio.sleep(0.05)

@@ -14,6 +14,7 @@ from typing import Any
 
 import httpx
 
+from tests.harness.patience import PATIENCE_SECONDS
 from tests.harness.ports import HOST, free_port
 from tigerfans.booking.inventory import Inventory
 from tigerfans.booking.transfers import Booking
@@ -24,9 +25,6 @@ from tigerfans.settings.folder import DataFolder
 from tigerfans.settings.settings import Settings
 from tigerfans.stack.process_table import start_time
 
-# What `tigerfans up` promises for a stop.
-STOP_TIMEOUT_S = 10
-DEADLINE_S = 60
 POLL_PAUSE_S = 0.05
 
 _OURS = ("TIGERFANS_", "TIGERBEETLE_", "MOCK_", "ADMIN_", "DATABASE_URL", "REDIS_URL")
@@ -118,11 +116,11 @@ class RunningShop:
 
     def stop(self) -> int:
         self._child.terminate()
-        return self._child.wait(STOP_TIMEOUT_S)
+        return self._child.wait(PATIENCE_SECONDS)
 
     def wait(self) -> int:
         """Waits until it ends by itself; the exit code."""
-        return self._child.wait(DEADLINE_S)
+        return self._child.wait(PATIENCE_SECONDS)
 
     def kill(self) -> None:
         self._child.kill()
@@ -189,13 +187,13 @@ def tigerfans(
         capture_output=True,
         text=True,
         check=False,
-        timeout=DEADLINE_S,
+        timeout=PATIENCE_SECONDS,
     )
 
 
 def until(condition: Callable[[], bool]) -> None:
     """Waits for something that other processes bring about."""
-    deadline = time.monotonic() + DEADLINE_S
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(POLL_PAUSE_S)

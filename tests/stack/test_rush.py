@@ -10,6 +10,7 @@ import httpx
 import orjson
 import pytest
 
+from tests.harness.patience import PATIENCE_SECONDS, patience
 from tests.stack.running_shop import POLL_PAUSE_S, RunningShop, open_shop
 from tigerfans.payments.mockpay import SIGNATURE_HEADER, sign
 from tigerfans.settings.settings import DEFAULT_ADMIN_PASSWORD, DEFAULT_WEBHOOK_SECRET
@@ -17,7 +18,6 @@ from tigerfans.settings.settings import DEFAULT_ADMIN_PASSWORD, DEFAULT_WEBHOOK_
 BUYERS = 200
 TICKETS = 20
 GOODIES = 5
-DEADLINE_S = 60.0
 OPERATOR = httpx.BasicAuth("admin", DEFAULT_ADMIN_PASSWORD)
 
 
@@ -39,7 +39,9 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningShop]:
 def client_of(shop: RunningShop) -> httpx.AsyncClient:
     # A connection for each buyer, so that both workers get their share.
     limits = httpx.Limits(max_connections=BUYERS, max_keepalive_connections=BUYERS)
-    return httpx.AsyncClient(base_url=shop.url, limits=limits, trust_env=False, timeout=DEADLINE_S)
+    return httpx.AsyncClient(
+        base_url=shop.url, limits=limits, trust_env=False, timeout=PATIENCE_SECONDS
+    )
 
 
 async def pay(client: httpx.AsyncClient, order: dict[str, Any]) -> httpx.Response:
@@ -85,7 +87,7 @@ async def test_two_hundred_buyers_get_exactly_the_twenty_tickets_and_five_goodie
 
 async def test_batches_hold_the_transfers_of_both_workers(shop: RunningShop) -> None:
     metrics = f"http://{shop.environ['TIGERFANS_METRICS_ADDRESS']}"
-    async with client_of(shop) as client, asyncio.timeout(DEADLINE_S):
+    async with client_of(shop) as client, patience():
         while True:
             answers = await asyncio.gather(*(buy(client, n, "B") for n in range(BUYERS)))
             assert all(answer.is_success for answer in answers)
@@ -116,7 +118,7 @@ async def snapshot(client: httpx.AsyncClient, *order_ids: str) -> list[Any]:
     """What is left and what became of the orders, one of which is paid and one is held."""
     stock = (await client.get("/api/inventory")).json()
     # The inventory may be shown as it was a moment ago.
-    async with asyncio.timeout(DEADLINE_S):
+    async with patience():
         while (stock["A"]["sold"], stock["A"]["active_holds"]) != (1, 1):
             await asyncio.sleep(POLL_PAUSE_S)
             stock = (await client.get("/api/inventory")).json()

@@ -1,3 +1,5 @@
+from tigerfans.stack import programs
+from tigerfans.stack.process import END_TIMEOUT_S
 from tigerfans.stack.service import (
     RESTART_PAUSE_MAX_S,
     RESTART_PAUSE_MIN_S,
@@ -44,3 +46,15 @@ def test_a_process_that_dies_now_and_then_is_always_started_again() -> None:
     for _ in range(10 * RESTARTS_MAX):
         clock.now += RESTARTS_WINDOW_S / RESTARTS_MAX
         assert budget.take() is not None
+
+
+def test_all_together_are_gone_in_ten_seconds_whatever_does_not_stop() -> None:
+    one_after_the_other = (
+        programs.WORKER_STOP_TIMEOUT_S,
+        programs.SEQUENCER_STOP_TIMEOUT_S,
+        programs.TIGERBEETLE_STOP_TIMEOUT_S,
+        programs.REDIS_STOP_TIMEOUT_S,
+        programs.POSTGRES_STOP_TIMEOUT_S,
+        END_TIMEOUT_S,
+    )
+    assert sum(one_after_the_other) < 10

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.harness.patience import patience
 from tigerfans.stack import state
 from tigerfans.stack.process_table import is_running, start_time
 from tigerfans.stack.state import ProcessState, StackState, StateFile
@@ -94,7 +95,7 @@ async def test_a_state_that_cannot_be_written_is_written_as_soon_as_it_can(
     assert not path.exists()
     assert [report.startswith(f"{path} cannot be written: ") for report in reports] == [True]
     in_the_way.rmdir()
-    async with asyncio.timeout(10):
+    async with patience():
         while len(reports) < 2:  # noqa: ASYNC110 - it tells nobody but a person
             await asyncio.sleep(0)
     assert state.read(path) == replace(stack_of(), reloads=2)

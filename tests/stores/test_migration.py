@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import asyncpg
 import pytest
 
+from tests.harness.patience import patience
 from tests.stores.test_orders import paid_order
 from tigerfans.errors import UnavailableError
 from tigerfans.stores import migration
@@ -14,8 +15,6 @@ from tigerfans.stores.database import Database
 from tigerfans.stores.migration import ADVISORY_LOCK, ConcurrentIndex, Transaction
 from tigerfans.stores.orders import Orders, Recorded
 from tigerfans.stores.schema import MIGRATIONS, SchemaTooNewError, SchemaTooOldError, migrate
-
-PATIENCE_SECONDS = 30.0
 
 INDEX = ConcurrentIndex("orders_currency", "ON orders (currency)")
 COLUMN = Transaction("ALTER TABLE orders ADD COLUMN note text; CREATE TABLE notes (note text)")
@@ -49,7 +48,7 @@ async def is_valid(operator: asyncpg.Connection) -> bool | None:
 
 async def until(condition: Callable[[], Awaitable[object]]) -> None:
     """Waits for something that another process brings about."""
-    async with asyncio.timeout(PATIENCE_SECONDS):
+    async with patience():
         while not await condition():  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 

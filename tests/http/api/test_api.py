@@ -13,6 +13,7 @@ import orjson
 import pytest
 from litestar.routes import ASGIRoute
 
+from tests.harness.patience import patience
 from tests.http.asgi import WEBHOOK_URL, client_of_app
 from tests.shops import OpenShop
 from tigerfans.booking.ids import OrderId
@@ -557,7 +558,7 @@ async def test_a_webhook_that_is_not_confirmed_is_kept_and_sent_again(
     }
     mockpay._webhook_url = WEBHOOK_URL
     delivering = asyncio.create_task(mockpay.deliver_forever())
-    async with asyncio.timeout(20):
+    async with patience():
         # The next attempt comes when the pause is over, and tells nobody.
         while (await client.get("/api/admin/webhooks", headers=OPERATOR)).json()["total"]:  # noqa: ASYNC110
             await asyncio.sleep(0.1)
