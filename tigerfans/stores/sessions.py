@@ -15,7 +15,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Sequence
 from contextlib import suppress
-from typing import Final, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
 import msgspec
 import orjson
@@ -114,6 +114,7 @@ class Sessions:
     def __init__(self, redis: Redis, key_prefix: str) -> None:
         self.presence = Presence("redis", "Redis")
         self._redis = redis
+        self._prefix: Final = f"{key_prefix}:"
         self._entry: Final = f"{key_prefix}:order:".encode()
         self._pending: Final = f"{key_prefix}:pending"
         self._reading = RedisConnection(redis)
@@ -178,6 +179,12 @@ class Sessions:
 
         entries, total = await self._answered(read())
         return [_unpack(entry).session for entry in entries if entry], total
+
+    async def run(self, script: Script, key: str, *arguments: Argument) -> Any:
+        """What a script answers that has nothing to do with sessions, on a key of the shop's."""
+        return await self._answered(
+            self._redis.eval(script.text, 1, self._prefix + key, *arguments)
+        )
 
     async def ping(self) -> None:
         await self._answered(self._redis.ping())
