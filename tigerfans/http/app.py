@@ -17,6 +17,8 @@ from tigerfans.http.office.admin import admin_routes
 from tigerfans.http.office.admin_orders import admin_order_routes
 from tigerfans.http.office.admin_pages import admin_pages_router
 from tigerfans.http.office.auth import basic_auth_guard
+from tigerfans.http.office.guesses import GUESS_RATE, Guesses
+from tigerfans.http.office.passes import Passes, add_pass
 from tigerfans.http.office.sequencer_history import SequencerHistory
 from tigerfans.http.pages.bench_page import ChartLibrary, bench_router
 from tigerfans.http.pages.mockpay_page import mockpay_buttons, mockpay_page
@@ -30,6 +32,7 @@ from tigerfans.payments.mockpay import MockPay
 from tigerfans.payments.outbox import Outbox
 from tigerfans.settings.settings import Settings
 from tigerfans.shop.shop import Shop
+from tigerfans.stores.token_bucket import SharedTokenBucket
 
 
 def create_app(
@@ -42,7 +45,11 @@ def create_app(
     """
     renderer = Renderer(provider=shop.provider.name, demo=settings.demo)
     outbox = Outbox(shop.orders.database)
-    guard = basic_auth_guard(settings.admin)
+    guard = basic_auth_guard(
+        settings.admin,
+        Passes(settings.admin, settings.ticket_secret),
+        Guesses(SharedTokenBucket(shop.sessions.run, "guesses", GUESS_RATE, settings.http.workers)),
+    )
     search = OrderSearch(shop.orders.database)
     stories = Stories(shop, search, outbox)
     routes: list[ControllerRouterHandler] = [
@@ -77,6 +84,7 @@ def create_app(
     app = Litestar(
         route_handlers=routes,
         exception_handlers={Exception: on_error},
+        before_send=[add_pass],
         request_max_body_size=BODY_BYTES_MAX,
         openapi_config=OPENAPI_CONFIG,
         # The process that serves sets up logging, once for all.

@@ -1,90 +1,300 @@
-"""The operator's login: who gets in, and what a wrong guess costs."""
+"""The operator's login: who gets in, what a wrong guess is told, and what an attack changes."""
 
 import asyncio
 from base64 import b64encode
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
 from unittest.mock import create_autospec
 
+import httpx
 import pytest
 from litestar.connection import ASGIConnection
-from litestar.exceptions import NotAuthorizedException
+from litestar.datastructures import Address
+from litestar.exceptions import NotAuthorizedException, TooManyRequestsException
 from litestar.handlers import BaseRouteHandler
 
+from tests.clock import Clock
+from tests.http.api.test_api import client_of
+from tests.http.office.test_admin import OPERATOR
+from tests.shops import OpenShop
+from tigerfans.http import app as app_module
 from tigerfans.http.office.auth import (
-    FAILED_LOGIN_SECONDS,
-    FAILED_LOGIN_SECONDS_MAX,
     basic_auth_guard,
 )
+from tigerfans.http.office.auth import client_of as client_name
+from tigerfans.http.office.guesses import GUESSES_BURST, Guesses
+from tigerfans.http.office.passes import COOKIE, PASS_SECONDS, RENEW_SECONDS, Passes
 from tigerfans.settings.settings import AdminSettings
+from tigerfans.stores.token_bucket import Rate, Token, TokenBucket
 
-GUARD = basic_auth_guard(AdminSettings("admin", "pässword:with:colons"))
+ADMIN = AdminSettings("admin", "pässword:with:colons")
+RIGHT = "admin:pässword:with:colons".encode()
+# So slow that the time which a test takes does not count.
+BURST = 10
+SLOW = Rate(per_second=1e-6, burst=BURST)
+
+
+class CountedTokens:
+    """As many as are asked for."""
+
+    def __init__(self) -> None:
+        self.taken = 0
+
+    async def take(self) -> Token:
+        self.taken += 1
+        return Token(0.0, is_shared=False)
+
+    async def give_back(self, token: Token) -> None:
+        self.taken -= 1
 
 
 @pytest.fixture
-def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """How long the login has made somebody wait."""
-    seconds: list[float] = []
-
-    async def sleep(delay: float) -> None:
-        seconds.append(delay)
-
-    monkeypatch.setattr("tigerfans.http.office.auth.asyncio.sleep", sleep)
-    return seconds
+def clock() -> Clock:
+    return Clock()
 
 
-async def log_in(header: str | None) -> None:
-    headers = {} if header is None else {"authorization": header}
+@pytest.fixture
+def passes(clock: Clock) -> Passes:
+    return Passes(ADMIN, "secret", clock)
+
+
+@pytest.fixture
+def tokens() -> CountedTokens:
+    return CountedTokens()
+
+
+@pytest.fixture
+def login(passes: Passes, tokens: CountedTokens) -> "Login":
+    return Login(passes, Guesses(tokens))
+
+
+class Login:
+    """One worker's login, as a handler's guard."""
+
+    def __init__(self, passes: Passes, guesses: Guesses) -> None:
+        self._guard = basic_auth_guard(ADMIN, passes, guesses)
+
+    async def __call__(self, header: str | None, given_pass: str | None = None) -> str | None:
+        """Logs in; the pass that is handed out."""
+        connection = a_connection(
+            "198.51.100.1", {} if header is None else {"authorization": header}
+        )
+        connection.cookies = {} if given_pass is None else {COOKIE: given_pass}
+        connection.scope = {}
+        result = self._guard(connection, create_autospec(BaseRouteHandler, instance=True))
+        if asyncio.iscoroutine(result):
+            await result
+        issued: str | None = connection.scope.get("tigerfans.operator_pass")
+        return issued
+
+
+def a_connection(host: str | None, headers: Mapping[str, str]) -> Any:
     connection = create_autospec(ASGIConnection, instance=True)
     connection.headers = headers
-    result = GUARD(connection, create_autospec(BaseRouteHandler, instance=True))
-    if asyncio.iscoroutine(result):
-        await result
+    connection.client = None if host is None else Address(host, 1)
+    return connection
 
 
 def basic(credentials: bytes) -> str:
     return f"Basic {b64encode(credentials).decode()}"
 
 
-async def test_the_operator_gets_in_without_waiting(slept: list[float]) -> None:
-    await log_in(basic("admin:pässword:with:colons".encode()))
-    assert slept == []
+async def test_the_operator_gets_in_for_no_token(login: Login, tokens: CountedTokens) -> None:
+    await login(basic(RIGHT))
+    assert tokens.taken == 0
 
 
 @pytest.mark.parametrize(
     "credentials", [b"", b"admin:", b"admin:guess", b"Admin:p", b"admin", b"\xff\xfe:\x00"]
 )
-async def test_a_wrong_guess_is_refused_and_slowed(slept: list[float], credentials: bytes) -> None:
+async def test_a_wrong_guess_is_refused_and_costs_a_token(
+    login: Login, tokens: CountedTokens, credentials: bytes
+) -> None:
     with pytest.raises(NotAuthorizedException):
-        await log_in(basic(credentials))
-    assert slept == [FAILED_LOGIN_SECONDS]
-
-
-async def test_many_guesses_at_once_are_slowed_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    seconds: list[float] = []
-    guessing = asyncio.Event()
-
-    async def sleep(delay: float) -> None:
-        seconds.append(delay)
-        await guessing.wait()
-
-    monkeypatch.setattr("tigerfans.http.office.auth.asyncio.sleep", sleep)
-    guesses = [asyncio.create_task(log_in(basic(b"admin:guess")), name="guess") for _ in range(30)]
-    await asyncio.wait(guesses, timeout=0)
-    guessing.set()
-    outcomes = await asyncio.gather(*guesses, return_exceptions=True)
-    assert {type(outcome) for outcome in outcomes} == {NotAuthorizedException}
-    assert seconds[:3] == [1 * FAILED_LOGIN_SECONDS, 2 * FAILED_LOGIN_SECONDS, 1.5]
-    assert seconds[-1] == FAILED_LOGIN_SECONDS_MAX
-    with pytest.raises(NotAuthorizedException):
-        await log_in(basic(b"admin:guess"))
-    assert seconds[-1] == FAILED_LOGIN_SECONDS
+        await login(basic(credentials))
+    assert tokens.taken == 1
 
 
 @pytest.mark.parametrize("header", [None, "", "Basic !", "Bearer abc", "Basic \xe9"])
 async def test_what_is_no_guess_is_asked_for_the_login_at_once(
-    slept: list[float], header: str | None
+    login: Login, tokens: CountedTokens, header: str | None
 ) -> None:
     with pytest.raises(NotAuthorizedException) as refused:
-        await log_in(header)
+        await login(header)
     assert refused.value.headers is not None
     assert refused.value.headers["WWW-Authenticate"].startswith("Basic ")
-    assert slept == []
+    assert tokens.taken == 0
+
+
+async def test_a_guess_that_waits_too_long_is_told_when_to_come_back(passes: Passes) -> None:
+    dry = TokenBucket(Rate(1e-9, 1))
+    await dry.take()
+    login = Login(passes, Guesses(dry, wait_seconds_max=0.01))
+    with pytest.raises(TooManyRequestsException) as refused:
+        await login(basic(RIGHT))
+    assert refused.value.headers == {"Retry-After": "10"}
+
+
+# --- Passes ----------------------------------------------------------------------------------
+
+
+async def test_who_has_logged_in_before_does_not_wait_while_others_guess(passes: Passes) -> None:
+    dry = TokenBucket(Rate(1e-9, 1))
+    login = Login(passes, Guesses(dry, wait_seconds_max=0.01))
+    issued = await login(basic(RIGHT))
+    await dry.take()
+    assert issued
+    assert await login(basic(RIGHT), issued) is None
+
+
+async def test_a_pass_alone_opens_nothing(login: Login, tokens: CountedTokens) -> None:
+    issued = await login(basic(RIGHT))
+    with pytest.raises(NotAuthorizedException):
+        await login(None, issued)
+    with pytest.raises(NotAuthorizedException):
+        await login(basic(b"admin:guess"), issued)
+    assert tokens.taken == 1
+
+
+async def test_a_pass_that_is_a_day_old_is_replaced(login: Login, clock: Clock) -> None:
+    first = await login(basic(RIGHT))
+    clock.seconds += RENEW_SECONDS + 1
+    second = await login(basic(RIGHT), first)
+    assert second not in (None, first)
+    assert await login(basic(RIGHT), second) is None
+
+
+def test_a_pass_is_good_for_a_month(passes: Passes, clock: Clock) -> None:
+    issued = passes.issue()
+    assert passes.seconds_left(issued) == PASS_SECONDS
+    clock.seconds += PASS_SECONDS
+    assert passes.seconds_left(issued) == 0
+
+
+@pytest.mark.parametrize(
+    "others",
+    [
+        Passes(AdminSettings("admin", "another password"), "secret"),
+        Passes(ADMIN, "another secret"),
+    ],
+    ids=["password", "secret"],
+)
+def test_a_pass_of_another_password_or_shop_is_none(passes: Passes, others: Passes) -> None:
+    assert passes.seconds_left(others.issue()) == 0
+
+
+@pytest.mark.parametrize(
+    "given", [None, "", ".", "99999999999.", "99999999999.00", "é.é", "x" * 99]
+)
+def test_what_is_no_pass_is_none(passes: Passes, given: str | None) -> None:
+    assert passes.seconds_left(given) == 0
+
+
+# --- Who is who ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("host", "forwarded", "name"),
+    [
+        ("198.51.100.1", None, "198.51.100.1"),
+        # Only a proxy on this machine is believed.
+        ("198.51.100.1", "203.0.113.7", "198.51.100.1"),
+        ("127.0.0.1", "203.0.113.7", "203.0.113.7"),
+        ("::1", "203.0.113.7", "203.0.113.7"),
+        (None, "203.0.113.7", "203.0.113.7"),
+        # What the buyer's end of the line invents comes before what the proxy knows.
+        ("127.0.0.1", "10.0.0.1, 203.0.113.7", "203.0.113.7"),
+        ("127.0.0.1", None, "127.0.0.1"),
+        ("127.0.0.1", "nonsense", ""),
+        ("2001:db8:1:2:3:4:5:6", None, "2001:db8:1:2::/64"),
+        ("2001:db8:1:2::9", None, "2001:db8:1:2::/64"),
+        (None, None, ""),
+    ],
+)
+def test_a_client_is_told_by_its_address(
+    host: str | None, forwarded: str | None, name: str
+) -> None:
+    headers = {} if forwarded is None else {"x-forwarded-for": forwarded}
+    assert client_name(a_connection(host, headers)) == name
+
+
+# --- Two workers under attack ----------------------------------------------------------------
+
+
+@pytest.fixture
+async def workers(
+    open_shop: OpenShop, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[list[httpx.AsyncClient]]:
+    """Two workers over the same Redis; in it, there is a burst of guesses and no more."""
+    monkeypatch.setattr(app_module, "GUESS_RATE", SLOW)
+    clients = [client_of(await open_shop()) for _ in range(2)]
+    yield clients
+    for client in clients:
+        await client.aclose()
+
+
+def guess(client: httpx.AsyncClient, i: int) -> asyncio.Task[httpx.Response]:
+    headers = {"Authorization": basic(b"admin:guess %d" % i), "X-Forwarded-For": "203.0.113.7"}
+    request = client.get("/api/admin/goodies", headers=headers)
+    return asyncio.create_task(request, name=f"guess {i}")
+
+
+async def test_two_workers_compare_no_more_guesses_than_one(
+    workers: list[httpx.AsyncClient],
+) -> None:
+    guesses = [guess(workers[i % 2], i) for i in range(100)]
+    answered: set[asyncio.Task[httpx.Response]] = set()
+    while len(answered) < BURST:
+        answered, _ = await asyncio.wait(guesses, timeout=0.1)
+    # Whatever else would be compared is compared before the answer to this.
+    for worker in workers:
+        assert (await worker.get("/healthz")).status_code == 200
+    answered, waiting = await asyncio.wait(guesses, timeout=0)
+    assert len(answered) == BURST
+    assert {task.result().status_code for task in answered} == {401}
+    for task in waiting:
+        task.cancel()
+    await asyncio.wait(waiting)
+
+
+async def test_the_operator_gets_in_while_others_guess_at_both_workers(
+    workers: list[httpx.AsyncClient],
+) -> None:
+    first, second = workers
+    known = await first.get("/api/admin/goodies", headers=OPERATOR)
+    assert known.status_code == 200
+    assert "HttpOnly; SameSite=Strict" in known.headers["set-cookie"]
+    guesses = [guess(workers[i % 2], i) for i in range(100)]
+    await asyncio.wait(guesses, return_when=asyncio.FIRST_COMPLETED)
+    answered: set[asyncio.Task[httpx.Response]] = set()
+    while len(answered) < BURST:
+        answered, _ = await asyncio.wait(guesses, timeout=0.1)
+    # The bucket is dry for days, and this browser is known to either worker.
+    second.cookies.update(first.cookies)
+    for worker in workers:
+        let_in = await worker.get("/api/admin/goodies", headers=OPERATOR)
+        assert let_in.status_code == 200
+        assert "set-cookie" not in let_in.headers
+    for task in guesses:
+        task.cancel()
+    await asyncio.wait(guesses)
+
+
+async def test_an_operator_nobody_knows_is_next_in_line(
+    open_shop: OpenShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app_module, "GUESS_RATE", Rate(per_second=20.0, burst=GUESSES_BURST))
+    workers = [client_of(await open_shop()) for _ in range(2)]
+    guesses = [guess(workers[i % 2], i) for i in range(400)]
+    await asyncio.wait(guesses, return_when=asyncio.FIRST_COMPLETED)
+    let_in = await workers[0].get(
+        "/api/admin/goodies", headers=OPERATOR | {"X-Forwarded-For": "198.51.100.1"}
+    )
+    assert let_in.status_code == 200
+    # Those before it are still in line.
+    assert not all(task.done() for task in guesses)
+    for task in guesses:
+        task.cancel()
+    await asyncio.wait(guesses)
+    for worker in workers:
+        await worker.aclose()
