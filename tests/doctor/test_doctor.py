@@ -96,7 +96,7 @@ async def test_what_belongs_to_another_shop_is_told(
     """Another ticket secret, another database, and a Redis that another shop uses as well."""
     async with Redis.from_url(redis_url) as redis:
         await redis.set(f"89abcdef:order:{'0' * 32}", "session")
-        await redis.set("89abcdef:pending:of-nobody", "another program's")
+        await redis.set("89abcdef:unpaid:of-nobody", "another program's")
     database = await Database.connect(database_url)
     await IdentityRow.claim(database, "another secret")
     await database.close()

@@ -27,7 +27,7 @@ async def sessions(redis: Redis, redis_url: str) -> AsyncIterator[Sessions]:
     await sessions.close()
 
 
-def a_session(created_ms: int | None = None) -> Session:
+def a_session(created_ms: int | None = None, hold_ms: int = 300_000) -> Session:
     order_id = OrderId.new()
     created_ms = created_ms or time.time_ns() // 1_000_000
     return Session(
@@ -37,7 +37,7 @@ def a_session(created_ms: int | None = None) -> Session:
         amount_cents=6500,
         email='"line\\nfeed"@x.io',
         created_ms=created_ms,
-        expires_ms=created_ms + 300_000,
+        expires_ms=created_ms + hold_ms,
     )
 
 
@@ -126,11 +126,24 @@ async def test_pending_sessions_come_newest_first_and_are_counted(sessions: Sess
     assert await sessions.pending(2) == ([saved[4], saved[3]], 5)
 
 
-async def test_the_index_of_pending_sessions_forgets_what_is_a_day_old(sessions: Sessions) -> None:
+async def test_a_session_whose_hold_has_ended_is_pending_no_more(sessions: Sessions) -> None:
     now_ms = time.time_ns() // 1_000_000
-    await sessions.save(a_session(now_ms - SESSION_SECONDS * 1_000 - 1))
-    await sessions.save(a_session(now_ms))
-    assert (await sessions.pending(10))[1] == 1
+    ended, payable = a_session(now_ms - 300_000), a_session(now_ms - 200_000)
+    await asyncio.gather(*map(sessions.save, [payable, ended]))
+    assert await sessions.pending(10) == ([payable], 1)
+    assert await sessions.find(ended.order_id) is not None
+
+
+async def test_unpaid_sessions_are_forgotten_when_their_hold_ended_a_day_ago(
+    sessions: Sessions, redis: Redis
+) -> None:
+    day_ms = SESSION_SECONDS * 1_000
+    now_ms = time.time_ns() // 1_000_000
+    forgotten = a_session(now_ms - day_ms - 1, hold_ms=0)
+    kept = a_session(now_ms - day_ms + 60_000, hold_ms=0)
+    await asyncio.gather(*map(sessions.save, [forgotten, kept]))
+    unpaid = await redis.zrange("tigerfans:unpaid", 0, -1)
+    assert unpaid == [kept.order_id.hex_digits.encode()]
 
 
 async def test_what_is_saved_at_once_travels_together(sessions: Sessions, redis: Redis) -> None:
@@ -184,7 +197,7 @@ async def test_a_redis_that_is_away_is_named(tmp_path: object) -> None:
 async def test_a_key_of_another_type_is_a_bug_and_not_redis_being_away(
     sessions: Sessions, redis: Redis
 ) -> None:
-    await redis.set("0123abcd:pending", "no sorted set")
+    await redis.set("0123abcd:unpaid", "no sorted set")
     with pytest.raises(ResponseError, match="WRONGTYPE"):
         await sessions.save(a_session())
     with pytest.raises(ResponseError, match="WRONGTYPE"):

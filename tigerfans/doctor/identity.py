@@ -32,7 +32,7 @@ KEYS_PER_ROUND: Final = 1_000
 SHOPS_NAMED_MAX: Final = 3
 
 _OF_A_SHOP: Final = re.compile(
-    rb"([0-9a-f]{%d}):(?:order:[0-9a-f]{32}|pending)" % KEY_PREFIX_HEX_DIGITS
+    rb"([0-9a-f]{%d}):(?:order:[0-9a-f]{32}|unpaid)" % KEY_PREFIX_HEX_DIGITS
 )
 
 

@@ -39,9 +39,9 @@ BATCH_MAX: Final = 500
 QUEUE_MAX: Final = 2_048
 CONNECTIONS_MAX: Final = 8
 
-# Argument triples: order id, creation time in ms, entry. A checkout that is replayed must not
-# take the answer from an order that is paid. The index of pending sessions forgets what is as old
-# as the sessions it points to, so that it cannot grow for ever.
+# Argument triples: order id, the hold's end in ms, entry. A checkout that is replayed must not
+# take the answer from an order that is paid. The index of unpaid sessions forgets what ended as
+# long ago as sessions live, so that it cannot grow for ever.
 _SAVE: Final = Script("""
 for i = 4, #ARGV, 3 do
     if redis.call('SET', ARGV[1] .. ARGV[i], ARGV[i + 2], 'EX', ARGV[2], 'NX') then
@@ -116,7 +116,9 @@ class Sessions:
         self._redis = redis
         self._prefix: Final = f"{key_prefix}:"
         self._entry: Final = f"{key_prefix}:order:".encode()
-        self._pending: Final = f"{key_prefix}:pending"
+        # The unpaid sessions by the end of their hold. Those whose end is still to come are
+        # pending; the others stay for as long as sessions do, since a payment may still be told.
+        self._unpaid: Final = f"{key_prefix}:unpaid"
         self._reading = RedisConnection(redis)
         self._saving = RedisConnection(redis)
         self._finishing = RedisConnection(redis)
@@ -168,14 +170,20 @@ class Sessions:
             self._finishes.put((session, paid_answer))
 
     async def pending(self, limit: int) -> tuple[list[Session], int]:
-        """The latest sessions that wait for their payment, and how many there are in all."""
+        """The sessions whose hold can still be paid, and how many there are in all.
+
+        Those that are held the longest come first: the newest, as all are held for equally long.
+        """
+        # Exclusive, as Redis writes it: a hold that ends now has ended.
+        after_now = f"({time.time_ns() // 1_000_000}"
 
         async def read() -> tuple[list[bytes | None], int]:
-            ids = cast("list[bytes]", await self._redis.zrevrange(self._pending, 0, limit - 1))
+            latest = self._redis.zrevrangebyscore(self._unpaid, "+inf", after_now, 0, limit)
+            ids = cast("list[bytes]", await latest)
             keys = [self._entry + order_id for order_id in ids]
             # The client does not decode replies, so what it types as text is bytes.
             entries = cast("list[bytes | None]", await self._redis.mget(keys)) if keys else []
-            return entries, await self._redis.zcard(self._pending)
+            return entries, await self._redis.zcount(self._unpaid, after_now, "+inf")
 
         entries, total = await self._answered(read())
         return [_unpack(entry).session for entry in entries if entry], total
@@ -199,17 +207,17 @@ class Sessions:
         now_ms = time.time_ns() // 1_000_000
         arguments: list[Argument] = [self._entry, SESSION_SECONDS, now_ms - SESSION_SECONDS * 1_000]
         for session in sessions:
-            arguments += session.order_id.hex_digits, session.created_ms, _pack(session, b"")
-        await self._answered(self._saving.run(_SAVE, 1, self._pending, *arguments))
+            arguments += session.order_id.hex_digits, session.expires_ms, _pack(session, b"")
+        await self._answered(self._saving.run(_SAVE, 1, self._unpaid, *arguments))
         return [None] * len(sessions)
 
     async def _finish_many(self, ends: list[tuple[Session, bytes]]) -> None:
         arguments: list[Argument] = [self._entry, SESSION_SECONDS]
         for session, answer in ends:
             arguments += session.order_id.hex_digits, _pack(session, answer) if answer else b""
-        # Where Redis is away, they stay listed as pending: its going was told, once.
+        # Where Redis is away, they stay listed as unpaid: its going was told, once.
         with suppress(UnavailableError):
-            await self._answered(self._finishing.run(_FINISH, 1, self._pending, *arguments))
+            await self._answered(self._finishing.run(_FINISH, 1, self._unpaid, *arguments))
 
     async def _answered(self, command: Awaitable[Output]) -> Output:
         try:

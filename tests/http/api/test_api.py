@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import time
 from base64 import b64encode
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -9,6 +10,7 @@ from typing import Any
 
 import asyncpg
 import httpx
+import msgspec
 import orjson
 import pytest
 from litestar.routes import ASGIRoute
@@ -490,6 +492,20 @@ async def test_the_operator_sees_pending_sessions_orders_and_goodies(
     [order] = orders["items"]
     assert (order["id"], order["status"], order["email"]) == (paid["order_id"], "PAID", EMAIL)
     assert (await client.get("/api/admin/goodies")).json() == {"used": 1, "limit": 2}
+
+
+async def test_an_abandoned_hold_is_neither_listed_nor_counted_as_pending(
+    client: httpx.AsyncClient, shop: Shop
+) -> None:
+    waiting = await checkout(client)
+    session = await shop.payment_session(waiting["redirect_url"].rpartition("/")[2])
+    assert session is not None
+    now_ms = time.time_ns() // 1_000_000
+    abandoned = msgspec.structs.replace(session, order_id=OrderId.new(), expires_ms=now_ms)
+    await shop.sessions.save(abandoned)
+    pending = (await client.get("/api/pending", headers=OPERATOR)).json()
+    assert [session["order_id"] for session in pending["items"]] == [waiting["order_id"]]
+    assert pending["total"] == 1
 
 
 @pytest.mark.parametrize("limit", ["0", "201", "x"])

@@ -21,7 +21,7 @@ from tigerfans.stores.sessions import Session
 def admin_routes(shop: Shop, outbox: Outbox, sequencer: SequencerHistory, guard: Guard) -> Router:
     @get("/api/pending")
     async def pending(limit: Limit = ITEMS_MAX) -> dict[str, Any]:
-        """The latest payment sessions that wait for their payment."""
+        """The latest payment sessions that can still be paid."""
         sessions, total = await shop.sessions.pending(limit)
         now_ms = time.time_ns() // 1_000_000
         return {
@@ -66,7 +66,6 @@ def admin_routes(shop: Shop, outbox: Outbox, sequencer: SequencerHistory, guard:
 
 
 def _session_item(shop: Shop, session: Session, now_ms: int) -> dict[str, Any]:
-    is_expired = session.expires_ms <= now_ms
     return {
         "psid": session.psid,
         "redirect_url": shop.provider.redirect_url(session.psid),
@@ -78,7 +77,7 @@ def _session_item(shop: Shop, session: Session, now_ms: int) -> dict[str, Any]:
         "email": session.email,
         "amount": session.amount_cents,
         "currency": CURRENCY,
-        "status": OrderStatus.EXPIRED if is_expired else OrderStatus.PENDING,
+        "status": OrderStatus.PENDING,
     }
 
 
