@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from hashlib import sha256
@@ -320,8 +321,10 @@ async def test_after_a_restore_redis_knows_sessions_but_no_answers(
     await database.close()
     sessions = Sessions.connect(redis_url, key_prefix)
     anothers = "89abcdef:order:1"
+    now_ms = time.time_ns() // 1_000_000
     paid, waiting = (
-        Session("mock_x", OrderId.new(), "A", 6500, "fan@example.org", 1, 2) for _ in range(2)
+        Session("mock_x", OrderId.new(), "A", 6500, "fan@example.org", now_ms, now_ms + 60_000)
+        for _ in range(2)
     )
     try:
         for session in (paid, waiting):

@@ -10,7 +10,7 @@ from redis.exceptions import ResponseError
 
 from tigerfans.booking.ids import OrderId
 from tigerfans.errors import UnavailableError
-from tigerfans.stores.sessions import SESSION_SECONDS, Session, Sessions
+from tigerfans.stores.sessions import AFTER_HOLD_SECONDS, ANSWER_SECONDS, Session, Sessions
 
 
 @pytest.fixture
@@ -77,13 +77,30 @@ async def test_an_unknown_session_is_none(sessions: Sessions) -> None:
     assert await sessions.find(OrderId.new()) is None
 
 
-async def test_a_session_outlives_its_hold_and_ends_after_a_day(
+async def test_an_unpaid_session_ends_an_hour_after_its_hold(
     sessions: Sessions, redis: Redis
 ) -> None:
     session = a_session()
     await sessions.save(session)
     [key] = await redis.keys("0123abcd:order:*")
-    assert SESSION_SECONDS - 60 < await redis.ttl(key) <= SESSION_SECONDS
+    seconds = 300 + AFTER_HOLD_SECONDS
+    assert seconds - 60 < await redis.ttl(key) <= seconds
+
+
+async def test_a_session_whose_end_has_passed_is_not_there(sessions: Sessions) -> None:
+    now_ms = time.time_ns() // 1_000_000
+    ended = a_session(now_ms - 2 * AFTER_HOLD_SECONDS * 1_000)
+    await sessions.save(ended)
+    assert await sessions.find(ended.order_id) is None
+
+
+async def test_a_paid_orders_answer_is_kept_for_a_day(sessions: Sessions, redis: Redis) -> None:
+    session = a_session()
+    await sessions.save(session)
+    sessions.finish(session, b"{}")
+    await drained(sessions)
+    [key] = await redis.keys("0123abcd:order:*")
+    assert ANSWER_SECONDS - 60 < await redis.ttl(key) <= ANSWER_SECONDS
 
 
 async def test_a_paid_order_leaves_its_answer_and_is_pending_no_more(sessions: Sessions) -> None:
@@ -134,13 +151,13 @@ async def test_a_session_whose_hold_has_ended_is_pending_no_more(sessions: Sessi
     assert await sessions.find(ended.order_id) is not None
 
 
-async def test_unpaid_sessions_are_forgotten_when_their_hold_ended_a_day_ago(
+async def test_unpaid_sessions_are_listed_for_no_longer_than_they_are_kept(
     sessions: Sessions, redis: Redis
 ) -> None:
-    day_ms = SESSION_SECONDS * 1_000
+    kept_ms = AFTER_HOLD_SECONDS * 1_000
     now_ms = time.time_ns() // 1_000_000
-    forgotten = a_session(now_ms - day_ms - 1, hold_ms=0)
-    kept = a_session(now_ms - day_ms + 60_000, hold_ms=0)
+    forgotten = a_session(now_ms - kept_ms - 1, hold_ms=0)
+    kept = a_session(now_ms - kept_ms + 60_000, hold_ms=0)
     await asyncio.gather(*map(sessions.save, [forgotten, kept]))
     unpaid = await redis.zrange("tigerfans:unpaid", 0, -1)
     assert unpaid == [kept.order_id.hex_digits.encode()]

@@ -23,7 +23,7 @@ from tigerfans.office.order_search import OrderSearch, Stored
 from tigerfans.payments.outbox import Outbox, Undelivered
 from tigerfans.shop.shop import Shop
 from tigerfans.stores.orders import Order, OrderStatus
-from tigerfans.stores.sessions import SESSION_SECONDS, Entry
+from tigerfans.stores.sessions import AFTER_HOLD_SECONDS, Entry
 
 Found = TypeVar("Found")
 
@@ -167,7 +167,7 @@ def _session_chapters(entry: Entry | None) -> Iterator[Chapter]:
         return
     session = entry.session
     opened_at = _at_ns(session.created_ms * 1_000_000)
-    detail = f"{session.psid}, kept for {SESSION_SECONDS // 3600} hours"
+    detail = f"{session.psid}, kept for {AFTER_HOLD_SECONDS // 60} minutes after its hold"
     yield Chapter(opened_at, "Payment session opened", Place.REDIS, detail)
 
 

@@ -1,9 +1,10 @@
-"""Payment sessions in Redis: what a checkout promised, until it is paid or a day has passed.
+"""Payment sessions in Redis: what a checkout promised, until it is paid or its hold is long gone.
 
-Redis is a shortcut here and never the truth. A session outlives its hold, so that a late payment
-still finds it; when Redis is wiped, the signed payment event and the ledger's hold carry enough
-to finish the sale. An order's entry holds its session and, once the order is paid and durable,
-its public answer: duplicates of the webhook and status requests are served from it.
+Redis is a shortcut here and never the truth. A session outlives its hold by an hour, so that a
+payment which comes somewhat late still finds it; after that, as when Redis is wiped, the signed
+payment event and the ledger's hold carry enough to finish the sale. An order's entry holds its
+session and, once the order is paid and durable, for a day its public answer: duplicates of the
+webhook and status requests are served from it.
 
 Every key begins with digits of the shop's id, so that two shops on one Redis never meet.
 
@@ -32,23 +33,25 @@ from tigerfans.presence import Presence
 from tigerfans.stores.away import is_redis_away, is_redis_replica
 from tigerfans.stores.redis_connection import Argument, RedisConnection, Script
 
-SESSION_SECONDS: Final = 24 * 3600
+# How long an unpaid session outlives its hold, and how long a paid order's answer is kept.
+AFTER_HOLD_SECONDS: Final = 3600
+ANSWER_SECONDS: Final = 24 * 3600
 DEADLINE_SECONDS: Final = 1.5
 BATCH_MAX: Final = 500
 # As many as wait for the ledger at most (`ipc.client`): what is too much is refused at once.
 QUEUE_MAX: Final = 2_048
 CONNECTIONS_MAX: Final = 8
 
-# Argument triples: order id, the hold's end in ms, entry. A checkout that is replayed must not
-# take the answer from an order that is paid. The index of unpaid sessions forgets what ended as
-# long ago as sessions live, so that it cannot grow for ever.
+# Argument quadruples: order id, the ends of the hold and of the session in ms, entry. A checkout
+# that is replayed must not take the answer from an order that is paid. The index of unpaid
+# sessions forgets what has ended, so that it cannot grow for ever.
 _SAVE: Final = Script("""
-for i = 4, #ARGV, 3 do
-    if redis.call('SET', ARGV[1] .. ARGV[i], ARGV[i + 2], 'EX', ARGV[2], 'NX') then
+for i = 3, #ARGV, 4 do
+    if redis.call('SET', ARGV[1] .. ARGV[i], ARGV[i + 3], 'PXAT', ARGV[i + 2], 'NX') then
         redis.call('ZADD', KEYS[1], ARGV[i + 1], ARGV[i])
     end
 end
-redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', ARGV[3])
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', ARGV[2])
 """)
 
 # Argument pairs: order id, the paid order's entry or nothing.
@@ -205,14 +208,19 @@ class Sessions:
 
     async def _save_many(self, sessions: list[Session]) -> Sequence[None]:
         now_ms = time.time_ns() // 1_000_000
-        arguments: list[Argument] = [self._entry, SESSION_SECONDS, now_ms - SESSION_SECONDS * 1_000]
+        arguments: list[Argument] = [self._entry, now_ms - AFTER_HOLD_SECONDS * 1_000]
         for session in sessions:
-            arguments += session.order_id.hex_digits, session.expires_ms, _pack(session, b"")
+            arguments += (
+                session.order_id.hex_digits,
+                session.expires_ms,
+                session.expires_ms + AFTER_HOLD_SECONDS * 1_000,
+                _pack(session, b""),
+            )
         await self._answered(self._saving.run(_SAVE, 1, self._unpaid, *arguments))
         return [None] * len(sessions)
 
     async def _finish_many(self, ends: list[tuple[Session, bytes]]) -> None:
-        arguments: list[Argument] = [self._entry, SESSION_SECONDS]
+        arguments: list[Argument] = [self._entry, ANSWER_SECONDS]
         for session, answer in ends:
             arguments += session.order_id.hex_digits, _pack(session, answer) if answer else b""
         # Where Redis is away, they stay listed as unpaid: its going was told, once.
