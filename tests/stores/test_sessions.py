@@ -10,7 +10,14 @@ from redis.exceptions import ResponseError
 
 from tigerfans.booking.ids import OrderId
 from tigerfans.errors import UnavailableError
-from tigerfans.stores.sessions import AFTER_HOLD_SECONDS, ANSWER_SECONDS, Session, Sessions
+from tigerfans.stores.sessions import (
+    AFTER_HOLD_SECONDS,
+    ANSWER_SECONDS,
+    Holder,
+    OverLimit,
+    Session,
+    Sessions,
+)
 
 
 @pytest.fixture
@@ -39,6 +46,9 @@ def a_session(created_ms: int | None = None, hold_ms: int = 300_000) -> Session:
         created_ms=created_ms,
         expires_ms=created_ms + hold_ms,
     )
+
+
+TWO_AT_ONCE = Holder("somebody", 2)
 
 
 async def drained(sessions: Sessions) -> None:
@@ -159,8 +169,93 @@ async def test_unpaid_sessions_are_listed_for_no_longer_than_they_are_kept(
     forgotten = a_session(now_ms - kept_ms - 1, hold_ms=0)
     kept = a_session(now_ms - kept_ms + 60_000, hold_ms=0)
     await asyncio.gather(*map(sessions.save, [forgotten, kept]))
-    unpaid = await redis.zrange("tigerfans:unpaid", 0, -1)
+    unpaid = await redis.zrange("0123abcd:unpaid", 0, -1)
     assert unpaid == [kept.order_id.hex_digits.encode()]
+
+
+async def test_a_session_over_its_holders_limit_is_not_saved_and_hears_when_there_is_room(
+    sessions: Sessions,
+) -> None:
+    now_ms = time.time_ns() // 1_000_000
+    first, second, third = (a_session(now_ms + i) for i in range(3))
+    assert await sessions.save(first, [TWO_AT_ONCE]) is None
+    assert await sessions.save(second, [TWO_AT_ONCE]) is None
+    assert await sessions.save(third, [TWO_AT_ONCE]) == OverLimit(TWO_AT_ONCE, first.expires_ms)
+    assert await sessions.find(third.order_id) is None
+    assert await sessions.pending(10) == ([second, first], 2)
+
+
+async def test_each_of_many_sessions_saved_at_once_is_counted(sessions: Sessions) -> None:
+    asked = [sessions.save(a_session(), [TWO_AT_ONCE]) for _ in range(50)]
+    answers = await asyncio.gather(*asked, sessions.save(a_session()))
+    assert answers[:2] == [None, None]
+    assert [over.holder for over in answers[2:50] if over] == [TWO_AT_ONCE] * 48
+    assert answers[50] is None
+
+
+async def test_a_session_counts_for_each_of_its_holders(sessions: Sessions) -> None:
+    once = Holder("another", 1)
+    assert await sessions.save(a_session(), [TWO_AT_ONCE, once]) is None
+    over = await sessions.save(a_session(), [TWO_AT_ONCE, once])
+    assert over is not None
+    assert over.holder == once
+    assert await sessions.save(a_session(), [TWO_AT_ONCE]) is None
+    assert await sessions.save(a_session(), [TWO_AT_ONCE]) is not None
+
+
+async def test_a_session_that_is_saved_again_counts_once_even_at_the_limit(
+    sessions: Sessions,
+) -> None:
+    first, second = a_session(), a_session()
+    for session in (first, first, second, second, first):
+        assert await sessions.save(session, [TWO_AT_ONCE]) is None
+    assert await sessions.save(a_session(), [TWO_AT_ONCE]) is not None
+
+
+@pytest.mark.parametrize("answer", [b"{}", b""])
+async def test_an_order_that_ends_leaves_room_for_its_holder(
+    sessions: Sessions, answer: bytes
+) -> None:
+    first, second = a_session(), a_session()
+    for session in (first, second):
+        await sessions.save(session, [TWO_AT_ONCE])
+    sessions.finish(first, answer)
+    await drained(sessions)
+    assert await sessions.save(a_session(), [TWO_AT_ONCE]) is None
+    assert await sessions.save(a_session(), [TWO_AT_ONCE]) is not None
+
+
+async def test_a_hold_that_has_ended_leaves_room_for_its_holder(
+    sessions: Sessions, redis: Redis
+) -> None:
+    first, second = a_session(), a_session()
+    for session in (first, second):
+        await sessions.save(session, [TWO_AT_ONCE])
+    await redis.zadd("0123abcd:unpaid", {first.order_id.hex_digits: time.time_ns() // 1_000_000})
+    assert await sessions.save(a_session(), [TWO_AT_ONCE]) is None
+    assert await sessions.save(a_session(), [TWO_AT_ONCE]) is not None
+
+
+async def test_a_limit_that_was_lowered_has_room_when_enough_holds_have_ended(
+    sessions: Sessions,
+) -> None:
+    now_ms = time.time_ns() // 1_000_000
+    saved = [a_session(now_ms + i) for i in range(3)]
+    for session in reversed(saved):
+        await sessions.save(session, [Holder("somebody", 3)])
+    over = await sessions.save(a_session(), [TWO_AT_ONCE])
+    assert over == OverLimit(TWO_AT_ONCE, saved[1].expires_ms)
+
+
+async def test_a_holder_is_known_for_no_longer_than_its_holds_last(
+    sessions: Sessions, redis: Redis
+) -> None:
+    ended = a_session(time.time_ns() // 1_000_000 - 300_000)
+    await sessions.save(ended, [TWO_AT_ONCE])
+    assert await redis.keys("0123abcd:holds:*") == []
+    await sessions.save(a_session(), [TWO_AT_ONCE])
+    [key] = await redis.keys("0123abcd:holds:*")
+    assert 0 < await redis.pttl(key) <= 300_000
 
 
 async def test_what_is_saved_at_once_travels_together(sessions: Sessions, redis: Redis) -> None:

@@ -6,6 +6,10 @@ payment event and the ledger's hold carry enough to finish the sale. An order's 
 session and, once the order is paid and durable, for a day its public answer: duplicates of the
 webhook and status requests are served from it.
 
+Whoever may hold only so much (`Holder`) has a list of open holds. The script that saves a session
+counts there: a session over a limit is not saved. Holders are known by digests only, and for no
+longer than their holds last.
+
 Every key begins with digits of the shop's id, so that two shops on one Redis never meet.
 
 Reads and writes travel by the auto-batcher: one MGET for all that was asked while the last one
@@ -16,7 +20,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Sequence
 from contextlib import suppress
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, NamedTuple, TypeVar, cast
 
 import msgspec
 import orjson
@@ -42,16 +46,54 @@ BATCH_MAX: Final = 500
 QUEUE_MAX: Final = 2_048
 CONNECTIONS_MAX: Final = 8
 
-# Argument quadruples: order id, the ends of the hold and of the session in ms, entry. A checkout
-# that is replayed must not take the answer from an order that is paid. The index of unpaid
-# sessions forgets what has ended, so that it cannot grow for ever.
+# For each session: order id, the ends of the hold and of the session in ms, entry, how many
+# holders, and for each of them its key and how many holds it may have. A checkout that is replayed
+# must not take the answer from an order that is paid, and is not counted again. The index of
+# unpaid sessions forgets what has ended, so that it cannot grow for ever.
+#
+# What a holder had open is looked up in that index where it is as much as there may be, and not
+# before: to keep it exact would cost each checkout and each payment a write of its own.
+#
+# Replies with triples: which session is over a limit, by which of its holders (both from 0), and
+# when the hold of theirs ends after which there is room, in ms.
 _SAVE: Final = Script("""
-for i = 3, #ARGV, 4 do
-    if redis.call('SET', ARGV[1] .. ARGV[i], ARGV[i + 3], 'PXAT', ARGV[i + 2], 'NX') then
-        redis.call('ZADD', KEYS[1], ARGV[i + 1], ARGV[i])
+local call, now, over, session, i, held = redis.call, tonumber(ARGV[2]), {}, 0, 4, {}
+local function still_open(orders)
+    local open, ends = {}, {}
+    for order in string.gmatch(orders, string.rep('%x', 32)) do
+        local hold_end = tonumber(call('ZSCORE', KEYS[1], order) or 0)
+        if hold_end > now then
+            open[#open + 1], ends[#ends + 1] = order, hold_end
+        end
     end
+    table.sort(ends)
+    return table.concat(open), ends
 end
-redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', ARGV[2])
+while i <= #ARGV do
+    local order, hold_end, entry = ARGV[i], ARGV[i + 1], ARGV[1] .. ARGV[i]
+    local first, last, is_over = i + 5, i + 4 + 2 * ARGV[i + 4], false
+    for h = first, last, 2 do
+        local max, ends = tonumber(ARGV[h + 1])
+        held[h] = call('GET', ARGV[h]) or ''
+        if #held[h] >= 32 * max then
+            held[h], ends = still_open(held[h])
+            if #ends >= max and call('EXISTS', entry) == 0 then
+                over[#over + 1] = {session, (h - first) / 2, ends[#ends - max + 1]}
+                is_over = true
+                break
+            end
+        end
+    end
+    if not is_over and call('SET', entry, ARGV[i + 3], 'PXAT', ARGV[i + 2], 'NX') then
+        call('ZADD', KEYS[1], hold_end, order)
+        for h = first, last, 2 do
+            call('SET', ARGV[h], held[h] .. order, 'PXAT', hold_end)
+        end
+    end
+    session, i = session + 1, last + 1
+end
+call('ZREMRANGEBYSCORE', KEYS[1], '-inf', ARGV[3])
+return over
 """)
 
 # Argument pairs: order id, the paid order's entry or nothing.
@@ -97,6 +139,20 @@ class Session(msgspec.Struct, frozen=True):
         return cls(psid, OrderId(bytes.fromhex(order_id)[::-1]), *rest)
 
 
+class Holder(NamedTuple):
+    """Whom open holds count for, known by a digest, and how many there may be at once."""
+
+    key: str
+    holds_max: int
+
+
+class OverLimit(NamedTuple):
+    """A session that was not saved: its `holder` has all the holds it may have until `room_ms`."""
+
+    holder: Holder
+    room_ms: int
+
+
 class Entry(msgspec.Struct, frozen=True):
     """What Redis holds of an order: its session, and its public answer once it is paid for good."""
 
@@ -122,13 +178,15 @@ class Sessions:
         # The unpaid sessions by the end of their hold. Those whose end is still to come are
         # pending; the others stay for as long as sessions do, since a payment may still be told.
         self._unpaid: Final = f"{key_prefix}:unpaid"
+        # What a holder has had open lately: the order ids, of 32 hex digits each, end to end.
+        self._holds: Final = f"{key_prefix}:holds:"
         self._reading = RedisConnection(redis)
         self._saving = RedisConnection(redis)
         self._finishing = RedisConnection(redis)
         self._reads = BatchedCalls[OrderId, Entry | None](
             "session reads", self._find_many, batch_max=BATCH_MAX, queue_max=QUEUE_MAX
         )
-        self._saves = BatchedCalls[Session, None](
+        self._saves = BatchedCalls[tuple[Session, Sequence[Holder]], OverLimit | None](
             "session writes", self._save_many, batch_max=BATCH_MAX, queue_max=QUEUE_MAX
         )
         self._finishes = Batcher[tuple[Session, bytes]](
@@ -157,14 +215,18 @@ class Sessions:
             await connection.close()
         await self._redis.aclose()
 
-    def save(self, session: Session) -> Awaitable[None]:
-        return self._saves.call(session)
+    def save(self, session: Session, holders: Sequence[Holder] = ()) -> Awaitable[OverLimit | None]:
+        """Saves a session that counts for `holders`, unless one of them is over its limit.
+
+        One that is saved already stays as it is, and counts no second time.
+        """
+        return self._saves.call((session, holders))
 
     def find(self, order_id: OrderId) -> Awaitable[Entry | None]:
         return self._reads.call(order_id)
 
     def finish(self, session: Session, paid_answer: bytes) -> None:
-        """The session is pending no more; a paid order leaves its public answer.
+        """The session is unpaid no more, its hold open for nobody; a paid order leaves its answer.
 
         Nobody waits for this and nothing depends on it: where Redis is away or too slow, it is
         left undone.
@@ -206,18 +268,28 @@ class Sessions:
         entries = await self._answered(self._reading.execute("MGET", *keys))
         return [_unpack(entry) if entry else None for entry in entries]
 
-    async def _save_many(self, sessions: list[Session]) -> Sequence[None]:
+    async def _save_many(
+        self, saves: list[tuple[Session, Sequence[Holder]]]
+    ) -> Sequence[OverLimit | None]:
         now_ms = time.time_ns() // 1_000_000
-        arguments: list[Argument] = [self._entry, now_ms - AFTER_HOLD_SECONDS * 1_000]
-        for session in sessions:
+        arguments: list[Argument] = [self._entry, now_ms, now_ms - AFTER_HOLD_SECONDS * 1_000]
+        for session, holders in saves:
+            # A hold that has ended counts for nobody; a replay may bring one.
+            counted = holders if session.expires_ms > now_ms else ()
             arguments += (
                 session.order_id.hex_digits,
                 session.expires_ms,
                 session.expires_ms + AFTER_HOLD_SECONDS * 1_000,
                 _pack(session, b""),
+                len(counted),
             )
-        await self._answered(self._saving.run(_SAVE, 1, self._unpaid, *arguments))
-        return [None] * len(sessions)
+            for holder in counted:
+                arguments += self._holds + holder.key, holder.holds_max
+        reply = await self._answered(self._saving.run(_SAVE, 1, self._unpaid, *arguments))
+        outputs: list[OverLimit | None] = [None] * len(saves)
+        for index, holder_index, room_ms in reply:
+            outputs[index] = OverLimit(saves[index][1][holder_index], room_ms)
+        return outputs
 
     async def _finish_many(self, ends: list[tuple[Session, bytes]]) -> None:
         arguments: list[Argument] = [self._entry, ANSWER_SECONDS]
