@@ -18,6 +18,7 @@ from tigerfans.payments.base import EventType, PaymentEvent, PaymentProvider
 from tigerfans.payments.mockpay import MockPay
 from tigerfans.payments.outbox import Outbox
 from tigerfans.shop.checkout import Checkout
+from tigerfans.shop.hold_limits import HoldLimits
 from tigerfans.shop.shop import Shop
 from tigerfans.stores.database import Database
 from tigerfans.stores.identity import IdentityRow
@@ -54,6 +55,7 @@ async def open_shop(ledger: Ledger, redis_url: str, database_url: str) -> AsyncI
         hold_seconds: int = 300,
         on_step: OnStep = ignore_step,
         provider: PaymentProvider | None = None,
+        limits: HoldLimits | None = None,
         *,
         opens: bool = True,
         prices: Mapping[ClassCode, int] | None = None,
@@ -77,6 +79,7 @@ async def open_shop(ledger: Ledger, redis_url: str, database_url: str) -> AsyncI
             TICKET_SECRET,
             identity,
             on_step=on_step,
+            limits=limits,
         )
         opened.append(shop)
         if opens:

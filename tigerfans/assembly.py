@@ -23,6 +23,7 @@ from tigerfans.payments.base import PaymentProvider
 from tigerfans.payments.mockpay import MockPay
 from tigerfans.payments.outbox import Outbox
 from tigerfans.settings.settings import Settings, SettingsError
+from tigerfans.shop.hold_limits import HoldLimits
 from tigerfans.shop.shop import Shop
 from tigerfans.stores.database import Database
 from tigerfans.stores.identity import IdentityRow
@@ -109,6 +110,11 @@ async def _connect(
         identity,
         counters=counters,
         on_step=log.note,
+        limits=HoldLimits(
+            settings.ticket_secret,
+            per_client=settings.limits.holds_per_client,
+            per_email=settings.limits.holds_per_email,
+        ),
     )
     return Opened(shop, provider if isinstance(provider, MockPay) else None, ledger)
 

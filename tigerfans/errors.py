@@ -12,6 +12,7 @@
     │   ├── KeyRefusedError
     │   └── OrderEndedError
     ├── TooLargeError 413
+    ├── TooManyHoldsError 429       one buyer holds as much as one may
     └── UnavailableError 503        busy, or a store is away; try again
 
 A message is a sentence for a person. `http.problems.explain` is the one place that turns these,
@@ -98,6 +99,16 @@ class TooLargeError(ShopError):
     """The request's body is too large."""
 
     status = 413
+
+
+class TooManyHoldsError(ShopError):
+    """Too many tickets are on hold already."""
+
+    status = 429
+
+    def __init__(self, message: str, retry_after_seconds: int) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
 
 
 class UnavailableError(ShopError):

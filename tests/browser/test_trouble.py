@@ -108,3 +108,20 @@ def test_without_a_script_three_presses_hold_one_ticket(
     expect(tab).to_have_url(PAYMENT_URL)
     until(lambda: patient.available("A") < before)
     assert patient.available("A") == before - 1
+
+
+def test_who_holds_as_much_as_one_may_is_told_so_at_once(
+    patient: BoxOffice, open_tab: OpenTab
+) -> None:
+    tab = open_tab(patient)
+    sentence = "Only 20 tickets at a time can be on hold from one network address."
+    tab.route(
+        "**/api/checkout",
+        lambda route: route.fulfill(
+            status=429, headers={"Retry-After": "240"}, json={"detail": sentence}
+        ),
+    )
+    tab.goto("/demo/checkout")
+    tab.get_by_label("Email").fill(EMAIL)
+    tab.get_by_role("button", name="Hold my ticket").click()
+    expect(tab.get_by_role("alert")).to_have_text(sentence)

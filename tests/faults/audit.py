@@ -47,7 +47,7 @@ class OnLedger(NamedTuple):
     @property
     def is_held(self) -> bool:
         """Whether its hold was placed, and neither sold nor given back."""
-        ends = (Purpose.SALE_WITH_GOODIE, Purpose.SALE, Purpose.RELEASE)
+        ends = (Purpose.SALE_WITH_GOODIE, Purpose.SALE, Purpose.RELEASE, Purpose.GIVE_BACK)
         return Purpose.HOLD in self.transfers and not any(end in self.transfers for end in ends)
 
 

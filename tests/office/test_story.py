@@ -187,7 +187,10 @@ def test_a_hold_that_still_runs_has_not_expired() -> None:
     assert len(tell(Traces([hold()]), CATALOG, just_before)) == 1
 
 
-@pytest.mark.parametrize("purpose", [Purpose.SALE_WITH_GOODIE, Purpose.SALE, Purpose.RELEASE])
+@pytest.mark.parametrize(
+    "purpose",
+    [Purpose.SALE_WITH_GOODIE, Purpose.SALE, Purpose.RELEASE, Purpose.GIVE_BACK],
+)
 def test_a_hold_that_was_settled_has_not_expired(purpose: Purpose) -> None:
     settled = replace(Traces(), transfers=[hold(), hold(purpose, seconds=0)])
     assert "Hold expired" not in [e.what for e in tell(settled, CATALOG, LATER)]

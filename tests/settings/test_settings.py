@@ -1,4 +1,5 @@
 from dataclasses import replace
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from tigerfans.settings.settings import (
     AdminSettings,
     CatalogSettings,
     HttpSettings,
+    LimitSettings,
     PaymentSettings,
     SequencerSettings,
     Settings,
@@ -54,6 +56,7 @@ def test_settings_are_read_back_from_the_environment_they_make() -> None:
         stores=StoreSettings("postgresql://u@/d?host=/run", "unix:///run/redis.sock", 7),
         payments=PaymentSettings("mockpay", ("new", "old"), "https://example.com/payments/webhook"),
         admin=AdminSettings("boss", "word"),
+        limits=LimitSettings(3, 1, (ip_network("127.0.0.1"), ip_network("fd00::/8"))),
         ledger="tigerbeetle://10.0.0.1:3000,10.0.0.2:3000/340282366920938463463374607431768211455",
         data=Path("/var/lib/tigerfans"),
         hold_seconds=60,
@@ -92,6 +95,11 @@ def test_the_sequencers_socket_is_in_the_data_folder() -> None:
         ("TIGERFANS_GOODIES", "many"),
         ("TIGERFANS_HOLD_SECONDS", "0"),
         ("TIGERFANS_HOLD_SECONDS", "86401"),
+        ("TIGERFANS_HOLDS_PER_CLIENT", "-1"),
+        ("TIGERFANS_HOLDS_PER_EMAIL", "201"),
+        ("TIGERFANS_TRUSTED_PROXIES", "caddy"),
+        ("TIGERFANS_TRUSTED_PROXIES", "10.0.0.1/8"),
+        ("TIGERFANS_TRUSTED_PROXIES", "127.0.0.1,"),
         ("TIGERFANS_METRICS_ADDRESS", "8001"),
         ("TIGERFANS_METRICS_ADDRESS", "localhost:"),
         ("TIGERFANS_METRICS_ADDRESS", "localhost:70000"),
@@ -178,6 +186,12 @@ def test_a_provider_that_takes_money_is_no_demonstration(monkeypatch: pytest.Mon
     Settings.from_environment(PRODUCTION | {"TIGERFANS_DEMO": "0"})
 
 
+def test_production_lets_one_client_hold_twenty_tickets_unless_it_is_told_otherwise() -> None:
+    assert Settings.from_environment(PRODUCTION).limits == LimitSettings(holds_per_client=20)
+    unlimited = PRODUCTION | {"TIGERFANS_HOLDS_PER_CLIENT": "0"}
+    assert Settings.from_environment(unlimited).limits.holds_per_client == 0
+
+
 def test_production_refuses_the_benchmarks_endpoints() -> None:
     with pytest.raises(SettingsError, match="TIGERFANS_BENCH=1"):
         Settings.from_environment(PRODUCTION | {"TIGERFANS_BENCH": "1"})
@@ -203,6 +217,7 @@ def test_every_variable_is_documented_with_its_default() -> None:
         ledger="embedded:data/ledger",
         stores=StoreSettings("postgresql://", "redis://"),
         payments=PaymentSettings(webhook_url="http://localhost"),
+        limits=LimitSettings(trusted_proxies=(ip_network("127.0.0.1"),)),
     ).to_environment()
     rows = documented()
     secrets = set(PROVIDER_SECRETS.values())

@@ -9,7 +9,7 @@ other stores are what they promise.
 """
 
 import json
-from collections.abc import Awaitable, Callable, Coroutine, Generator
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from enum import Enum
@@ -47,11 +47,12 @@ from tigerfans.payments.mockpay import MockPay
 from tigerfans.payments.outbox import Outbox
 from tigerfans.shop import order_state
 from tigerfans.shop.checkout import Checkout
+from tigerfans.shop.hold_limits import HoldLimits
 from tigerfans.shop.payment import Settlement
 from tigerfans.shop.shop import Shop
 from tigerfans.stores.identity import Identity, IdentityRow, ShopId
 from tigerfans.stores.orders import Order, Orders, OrderStatus, Recorded
-from tigerfans.stores.sessions import Entry, Session, Sessions
+from tigerfans.stores.sessions import Entry, Holder, OverLimit, Session, Sessions
 
 SECRET = "ticket secret"
 HOLD_SECONDS = 300
@@ -62,6 +63,7 @@ KEYS = 5
 WORKERS = 2
 # What a ticket costs by each worker: the price is being changed while they are replaced.
 PRICES = {1: {"A": 6500, "B": 3500}, 2: {"A": 7500, "B": 3000}}
+HOLDS_PER_EMAIL = 3
 
 CHARGED = (OrderStatus.PAID, OrderStatus.PAID_UNFULFILLED)
 SALES = (
@@ -122,20 +124,40 @@ class SessionsByMessage:
 
     def __init__(self) -> None:
         self.entries: dict[OrderId, Entry] = {}
+        # Of each holder, those who were saved and did not end.
+        self.open: dict[str, set[OrderId]] = {}
         self.not_waited_for: list[Message] = []
 
-    def save(self, session: Session) -> Message:
-        entry = Entry(session.pack(), b"")
-        return _to_a_store(lambda: self.entries.setdefault(session.order_id, entry) and None)
+    def save(self, session: Session, holders: Sequence[Holder]) -> Message:
+        return _to_a_store(lambda: self._save(session, holders))
+
+    def _save(self, session: Session, holders: Sequence[Holder]) -> OverLimit | None:
+        if session.order_id in self.entries:
+            return None
+        for holder in holders:
+            if len(self.open.get(holder.key, ())) >= holder.holds_max:
+                return OverLimit(holder, session.expires_ms)
+        self.entries[session.order_id] = Entry(session.pack(), b"")
+        for holder in holders:
+            self.open.setdefault(holder.key, set()).add(session.order_id)
+        return None
+
+    def _finish(self, order_id: OrderId, entry: Entry) -> None:
+        for orders in self.open.values():
+            orders.discard(order_id)
+        if entry.paid_answer:
+            self.entries[order_id] = entry
+
+    def wipe(self) -> None:
+        self.entries.clear()
+        self.open.clear()
 
     def find(self, order_id: OrderId) -> Message:
         return _to_a_store(lambda: self.entries.get(order_id))
 
     def finish(self, session: Session, paid_answer: bytes) -> None:
         entry = Entry(session.pack(), paid_answer)
-        if paid_answer:
-            store = self.entries.__setitem__
-            self.not_waited_for.append(_to_a_store(lambda: store(session.order_id, entry)))
+        self.not_waited_for.append(_to_a_store(lambda: self._finish(session.order_id, entry)))
 
 
 class OrdersByMessage:
@@ -319,7 +341,7 @@ class OrdersUnderFaults(RuleBasedStateMachine):
 
     @rule()
     def wipe_redis(self) -> None:
-        self.sessions.entries.clear()
+        self.sessions.wipe()
 
     @rule(seconds=st.sampled_from((1, HOLD_SECONDS + 1, A_DAY)))
     def pass_time(self, seconds: int) -> None:
@@ -368,6 +390,7 @@ class OrdersUnderFaults(RuleBasedStateMachine):
             mockpay(),
             SECRET,
             cast(IdentityRow, IdentityByMessage()),
+            limits=HoldLimits(SECRET, per_email=HOLDS_PER_EMAIL),
         )
         shop.stock = cast("Cached[list[Inventory]]", ReadEachTime(shop.read_stock))
         return shop
@@ -395,12 +418,14 @@ class OrdersUnderFaults(RuleBasedStateMachine):
         return checkout
 
     def _held_by(self, key: str) -> OrderId | None:
-        """The one order of a key that was ever held."""
+        """The one order of a key that was held and not given back, as over the email's limit."""
         attempts = [OrderId.from_key(key, SECRET, n) for n in range(KEY_ATTEMPTS_MAX)]
         ids = b"".join(attempts)
         holds = Transfer.unpack_all(self.books.books.execute(Operation.LOOKUP_TRANSFERS, ids))
-        assert len(holds) <= 1
-        return next((OrderId(u128(hold.id)) for hold in holds), None)
+        held = [OrderId(u128(hold.id)) for hold in holds]
+        kept = [order_id for order_id in held if not self._transfers(order_id, Purpose.GIVE_BACK)]
+        assert len(kept) <= 1
+        return kept[0] if kept else None
 
     def _check_ended(self, order_id: OrderId, status: str | bool) -> None:
         [hold] = self._transfers(order_id, Purpose.HOLD)

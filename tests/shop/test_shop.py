@@ -19,13 +19,16 @@ from tigerfans.errors import (
     KeyRefusedError,
     OrderEndedError,
     SoldOutError,
+    TooManyHoldsError,
     UnavailableError,
     UnknownOrderError,
 )
+from tigerfans.ledger.base import LedgerUnavailableError
 from tigerfans.ledger.wire import Operation
 from tigerfans.payments.base import EventType
 from tigerfans.settings.settings import SettingsError
 from tigerfans.shop.checkout import Checkout, check_email
+from tigerfans.shop.hold_limits import HoldLimits
 from tigerfans.shop.payment import sell
 from tigerfans.shop.shop import Shop
 from tigerfans.stores.orders import OrderStatus
@@ -140,6 +143,114 @@ def test_an_address_of_good_shape_is_taken(email: str) -> None:
 def test_an_address_of_bad_shape_is_refused(email: str) -> None:
     with pytest.raises(InvalidRequestError, match="email"):
         check_email(email)
+
+
+async def test_a_client_over_its_limit_gets_no_ticket_and_holds_none(open_shop: OpenShop) -> None:
+    shop = await open_shop(limits=HoldLimits("secret", per_client=2))
+    for _ in range(2):
+        await shop.checkout("A", EMAIL, client="192.0.2.7")
+    with pytest.raises(TooManyHoldsError, match=r"Only 2 tickets .* from one network address"):
+        await shop.checkout("A", EMAIL, client="192.0.2.7")
+    assert await stock(shop) == (8, 2, 0)
+    await shop.checkout("A", EMAIL, client="192.0.2.8")
+
+
+async def test_whoever_is_over_a_limit_is_told_when_there_is_room(open_shop: OpenShop) -> None:
+    shop = await open_shop(limits=HoldLimits("secret", per_client=1), hold_seconds=90)
+    await shop.checkout("A", EMAIL, client="192.0.2.7")
+    with pytest.raises(TooManyHoldsError, match=r"Only 1 ticket .* in 2 minutes") as raised:
+        await shop.checkout("A", EMAIL, client="192.0.2.7")
+    assert 60 < raised.value.retry_after_seconds <= 90
+
+
+async def test_a_client_that_is_nobodys_has_no_limit(open_shop: OpenShop) -> None:
+    shop = await open_shop(limits=HoldLimits("secret", per_client=1))
+    for _ in range(3):
+        await shop.checkout("A", EMAIL)
+
+
+async def test_an_email_over_its_limit_gets_no_ticket_from_any_client(open_shop: OpenShop) -> None:
+    shop = await open_shop(limits=HoldLimits("secret", per_client=2, per_email=1))
+    await shop.checkout("A", EMAIL, client="192.0.2.7")
+    with pytest.raises(TooManyHoldsError, match=r"Only 1 ticket .* for one email address"):
+        await shop.checkout("A", EMAIL.upper(), client="192.0.2.8")
+    await shop.checkout("A", "other@example.org", client="192.0.2.7")
+    assert await stock(shop) == (8, 2, 0)
+
+
+async def test_workers_that_are_asked_at_once_hold_no_more_than_one_may(
+    open_shop: OpenShop,
+) -> None:
+    workers = [await open_shop(limits=HoldLimits("secret", per_client=3)) for _ in range(3)]
+    asked = [worker.checkout("A", EMAIL, client="192.0.2.7") for worker in workers * 3]
+    answers = await asyncio.gather(*asked, return_exceptions=True)
+    assert sum(isinstance(answer, Checkout) for answer in answers) == 3
+    assert sum(isinstance(answer, TooManyHoldsError) for answer in answers) == 6
+    assert await stock(workers[0]) == (7, 3, 0)
+
+
+async def test_a_checkout_that_is_replayed_counts_once(open_shop: OpenShop) -> None:
+    shop = await open_shop(limits=HoldLimits("secret", per_client=1))
+    first = await shop.checkout("A", EMAIL, "key-1", client="192.0.2.7")
+    assert await shop.checkout("A", EMAIL, "key-1", client="192.0.2.7") == first
+    assert await stock(shop) == (9, 1, 0)
+
+
+@pytest.mark.parametrize("event_type", list(EventType))
+async def test_an_order_that_ends_leaves_room_for_the_next(
+    open_shop: OpenShop, event_type: EventType
+) -> None:
+    shop = await open_shop(limits=HoldLimits("secret", per_client=1, per_email=1))
+    checkout = await shop.checkout("A", EMAIL, client="192.0.2.7")
+    await shop.settle(event(checkout, event_type))
+    await shop.sessions._finishes.drain()
+    await shop.checkout("A", EMAIL, client="192.0.2.7")
+
+
+async def test_a_key_whose_hold_was_given_back_gets_a_ticket_when_there_is_room(
+    open_shop: OpenShop,
+) -> None:
+    shop = await open_shop(limits=HoldLimits("secret", per_client=1))
+    first = await shop.checkout("A", EMAIL, client="192.0.2.7")
+    with pytest.raises(TooManyHoldsError):
+        await shop.checkout("A", EMAIL, "key-1", client="192.0.2.7")
+    await shop.settle(event(first))
+    await shop.sessions._finishes.drain()
+    checkout = await shop.checkout("A", EMAIL, "key-1", client="192.0.2.7")
+    assert await shop.checkout("A", EMAIL, "key-1", client="192.0.2.7") == checkout
+    assert await stock(shop) == (8, 1, 1)
+
+
+async def test_a_client_and_an_email_are_unreadable_in_redis(
+    open_shop: OpenShop, redis_url: str
+) -> None:
+    shop = await open_shop(limits=HoldLimits("secret", per_client=1, per_email=1))
+    await shop.checkout("A", EMAIL, client="192.0.2.7")
+    async with Redis.from_url(redis_url) as redis:
+        keys = await redis.keys(f"{shop.identity.id.key_prefix}:holds:*")
+        seen = repr([*keys, *await redis.mget(keys)])
+    assert len(keys) == 2
+    assert "192.0.2.7" not in seen
+    assert EMAIL not in seen
+
+
+async def test_what_is_over_a_limit_is_refused_also_when_it_cannot_be_given_back(
+    open_shop: OpenShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = await open_shop(limits=HoldLimits("secret", per_client=1))
+    await shop.checkout("A", EMAIL, client="192.0.2.7")
+    save = shop.sessions.save
+
+    async def no_ledger(operation: Operation, events: bytes) -> bytes:
+        raise LedgerUnavailableError
+
+    def save_and_lose_the_ledger(*saved: Any) -> Any:
+        monkeypatch.setattr(shop.ledger, "submit", no_ledger)
+        return save(*saved)
+
+    monkeypatch.setattr(shop.sessions, "save", save_and_lose_the_ledger)
+    with pytest.raises(TooManyHoldsError):
+        await shop.checkout("A", EMAIL, client="192.0.2.7")
 
 
 async def test_the_same_key_and_body_give_the_same_order_and_one_hold(

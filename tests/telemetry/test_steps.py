@@ -2,14 +2,16 @@
 
 import asyncio
 import json
+from typing import Any
 
 import pytest
 
 from tests.shops import OpenShop, event
 from tigerfans.booking.ids import OrderId
-from tigerfans.errors import SoldOutError
+from tigerfans.errors import SoldOutError, TooManyHoldsError
 from tigerfans.offer.catalog import ClassCode
 from tigerfans.payments.base import EventType
+from tigerfans.shop.hold_limits import HoldLimits
 from tigerfans.shop.shop import Shop
 from tigerfans.telemetry.steps import Step, StepLog
 
@@ -82,7 +84,7 @@ async def test_a_full_disk_costs_lines_and_nothing_else() -> None:
 Taken = list[tuple[Step, str, ClassCode]]
 
 
-async def open_noting(open_shop: OpenShop, **settings: int) -> tuple[Shop, Taken]:
+async def open_noting(open_shop: OpenShop, **settings: Any) -> tuple[Shop, Taken]:
     taken: Taken = []
 
     def note(step: Step, order_id: OrderId, cls: ClassCode) -> None:
@@ -124,6 +126,14 @@ async def test_sold_out_is_no_step(open_shop: OpenShop) -> None:
     with pytest.raises(SoldOutError):
         await shop.checkout("A", EMAIL)
     assert taken == []
+
+
+async def test_what_is_held_over_a_limit_is_told_as_given_back(open_shop: OpenShop) -> None:
+    shop, taken = await open_noting(open_shop, limits=HoldLimits("secret", per_client=1))
+    await shop.checkout("A", EMAIL, client="192.0.2.7")
+    with pytest.raises(TooManyHoldsError):
+        await shop.checkout("A", EMAIL, client="192.0.2.7")
+    assert [step for step, _, _ in taken] == [Step.HELD, Step.HELD, Step.GIVEN_BACK]
 
 
 async def test_a_refund_takes_two_steps_and_asking_again_none(open_shop: OpenShop) -> None:

@@ -32,6 +32,7 @@ class Purpose(IntEnum):
     LATE_SALE_WITH_GOODIE = 0x06
     LATE_GOODIE = 0x07
     LATE_SALE = 0x08
+    GIVE_BACK = 0x09
 
 
 class OrderId(bytes):

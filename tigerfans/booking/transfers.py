@@ -168,9 +168,14 @@ class Booking:
         )
 
     def release(self, order_id: OrderId, cls: ClassCode) -> bytes:
-        """One void of the hold, to be read with `decode_release`."""
+        """One void of a hold that was not paid, to be read with `decode_release`."""
         release_id = order_id.transfer_id(Purpose.RELEASE)
         return self._tickets[cls].void(release_id, order_id)
+
+    def give_back(self, order_id: OrderId, cls: ClassCode) -> bytes:
+        """One void of a hold that nobody was told of, to be read with `decode_release`."""
+        give_back_id = order_id.transfer_id(Purpose.GIVE_BACK)
+        return self._tickets[cls].void(give_back_id, order_id)
 
     def _sale_of(
         self,

@@ -13,6 +13,7 @@ from tigerfans.http.api.openapi import OPENAPI_CONFIG, describe_raw_routes
 from tigerfans.http.api.order_status import order_route
 from tigerfans.http.api.order_stream import OrderStreams
 from tigerfans.http.api.webhook import webhook_route
+from tigerfans.http.client_address import ClientAddresses
 from tigerfans.http.office.admin import admin_routes
 from tigerfans.http.office.admin_orders import admin_order_routes
 from tigerfans.http.office.admin_pages import admin_pages_router
@@ -45,21 +46,23 @@ def create_app(
     """
     renderer = Renderer(provider=shop.provider.name, demo=settings.demo)
     outbox = Outbox(shop.orders.database)
+    clients = ClientAddresses(settings.limits.trusted_proxies)
     guard = basic_auth_guard(
         settings.admin,
         Passes(settings.admin, settings.ticket_secret),
         Guesses(SharedTokenBucket(shop.sessions.run, "guesses", GUESS_RATE, settings.http.workers)),
+        clients,
     )
     search = OrderSearch(shop.orders.database)
     stories = Stories(shop, search, outbox)
     routes: list[ControllerRouterHandler] = [
-        *buying_routes(shop),
+        *buying_routes(shop, clients),
         order_route(shop, streams or OrderStreams(shop.order_answer)),
         webhook_route(shop),
         *health_routes(shop),
         admin_routes(shop, outbox, SequencerHistory(settings.sequencer), guard),
         admin_order_routes(shop, search, stories, guard),
-        pages_router(shop=shop, renderer=renderer),
+        pages_router(shop=shop, renderer=renderer, clients=clients),
         admin_pages_router(shop=shop, stories=stories, renderer=renderer, guard=guard),
         bench_router(renderer, charts=ChartLibrary.find()),
         renderer.static.router(),

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from tigerfans.batching import ClosedError, QueueFullError
-from tigerfans.errors import AllOnHoldError, ShopError
+from tigerfans.errors import AllOnHoldError, ShopError, TooManyHoldsError
 from tigerfans.ledger.base import (
     LedgerBusyError,
     LedgerTimeoutError,
@@ -53,6 +53,9 @@ def explain(error: Exception) -> Problem | None:
     match error:
         case AllOnHoldError():
             return Problem(error.status, str(error), _RETRY_LATER, error.fields)
+        case TooManyHoldsError():
+            wait = {"Retry-After": str(error.retry_after_seconds)}
+            return Problem(error.status, str(error), wait, error.fields)
         case ShopError():
             headers = _RETRY if error.status == 503 else None
             return Problem(error.status, str(error), headers, error.fields)

@@ -134,8 +134,14 @@ _TRANSFERS: Final = {
     Purpose.LATE_SALE_WITH_GOODIE: ("Ticket sold late", "together with a goodie"),
     Purpose.LATE_GOODIE: ("Goodie granted", ""),
     Purpose.LATE_SALE: ("Ticket sold late", "no goodie was left"),
+    Purpose.GIVE_BACK: ("Ticket given back", "more was on hold than one may hold"),
 }
-_ENDS_THE_HOLD: Final = {Purpose.SALE_WITH_GOODIE, Purpose.SALE, Purpose.RELEASE}
+_ENDS_THE_HOLD: Final = {
+    Purpose.SALE_WITH_GOODIE,
+    Purpose.SALE,
+    Purpose.RELEASE,
+    Purpose.GIVE_BACK,
+}
 
 
 def _ledger_chapters(

@@ -8,6 +8,7 @@ that names it. `Settings.to_environment` is the way back, for the processes the 
 import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
 from urllib.parse import urlsplit
@@ -28,8 +29,13 @@ BACKLOG_MAX: Final = 65_535
 # One writes orders, one reads them, one is for everything else.
 DATABASE_CONNECTIONS_MIN: Final = 3
 DATABASE_CONNECTIONS_MAX: Final = 64
+# Redis writes a buyer's holds anew with each, and looks through them to refuse one.
+HOLDS_PER_BUYER_MAX: Final = 200
+# Of a household or a small office, but not of somebody who takes the hall.
+HOLDS_PER_CLIENT_IN_PRODUCTION: Final = 20
 
 Environment = Literal["development", "production"]
+Network = IPv4Network | IPv6Network
 
 # The payment providers there are (`assembly` builds them), each with the variable of its secret.
 ProviderName = Literal["mockpay"]
@@ -117,6 +123,18 @@ class PaymentSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class LimitSettings:
+    """How many tickets one buyer may have on hold, 0 for no limit; and who tells buyers apart.
+
+    `trusted_proxies` are those whose X-Forwarded-For is believed.
+    """
+
+    holds_per_client: int = 0
+    holds_per_email: int = 0
+    trusted_proxies: tuple[Network, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class AdminSettings:
     username: str = "admin"
     password: str = field(default=DEFAULT_ADMIN_PASSWORD, repr=False)
@@ -129,6 +147,7 @@ class Settings:
     sequencer: SequencerSettings = SequencerSettings()
     stores: StoreSettings = StoreSettings()
     payments: PaymentSettings = PaymentSettings()
+    limits: LimitSettings = LimitSettings()
     admin: AdminSettings = AdminSettings()
     # `embedded:DIR`, `tigerbeetle://ADDR[,ADDR…]/CLUSTER`, or None: `tigerfans up` decides.
     ledger: str | None = None
@@ -158,6 +177,8 @@ class Settings:
         data = Path(read.text("TIGERFANS_DATA", "data"))
         metrics_host, metrics_port = read.address("TIGERFANS_METRICS_ADDRESS", "127.0.0.1:8001")
         provider = read.choice("TIGERFANS_PAYMENT_PROVIDER", ProviderName)
+        environment = read.choice("TIGERFANS_ENV", Environment)
+        holds_per_client = HOLDS_PER_CLIENT_IN_PRODUCTION if environment == "production" else 0
         return cls(
             catalog=CatalogSettings(
                 tickets={
@@ -196,6 +217,15 @@ class Settings:
                 secrets=read.secrets(PROVIDER_SECRETS[provider], DEFAULT_WEBHOOK_SECRET),
                 webhook_url=read.url("MOCK_WEBHOOK_URL", ("http", "https")),
             ),
+            limits=LimitSettings(
+                holds_per_client=read.integer(
+                    "TIGERFANS_HOLDS_PER_CLIENT", holds_per_client, 0, HOLDS_PER_BUYER_MAX
+                ),
+                holds_per_email=read.integer(
+                    "TIGERFANS_HOLDS_PER_EMAIL", 0, 0, HOLDS_PER_BUYER_MAX
+                ),
+                trusted_proxies=read.networks("TIGERFANS_TRUSTED_PROXIES"),
+            ),
             admin=AdminSettings(
                 username=read.text("ADMIN_USERNAME", "admin"),
                 password=read.text("ADMIN_PASSWORD", DEFAULT_ADMIN_PASSWORD),
@@ -206,7 +236,7 @@ class Settings:
             ticket_secret=read.text("TIGERFANS_TICKET_SECRET", DEFAULT_TICKET_SECRET),
             bench=read.switch("TIGERFANS_BENCH"),
             demo=read.switch("TIGERFANS_DEMO"),
-            environment=read.choice("TIGERFANS_ENV", Environment),
+            environment=environment,
         )
 
     def check(self) -> None:
@@ -258,6 +288,7 @@ class Settings:
             "DATABASE_URL": self.stores.database_url,
             "REDIS_URL": self.stores.redis_url,
             "MOCK_WEBHOOK_URL": self.payments.webhook_url,
+            "TIGERFANS_TRUSTED_PROXIES": ",".join(map(str, self.limits.trusted_proxies)) or None,
         }
         metrics = f"{self.sequencer.metrics_host}:{self.sequencer.metrics_port}"
         return {
@@ -274,6 +305,8 @@ class Settings:
             "TIGERFANS_METRICS_ADDRESS": metrics,
             "TIGERFANS_PAYMENT_PROVIDER": self.payments.provider,
             self.payments.secret_setting: ",".join(self.payments.secrets),
+            "TIGERFANS_HOLDS_PER_CLIENT": str(self.limits.holds_per_client),
+            "TIGERFANS_HOLDS_PER_EMAIL": str(self.limits.holds_per_email),
             "ADMIN_USERNAME": self.admin.username,
             "ADMIN_PASSWORD": self.admin.password,
             "TIGERFANS_DATA": str(self.data),
@@ -352,6 +385,15 @@ class _Reader:
             expected = " or ".join(f"{scheme}://…" for scheme in schemes)
             raise SettingsError(f"{name} must be a URL such as {expected}.")
         return raw
+
+    def networks(self, name: str) -> tuple[Network, ...]:
+        raw = self.text(name, "")
+        try:
+            return tuple(ip_network(part.strip()) for part in raw.split(",") if raw)
+        except ValueError:
+            raise SettingsError(
+                f"{name} must be addresses or networks such as 127.0.0.1,10.0.0.0/8, not {raw!r}."
+            ) from None
 
     def ledger(self, name: str) -> str | None:
         raw = self.text(name, "")

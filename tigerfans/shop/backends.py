@@ -12,6 +12,7 @@ from tigerfans.ledger.base import Ledger
 from tigerfans.ledger.wire import Operation
 from tigerfans.offer.catalog import ClassCode, TicketClass
 from tigerfans.payments.base import PaymentProvider
+from tigerfans.shop.hold_limits import HoldLimits
 from tigerfans.stores.identity import IdentityRow
 from tigerfans.stores.orders import Order, Orders, OrderStatus, Recorded
 from tigerfans.stores.sessions import Session, Sessions
@@ -43,6 +44,7 @@ class Backends:
         identity: IdentityRow,
         counters: Counters | None = None,
         on_step: OnStep = ignore_step,
+        limits: HoldLimits | None = None,
     ) -> None:
         self.booking = booking
         self.catalog = booking.catalog
@@ -52,6 +54,7 @@ class Backends:
         self.provider = provider
         self.counters = counters or Counters()
         self.on_step = on_step
+        self.limits = limits or HoldLimits(secret)
         self.secret = secret
         self.identity = identity
         self.classes: dict[str, TicketClass] = {c.code: c for c in self.catalog.classes}

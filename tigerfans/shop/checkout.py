@@ -1,13 +1,21 @@
-"""A checkout, step by step: the ledger holds a ticket, then Redis has the payment session."""
+"""A checkout, step by step: the ledger holds a ticket, then Redis has the payment session.
+
+Redis also counts the open holds of a client and an email, in the round trip that saves the
+session. What is held over a limit is given back at once; a crash before that leaves a hold for
+nobody, which expires.
+"""
 
 import re
+import time
 from collections.abc import Iterable
+from contextlib import suppress
+from enum import Enum
 from typing import Final
 
 import msgspec
 
-from tigerfans.booking.ids import KEY_ATTEMPTS_MAX, OrderId
-from tigerfans.booking.outcomes import HoldOutcome, decode_hold
+from tigerfans.booking.ids import KEY_ATTEMPTS_MAX, OrderId, Purpose
+from tigerfans.booking.outcomes import HoldOutcome, decode_hold, decode_release
 from tigerfans.booking.transfers import fingerprint
 from tigerfans.errors import (
     InvalidKeyError,
@@ -16,9 +24,11 @@ from tigerfans.errors import (
     KeyRefusedError,
     OrderEndedError,
 )
+from tigerfans.ledger.base import LedgerError
 from tigerfans.ledger.wire import Operation
 from tigerfans.offer.catalog import TicketClass
 from tigerfans.shop.backends import Backends
+from tigerfans.shop.hold_limits import too_many_holds
 from tigerfans.shop.lookup import session_on_ledger
 from tigerfans.shop.order_state import unpaid_order
 from tigerfans.shop.stock import refusal
@@ -60,13 +70,18 @@ class Checkout(msgspec.Struct, frozen=True):
 
 
 async def hold_ticket(
-    backends: Backends, cls: str, email: str, idempotency_key: str | None = None
+    backends: Backends,
+    cls: str,
+    email: str,
+    idempotency_key: str | None = None,
+    *,
+    client: str | None = None,
 ) -> Checkout:
-    """Holds one ticket for a while.
+    """Holds one ticket for a while; it counts for the `client`'s address, if that is not None.
 
-    Raises `InvalidRequestError`, `SoldOutError`, `AllOnHoldError`, a `UsedKeyError`, a
-    `LedgerError`, or `UnavailableError`. After the last two, the same key tries the same order
-    again.
+    Raises `InvalidRequestError`, `SoldOutError`, `AllOnHoldError`, a `UsedKeyError`,
+    `TooManyHoldsError`, a `LedgerError`, or `UnavailableError`. After the last two, the same key
+    tries the same order again.
     """
     ticket_class = backends.ticket_class(cls)
     check_email(email)
@@ -74,33 +89,38 @@ async def hold_ticket(
     for order_id in _order_ids(backends, idempotency_key):
         hold = backends.booking.hold(order_id, ticket_class.code, body)
         outcome, held_ns = decode_hold(await backends.submit(Operation.CREATE_TRANSFERS, hold))
-        if outcome is not HoldOutcome.REFUSED_BEFORE:
-            break
-    if outcome is HoldOutcome.REFUSED_BEFORE and idempotency_key is not None:
-        raise KeyRefusedError
-    if outcome in (HoldOutcome.NONE_LEFT, HoldOutcome.REFUSED_BEFORE):
-        raise await refusal(backends, ticket_class.code)
-    if outcome is HoldOutcome.CONFLICT:
-        session = await _session_before(backends, order_id, ticket_class, email)
-    else:
-        held_ms = held_ns // 1_000_000
-        session = backends.session(
-            order_id,
-            ticket_class.code,
-            email,
-            price_cents=ticket_class.price_cents,
-            created_ms=held_ms,
-            expires_ms=held_ms + backends.booking.hold_seconds * 1_000,
+        if outcome is HoldOutcome.REFUSED_BEFORE:
+            continue
+        if outcome is HoldOutcome.NONE_LEFT:
+            raise await refusal(backends, ticket_class.code)
+        if outcome is HoldOutcome.CONFLICT:
+            session = await _session_before(backends, order_id, ticket_class, email)
+        else:
+            held_ms = held_ns // 1_000_000
+            session = backends.session(
+                order_id,
+                ticket_class.code,
+                email,
+                price_cents=ticket_class.price_cents,
+                created_ms=held_ms,
+                expires_ms=held_ms + backends.booking.hold_seconds * 1_000,
+            )
+        # Without a key nobody has heard of the order yet: its hold was only told to the ledger
+        # twice.
+        is_new = outcome is HoldOutcome.HELD or idempotency_key is None
+        standing = Standing.OPEN if is_new else await _standing(backends, session)
+        if standing is Standing.GIVEN_BACK:
+            continue
+        if standing is Standing.OPEN:
+            await _save(backends, session, client)
+        return Checkout(
+            order_id.hex_digits,
+            backends.provider.redirect_url(session.psid),
+            session.amount_cents,
         )
-    # Without a key nobody has heard of the order yet: its hold was only told to the ledger twice.
-    if outcome is HoldOutcome.HELD or idempotency_key is None or await _is_open(backends, session):
-        backends.took(Step.HELD, order_id, ticket_class.code)
-        await timed(backends.counters.session, backends.sessions.save(session))
-    return Checkout(
-        order_id.hex_digits,
-        backends.provider.redirect_url(session.psid),
-        session.amount_cents,
-    )
+    if idempotency_key is None:
+        raise await refusal(backends, ticket_class.code)
+    raise KeyRefusedError
 
 
 def check_email(email: str) -> None:
@@ -131,20 +151,48 @@ async def _session_before(
     return session
 
 
-async def _is_open(backends: Backends, session: Session) -> bool:
-    """Whether an order that was begun before still waits for its payment; False where it is paid.
+class Standing(Enum):
+    """Of an order that was begun before."""
 
-    Raises `OrderEndedError` where it has ended otherwise.
-    """
+    OPEN = "open"
+    PAID = "paid"
+    # It was over somebody's limit: nobody can pay for it, and its key tries the next order.
+    GIVEN_BACK = "given back"
+
+
+async def _standing(backends: Backends, session: Session) -> Standing:
+    """What became of a checkout that is sent again; raises `OrderEndedError` where it has ended."""
     order = await timed(backends.counters.order, backends.orders.find(session.order_id))
+    if order is None:
+        give_back_id = session.order_id.transfer_id(Purpose.GIVE_BACK)
+        if await backends.submit(Operation.LOOKUP_TRANSFERS, give_back_id):
+            return Standing.GIVEN_BACK
     status = (order or unpaid_order(session)).status
     if status in ENDED:
         raise OrderEndedError(ENDED[status], status)
-    return order is None
+    return Standing.OPEN if order is None else Standing.PAID
+
+
+async def _save(backends: Backends, session: Session, client: str | None) -> None:
+    """Opens the session of a hold, or gives that back where it is over a limit of its holder's."""
+    backends.took(Step.HELD, session.order_id, session.cls)
+    holders = backends.limits.holders(client, session.email)
+    over = await timed(backends.counters.session, backends.sessions.save(session, holders))
+    if over is not None:
+        await _give_back(backends, session)
+        raise too_many_holds(over, time.time_ns() // 1_000_000)
+
+
+async def _give_back(backends: Backends, session: Session) -> None:
+    """Voids a hold that nobody can pay; where the ledger does not answer, it will expire."""
+    void = backends.booking.give_back(session.order_id, session.cls)
+    with suppress(LedgerError):
+        decode_release(await backends.submit(Operation.CREATE_TRANSFERS, void))
+        backends.took(Step.GIVEN_BACK, session.order_id, session.cls)
 
 
 def _order_ids(backends: Backends, idempotency_key: str | None) -> Iterable[OrderId]:
-    """The ids to try, one after the other, while the ledger says it has refused them before."""
+    """The ids to try, one after the other, while what was held by them is nobody's any more."""
     if idempotency_key is None:
         return (OrderId.new(),)
     if not 0 < len(idempotency_key) <= IDEMPOTENCY_KEY_CHARACTERS_MAX:

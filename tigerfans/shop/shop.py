@@ -36,10 +36,15 @@ class Shop(Backends):
         return stock.check_books(self)
 
     def checkout(
-        self, cls: str, email: str, idempotency_key: str | None = None
+        self,
+        cls: str,
+        email: str,
+        idempotency_key: str | None = None,
+        *,
+        client: str | None = None,
     ) -> Coroutine[Any, Any, Checkout]:
-        """Holds one ticket for a while."""
-        return checkout.hold_ticket(self, cls, email, idempotency_key)
+        """Holds one ticket for a while, on the account of the `client` where there is one."""
+        return checkout.hold_ticket(self, cls, email, idempotency_key, client=client)
 
     def settle(self, event: PaymentEvent) -> Coroutine[Any, Any, Settlement]:
         """Does what a payment event asks for; returns only when all of it is durable."""

@@ -29,6 +29,7 @@ class Step(StrEnum):
     """What happened to an order, in the words of its line."""
 
     HELD = "held"
+    GIVEN_BACK = "given back"
     PAID = "paid"
     FAILED = "failed"
     CANCELED = "canceled"

@@ -16,7 +16,7 @@ export class ShopError extends Error {
 
   /** Whether the same request may well succeed in a moment. */
   get isTemporary() {
-    return this.status === 429 || this.status === 502 || this.status === 503 || this.status === 504;
+    return this.status === 502 || this.status === 503 || this.status === 504;
   }
 }
 

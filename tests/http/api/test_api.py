@@ -6,6 +6,7 @@ import time
 from base64 import b64encode
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from ipaddress import ip_network
 from typing import Any
 
 import asyncpg
@@ -31,7 +32,8 @@ from tigerfans.ledger.base import (
     TooManyRecordsError,
 )
 from tigerfans.payments.mockpay import MockPay
-from tigerfans.settings.settings import Settings
+from tigerfans.settings.settings import LimitSettings, Settings
+from tigerfans.shop.hold_limits import HoldLimits
 from tigerfans.shop.shop import Shop
 from tigerfans.stores import orders
 
@@ -506,6 +508,29 @@ async def test_an_abandoned_hold_is_neither_listed_nor_counted_as_pending(
     pending = (await client.get("/api/pending", headers=OPERATOR)).json()
     assert [session["order_id"] for session in pending["items"]] == [waiting["order_id"]]
     assert pending["total"] == 1
+
+
+async def test_a_client_over_its_limit_is_a_429_that_says_when_to_come_back(
+    open_shop: OpenShop,
+) -> None:
+    shop = await open_shop(limits=HoldLimits("secret", per_client=1))
+    settings = replace(SETTINGS, limits=LimitSettings(trusted_proxies=(ip_network("127.0.0.1"),)))
+    async with client_of(shop, settings) as client:
+        for name in ("192.0.2.7", "192.0.2.8"):
+            await checkout(client, **{"X-Forwarded-For": name})
+        for name in ("192.0.2.7", "192.0.2.9, 192.0.2.8"):
+            refused = await client.post(
+                "/api/checkout", json=BUY_A, headers={"X-Forwarded-For": name}
+            )
+            assert refused.status_code == 429
+            assert "Only 1 ticket at a time" in refused.json()["detail"]
+            assert 240 < int(refused.headers["retry-after"]) <= 300
+
+
+async def test_a_connection_from_this_machine_has_no_limit(open_shop: OpenShop) -> None:
+    async with client_of(await open_shop(limits=HoldLimits("secret", per_client=1))) as client:
+        for _ in range(3):
+            await checkout(client)
 
 
 @pytest.mark.parametrize("limit", ["0", "201", "x"])

@@ -28,9 +28,11 @@ from tigerfans.errors import (
     KeyRefusedError,
     OrderEndedError,
     SoldOutError,
+    TooManyHoldsError,
     UnavailableError,
     UnknownOrderError,
 )
+from tigerfans.http.client_address import ClientAddresses
 from tigerfans.http.office.admin_pages import admin_pages_router
 from tigerfans.http.pages.mockpay_page import mockpay_page
 from tigerfans.http.pages.rendering import (
@@ -90,6 +92,7 @@ class FakeShop:
     stock_error: Exception | None = None
     checkouts: list[tuple[str, str]] = field(default_factory=list)
     keys: list[str | None] = field(default_factory=list)
+    clients: list[str | None] = field(default_factory=list)
     story: Story | None = None
     refunded: list[OrderId] = field(default_factory=list)
 
@@ -103,9 +106,12 @@ class FakeShop:
             raise self.stock_error
         return self.goodie_stock
 
-    async def checkout(self, cls: str, email: str, idempotency_key: str | None) -> Placed:
+    async def checkout(
+        self, cls: str, email: str, idempotency_key: str | None, *, client: str | None
+    ) -> Placed:
         self.checkouts.append((cls, email))
         self.keys.append(idempotency_key)
+        self.clients.append(client)
         if self.error:
             raise self.error
         return Placed()
@@ -199,7 +205,7 @@ async def open_client(shop: FakeShop, renderer: Renderer) -> AsyncIterator[Clien
 
     app = Litestar(
         route_handlers=[
-            pages_router(shop=shop, renderer=renderer),
+            pages_router(shop=shop, renderer=renderer, clients=ClientAddresses()),
             mockpay_page(shop, renderer),
             admin_pages_router(shop=shop, stories=shop, renderer=renderer, guard=operator_only),
             renderer.static.router(),
@@ -455,6 +461,7 @@ async def test_the_form_posts_and_leads_to_the_payment(client: Client, shop: Fak
         (InvalidRequestError("This does not look like an email address."), 400, None),
         (SoldOutError(), 409, None),
         (AllOnHoldError(), 409, "10"),
+        (TooManyHoldsError("At most 20 tickets at a time.", 240), 429, "240"),
         (UnavailableError(), 503, "1"),
     ],
 )
@@ -518,6 +525,11 @@ async def test_a_form_without_a_key_is_taken_and_comes_back_with_one(
 def key_of(page: Page) -> str:
     [key] = [i["value"] for i in page.all("input") if i["name"] == "idempotency_key"]
     return key or ""
+
+
+async def test_the_form_holds_on_its_clients_account(client: Client, shop: FakeShop) -> None:
+    await client.post("/demo/checkout", headers={"X-Forwarded-For": "192.0.2.7"})
+    assert shop.clients == ["testclient"]
 
 
 async def test_a_form_with_nothing_in_it_is_the_shops_to_refuse(

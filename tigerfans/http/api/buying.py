@@ -10,6 +10,7 @@ from litestar.types import ControllerRouterHandler, HTTPScope, Receive
 from tigerfans.booking.inventory import StockState
 from tigerfans.errors import InvalidRequestError
 from tigerfans.http.api.raw import json_route
+from tigerfans.http.client_address import ClientAddresses
 from tigerfans.http.reading import BodyReader, header
 from tigerfans.json_input import InvalidJsonError, decode
 from tigerfans.offer.catalog import CURRENCY
@@ -26,12 +27,17 @@ class CheckoutBody(msgspec.Struct):
 _checkout_body = msgspec.json.Decoder(CheckoutBody)
 
 
-def buying_routes(shop: Shop) -> list[ControllerRouterHandler]:
+def buying_routes(shop: Shop, clients: ClientAddresses) -> list[ControllerRouterHandler]:
     bodies = BodyReader()
 
     async def checkout(scope: HTTPScope, receive: Receive) -> bytes:
         body = _read_checkout(await bodies.read(scope, receive))
-        held = await shop.checkout(body.cls, body.customer_email, header(scope, b"idempotency-key"))
+        held = await shop.checkout(
+            body.cls,
+            body.customer_email,
+            header(scope, b"idempotency-key"),
+            client=clients.of(scope),
+        )
         return orjson.dumps(
             {
                 "order_id": held.order_id,

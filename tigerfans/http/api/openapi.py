@@ -144,6 +144,10 @@ _CHECKOUT: Final = Operation(
             ),
         ),
         "413": _problem("The body is too large."),
+        "429": _problem(
+            "As many are on hold for this client or email as may be: take a new Idempotency-Key"
+            " after Retry-After seconds."
+        ),
         "503": _BUSY,
     },
 )

@@ -5,7 +5,6 @@ import math
 from base64 import b64decode
 from binascii import Error as Base64Error
 from functools import partial
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -18,17 +17,18 @@ from litestar.exceptions import (
 from litestar.handlers import BaseRouteHandler
 from litestar.types import Guard
 
+from tigerfans.http.client_address import ClientAddresses
 from tigerfans.http.office.guesses import WAIT_SECONDS_MAX, Guesses, GuessRefusedError
 from tigerfans.http.office.passes import COOKIE, PASS_SECONDS, RENEW_SECONDS, Passes, hand_out
 from tigerfans.settings.settings import AdminSettings
 
 _CHALLENGE: Final = {"WWW-Authenticate": 'Basic realm="TigerFans admin", charset="UTF-8"'}
 _RETRY: Final = {"Retry-After": str(math.ceil(WAIT_SECONDS_MAX))}
-# Of an IPv6 address, what one client can choose from.
-_IPV6_PREFIX: Final = 64
 
 
-def basic_auth_guard(admin: AdminSettings, passes: Passes, guesses: Guesses) -> Guard:
+def basic_auth_guard(
+    admin: AdminSettings, passes: Passes, guesses: Guesses, clients: ClientAddresses
+) -> Guard:
     """A guard that lets only the operator in."""
     expected = f"{admin.username}:{admin.password}".encode()
 
@@ -42,7 +42,7 @@ def basic_auth_guard(admin: AdminSettings, passes: Passes, guesses: Guesses) -> 
         seconds_left = passes.seconds_left(connection.cookies.get(COOKIE))
         if not (seconds_left and is_right()):
             try:
-                is_operator = await guesses.compare(client_of(connection), is_right)
+                is_operator = await guesses.compare(clients.of(connection.scope) or "", is_right)
             except GuessRefusedError as error:
                 detail = "Too many try to log in right now. Please try again in a moment."
                 raise TooManyRequestsException(detail, headers=_RETRY) from error
@@ -52,29 +52,6 @@ def basic_auth_guard(admin: AdminSettings, passes: Passes, guesses: Guesses) -> 
             hand_out(connection.scope, passes.issue())
 
     return guard
-
-
-def client_of(connection: ASGIConnection[Any, Any, Any, Any]) -> str:
-    """What a client is told by: its address, or the network that its address is one of.
-
-    A proxy on this machine says whom it speaks for. Only the order of the line depends on it: who
-    invents addresses comes to no more guesses.
-    """
-    host = connection.client.host if connection.client else ""
-    address = _address(host)
-    if address is None or address.is_loopback:
-        *_, host = connection.headers.get("x-forwarded-for", host).split(",")
-        address = _address(host)
-    if isinstance(address, IPv6Address):
-        return str(ip_network((address, _IPV6_PREFIX), strict=False))
-    return str(address or "")
-
-
-def _address(host: str) -> IPv4Address | IPv6Address | None:
-    try:
-        return ip_address(host.strip())
-    except ValueError:
-        return None
 
 
 def same_origin_guard(

@@ -20,6 +20,7 @@ from litestar.response import Redirect
 
 from tigerfans.booking.ids import OrderId
 from tigerfans.booking.inventory import Inventory
+from tigerfans.http.client_address import ClientAddresses
 from tigerfans.http.pages.rendering import Renderer
 from tigerfans.http.problems import explain
 from tigerfans.http.reading import body_in_time
@@ -56,8 +57,10 @@ class PageShop(Protocol):
     async def goodies(self) -> Inventory:
         """The stock of goodies."""
 
-    async def checkout(self, cls: str, email: str, idempotency_key: str | None) -> Checkout:
-        """Places a hold; raises where class or email are bad, or no ticket is left."""
+    async def checkout(
+        self, cls: str, email: str, idempotency_key: str | None, *, client: str | None
+    ) -> Checkout:
+        """Places a hold on the account of the `client`; raises where there is none to be had."""
 
     async def order(self, order_id: OrderId) -> Order | None:
         """The order in its state of now, from its hold on; None where it is unknown."""
@@ -86,6 +89,7 @@ def overall_state(offers: Iterable[Offer]) -> StockWords:
 # The dependencies of every handler below, named for Litestar's injection.
 Shop = NamedDependency[SkipValidation[PageShop]]
 Pages = NamedDependency[SkipValidation[Renderer]]
+Clients = NamedDependency[SkipValidation[ClientAddresses]]
 
 
 @get("/")
@@ -129,7 +133,7 @@ async def checkout_page(
 
 @post("/demo/checkout", request_max_body_size=FORM_SIZE_BYTES_MAX, middleware=[body_in_time])
 async def checkout_submit(
-    request: Request[Any, Any, Any], shop: Shop, pages: Pages
+    request: Request[Any, Any, Any], shop: Shop, pages: Pages, clients: Clients
 ) -> Response[Any]:
     """The checkout without a script: to the payment, or back to the form with a sentence.
 
@@ -140,7 +144,7 @@ async def checkout_submit(
     cls, email = _text(form.get("cls")), _text(form.get("customer_email"))
     key = _text(form.get("idempotency_key"))
     try:
-        placed = await shop.checkout(cls, email, key or None)
+        placed = await shop.checkout(cls, email, key or None, client=clients.of(request.scope))
     except Exception as error:
         problem = explain(error)
         if problem is None:
@@ -178,7 +182,7 @@ async def order_page(shop: Shop, pages: Pages, order_id: FromQuery[str] = "") ->
     )
 
 
-def pages_router(*, shop: PageShop, renderer: Renderer) -> Router:
+def pages_router(*, shop: PageShop, renderer: Renderer, clients: ClientAddresses) -> Router:
     """All pages for buyers."""
     return Router(
         "/",
@@ -191,6 +195,7 @@ def pages_router(*, shop: PageShop, renderer: Renderer) -> Router:
         dependencies={
             "shop": Provide(lambda: shop, sync_to_thread=False),
             "pages": Provide(lambda: renderer, sync_to_thread=False),
+            "clients": Provide(lambda: clients, sync_to_thread=False),
         },
         include_in_schema=False,
     )
