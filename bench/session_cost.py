@@ -93,7 +93,7 @@ async def measure(socket: Path, program: Program) -> None:
         raise BenchError("There is no way to tell that Redis answers.")
     await Asking(probe).wait()
     url = redis_url(socket)
-    sessions = Sessions.connect(url)
+    sessions = Sessions.connect(url, "0123abcd")
     costs = {kind: Cost(holders) for kind, holders in KINDS.items()}
     async with Redis.from_url(url) as redis:
         # Of the first round, Redis compiles the scripts.

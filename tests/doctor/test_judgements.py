@@ -5,6 +5,7 @@ import stat
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from tigerfans.offer.catalog import Catalog
 from tigerfans.settings.settings import (
     AdminSettings,
     HttpSettings,
+    LimitSettings,
     PaymentSettings,
     SequencerSettings,
     Settings,
@@ -38,6 +40,7 @@ DEPLOYED = Settings(
     admin=AdminSettings(password="p" + SECRET),
     ticket_secret="t" + SECRET,
     demo=True,
+    limits=LimitSettings(20, trusted_proxies=(ip_network("127.0.0.1"),)),
     environment="production",
 )
 CATALOG = Catalog.build({"A": 10, "B": 20}, 5)
@@ -63,7 +66,8 @@ def test_the_settings_of_a_developer_are_worth_warnings_only() -> None:
 
 
 def test_every_secret_that_everybody_knows_is_named_in_production() -> None:
-    assert wrong(check_configuration(Settings(environment="production"))) == {
+    production = Settings(limits=DEPLOYED.limits, environment="production")
+    assert wrong(check_configuration(production)) == {
         "MOCK_SECRET": Verdict.BAD,
         "TIGERFANS_TICKET_SECRET": Verdict.BAD,
         "ADMIN_PASSWORD": Verdict.BAD,
@@ -100,6 +104,8 @@ def test_a_provider_that_takes_no_money_is_bad_in_production_unless_none_is_mean
             "TIGERFANS_METRICS_ADDRESS",
             "warning",
         ),
+        ({"limits": LimitSettings()}, "TIGERFANS_HOLDS_PER_CLIENT", "warning"),
+        ({"limits": LimitSettings(20)}, "TIGERFANS_TRUSTED_PROXIES", "bad"),
         ({"environment": "development"}, "TIGERFANS_ENV", "warning"),
     ],
 )

@@ -27,6 +27,7 @@ def check_configuration(settings: Settings) -> Findings:
         "Unset it: it lets anybody take tickets without paying.",
     )
     _check_addresses(settings, findings)
+    _check_limits(settings, findings)
     return findings
 
 
@@ -92,3 +93,20 @@ def _check_addresses(settings: Settings, findings: Findings) -> None:
             findings.good(name, f"{host}:{port}, this machine only")
         else:
             findings.warn(name, f"{host}:{port}, open to other machines", advice)
+
+
+def _check_limits(settings: Settings, findings: Findings) -> None:
+    limits = settings.limits
+    name = "TIGERFANS_HOLDS_PER_CLIENT"
+    if not limits.holds_per_client:
+        advice = "Set it: without a limit, one client can keep every ticket on hold."
+        findings.warn(name, "0, no limit", advice)
+        return
+    findings.good(name, f"{limits.holds_per_client:,}")
+    # What listens on this machine only is reached from elsewhere through a proxy.
+    findings.required(
+        "TIGERFANS_TRUSTED_PROXIES",
+        bool(limits.trusted_proxies) or not is_loopback(settings.http.host),
+        ", ".join(map(str, limits.trusted_proxies)) or "not set",
+        "Name the proxy in front of the shop: all buyers count as one client without it.",
+    )
