@@ -1,12 +1,26 @@
 """Telling one's own listening socket from those of others on the same port."""
 
 import asyncio
+import fcntl
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tigerfans.process.listening import is_listening, look_up, stop_accepting, until_listening
+
+# Whether another process gets the lock on a file.
+IS_LOCKED = 3
+LOCK = f"""
+import fcntl, sys
+try:
+    fcntl.lockf(open(sys.argv[1], "r+"), fcntl.LOCK_EX | fcntl.LOCK_NB)
+except BlockingIOError:
+    sys.exit({IS_LOCKED})
+"""
 
 
 @pytest.fixture
@@ -18,6 +32,16 @@ def bound() -> Iterator[socket.socket]:
 
 def test_a_socket_that_is_only_bound_does_not_listen(bound: socket.socket) -> None:
     assert not is_listening(bound.getsockname()[1])
+
+
+def test_a_look_at_ones_sockets_takes_no_lock_off_a_file(tmp_path: Path) -> None:
+    """Such as SQLite's on the ledger: whoever closes a copy of a descriptor lets go of them."""
+    path = tmp_path / "locked"
+    with path.open("w") as locked:
+        fcntl.lockf(locked, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        assert not is_listening(1)
+        another = subprocess.run([sys.executable, "-c", LOCK, path], check=False)
+    assert another.returncode == IS_LOCKED
 
 
 async def test_a_socket_that_listens_is_found(bound: socket.socket) -> None:

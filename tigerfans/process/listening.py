@@ -8,6 +8,7 @@ no event for that.
 import asyncio
 import os
 import socket
+import stat
 from pathlib import Path
 from typing import Final
 
@@ -64,15 +65,14 @@ def _descriptors() -> list[int]:
 
 def _listens(descriptor: int, port: int) -> bool:
     try:
+        # Of a file there must be no copy: to close one takes all locks of this process off that
+        # file, the ledger's among them.
+        if not stat.S_ISSOCK(os.fstat(descriptor).st_mode):
+            return False
         copy = os.dup(descriptor)
     except OSError:  # the one that lists the folder is gone by now
         return False
-    try:
-        candidate = socket.socket(fileno=copy)
-    except OSError:  # not a socket
-        os.close(copy)
-        return False
-    with candidate:
+    with socket.socket(fileno=copy) as candidate:
         if candidate.family not in (socket.AF_INET, socket.AF_INET6):
             return False
         accepts = candidate.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
