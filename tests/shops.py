@@ -17,6 +17,7 @@ from tigerfans.office.order_search import OrderSearch, Search
 from tigerfans.payments.base import EventType, PaymentEvent, PaymentProvider
 from tigerfans.payments.mockpay import MockPay
 from tigerfans.payments.outbox import Outbox
+from tigerfans.payments.unmatched import UnmatchedPayments
 from tigerfans.shop.checkout import Checkout
 from tigerfans.shop.hold_limits import HoldLimits
 from tigerfans.shop.shop import Shop
@@ -75,6 +76,7 @@ async def open_shop(ledger: Ledger, redis_url: str, database_url: str) -> AsyncI
             on or ledger,
             Sessions.connect(redis_url, identity.id.key_prefix),
             Orders(database),
+            UnmatchedPayments(database),
             provider or MockPay(("secret",), NOBODY_LISTENS, client, Outbox(database)),
             TICKET_SECRET,
             identity,

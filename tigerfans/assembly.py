@@ -22,6 +22,7 @@ from tigerfans.offer.catalog import Catalog
 from tigerfans.payments.base import PaymentProvider
 from tigerfans.payments.mockpay import MockPay
 from tigerfans.payments.outbox import Outbox
+from tigerfans.payments.unmatched import UnmatchedPayments
 from tigerfans.settings.settings import Settings, SettingsError
 from tigerfans.shop.hold_limits import HoldLimits
 from tigerfans.shop.shop import Shop
@@ -105,6 +106,7 @@ async def _connect(
         ledger,
         sessions,
         orders,
+        UnmatchedPayments(database),
         provider,
         settings.ticket_secret,
         identity,

@@ -182,6 +182,31 @@ async def test_an_order_that_differs_from_its_sale_is_named(shop: Shop, execute:
     assert not report.is_clean
 
 
+async def test_a_payment_that_fits_no_order_is_named_until_it_is_resolved(shop: Shop) -> None:
+    checkout = await shop.checkout("A", EMAIL)
+    await shop.settle(event(checkout, amount=1))
+    [payment], _ = await shop.unmatched.waiting(1)
+    report = await report_of(shop, repair=True)
+    assert [(d.what, d.order_id) for d in report.differences] == [
+        (f"payment {payment.id} fits no order (amount)", checkout.order_id)
+    ]
+    assert (report.unmatched, report.is_clean, report.says_the_same) == (1, False, True)
+    await shop.dismiss_unmatched(payment.id, "admin")
+    assert (await report_of(shop)).is_clean
+
+
+async def test_past_a_bound_unmatched_payments_are_counted_and_not_named(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reconcile, "DIFFERENCES_MAX", 2)
+    checkout = await shop.checkout("A", EMAIL)
+    for amount in range(1, 6):
+        await shop.settle(event(checkout, amount=amount))
+    report = await report_of(shop)
+    assert (len(report.differences), report.differences_not_named, report.unmatched) == (2, 3, 5)
+    assert report.says_the_same
+
+
 async def test_what_is_sold_while_it_looks_does_not_count(shop: Shop) -> None:
     await buy(shop)
     reconciler = Reconciler(shop, second_look_seconds=0)

@@ -126,6 +126,25 @@ async def test_a_webhook_nobody_confirmed_is_a_part_of_it(shop: Shop) -> None:
     assert last.detail.endswith(": status 503")
 
 
+async def test_a_payment_that_did_not_fit_is_told_until_it_was_resolved(shop: Shop) -> None:
+    checkout = await shop.checkout("A", EMAIL)
+    await shop.settle(event(checkout, amount=123))
+    [payment], _ = await shop.unmatched.waiting(1)
+    came = (await story_of(shop, checkout)).chapters[-1]
+    assert came.what == "Payment that does not fit"
+    assert came.detail == f"1.23 EUR: It is not what the order costs. Payment {payment.id}"
+    await shop.refund_unmatched(payment.id, "admin")
+    last = (await story_of(shop, checkout)).chapters[-1]
+    assert (last.what, last.detail) == ("Payment that does not fit refunded", "by admin")
+
+
+async def test_a_payment_for_an_order_nobody_knows_has_a_story(shop: Shop) -> None:
+    stranger = Checkout(OrderId.new().hex_digits, "", 6500)
+    await shop.settle(event(stranger))
+    story = await story_of(shop, stranger)
+    assert (story.order, told(story)) == (None, ["Payment that does not fit"])
+
+
 async def test_an_order_that_no_place_knows_is_unknown(shop: Shop) -> None:
     with pytest.raises(UnknownOrderError):
         await stories_of(shop).of(OrderId.new())

@@ -17,6 +17,7 @@ from tigerfans.http.client_address import ClientAddresses
 from tigerfans.http.office.admin import admin_routes
 from tigerfans.http.office.admin_orders import admin_order_routes
 from tigerfans.http.office.admin_pages import admin_pages_router
+from tigerfans.http.office.admin_unmatched import admin_unmatched_routes
 from tigerfans.http.office.auth import basic_auth_guard
 from tigerfans.http.office.guesses import GUESS_RATE, Guesses
 from tigerfans.http.office.passes import Passes, add_pass
@@ -62,6 +63,7 @@ def create_app(
         *health_routes(shop),
         admin_routes(shop, outbox, SequencerHistory(settings.sequencer), guard),
         admin_order_routes(shop, search, stories, guard),
+        admin_unmatched_routes(shop, settings.admin.username, guard),
         pages_router(shop=shop, renderer=renderer, clients=clients),
         admin_pages_router(shop=shop, stories=stories, renderer=renderer, guard=guard),
         bench_router(renderer, charts=ChartLibrary.find()),

@@ -9,6 +9,7 @@ its order is in PostgreSQL.
     sales     each sale on the ledger has its paid order, alike in class, time and goodie
     orders    each paid order has its one sale on the ledger
     goodies   granted on the ledger = granted on orders = min(limit, paid)
+    unmatched no payment waits that fits no order
 """
 
 import asyncio
@@ -76,14 +77,23 @@ class Report:
     sales: int = 0
     orders: int = 0
     goodies: int = 0
+    unmatched: int = 0
     differences: list[Difference] = field(default_factory=list)
     differences_not_named: int = 0
     repaired: int = 0
 
     @property
     def is_clean(self) -> bool:
-        """Whether both sides say the same, now that what could be repaired was."""
+        """Whether both sides say the same, now that what could be repaired was, and every
+        payment is an order's.
+        """
         return not self.differences_not_named and all(d.repaired for d in self.differences)
+
+    @property
+    def says_the_same(self) -> bool:
+        """Whether nothing differs but for payments that fit no order."""
+        open_differences = sum(not d.repaired for d in self.differences)
+        return open_differences + self.differences_not_named == self.unmatched
 
     @property
     def has_more_to_repair(self) -> bool:
@@ -142,6 +152,7 @@ class Reconciler:
             await self._check_orders(orders)
         await self._look_again()
         await self._check_goodies()
+        await self._check_unmatched()
         return self._report
 
     # --- Stock -------------------------------------------------------------------------------
@@ -288,6 +299,16 @@ class Reconciler:
             self._differ(f"the ledger granted {granted} goodies where {due} were due")
         if granted != self._report.goodies and not self._suspects:
             self._differ(f"the ledger granted {granted} goodies, orders {self._report.goodies}")
+
+    # --- Payments ------------------------------------------------------------------------------
+
+    async def _check_unmatched(self) -> None:
+        """Payments that fit no order and wait for the operator: nothing here can repair them."""
+        waiting, self._report.unmatched = await self._shop.unmatched.waiting(DIFFERENCES_MAX)
+        for payment in waiting:
+            what = f"payment {payment.id} fits no order ({payment.reason})"
+            self._differ(what, OrderId.parse(payment.order_id))
+        self._report.differences_not_named += self._report.unmatched - len(waiting)
 
     def _differ(
         self, what: str, order_id: OrderId | None = None, *, repaired: bool = False

@@ -25,7 +25,7 @@ EXIT_DIFFERENCES: Final = 1
 
 
 def run(settings: Settings, *, as_json: bool, repair: bool) -> int:
-    """Prints the report; 0 where both sides say the same, 1 where they do not.
+    """Prints the report; 0 where both sides say the same and no payment waits, 1 where not.
 
     Raises `SettingsError` where the shop's stores cannot be reached.
     """
@@ -88,4 +88,13 @@ def _show(report: Report) -> None:
         console.print(f"{mark}: {difference.what} {difference.order_id}", soft_wrap=True)
     if report.differences_not_named:
         console.print(f"… and {report.differences_not_named:,} more.")
-    console.print("Both sides say the same." if report.is_clean else "They do not say the same.")
+    if report.unmatched:
+        console.print(
+            f"{report.unmatched:,} payments fit no order: give them back or dismiss them in the"
+            " box office.",
+            soft_wrap=True,
+        )
+    if report.says_the_same:
+        console.print("Both sides say the same.")
+    else:
+        console.print("They do not say the same.")

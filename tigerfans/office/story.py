@@ -21,6 +21,7 @@ from tigerfans.ledger.wire import Operation, Transfer, u128
 from tigerfans.offer.catalog import Catalog
 from tigerfans.office.order_search import OrderSearch, Stored
 from tigerfans.payments.outbox import Outbox, Undelivered
+from tigerfans.payments.unmatched import MISFIT_WORDS, UnmatchedPayment
 from tigerfans.shop.shop import Shop
 from tigerfans.stores.orders import Order, OrderStatus
 from tigerfans.stores.sessions import AFTER_HOLD_SECONDS, Entry
@@ -67,6 +68,7 @@ class Traces:
     stored: Stored | None = None
     entry: Entry | None = None
     webhooks: Sequence[Undelivered] = ()
+    unmatched: Sequence[UnmatchedPayment] = ()
 
 
 class Stories:
@@ -88,18 +90,19 @@ class Stories:
                 away.append(place)
                 return nothing
 
-        transfers, stored, entry, webhooks = await asyncio.gather(
+        transfers, stored, entry, webhooks, unmatched = await asyncio.gather(
             asked(Place.LEDGER, self._transfers(order_id), []),
             asked(Place.POSTGRESQL, self._search.find(order_id), None),
             asked(Place.REDIS, self._shop.sessions.find(order_id), None),
             asked(Place.MOCKPAY, self._outbox.of(order_id.hex_digits), []),
+            asked(Place.POSTGRESQL, self._shop.unmatched.of(order_id.hex_digits), []),
         )
-        traces = Traces(transfers, stored, entry, webhooks)
-        if not away and traces == Traces([], None, None, []):
+        traces = Traces(transfers, stored, entry, webhooks, unmatched)
+        if not away and traces == Traces([], None, None, [], []):
             raise UnknownOrderError
         order = stored.order if stored else await self._unpaid(order_id)
         now = datetime.now(UTC)
-        return Story(order, tell(traces, self._shop.catalog, now), sorted(away))
+        return Story(order, tell(traces, self._shop.catalog, now), sorted(set(away)))
 
     async def _transfers(self, order_id: OrderId) -> list[Transfer]:
         ids = b"".join(order_id.transfer_id(purpose) for purpose in Purpose)
@@ -119,6 +122,7 @@ def tell(traces: Traces, catalog: Catalog, now: datetime) -> list[Chapter]:
         *_session_chapters(traces.entry),
         *_payment_chapters(traces.stored),
         *map(_webhook_chapter, traces.webhooks),
+        *(chapter for payment in traces.unmatched for chapter in _unmatched_chapters(payment)),
     ]
     # Sessions know milliseconds only; within one, the places are told in the order they come.
     return sorted(chapters, key=lambda chapter: microseconds_of(chapter.at) // 1_000)
@@ -201,6 +205,18 @@ def _payment_chapters(stored: Stored | None) -> Iterator[Chapter]:
     yield Chapter(stored.recorded_at, _OUTCOMES[order.status], Place.POSTGRESQL, detail)
     if order.refunded_at:
         yield Chapter(order.refunded_at, "Refunded", Place.POSTGRESQL)
+
+
+def _unmatched_chapters(payment: UnmatchedPayment) -> Iterator[Chapter]:
+    if payment.received_at is None:
+        return
+    amount = payment.amount_cents
+    told = "" if amount is None else f"{amount / 100:.2f} {payment.currency.upper()}: "
+    detail = f"{told}{MISFIT_WORDS[payment.reason]} Payment {payment.id}"
+    yield Chapter(payment.received_at, "Payment that does not fit", Place.POSTGRESQL, detail)
+    if payment.resolution and payment.resolved_at:
+        what = f"Payment that does not fit {str(payment.resolution).lower()}"
+        yield Chapter(payment.resolved_at, what, Place.POSTGRESQL, f"by {payment.resolved_by}")
 
 
 def _webhook_chapter(webhook: Undelivered) -> Chapter:

@@ -40,6 +40,10 @@ class InvalidWebhookError(InvalidRequestError):
     """The webhook is not signed by the payment provider."""
 
 
+class UnreadableWebhookError(InvalidRequestError):
+    """The webhook is signed by the payment provider, and the shop cannot read it."""
+
+
 class PaymentProvider(Protocol):
     @property
     def name(self) -> str:
@@ -59,7 +63,11 @@ class PaymentProvider(Protocol):
         """Where the buyer pays."""
 
     def read_webhook(self, body: bytes, signature: str | None) -> PaymentEvent:
-        """The event in a webhook's body; raises `InvalidWebhookError` unless it is genuine."""
+        """The event in a webhook's body.
+
+        Raises `InvalidWebhookError` unless it is genuine. Where it is, and cannot be read, it may
+        be about money all the same: `UnreadableWebhookError`.
+        """
 
     async def refund(self, session_id: str, amount: int) -> None:
         """Gives back `amount` cents; asking again for the same session gives back no more."""

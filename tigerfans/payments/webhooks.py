@@ -7,7 +7,7 @@ from typing import TypeVar
 import msgspec
 
 from tigerfans.json_input import InvalidJsonError, decode
-from tigerfans.payments.base import InvalidWebhookError
+from tigerfans.payments.base import InvalidWebhookError, UnreadableWebhookError
 
 T = TypeVar("T")
 
@@ -24,8 +24,11 @@ def check_signature(expected: Iterable[str], given: str | None) -> None:
 
 
 def read_json(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
-    """The body as the decoder's type; raises `InvalidWebhookError` where it is none."""
+    """The body as the decoder's type; raises `UnreadableWebhookError` where it is none.
+
+    To be called once the signature was checked.
+    """
     try:
         return decode(decoder, body)
     except InvalidJsonError as error:
-        raise InvalidWebhookError(f"The webhook's body is not valid: {error}.") from None
+        raise UnreadableWebhookError(f"The webhook's body is not valid: {error}.") from None

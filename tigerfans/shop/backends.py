@@ -12,6 +12,7 @@ from tigerfans.ledger.base import Ledger
 from tigerfans.ledger.wire import Operation
 from tigerfans.offer.catalog import ClassCode, TicketClass
 from tigerfans.payments.base import PaymentProvider
+from tigerfans.payments.unmatched import UnmatchedPayments
 from tigerfans.shop.hold_limits import HoldLimits
 from tigerfans.stores.identity import IdentityRow
 from tigerfans.stores.orders import Order, Orders, OrderStatus, Recorded
@@ -39,6 +40,7 @@ class Backends:
         ledger: Ledger,
         sessions: Sessions,
         orders: Orders,
+        unmatched: UnmatchedPayments,
         provider: PaymentProvider,
         secret: str,
         identity: IdentityRow,
@@ -51,6 +53,7 @@ class Backends:
         self.ledger = ledger
         self.sessions = sessions
         self.orders = orders
+        self.unmatched = unmatched
         self.provider = provider
         self.counters = counters or Counters()
         self.on_step = on_step

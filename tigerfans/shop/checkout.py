@@ -29,7 +29,7 @@ from tigerfans.ledger.wire import Operation
 from tigerfans.offer.catalog import TicketClass
 from tigerfans.shop.backends import Backends
 from tigerfans.shop.hold_limits import too_many_holds
-from tigerfans.shop.lookup import session_on_ledger
+from tigerfans.shop.lookup import hold_on_ledger, session_of
 from tigerfans.shop.order_state import unpaid_order
 from tigerfans.shop.stock import refusal
 from tigerfans.stores.orders import OrderStatus
@@ -142,13 +142,11 @@ async def _session_before(
 
     Raises `KeyConflictError` where it is the body that differs.
     """
-    try:
-        session = await session_on_ledger(backends, order_id, email)
-    except InvalidRequestError:
-        session = None
-    if session is None or session.cls != ticket_class.code:
+    hold = await hold_on_ledger(backends, order_id)
+    # It covers the class as well.
+    if hold is None or hold.fingerprint != fingerprint(ticket_class.code, email):
         raise KeyConflictError
-    return session
+    return session_of(backends, order_id, hold, email)
 
 
 class Standing(Enum):

@@ -1,8 +1,8 @@
 """What is known of an order: to Redis as a shortcut, to PostgreSQL, and to the ledger's hold."""
 
 from tigerfans.booking.ids import OrderId
-from tigerfans.booking.transfers import fingerprint
-from tigerfans.errors import InvalidRequestError, UnavailableError
+from tigerfans.booking.transfers import Hold
+from tigerfans.errors import UnavailableError
 from tigerfans.ledger.wire import Operation
 from tigerfans.shop.answers import order_answer
 from tigerfans.shop.backends import Backends
@@ -54,16 +54,20 @@ async def find_entry(
         return None
 
 
-async def session_on_ledger(
-    backends: Backends, order_id: OrderId, email: str = ""
-) -> Session | None:
-    """The session as the ledger's hold remembers it; `email` must be the one it was for."""
+async def hold_on_ledger(backends: Backends, order_id: OrderId) -> Hold | None:
+    """The hold of an order; None where the ledger has none."""
     record = await backends.submit(Operation.LOOKUP_TRANSFERS, bytes(order_id))
-    hold = backends.booking.hold_of(record) if record else None
-    if hold is None:
-        return None
-    if email and fingerprint(hold.ticket_class.code, email) != hold.fingerprint:
-        raise InvalidRequestError("The payment does not match its order.")
+    return backends.booking.hold_of(record) if record else None
+
+
+async def session_on_ledger(backends: Backends, order_id: OrderId) -> Session | None:
+    """The session as the ledger's hold remembers it: without the email."""
+    hold = await hold_on_ledger(backends, order_id)
+    return None if hold is None else session_of(backends, order_id, hold)
+
+
+def session_of(backends: Backends, order_id: OrderId, hold: Hold, email: str = "") -> Session:
+    """The session of a hold."""
     return backends.session(
         order_id,
         hold.ticket_class.code,

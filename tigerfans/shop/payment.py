@@ -5,6 +5,7 @@ ledger's hold and the signed event say the same.
 """
 
 from datetime import UTC, datetime
+from typing import Final
 
 import msgspec
 import orjson
@@ -19,52 +20,80 @@ from tigerfans.booking.outcomes import (
     decode_sale,
 )
 from tigerfans.booking.tickets import ticket_code
-from tigerfans.errors import InvalidRequestError, UnknownOrderError
+from tigerfans.errors import InvalidRequestError
 from tigerfans.ledger.wire import Operation
-from tigerfans.offer.catalog import CURRENCY
-from tigerfans.payments.base import EventType, PaymentEvent
+from tigerfans.payments.base import EventType, PaymentEvent, UnreadableWebhookError
+from tigerfans.payments.unmatched import Misfit
 from tigerfans.shop.answers import order_answer
 from tigerfans.shop.backends import Backends
+from tigerfans.shop.checkout import check_email
 from tigerfans.shop.lookup import find_entry, session_on_ledger
+from tigerfans.shop.misfits import keep_body, keep_event, misfit
 from tigerfans.shop.order_state import order_of
 from tigerfans.stores.orders import Order, OrderStatus
 from tigerfans.stores.sessions import Session
 
+# What is answered where an order's status would be, once money that fits no order is recorded.
+UNMATCHED: Final = "UNMATCHED"
+
+
+class HoldMismatchError(InvalidRequestError):
+    """The ticket that was held is of another class than the order's."""
+
 
 class Settlement(msgspec.Struct, frozen=True):
-    """What became of an order by a payment event, and whether it was so before."""
+    """What became of an order by a payment event, and whether it was so before.
 
-    order_status: str
+    The status is `UNMATCHED` for a payment that fits no order and is recorded as such, and None
+    for an event that fits none and moves no money.
+    """
+
+    order_status: str | None
     is_replay: bool
+
+
+async def hear(backends: Backends, body: bytes, signature: str | None) -> Settlement:
+    """Does what a webhook asks for; returns only when all of it is durable.
+
+    Raises `InvalidWebhookError` where it is not the provider's. One that is genuine is always
+    recorded, whatever it says; otherwise raises as `settle`.
+    """
+    try:
+        event = backends.provider.read_webhook(body, signature)
+    except UnreadableWebhookError:
+        return Settlement(UNMATCHED, is_replay=not await keep_body(backends, body))
+    return await settle(backends, event)
 
 
 async def settle(backends: Backends, event: PaymentEvent) -> Settlement:
     """Does what a payment event asks for; returns only when all of it is durable.
 
-    Raises `InvalidRequestError` where the event does not fit its order, `UnknownOrderError`,
-    a `LedgerError` or `UnavailableError`; after the last two the event is to be sent again.
+    Raises a `LedgerError` or `UnavailableError`: then the event is to be sent again.
     """
     order_id = OrderId.parse(event.order_id)
-    if order_id is None or event.payment_session_id != backends.provider.session_id(event.order_id):
-        raise InvalidRequestError("The payment session does not belong to the order.")
-    # A sale whose event names no email waits for Redis, which has it: the provider tells it
-    # again, and an order without an email would stay so.
-    is_needed = event.type is EventType.SUCCEEDED and not event.customer_email
-    entry = await find_entry(backends, order_id, is_needed=is_needed)
-    session = (
-        entry.session
-        if entry
-        else await session_on_ledger(backends, order_id, event.customer_email or "")
-    )
-    if session is None:
-        raise UnknownOrderError
-    _check_event(event, session)
+    entry = session = None
+    session_id = ""
+    if order_id is not None:
+        session_id = backends.provider.session_id(event.order_id)
+        # A sale whose event names no email waits for Redis, which has it: the provider tells it
+        # again, and an order without an email would stay so.
+        is_needed = event.type is EventType.SUCCEEDED and not event.customer_email
+        entry = await find_entry(backends, order_id, is_needed=is_needed)
+        session = entry.session if entry else await session_on_ledger(backends, order_id)
+    reason = misfit(event, session_id, session)
+    if session is None or reason is not None:
+        return await _keep(backends, event, reason or Misfit.UNKNOWN_ORDER)
     if entry and entry.paid_answer:
         return Settlement(orjson.loads(entry.paid_answer)["status"], is_replay=True)
-    if event.type is EventType.SUCCEEDED:
-        order = await sell(backends, session)
-    else:
-        order = await _release(backends, session, event.type)
+    if not session.email:
+        session = msgspec.structs.replace(session, email=_email_told(event))
+    try:
+        if event.type is EventType.SUCCEEDED:
+            order = await sell(backends, session)
+        else:
+            order = await _release(backends, session, event.type)
+    except HoldMismatchError:
+        return await _keep(backends, event, Misfit.HOLD)
     recorded = await backends.record(order)
     answer = order_answer(recorded.order) if recorded.order.is_charged else b""
     backends.sessions.finish(session, answer)
@@ -72,7 +101,10 @@ async def settle(backends: Backends, event: PaymentEvent) -> Settlement:
 
 
 async def sell(backends: Backends, session: Session) -> Order:
-    """Sells what a session holds; told again, it tells how that went and changes nothing."""
+    """Sells what a session holds; told again, it tells how that went and changes nothing.
+
+    Raises `HoldMismatchError` where the ledger holds a ticket of another class for it.
+    """
     sale = backends.booking.sale(session.order_id, session.cls)
     outcome, sold_ns = decode_sale(await backends.submit(Operation.CREATE_TRANSFERS, sale))
     if outcome is SaleOutcome.HOLD_GONE:
@@ -80,7 +112,7 @@ async def sell(backends: Backends, session: Session) -> Order:
         results = await backends.submit(Operation.CREATE_TRANSFERS, late)
         outcome, sold_ns = decode_late_sale(results)
     if outcome is SaleOutcome.MISMATCH:
-        raise InvalidRequestError("The payment does not match its order.")
+        raise HoldMismatchError
     if outcome is SaleOutcome.UNFULFILLED:
         return order_of(session, OrderStatus.PAID_UNFULFILLED, paid_at=datetime.now(UTC))
     return order_of(
@@ -96,7 +128,7 @@ async def _release(backends: Backends, session: Session, event_type: EventType) 
     release = backends.booking.release(session.order_id, session.cls)
     outcome = decode_release(await backends.submit(Operation.CREATE_TRANSFERS, release))
     if outcome is ReleaseOutcome.MISMATCH:
-        raise InvalidRequestError("The payment does not match its order.")
+        raise HoldMismatchError
     if outcome is ReleaseOutcome.SOLD:
         # It was paid before. Replaying the sale tells how, and changes nothing.
         return await sell(backends, session)
@@ -104,11 +136,17 @@ async def _release(backends: Backends, session: Session, event_type: EventType) 
     return order_of(session, OrderStatus.FAILED if failed else OrderStatus.CANCELED)
 
 
-def _check_event(event: PaymentEvent, session: Session) -> None:
-    if (
-        event.amount != session.amount_cents
-        or event.currency != CURRENCY
-        or event.cls not in (None, session.cls)
-        or (event.customer_email and session.email and event.customer_email != session.email)
-    ):
-        raise InvalidRequestError("The payment does not match its order.")
+async def _keep(backends: Backends, event: PaymentEvent, reason: Misfit) -> Settlement:
+    """An event that does not fit: what says "paid" is stored, once."""
+    is_new = await keep_event(backends, event, reason)
+    return Settlement(None if is_new is None else UNMATCHED, is_replay=is_new is False)
+
+
+def _email_told(event: PaymentEvent) -> str:
+    """The email that an event brings along, where it is one that an order may have."""
+    email = event.customer_email or ""
+    try:
+        check_email(email)
+    except InvalidRequestError:
+        return ""
+    return email

@@ -12,7 +12,8 @@ from tigerfans.booking.ids import OrderId
 from tigerfans.booking.inventory import Inventory
 from tigerfans.offer.catalog import ClassCode
 from tigerfans.payments.base import PaymentEvent
-from tigerfans.shop import checkout, lookup, payment, refund, repair, stock
+from tigerfans.payments.unmatched import UnmatchedPayment
+from tigerfans.shop import checkout, lookup, misfits, payment, refund, repair, stock
 from tigerfans.shop.backends import Backends
 from tigerfans.shop.checkout import Checkout
 from tigerfans.shop.payment import Settlement
@@ -46,6 +47,10 @@ class Shop(Backends):
         """Holds one ticket for a while, on the account of the `client` where there is one."""
         return checkout.hold_ticket(self, cls, email, idempotency_key, client=client)
 
+    def hear(self, body: bytes, signature: str | None) -> Coroutine[Any, Any, Settlement]:
+        """Does what a webhook asks for; returns only when all of it is durable."""
+        return payment.hear(self, body, signature)
+
     def settle(self, event: PaymentEvent) -> Coroutine[Any, Any, Settlement]:
         """Does what a payment event asks for; returns only when all of it is durable."""
         return payment.settle(self, event)
@@ -69,6 +74,14 @@ class Shop(Backends):
     def refund(self, order_id: OrderId) -> Coroutine[Any, Any, Order]:
         """Gives back the money of an order that was paid and cannot be fulfilled."""
         return refund.refund(self, order_id)
+
+    def refund_unmatched(self, payment_id: str, by: str) -> Coroutine[Any, Any, UnmatchedPayment]:
+        """Gives the money of a payment back that fits no order."""
+        return misfits.refund(self, payment_id, by)
+
+    def dismiss_unmatched(self, payment_id: str, by: str) -> Coroutine[Any, Any, UnmatchedPayment]:
+        """Marks a payment that fits no order as seen to."""
+        return misfits.dismiss(self, payment_id, by)
 
     def inventory(self) -> Coroutine[Any, Any, dict[ClassCode, Inventory]]:
         """The stock of each ticket class, at most `INVENTORY_SECONDS` old."""

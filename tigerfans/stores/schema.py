@@ -71,6 +71,29 @@ MIGRATIONS: Final[tuple[Migration, ...]] = (
         is_on_ledger boolean NOT NULL DEFAULT true
     );
     """),
+    Transaction("""
+    -- Payments that fit no order. The ids are digests of what was told, as hex digits.
+    CREATE TABLE unmatched_payments (
+        id text PRIMARY KEY,
+        reason text NOT NULL,
+        amount_cents bigint,
+        currency text NOT NULL,
+        order_id text NOT NULL,
+        session_id text NOT NULL,
+        email text NOT NULL,
+        body bytea,
+        received_at timestamptz NOT NULL DEFAULT now(),
+        resolution text CHECK (resolution IN ('REFUNDED', 'DISMISSED')),
+        resolved_at timestamptz,
+        resolved_by text NOT NULL DEFAULT '',
+        CHECK ((resolution IS NULL) = (resolved_at IS NULL))
+    );
+    CREATE INDEX unmatched_payments_waiting ON unmatched_payments (received_at, id)
+        WHERE resolution IS NULL;
+    CREATE INDEX unmatched_payments_resolved ON unmatched_payments (resolved_at, id)
+        WHERE resolution IS NOT NULL;
+    CREATE INDEX unmatched_payments_order_id ON unmatched_payments (order_id);
+    """),
 )
 
 

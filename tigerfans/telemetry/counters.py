@@ -63,7 +63,7 @@ class Counters:
             Family(
                 name=ORDER_STEPS_TOTAL,
                 type="counter",
-                help="Orders that were held, paid and so on.",
+                help="Orders that were held, paid and so on, and events that fit none.",
                 labels=["step"],
                 samples=[{"labels": [s], "value": n} for s, n in self.steps.items()],
             ),

@@ -35,6 +35,10 @@ class Step(StrEnum):
     CANCELED = "canceled"
     REFUND_DUE = "refund due"
     REFUNDED = "refunded"
+    # Of a genuine event that fits no order: with money, and without. They are counted only, and
+    # whoever counts them logs them: there may be no order to name.
+    UNMATCHED = "unmatched"
+    DISREGARDED = "disregarded"
 
 
 OnStep = Callable[[Step, OrderId, ClassCode], None]

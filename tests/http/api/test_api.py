@@ -352,34 +352,52 @@ async def test_a_webhook_without_a_good_signature_changes_nothing(
 
 
 @pytest.mark.parametrize(
-    "changes",
+    ("changes", "reason"),
     [
-        {"type": "payment.refunded"},
-        {"amount": 1},
-        {"amount": "6500"},
-        {"currency": "usd"},
-        {"payment_session_id": "mock_other"},
-        {"order_id": "zz"},
+        ({"type": "payment.refunded"}, "unreadable"),
+        ({"amount": 1}, "amount"),
+        ({"amount": "6500"}, "unreadable"),
+        ({"currency": "usd"}, "currency"),
+        ({"payment_session_id": "mock_other"}, "session"),
+        ({"order_id": "zz"}, "no order id"),
+        ({"order_id": "0" * 32}, "session"),
+        ({"customer_email": "\0", "cls": "\0"}, "class"),
     ],
 )
-async def test_a_signed_webhook_that_does_not_fit_changes_nothing(
-    client: httpx.AsyncClient, shop: Shop, changes: dict[str, Any]
+async def test_a_signed_webhook_that_does_not_fit_is_an_unmatched_payment(
+    client: httpx.AsyncClient, shop: Shop, changes: dict[str, Any], reason: str
 ) -> None:
     order = await checkout(client)
-    response = await send(client, shop, event(order, **changes))
-    assert response.status_code == 400
+    first = await send(client, shop, event(order, **changes))
+    assert (first.status_code, first.json()) == (200, {"ok": True, "order_status": "UNMATCHED"})
+    again = await send(client, shop, event(order, **changes))
+    assert again.json() == {"ok": True, "order_status": "UNMATCHED", "idempotent": True}
     assert (await client.get(f"/api/orders/{order['order_id']}")).json()["status"] == "PENDING"
+    listed = (await client.get("/api/admin/unmatched", headers=OPERATOR)).json()
+    assert (listed["total"], [item["reason"] for item in listed["items"]]) == (1, [reason])
+
+
+async def test_a_signed_webhook_that_fits_no_order_and_moves_no_money_is_confirmed(
+    client: httpx.AsyncClient, shop: Shop
+) -> None:
+    order = await checkout(client)
+    response = await send(client, shop, event(order, "failed", amount=1))
+    assert (response.status_code, response.json()) == (200, {"ok": True, "order_status": None})
+    assert (await client.get(f"/api/orders/{order['order_id']}")).json()["status"] == "PENDING"
+    assert (await client.get("/api/admin/unmatched", headers=OPERATOR)).json()["total"] == 0
 
 
 async def test_a_webhook_over_16_kib_is_refused(client: httpx.AsyncClient, shop: Shop) -> None:
     assert (await send(client, shop, b" " * (16 * 1024 + 1))).status_code == 413
 
 
-async def test_a_signed_webhook_that_is_nested_too_deeply_is_refused(
+async def test_a_signed_webhook_that_is_nested_too_deeply_is_kept_unread(
     client: httpx.AsyncClient, shop: Shop
 ) -> None:
     body = b'{"type":"payment.failed","created_at":' + NESTED + b"}"
-    assert (await send(client, shop, body)).status_code == 400
+    assert (await send(client, shop, body)).json()["order_status"] == "UNMATCHED"
+    [kept] = (await client.get("/api/admin/unmatched", headers=OPERATOR)).json()["items"]
+    assert kept["body"] == body.decode()
 
 
 # --- Requests that do not arrive ---------------------------------------------------------------
@@ -462,6 +480,7 @@ ADMIN_PATHS = [
     "/api/admin/goodies",
     "/api/admin/webhooks",
     "/api/admin/refunds",
+    "/api/admin/unmatched",
 ]
 
 

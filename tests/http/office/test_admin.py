@@ -53,7 +53,12 @@ async def test_every_route_of_the_operators_asks_for_the_login(shop: Shop) -> No
     assert isinstance(shop.provider, MockPay)
     app = create_app(Settings(), shop, shop.provider)
     operators = [
-        (method, route.path_format.replace("{order_id}", OrderId.new().hex_digits))
+        (
+            method,
+            route.path_format.replace("{order_id}", OrderId.new().hex_digits).replace(
+                "{payment_id}", "0" * 32
+            ),
+        )
         for route in app.routes
         for method in getattr(route, "methods", {"GET"})
         if "admin" in route.path or route.path == "/api/pending"
@@ -199,6 +204,82 @@ async def test_a_story_is_a_page_for_a_browser(client: httpx.AsyncClient, shop: 
     page = await client.get(f"/admin/orders/{order_id}")
     assert page.status_code == 200
     assert "Goodie granted" in page.text
+
+
+# --- Payments that fit no order ------------------------------------------------------------------
+
+
+async def unmatched(client: httpx.AsyncClient, shop: Shop, **changes: Any) -> dict[str, Any]:
+    """The one there is, after a payment that does not fit."""
+    order = await checkout(client)
+    wrong: dict[str, Any] = {"amount": 1, "customer_email": "told@example.org"} | changes
+    assert (await send(client, shop, event(order, **wrong))).status_code == 200
+    [item] = (await client.get("/api/admin/unmatched")).json()["items"]
+    assert item["order_id"] == order["order_id"]
+    return dict(item)
+
+
+async def test_an_unmatched_payment_is_listed_as_it_was_told(
+    client: httpx.AsyncClient, shop: Shop
+) -> None:
+    item = await unmatched(client, shop)
+    assert item | {"received_at_iso": "", "id": ""} == {
+        "id": "",
+        "reason": "amount",
+        "why": "It is not what the order costs.",
+        "amount": 1,
+        "currency": "eur",
+        "order_id": item["order_id"],
+        "payment_session_id": f"mock_{item['order_id']}",
+        "email": "told@example.org",
+        "body": None,
+        "received_at_iso": "",
+        "can_be_refunded": True,
+        "resolution": None,
+        "resolved_at_iso": None,
+        "resolved_by": "",
+    }
+
+
+@pytest.mark.parametrize(
+    ("action", "other", "resolution"),
+    [("refund", "dismiss", "REFUNDED"), ("dismiss", "refund", "DISMISSED")],
+)
+async def test_an_unmatched_payment_is_resolved_once_and_says_by_whom_and_when(
+    client: httpx.AsyncClient, shop: Shop, action: str, other: str, resolution: str
+) -> None:
+    item = await unmatched(client, shop)
+    path = f"/api/admin/unmatched/{item['id']}"
+    first = (await client.post(f"{path}/{action}")).json()
+    assert (first["resolution"], first["resolved_by"]) == (resolution, "admin")
+    assert first["resolved_at_iso"].endswith("+00:00")
+    assert (await client.post(f"{path}/{action}")).json() == first
+    refused = await client.post(f"{path}/{other}")
+    assert refused.status_code == 400
+    assert f"{resolution.lower()} before" in refused.json()["detail"]
+    assert (await client.get("/api/admin/unmatched")).json()["total"] == 0
+    resolved = (await client.get("/api/admin/unmatched?resolved=true")).json()
+    assert (resolved["items"], resolved["total"]) == ([first], 1)
+
+
+@pytest.mark.parametrize("payment_id", ["0" * 32, "x", "%00", "%ff"])
+@pytest.mark.parametrize("action", ["refund", "dismiss"])
+async def test_an_unmatched_payment_that_is_not_there_is_a_404(
+    client: httpx.AsyncClient, payment_id: str, action: str
+) -> None:
+    response = await client.post(f"/api/admin/unmatched/{payment_id}/{action}")
+    assert response.status_code == 404
+
+
+async def test_another_site_cannot_resolve_what_the_operator_can(
+    client: httpx.AsyncClient, shop: Shop
+) -> None:
+    item = await unmatched(client, shop)
+    for action in ("refund", "dismiss"):
+        response = await client.post(
+            f"/api/admin/unmatched/{item['id']}/{action}", headers={"Origin": "http://evil"}
+        )
+        assert response.status_code == 403
 
 
 # --- The sequencer's figures -----------------------------------------------------------------

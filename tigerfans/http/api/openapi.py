@@ -28,6 +28,7 @@ from tigerfans.office.order_search import TEXT_CHARACTERS_MAX, Kind
 from tigerfans.payments.base import EventType, PaymentProvider
 from tigerfans.payments.mockpay import MockPay
 from tigerfans.shop.checkout import EMAIL_CHARACTERS_MAX, ENDED, IDEMPOTENCY_KEY_CHARACTERS_MAX
+from tigerfans.shop.payment import UNMATCHED
 from tigerfans.stores.orders import OrderStatus
 
 OPENAPI_CONFIG: Final = OpenAPIConfig(
@@ -304,9 +305,12 @@ def _webhook(provider: PaymentProvider) -> Operation:
         ],
         request_body=_body(_MOCKPAY_EVENT if is_mockpay else Schema(type=OpenAPIType.OBJECT)),
         responses={
-            "200": _answer("All of it is durable.", _object(ok=_FLAG, order_status=_TEXT)),
-            "400": _problem("The signature or the body is not valid, or does not fit the order."),
-            "404": _problem("There is no such order."),
+            "200": _answer(
+                "All of it is durable. What is genuine and fits no order is recorded as well:"
+                f" {UNMATCHED} is a payment, null is an event that moves no money.",
+                _object(ok=_FLAG, order_status=_nullable(OpenAPIType.STRING)),
+            ),
+            "400": _problem("The signature is not valid."),
             "413": _problem("The body is too large."),
             "503": _BUSY,
         },

@@ -16,8 +16,7 @@ def webhook_route(shop: Shop) -> ASGIRouteHandler:
 
     async def webhook(scope: HTTPScope, receive: Receive) -> bytes:
         body = await bodies.read(scope, receive)
-        event = shop.provider.read_webhook(body, header(scope, signature_header))
-        settled = await shop.settle(event)
+        settled = await shop.hear(body, header(scope, signature_header))
         answer = {"ok": True, "order_status": settled.order_status}
         return orjson.dumps(answer | {"idempotent": True} if settled.is_replay else answer)
 
