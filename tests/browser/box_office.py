@@ -1,5 +1,6 @@
 """A shop for these tests, and what others do there while a browser looks: over HTTP."""
 
+import json
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -9,7 +10,10 @@ from typing import Any, Final, Literal
 import httpx
 
 from tests.stack.running_shop import RunningShop, free_addresses, until
-from tigerfans.settings.settings import DEFAULT_ADMIN_PASSWORD
+from tigerfans.payments.base import EventType
+from tigerfans.payments.mockpay import SESSION_PREFIX, SIGNATURE_HEADER, sign
+from tigerfans.settings.settings import DEFAULT_ADMIN_PASSWORD, DEFAULT_WEBHOOK_SECRET
+from tigerfans.shop.payment import UNMATCHED
 
 OPERATOR: Final = ("admin", DEFAULT_ADMIN_PASSWORD)
 EMAIL: Final = "ada@example.org"
@@ -69,6 +73,25 @@ class BoxOffice:
 
     def buy(self, cls: str = "A", email: str = EMAIL) -> Held:
         return self.end(self.hold(cls, email), "succeeded")
+
+    def tell_unmatched(self, order_id: str, **changes: object) -> None:
+        """Lets the provider tell of a payment that fits no order: the amount is not what it costs,
+        or whatever `changes` say."""
+        told = {
+            "type": EventType.SUCCEEDED,
+            "payment_session_id": f"{SESSION_PREFIX}{order_id}",
+            "order_id": order_id,
+            "amount": 100,
+            "currency": "eur",
+            "customer_email": EMAIL,
+        }
+        self.tell_unmatched_body(json.dumps(told | changes).encode())
+
+    def tell_unmatched_body(self, body: bytes) -> None:
+        """Lets the provider tell it in these very bytes."""
+        headers = {SIGNATURE_HEADER: sign(DEFAULT_WEBHOOK_SECRET, body)}
+        told = self.client.post("/payments/webhook", content=body, headers=headers)
+        assert told.raise_for_status().json()["order_status"] == UNMATCHED
 
     def status(self, held: Held) -> str:
         status: str = self._json(f"/api/orders/{held.order_id}")["status"]

@@ -36,11 +36,15 @@ SCENES: Final = {
     "not-found": Scene("/nothing", "There is nothing here"),
     "admin": Scene("/admin", "Box office"),
     "admin-refunds": Scene("/admin", "Refunds due", is_brief=True),
+    "admin-unmatched": Scene("/admin", "It is not what the order costs.", is_brief=True),
     "admin-order": Scene("/admin/orders/{paid.order_id}", "What was ordered"),
     "admin-order-refund": Scene(
         "/admin/orders/{unfulfilled.order_id}", "Refund €65.00", is_brief=True
     ),
 }
+
+
+UNKNOWN_ORDER_ID: Final = "0" * 30 + "00"
 
 
 class Late(NamedTuple):
@@ -75,6 +79,12 @@ class Stage:
             "canceled": patient.end(patient.hold(), "canceled"),
             **late._asdict(),
         }
+        brief.tell_unmatched(late.expired.order_id)
+        brief.tell_unmatched(UNKNOWN_ORDER_ID, currency="doubloons", amount=1234567890123)
+        brief.tell_unmatched("the order of " + "x" * 60, customer_email="")
+        brief.tell_unmatched_body(
+            b'{"type": "payment.settled", "reference": "' + b"7" * 300 + b'"}'
+        )
 
     def url(self, scene: Scene) -> str:
         return self._urls[scene.is_brief] + scene.path.format(**self._orders)

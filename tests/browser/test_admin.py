@@ -9,6 +9,7 @@ from tests.browser.box_office import BoxOffice
 from tests.browser.conftest import OPERATOR_LOGIN, OpenTab
 
 SHOWN_ID_DIGITS = 18
+HOSTILE = "<img src=x onerror=alert(1)>"
 
 
 def test_only_the_operator_gets_in(patient: BoxOffice) -> None:
@@ -52,6 +53,37 @@ def test_an_order_is_found_taken_along_and_told(patient: BoxOffice, open_tab: Op
     tab.go_back()
     expect(search).to_have_value("found@")
     expect(orders.locator("tbody tr")).to_have_count(1)
+
+
+def test_a_payment_that_fits_no_order_is_given_back_or_dismissed(
+    patient: BoxOffice, open_tab: OpenTab
+) -> None:
+    tab = open_tab(patient, http_credentials=OPERATOR_LOGIN)
+    held = patient.hold()
+    patient.tell_unmatched(held.order_id)
+    patient.tell_unmatched("no order", currency="doubloons", customer_email=HOSTILE)
+    patient.tell_unmatched_body(HOSTILE.encode())
+    tab.goto("/admin")
+    rows = tab.locator("[data-table=unmatched] tbody tr")
+    expect(rows).to_have_count(3)
+    expect(tab.locator("[data-unmatched-total]")).to_have_text("3")
+    wrong, stranger, unread = (rows.nth(number) for number in range(3))
+    expect(wrong).to_contain_text("€1.00")
+    expect(wrong.get_by_role("link", name=held.order_id[:SHOWN_ID_DIGITS])).to_be_visible()
+    for words in ("100 doubloons", "no order", HOSTILE, "It names no order."):
+        expect(stranger).to_contain_text(words)
+    expect(unread.get_by_role("button", name="Refund")).to_be_hidden()
+    unread.get_by_text("What was told").click()
+    expect(unread.get_by_text(HOSTILE)).to_be_visible()
+
+    wrong.get_by_role("button", name="Refund").click()
+    expect(rows).to_have_count(2)
+    for left in (1, 0):
+        rows.first.get_by_role("button", name="Dismiss").click()
+        expect(rows).to_have_count(left)
+    expect(tab.get_by_text("Every payment is an order’s.")).to_be_visible()
+    tab.goto(f"/admin/orders/{held.order_id}")
+    expect(tab.get_by_text("Payment that does not fit refunded")).to_be_visible()
 
 
 def test_a_webhook_that_nobody_confirmed_waits_in_sight(

@@ -1,10 +1,12 @@
 // How the box office's tables show an order: one way for all of them.
 
-import { localMoment, money } from "./format.js";
+import { localMoment, money, toldMoney } from "./format.js";
 import { cellText } from "./table.js";
 
 // Enough to tell orders of the same millisecond apart; the cell's title has all of it.
 const ID_SHOWN_DIGITS = 18;
+
+const ORDER_ID = /^[0-9a-f]{30}00$/;
 
 const STATUS_WORDS = {
   PENDING: "Pending",
@@ -32,6 +34,21 @@ export function statusCell(cell, order) {
   const status = order.refunded_at_iso ? "REFUNDED" : order.status;
   cellText(cell, STATUS_WORDS[status] ?? status);
   cell.dataset.status = status;
+}
+
+/** A payment that fits no order: what is told of one may be anything, and name no order at all. */
+export function fillUnmatched(cells, payment) {
+  const isOrderId = ORDER_ID.test(payment.order_id);
+  timeCell(cells.received, payment.received_at_iso);
+  cellText(cells.why, payment.why);
+  cells.told.hidden = payment.body === null;
+  cellText(cells.body, payment.body);
+  cellText(cells.amount, payment.amount === null ? "" : toldMoney(payment.amount, payment.currency));
+  cells.id.hidden = !isOrderId;
+  if (isOrderId) orderLink(cells.id, payment.order_id);
+  cellText(cells.other, isOrderId ? "" : payment.order_id);
+  cellText(cells.email, payment.email);
+  cells.refund.hidden = !payment.can_be_refunded;
 }
 
 /** What every table of orders has. */

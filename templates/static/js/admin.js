@@ -1,7 +1,7 @@
 // The box office: figures, charts, orders, payments and what needs attention, refreshed every two
 // seconds.
 
-import { fillOrder, orderLink, timeCell } from "./admin-cells.js";
+import { fillOrder, fillUnmatched, orderLink, timeCell } from "./admin-cells.js";
 import { Chart, figure, latest } from "./admin-charts.js";
 import { Orders } from "./admin-orders.js";
 import { OfflineError, getJson, postJson, repeat } from "./api.js";
@@ -43,7 +43,20 @@ const refunds = new LiveTable(
   (order) => order.id,
   (cells, order) => {
     fillOrder(cells, order);
-    cells.refund.onclick = () => refund(order.id, cells.refund);
+    const path = `orders/${encodeURIComponent(order.id)}/refund`;
+    cells.refund.onclick = () => act(path, [cells.refund]);
+  },
+);
+
+const unmatched = new LiveTable(
+  table("unmatched"),
+  (payment) => payment.id,
+  (cells, payment) => {
+    fillUnmatched(cells, payment);
+    const buttons = [cells.refund, cells.dismiss];
+    const path = `unmatched/${encodeURIComponent(payment.id)}`;
+    cells.refund.onclick = () => act(`${path}/refund`, buttons);
+    cells.dismiss.onclick = () => act(`${path}/dismiss`, buttons);
   },
 );
 
@@ -87,6 +100,12 @@ async function refreshRefunds() {
   setText(find("[data-refunds-total]"), count(total));
 }
 
+async function refreshUnmatched() {
+  const { items, total } = await getJson("/api/admin/unmatched");
+  unmatched.show(items);
+  setText(find("[data-unmatched-total]"), count(total));
+}
+
 async function refreshWebhooks() {
   const { items, total } = await getJson("/api/admin/webhooks");
   webhooks.show(items);
@@ -110,14 +129,14 @@ async function refreshHistory() {
   }
 }
 
-/** Gives an order's money back; asking twice for the same order gives it once. */
-async function refund(orderId, button) {
-  button.disabled = true;
+/** What a row's button does; asking twice for the same thing does it once. */
+async function act(path, buttons) {
+  for (const button of buttons) button.disabled = true;
   try {
-    await postJson(`/api/admin/orders/${encodeURIComponent(orderId)}/refund`, {});
+    await postJson(`/api/admin/${path}`, {});
     wake();
   } catch (error) {
-    button.disabled = false;
+    for (const button of buttons) button.disabled = false;
     showLive("lost", error.message);
   }
 }
@@ -129,6 +148,7 @@ const PARTS = [
   () => orders.refresh(),
   refreshSessions,
   refreshRefunds,
+  refreshUnmatched,
   refreshWebhooks,
   refreshHistory,
 ];

@@ -15,6 +15,11 @@ export function money(cents, currency) {
   return amounts.get(currency).format(cents / 100);
 }
 
+/** The same where somebody else named the currency, and may have named none there is. */
+export function toldMoney(cents, currency) {
+  return /^[a-z]{3}$/i.test(currency) ? money(cents, currency) : `${cents} ${currency}`.trim();
+}
+
 export function count(number) {
   return numbers.format(number);
 }
