@@ -1,5 +1,6 @@
 """A shop whose payment provider is not MockPay: nothing but the provider itself is another one."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import httpx
@@ -12,6 +13,7 @@ from tests.shops import OpenShop
 from tigerfans.http.app import create_app
 from tigerfans.payments.base import EventType, InvalidWebhookError, PaymentEvent
 from tigerfans.settings.settings import Settings
+from tigerfans.shop.shop import Shop
 
 BROWSER = {"Accept": "text/html"}
 
@@ -21,6 +23,14 @@ class Coins:
 
     name = "Coins"
     signature_header = "x-word"
+
+    def __init__(self) -> None:
+        self.paid: dict[str, PaymentEvent] = {}
+
+    def pay(self, order_id: str) -> None:
+        """Takes the coins, and tells nobody."""
+        session_id = f"coins-{order_id}"
+        self.paid[session_id] = PaymentEvent(EventType.SUCCEEDED, session_id, order_id, 6500, "eur")
 
     def session_id(self, order_id: str) -> str:
         return f"coins-{order_id}"
@@ -37,12 +47,25 @@ class Coins:
         order_id = body.decode()
         return PaymentEvent(EventType.SUCCEEDED, f"coins-{order_id}", order_id, 6500, "eur")
 
+    async def look_up(self, session_id: str) -> PaymentEvent | None:
+        return self.paid.get(session_id)
+
     async def refund(self, session_id: str, amount: int) -> None: ...
 
 
 @pytest.fixture
-async def client(open_shop: OpenShop) -> AsyncIterator[httpx.AsyncClient]:
-    shop = await open_shop(provider=Coins())
+def coins() -> Coins:
+    return Coins()
+
+
+@pytest.fixture
+async def shop(open_shop: OpenShop, coins: Coins) -> Shop:
+    shop: Shop = await open_shop(provider=coins, hold_seconds=1)
+    return shop
+
+
+@pytest.fixture
+async def client(shop: Shop) -> AsyncIterator[httpx.AsyncClient]:
     async with client_of_app(create_app(Settings(), shop, mockpay=None)) as client:
         yield client
 
@@ -54,6 +77,19 @@ async def test_another_provider_sells_a_ticket(client: httpx.AsyncClient) -> Non
     paid = await client.post("/payments/webhook", content=order_id, headers={"x-word": "sesame"})
     assert paid.json() == {"ok": True, "order_status": "PAID"}
     assert (await client.get(f"/api/orders/{order_id}")).json()["status"] == "PAID"
+
+
+async def test_what_it_never_tells_it_is_asked_for(
+    client: httpx.AsyncClient, shop: Shop, coins: Coins
+) -> None:
+    order_id = (await client.post("/api/checkout", json=BUY_A)).json()["order_id"]
+    coins.pay(order_id)
+    asking = asyncio.create_task(shop.inquire_forever())
+    async with asyncio.timeout(20):
+        # It is asked when the hold is over, and tells nobody.
+        while (await client.get(f"/api/orders/{order_id}")).json()["status"] != "PAID":  # noqa: ASYNC110
+            await asyncio.sleep(0.1)
+    asking.cancel()
 
 
 async def test_its_signature_is_asked_for_in_its_own_header(client: httpx.AsyncClient) -> None:

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 from uuid import uuid4
 
+import asyncpg
 import pytest
 
 from tigerfans.payments.outbox import (
@@ -12,6 +13,7 @@ from tigerfans.payments.outbox import (
     LEASE_SECONDS,
     PAUSE_SECONDS_MAX,
     PAUSE_SECONDS_MIN,
+    REMEMBERED_FOR,
     Outbox,
     Webhook,
 )
@@ -101,6 +103,59 @@ async def test_pauses_double_up_to_a_bound_and_the_operator_sees_why(
     [undelivered], total = await outbox.undelivered(10)
     assert (undelivered.order_id, undelivered.type) == (ORDER_ID, "payment.succeeded")
     assert (undelivered.attempts, undelivered.last_error, total) == (11, "status 503", 1)
+
+
+# --- What was decided --------------------------------------------------------------------------
+
+
+async def decide(outbox: Outbox, event_type: str, body: bytes) -> None:
+    await outbox.add(Webhook(uuid4(), body), ORDER_ID, event_type)
+
+
+async def test_what_was_decided_is_remembered_after_it_was_told(
+    outbox: Outbox, webhook: Webhook
+) -> None:
+    await outbox.delivered(webhook)
+    assert await outbox.remembered(ORDER_ID) == webhook.body
+    assert await outbox.remembered("another") is None
+
+
+async def test_the_last_decision_counts_and_money_that_was_taken_stays_so(outbox: Outbox) -> None:
+    for event_type, body, remembered in (
+        ("payment.failed", b"1", b"1"),
+        ("payment.canceled", b"2", b"2"),
+        ("payment.succeeded", b"3", b"3"),
+        ("payment.failed", b"4", b"3"),
+    ):
+        await decide(outbox, event_type, body)
+        assert await outbox.remembered(ORDER_ID) == remembered
+
+
+async def test_what_is_not_stored_to_be_sent_is_not_remembered(
+    outbox: Outbox, webhook: Webhook
+) -> None:
+    # The same id once more: the row cannot be stored.
+    with pytest.raises(asyncpg.UniqueViolationError):
+        await outbox.add(webhook, "another", "payment.succeeded")
+    assert await outbox.remembered("another") is None
+
+
+async def test_what_was_decided_long_ago_is_forgotten(
+    outbox: Outbox, database: Database, webhook: Webhook
+) -> None:
+    async def pass_days(days: float) -> None:
+        async with database.connection() as connection:
+            await connection.execute(
+                "UPDATE mockpay_payments SET decided_at = decided_at - $1::interval",
+                timedelta(days=days),
+            )
+
+    await pass_days(REMEMBERED_FOR.days - 0.1)
+    await outbox.forget()
+    assert await outbox.remembered(ORDER_ID) == webhook.body
+    await pass_days(0.2)
+    await outbox.forget()
+    assert await outbox.remembered(ORDER_ID) is None
 
 
 @pytest.mark.usefixtures("webhook")

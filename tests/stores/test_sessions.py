@@ -13,6 +13,7 @@ from tigerfans.errors import UnavailableError
 from tigerfans.stores.sessions import (
     AFTER_HOLD_SECONDS,
     ANSWER_SECONDS,
+    Claim,
     Holder,
     OverLimit,
     Session,
@@ -355,3 +356,91 @@ async def connected(redis: Redis) -> set[str]:
     """The connections of others, by Redis' own numbers."""
     own = await redis.client_id()
     return {client["id"] for client in await redis.client_list()} - {str(own)}
+
+
+# --- Sessions that ended unpaid ------------------------------------------------------------------
+
+TEN_MINUTES_MS = 600_000
+
+
+async def ended(sessions: Sessions) -> Session:
+    """A session whose hold ended unpaid."""
+    session = a_session(time.time_ns() // 1_000_000 - TEN_MINUTES_MS)
+    await sessions.save(session)
+    return session
+
+
+async def claims(sessions: Sessions, limit: int = 10, lease_seconds: float = 60) -> list[Claim]:
+    return await sessions.claim_ended(limit, lease_seconds)
+
+
+async def test_a_session_that_ended_unpaid_is_claimed_by_one_of_many_workers(
+    sessions: Sessions, redis_url: str
+) -> None:
+    session = await ended(sessions)
+    workers = [Sessions.connect(redis_url, "0123abcd") for _ in range(4)]
+    claimed = await asyncio.gather(*map(claims, workers))
+    assert [claim for some in claimed for claim in some] == [Claim(session.order_id, 1)]
+    assert await claims(sessions) == []
+    for worker in workers:
+        await worker.close()
+
+
+async def test_what_still_can_be_paid_or_was_paid_is_not_claimed(sessions: Sessions) -> None:
+    await sessions.save(a_session())
+    sessions.finish(await ended(sessions), b"{}")
+    await drained(sessions)
+    assert await claims(sessions) == []
+
+
+async def test_a_claim_whose_worker_died_comes_back_and_is_counted(sessions: Sessions) -> None:
+    session = await ended(sessions)
+    for attempts in (1, 2, 3):
+        assert await claims(sessions, lease_seconds=0) == [Claim(session.order_id, attempts)]
+
+
+async def test_what_was_asked_is_asked_no_more_also_when_its_checkout_is_replayed(
+    sessions: Sessions, redis: Redis
+) -> None:
+    session = await ended(sessions)
+    [claim] = await claims(sessions, lease_seconds=0)
+    await sessions.drop_claim(claim)
+    await sessions.save(session)
+    assert await claims(sessions) == []
+    assert await redis.keys("0123abcd:asked*") == []
+
+
+async def test_what_is_postponed_comes_back_after_its_pause(sessions: Sessions) -> None:
+    session = await ended(sessions)
+    [claim] = await claims(sessions)
+    await sessions.postpone_claim(claim, 60)
+    assert await claims(sessions) == []
+    await sessions.postpone_claim(claim, 0)
+    assert await claims(sessions) == [Claim(session.order_id, 2)]
+
+
+async def test_a_round_claims_no_more_than_it_may_those_first_that_were_claimed_before(
+    sessions: Sessions,
+) -> None:
+    first = await ended(sessions)
+    await claims(sessions, lease_seconds=0)
+    others = [await ended(sessions) for _ in range(3)]
+    claimed = await claims(sessions, limit=2)
+    assert claimed[0] == Claim(first.order_id, 2)
+    rest = await claims(sessions)
+    assert {claim.order_id for claim in claimed[1:] + rest} == {s.order_id for s in others}
+
+
+async def test_a_session_is_open_for_as_long_as_it_is_kept(sessions: Sessions) -> None:
+    session = await ended(sessions)
+    seconds = await sessions.seconds_left(session.order_id)
+    assert AFTER_HOLD_SECONDS - TEN_MINUTES_MS // 1_000 - 60 < seconds <= AFTER_HOLD_SECONDS
+    assert await sessions.seconds_left(OrderId.new()) == 0
+
+
+async def test_after_a_wipe_there_is_nothing_to_postpone(sessions: Sessions, redis: Redis) -> None:
+    await ended(sessions)
+    [claim] = await claims(sessions)
+    await redis.flushall()
+    await sessions.postpone_claim(claim, 0)
+    assert await claims(sessions) == []

@@ -1,7 +1,8 @@
 """What a payment provider is to the shop.
 
 The provider is redirected to with a payment session, and tells the outcome by a signed webhook,
-at least once, in any order, hours late if need be. `MockPay` is the one that ships.
+at least once, in any order, hours late if need be. What it never tells it is asked for. `MockPay`
+is the one that ships.
 """
 
 from enum import StrEnum
@@ -67,6 +68,14 @@ class PaymentProvider(Protocol):
 
         Raises `InvalidWebhookError` unless it is genuine. Where it is, and cannot be read, it may
         be about money all the same: `UnreadableWebhookError`.
+        """
+
+    async def look_up(self, session_id: str) -> PaymentEvent | None:
+        """Asks what became of a payment: the event as a webhook tells it, or None where nothing
+        is decided.
+
+        Asked once the hold has ended unpaid, by one worker. Where it raises, it is asked again
+        later.
         """
 
     async def refund(self, session_id: str, amount: int) -> None:

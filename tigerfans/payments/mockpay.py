@@ -2,7 +2,8 @@
 
 It behaves like a real one where it matters: the buyer is redirected to its page, and the outcome
 comes as an HTTP request of its own, signed with HMAC-SHA256 over the body, at least once: an event
-without a 2xx stays in the outbox and is sent again.
+without a 2xx stays in the outbox and is sent again. What was decided at its page it remembers, and
+tells who asks.
 """
 
 import asyncio
@@ -31,6 +32,7 @@ SESSION_PREFIX: Final = "mock_"
 DELIVERY_SECONDS_MAX: Final = 10.0
 DELIVERIES_AT_ONCE_MAX: Final = 20
 POLL_SECONDS: Final = 0.5
+FORGET_SECONDS: Final = 60.0
 
 logger = logging.getLogger(__name__)
 
@@ -105,15 +107,24 @@ class MockPay:
         await self.outbox.add(webhook, payment.order_id, event_type)
         await self._deliver(webhook)
 
+    async def look_up(self, session_id: str) -> PaymentEvent | None:
+        """What the buyer decided at the page, as its webhook told it; see `PaymentProvider`."""
+        body = await self.outbox.remembered(self.order_id(session_id) or "")
+        return None if body is None else read_json(_decoder, body)
+
     async def refund(self, session_id: str, amount: int) -> None:
         """Nothing was really paid, so there is nothing to give back; a replay is harmless."""
         logger.info("refunded %d cents of payment session %s", amount, session_id)
 
     async def deliver_forever(self) -> None:
-        """Sends what is due again, until cancelled."""
+        """Sends what is due again, and forgets what is old, until cancelled."""
+        forgot_at = -FORGET_SECONDS
         while True:
             await asyncio.sleep(POLL_SECONDS)
             try:
+                if time.monotonic() - forgot_at > FORGET_SECONDS:
+                    await self.outbox.forget()
+                    forgot_at = time.monotonic()
                 due = await self.outbox.lease(DELIVERIES_AT_ONCE_MAX)
             except UnavailableError:
                 continue

@@ -1,4 +1,5 @@
 """MockPay's outbox: webhooks are delivered at least once, over failures and restarts, for a day.
+With it goes its memory: what was decided is remembered for longer, for a shop that asks.
 
 A webhook is stored before it is sent and deleted once it is confirmed. Whoever sends one takes a
 lease on it first, by moving its next attempt into the future; so several workers share the outbox
@@ -18,7 +19,19 @@ PAUSE_SECONDS_MIN: Final = 1
 PAUSE_SECONDS_MAX: Final = 300
 GIVE_UP_AFTER: Final = timedelta(hours=24)
 
+# How long MockPay can be asked what became of a payment.
+REMEMBERED_FOR: Final = timedelta(days=7)
+FORGOTTEN_AT_ONCE_MAX: Final = 10_000
+
+# One statement, so that what is remembered and what is sent are the same. Money that was taken
+# stays so, whatever is pressed afterwards.
 _ADD: Final = """
+    WITH remembered AS (
+        INSERT INTO mockpay_payments (order_id, type, body) VALUES ($2, $3, $4)
+        ON CONFLICT (order_id) DO UPDATE
+        SET type = EXCLUDED.type, body = EXCLUDED.body, decided_at = now()
+        WHERE mockpay_payments.type <> 'payment.succeeded'
+    )
     INSERT INTO mockpay_webhooks (id, order_id, type, body, next_attempt_at)
     VALUES ($1, $2, $3, $4, now() + make_interval(secs => $5))
 """
@@ -39,6 +52,12 @@ _FAILED: Final = """
         next_attempt_at = now() + make_interval(
             secs => least($3 * power(2, least(attempts, 30)), $4) * (0.75 + random() / 2))
     WHERE id = $1
+"""
+_FORGET: Final = """
+    DELETE FROM mockpay_payments WHERE order_id IN (
+        SELECT order_id FROM mockpay_payments WHERE decided_at < now() - $1::interval
+        ORDER BY decided_at LIMIT $2 FOR UPDATE SKIP LOCKED
+    )
 """
 _UNDELIVERED: Final = "order_id, type, created_at, next_attempt_at, attempts, last_error"
 
@@ -70,11 +89,26 @@ class Outbox:
         self._database = database
 
     async def add(self, webhook: Webhook, order_id: str, event_type: str) -> None:
-        """Stores a webhook durably; the caller has a lease on it and sends it now."""
+        """Stores a webhook durably, and remembers what it says; the caller has a lease on it and
+        sends it now.
+        """
         async with self._database.connection() as connection:
             await connection.execute(
                 _ADD, webhook.id, order_id, event_type, webhook.body, LEASE_SECONDS
             )
+
+    async def remembered(self, order_id: str) -> bytes | None:
+        """The body of the webhook that says what became of a payment; None where nothing did."""
+        async with self._database.connection() as connection:
+            body: bytes | None = await connection.fetchval(
+                "SELECT body FROM mockpay_payments WHERE order_id = $1", order_id
+            )
+        return body
+
+    async def forget(self) -> None:
+        """Forgets some of what was decided longer ago than `REMEMBERED_FOR`."""
+        async with self._database.connection() as connection:
+            await connection.execute(_FORGET, REMEMBERED_FOR, FORGOTTEN_AT_ONCE_MAX)
 
     async def lease(self, limit: int) -> list[Webhook]:
         """Up to `limit` webhooks that are due; nobody else gets them for `LEASE_SECONDS`."""

@@ -94,6 +94,16 @@ MIGRATIONS: Final[tuple[Migration, ...]] = (
         WHERE resolution IS NOT NULL;
     CREATE INDEX unmatched_payments_order_id ON unmatched_payments (order_id);
     """),
+    Transaction("""
+    -- What was decided at MockPay's page, for who asks it.
+    CREATE TABLE mockpay_payments (
+        order_id text PRIMARY KEY,
+        type text NOT NULL,
+        body bytea NOT NULL,
+        decided_at timestamptz NOT NULL DEFAULT now()
+    );
+    CREATE INDEX mockpay_payments_decided_at ON mockpay_payments (decided_at);
+    """),
 )
 
 

@@ -4,7 +4,8 @@ Redis is a shortcut here and never the truth. A session outlives its hold by an 
 payment which comes somewhat late still finds it; after that, as when Redis is wiped, the signed
 payment event and the ledger's hold carry enough to finish the sale. An order's entry holds its
 session and, once the order is paid and durable, for a day its public answer: duplicates of the
-webhook and status requests are served from it.
+webhook and status requests are served from it. A session whose hold ended unpaid is claimed by one
+worker, which asks the provider about it.
 
 Whoever may hold only so much (`Holder`) has a list of open holds. The script that saves a session
 counts there: a session over a limit is not saved. Holders are known by digests only, and for no
@@ -106,6 +107,24 @@ for i = 3, #ARGV, 2 do
 end
 """)
 
+# Takes a lease on sessions that ended unpaid, those first that were claimed before: up to ARGV[3]
+# of what is due at ARGV[1], until ARGV[2]. Each comes with the number of claims there were of it.
+_CLAIM: Final = Script("""
+local claimed = redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', ARGV[1], 'LIMIT', 0, ARGV[3])
+local room = ARGV[3] - #claimed
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[1], 'LIMIT', 0, room)) do
+    redis.call('ZREM', KEYS[1], id)
+    claimed[#claimed + 1] = id
+end
+local answer = {}
+for i, id in ipairs(claimed) do
+    redis.call('ZADD', KEYS[2], ARGV[2], id)
+    answer[2 * i - 1] = id
+    answer[2 * i] = redis.call('HINCRBY', KEYS[3], id, 1)
+end
+return answer
+""")
+
 Output = TypeVar("Output")
 
 
@@ -164,6 +183,15 @@ class Entry(msgspec.Struct, frozen=True):
         return Session.unpack(self.packed_session)
 
 
+class Claim(NamedTuple):
+    """A session that ended unpaid, to be asked about by whoever claimed it; the `attempts` count
+    this one.
+    """
+
+    order_id: OrderId
+    attempts: int
+
+
 class Sessions:
     """Payment sessions; a method that answers raises `UnavailableError` where Redis does not.
 
@@ -176,13 +204,20 @@ class Sessions:
         self._prefix: Final = f"{key_prefix}:"
         self._entry: Final = f"{key_prefix}:order:".encode()
         # The unpaid sessions by the end of their hold. Those whose end is still to come are
-        # pending; the others stay for as long as sessions do, since a payment may still be told.
+        # pending; the others stay until the provider is asked about them, or for as long as
+        # sessions do.
         self._unpaid: Final = f"{key_prefix}:unpaid"
+        # The sessions that the provider is being asked about, by the moment from which on whoever
+        # comes may ask: until then one worker has a lease on each, or it is too early to try again.
+        self._asked: Final = f"{key_prefix}:asked"
+        # How often each of them was claimed.
+        self._attempts: Final = f"{key_prefix}:asked:attempts"
         # What a holder has had open lately: the order ids, of 32 hex digits each, end to end.
         self._holds: Final = f"{key_prefix}:holds:"
         self._reading = RedisConnection(redis)
         self._saving = RedisConnection(redis)
         self._finishing = RedisConnection(redis)
+        self._claiming = RedisConnection(redis)
         self._reads = BatchedCalls[OrderId, Entry | None](
             "session reads", self._find_many, batch_max=BATCH_MAX, queue_max=QUEUE_MAX
         )
@@ -211,7 +246,7 @@ class Sessions:
         await self._reads.close()
         await self._saves.close()
         await self._finishes.close()
-        for connection in (self._reading, self._saving, self._finishing):
+        for connection in (self._reading, self._saving, self._finishing, self._claiming):
             await connection.close()
         await self._redis.aclose()
 
@@ -258,6 +293,43 @@ class Sessions:
         return await self._answered(
             self._redis.eval(script.text, 1, self._prefix + key, *arguments)
         )
+
+    async def claim_ended(self, limit: int, lease_seconds: float) -> list[Claim]:
+        """Some sessions whose hold ended unpaid, each for one caller only until the lease is over.
+
+        To be called by one task at a time.
+        """
+        now_ms = time.time_ns() // 1_000_000
+        lease_ms = now_ms + int(lease_seconds * 1_000)
+        claim = self._claiming.run(
+            _CLAIM, 3, self._unpaid, self._asked, self._attempts, now_ms, lease_ms, limit
+        )
+        answer = iter(await self._answered(claim))
+        return [
+            Claim(_order_id(order_id), attempts)
+            for order_id, attempts in zip(answer, answer, strict=True)
+        ]
+
+    async def seconds_left(self, order_id: OrderId) -> float:
+        """For how long a session is kept; 0 where it is not."""
+        milliseconds = await self._answered(
+            self._redis.pttl(self._entry + order_id.hex_digits.encode())
+        )
+        return max(0, milliseconds) / 1_000
+
+    async def drop_claim(self, claim: Claim) -> None:
+        """Nobody need ask about the session any more."""
+        async with self._redis.pipeline() as pipeline:
+            pipeline.zrem(self._asked, claim.order_id.hex_digits)
+            pipeline.hdel(self._attempts, claim.order_id.hex_digits)
+            await self._answered(pipeline.execute())
+
+    async def postpone_claim(self, claim: Claim, pause_seconds: float) -> None:
+        """Somebody asks about the session again, after a pause."""
+        due_ms = time.time_ns() // 1_000_000 + int(pause_seconds * 1_000)
+        # Where Redis was wiped meanwhile, there is nothing to postpone.
+        postponed = self._redis.zadd(self._asked, {claim.order_id.hex_digits: due_ms}, xx=True)
+        await self._answered(postponed)
 
     async def ping(self) -> None:
         await self._answered(self._redis.ping())
@@ -327,6 +399,10 @@ class Sessions:
 def _pack(session: Session, paid_answer: bytes) -> bytes:
     # Two JSON documents, which hold no line feed: a paid answer is served without parsing either.
     return session.pack() + b"\n" + paid_answer
+
+
+def _order_id(hex_digits: bytes) -> OrderId:
+    return OrderId(bytes.fromhex(hex_digits.decode())[::-1])
 
 
 def _unpack(entry: bytes) -> Entry:

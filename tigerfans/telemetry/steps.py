@@ -35,10 +35,12 @@ class Step(StrEnum):
     CANCELED = "canceled"
     REFUND_DUE = "refund due"
     REFUNDED = "refunded"
-    # Of a genuine event that fits no order: with money, and without. They are counted only, and
-    # whoever counts them logs them: there may be no order to name.
+    # What follows is counted only, and whoever counts it logs it: there may be no order to name.
+    # A genuine event fits no order: it is about money, or it is not.
     UNMATCHED = "unmatched"
     DISREGARDED = "disregarded"
+    # A payment that nobody told was learned of by asking; it is another step as well.
+    LEARNED = "learned"
 
 
 OnStep = Callable[[Step, OrderId, ClassCode], None]

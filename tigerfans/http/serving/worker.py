@@ -73,6 +73,7 @@ async def _serve(settings: Settings, name: str) -> int:
         background = [
             asyncio.create_task(opened.ledger.watch(), name="connection to the sequencer"),
             asyncio.create_task(own_ledger, name="identity of the ledger"),
+            asyncio.create_task(opened.shop.inquire_forever(), name="inquiries"),
         ]
         shop = opened.shop
         for presence, ask in (

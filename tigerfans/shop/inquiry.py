@@ -1,0 +1,96 @@
+"""An inquiry: the provider is asked what became of a payment that it may never have told.
+
+Every session whose hold ended unpaid is asked about in the background, by whichever worker claims
+it in Redis; where nothing is decided yet, once more when the session is over, for until then it can
+be paid. A claim is a lease, so that what a killed worker was about to ask comes back. What is
+learned is settled as if a webhook had told it, so a webhook that comes as well changes nothing. A
+provider that does not answer is asked again after growing pauses, and is given up after so many
+attempts.
+"""
+
+import asyncio
+import logging
+from contextlib import suppress
+from typing import Final
+
+from tigerfans.booking.ids import OrderId
+from tigerfans.errors import UnavailableError
+from tigerfans.shop.backends import Backends
+from tigerfans.shop.payment import settle
+from tigerfans.stores.sessions import Claim
+from tigerfans.telemetry.steps import Step
+
+# Of one worker: so many are claimed in a round, and asked at the same time.
+INQUIRIES_AT_ONCE_MAX: Final = 20
+ROUND_SECONDS: Final = 1.0
+# From the question until all is durable. Less than the lease, so that nobody else asks meanwhile.
+INQUIRY_SECONDS_MAX: Final = 10.0
+LEASE_SECONDS: Final = 15.0
+# The pause doubles from attempt to attempt: all of them take forty minutes.
+ATTEMPTS_MAX: Final = 12
+PAUSE_SECONDS_MIN: Final = 2.0
+PAUSE_SECONDS_MAX: Final = 600.0
+
+logger = logging.getLogger(__name__)
+
+
+async def inquire_forever(backends: Backends) -> None:
+    """One round after the other, until cancelled; what was claimed then comes back by itself."""
+    while True:
+        await asyncio.sleep(ROUND_SECONDS)
+        with suppress(UnavailableError):
+            await inquire(backends)
+
+
+async def inquire(backends: Backends) -> None:
+    """One round; raises `UnavailableError` where Redis does not answer."""
+    claims = await backends.sessions.claim_ended(INQUIRIES_AT_ONCE_MAX, LEASE_SECONDS)
+    await asyncio.gather(*(_inquire_about(backends, claim) for claim in claims))
+
+
+async def _inquire_about(backends: Backends, claim: Claim) -> None:
+    try:
+        async with asyncio.timeout(INQUIRY_SECONDS_MAX):
+            pause_seconds = await _learn(backends, claim.order_id)
+    # A provider may raise whatever its client does, and one session must not end all inquiries.
+    except Exception as error:
+        pause_seconds = _pause_seconds(claim.attempts)
+        gave_up = pause_seconds is None
+        logger.log(
+            logging.ERROR if gave_up else logging.WARNING,
+            "%s order %s: %r",
+            "gave up asking about" if gave_up else "could not ask about",
+            claim.order_id.hex_digits,
+            error,
+        )
+    # Where this is not stored, the lease runs out and it is asked again.
+    with suppress(UnavailableError):
+        if pause_seconds is None:
+            await backends.sessions.drop_claim(claim)
+        else:
+            await backends.sessions.postpone_claim(claim, pause_seconds)
+
+
+async def _learn(backends: Backends, order_id: OrderId) -> float | None:
+    """Asks, and settles what is learned; how long to wait before the next question, or None."""
+    order = await backends.orders.find(order_id)
+    if order is not None and order.is_charged:
+        return None
+    event = await backends.provider.look_up(backends.provider.session_id(order_id.hex_digits))
+    if event is None:
+        # It can be paid for as long as there is a session.
+        return await backends.sessions.seconds_left(order_id) or None
+    settled = await settle(backends, event)
+    if not settled.is_replay:
+        backends.counters.steps[Step.LEARNED] += 1
+        status = settled.order_status
+        logger.warning("nobody told what became of order %s: %s", order_id.hex_digits, status)
+    return None
+
+
+def _pause_seconds(attempts: int) -> float | None:
+    """How long to wait after so many attempts; None where there are no more."""
+    if attempts >= ATTEMPTS_MAX:
+        return None
+    doubled: float = PAUSE_SECONDS_MIN * 2 ** (attempts - 1)
+    return min(doubled, PAUSE_SECONDS_MAX)
