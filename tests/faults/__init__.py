@@ -4,6 +4,7 @@ plan       what one seed means: the buyers, the faults, the shop's settings. Pur
 stack      the shop as `tigerfans up` runs it, killed and started again on the same data
 exchange   one HTTP request, and what may become of it
 buyers     the load: buyers that check out, and a payment provider that does not give up
+relay      where MockPay sends its webhooks; it keeps some of them to itself
 purchase   what one buyer was told, and whether the shop ever took it back
 pace       keeps buyers and faults in step, however slow the machine is
 injector   carries out the faults: signals, cut connections, a full disk, a wiped Redis

@@ -67,6 +67,8 @@ class Audit:
     sold_out: int = 0
     lost: int = 0
     sold_twice: int = 0
+    # Payments that nobody told, and that the shop asked about.
+    learned: int = 0
     violations: list[str] = field(default_factory=list)
 
 
@@ -77,6 +79,8 @@ class Stores(NamedTuple):
     on_ledger: dict[str, OnLedger]
     # A and B first, goodies last.
     stock: Sequence[Inventory]
+    # Payments that fit no order: nobody here sends any.
+    unmatched: Sequence[asyncpg.Record] = ()
 
 
 async def read_stores(plan: RunPlan, shop: FaultyShop, purchases: Iterable[Purchase]) -> Stores:
@@ -84,6 +88,7 @@ async def read_stores(plan: RunPlan, shop: FaultyShop, purchases: Iterable[Purch
     database = await asyncpg.connect(shop.database_url)
     try:
         rows = await database.fetch("SELECT * FROM orders")
+        unmatched = await database.fetch("SELECT * FROM unmatched_payments")
     finally:
         await database.close()
     orders = {row["id"].hex: row for row in rows}
@@ -95,7 +100,7 @@ async def read_stores(plan: RunPlan, shop: FaultyShop, purchases: Iterable[Purch
         budgets = await ledger.submit(Operation.LOOKUP_ACCOUNTS, booking.budgets())
     finally:
         await ledger.close()
-    return Stores(orders, on_ledger, Inventory.unpack_all(budgets))
+    return Stores(orders, on_ledger, Inventory.unpack_all(budgets), unmatched)
 
 
 def audit(plan: RunPlan, purchases: Sequence[Purchase], stores: Stores) -> Audit:
@@ -109,6 +114,10 @@ def audit(plan: RunPlan, purchases: Sequence[Purchase], stores: Stores) -> Audit
             found.sold_out += 1
         if purchase.is_refused and purchase.plan.cls == "B":
             found.violations.append(f"buyer {purchase.plan.number} was refused in class B")
+    found.violations += [
+        f"the payment of order {row['order_id']} fits no order: {row['reason']}"
+        for row in stores.unmatched
+    ]
     _audit_strangers(found, purchases, stores)
     _audit_stock(found, plan, purchases, stores)
     return found
@@ -125,6 +134,7 @@ def _audit_purchase(found: Audit, purchase: Purchase, stores: Stores) -> None:
     found.paid += is_fulfilled
     found.refunds_due += status == "PAID_UNFULFILLED"
     found.unpaid += status not in CHARGED
+    found.learned += purchase.is_never_told and status in CHARGED
     found.lost += purchase.is_charged and not (is_fulfilled or status == "PAID_UNFULFILLED")
     found.sold_twice += len(on_ledger.sales) > 1
 

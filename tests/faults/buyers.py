@@ -17,16 +17,16 @@ from urllib.parse import urlencode
 from tests.faults.exchange import Answer, NoAnswerError, exchange
 from tests.faults.pace import Pace
 from tests.faults.plan import MOCK_SECRET, BuyerPlan, Delivery, Intent, RunPlan
-from tests.faults.purchase import AMOUNTS, Purchase
+from tests.faults.purchase import AMOUNTS, CHARGED, Purchase
+from tests.faults.relay import Relay
 from tigerfans.payments.base import EventType
+from tigerfans.payments.mockpay import SIGNATURE_HEADER
 
 PAUSE_SECONDS_MIN = 0.05
 PAUSE_SECONDS_MAX = 1.0
 # How many other events overtake one that is held up.
 OVERTAKEN_BY = 10
 INVENTORY_PAUSE_SECONDS = 0.25
-
-SIGNATURE_HEADER = "x-mockpay-signature"
 
 _FORM = {"content-type": "application/x-www-form-urlencoded"}
 _JSON = {"content-type": "application/json"}
@@ -35,9 +35,10 @@ _JSON = {"content-type": "application/json"}
 class Crowd:
     """All buyers of a run, and what each was told."""
 
-    def __init__(self, plan: RunPlan, port: int, pace: Pace) -> None:
+    def __init__(self, plan: RunPlan, port: int, relay: Relay, pace: Pace) -> None:
         self._plan = plan
         self._port = port
+        self._relay = relay
         self._pace = pace
         self._provider = Provider(port)
         self.purchases = [Purchase(buyer) for buyer in plan.buyers()]
@@ -59,6 +60,17 @@ class Crowd:
             await asyncio.wait([watching])
         if not watching.cancelled():
             watching.result()
+
+    async def hear_the_end(self, purchase: Purchase, *, is_forgotten: bool) -> None:
+        """Waits until a payment that nobody told is known to the shop, which has to ask.
+
+        One whose session Redis has forgotten it cannot ask about: the provider tells it after all.
+        """
+        await self._ask(purchase)
+        if is_forgotten and purchase.final_status is None:
+            purchase.is_told_after_all = True
+            await self._provider.tell(purchase, EventType.SUCCEEDED)
+        await self._ask(purchase, lambda order: order["status"] in CHARGED)
 
     async def _buy(self, purchase: Purchase) -> None:
         times = 2 if purchase.plan.checks_out_twice and purchase.plan.idempotency_key else 1
@@ -139,6 +151,8 @@ class Crowd:
         """Pays at MockPay's page; MockPay then tells the shop."""
         path = f"/mockpay/mock_{purchase.order_id}/emit"
         body = urlencode({"t": "succeeded"}).encode()
+        if purchase.is_never_told:
+            self._relay.keep(purchase.order_id or "")
         # Also an attempt without an answer may have paid.
         purchase.sent.add(EventType.SUCCEEDED)
         for pause_s in pauses():
@@ -221,7 +235,8 @@ class Provider:
             case Delivery.OVERTAKEN:
                 await self._be_overtaken()
                 await self._deliver(purchase, event_type)
-            case Delivery.PLAIN:
+            # Pays at MockPay's page, and is only told where that was of no use.
+            case Delivery.PLAIN | Delivery.NEVER_TOLD:
                 await self._deliver(purchase, event_type)
 
     def hold_nothing_up(self) -> None:

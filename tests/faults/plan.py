@@ -81,9 +81,11 @@ class Delivery(StrEnum):
     ANSWER_LOST = "answer lost"
     DUPLICATED = "duplicated"
     OVERTAKEN = "overtaken"
+    # Something answers 200 in the shop's place, so that the shop has to ask.
+    NEVER_TOLD = "never told"
 
 
-DISTURBANCES = (Delivery.LOST, Delivery.ANSWER_LOST, Delivery.DUPLICATED, Delivery.OVERTAKEN)
+DISTURBANCES = tuple(kind for kind in Delivery if kind is not Delivery.PLAIN)
 
 _INTENTS = {
     Intent.PAY: 66,
@@ -194,13 +196,20 @@ class RunPlan:
         for number in range(self.orders):
             chance = self._chance(f"buyer {number}")
             is_disturbed = chance.random() < self.disturbed_percent / 100
+            cls = chance.choice(("A", "B"))
+            has_key = chance.random() < 0.9
+            intent = chance.choices(list(_INTENTS), list(_INTENTS.values()))[0]
+            delivery = chance.choice(DISTURBANCES) if is_disturbed else Delivery.PLAIN
+            if delivery is Delivery.NEVER_TOLD:
+                # What is paid there MockPay remembers, and can be asked for.
+                intent = Intent.PAY_AT_MOCKPAY
             yield BuyerPlan(
                 number=number,
-                cls=chance.choice(("A", "B")),
+                cls=cls,
                 email=f"buyer-{number}@example.org",
-                idempotency_key=f"{self.seed}-{number}" if chance.random() < 0.9 else None,
-                intent=chance.choices(list(_INTENTS), list(_INTENTS.values()))[0],
-                delivery=chance.choice(DISTURBANCES) if is_disturbed else Delivery.PLAIN,
+                idempotency_key=f"{self.seed}-{number}" if has_key else None,
+                intent=intent,
+                delivery=delivery,
                 checks_out_twice=chance.random() < 0.1,
                 hangs_up=chance.random() < 0.05,
             )

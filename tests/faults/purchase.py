@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from tests.faults.exchange import Answer
-from tests.faults.plan import BuyerPlan, Intent
+from tests.faults.plan import BuyerPlan, Delivery, Intent
 from tigerfans.payments.base import EventType
 
 CHARGED = frozenset({"PAID", "PAID_UNFULFILLED"})
@@ -55,6 +55,8 @@ class Purchase:
     final_status: str | None = None
     ticket: dict[str, Any] | None = None
     doing: str = "has not come yet"
+    # Redis forgot the session, so that the provider was made to tell it after all.
+    is_told_after_all: bool = False
     violations: list[str] = field(default_factory=list)
 
     @property
@@ -65,6 +67,12 @@ class Purchase:
     @property
     def pays_at_mockpay(self) -> bool:
         return self.plan.intent is Intent.PAY_AT_MOCKPAY
+
+    @property
+    def is_never_told(self) -> bool:
+        """Whether the shop has to ask what became of it."""
+        is_kept = self.plan.delivery is Delivery.NEVER_TOLD
+        return is_kept and self.is_held and not self.is_told_after_all
 
     @property
     def is_held(self) -> bool:

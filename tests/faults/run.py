@@ -8,8 +8,10 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from uuid import UUID
 
 import asyncpg
+from redis.asyncio import Redis
 
 from tests.faults.audit import HOLD_EXPIRES_SECONDS_MAX, Audit, audit, read_stores
 from tests.faults.buyers import Crowd
@@ -19,7 +21,9 @@ from tests.faults.loads import under_way
 from tests.faults.pace import Pace
 from tests.faults.plan import SECRETS, FaultKind, RunPlan
 from tests.faults.purchase import Purchase
+from tests.faults.relay import Relay
 from tests.faults.stack import POLL_SECONDS, FaultyShop, StackError
+from tigerfans.stores.identity import ShopId
 
 # From the last fault on, for every buyer to be served and every hold to expire.
 CALM_SECONDS_MAX = 90.0
@@ -48,20 +52,24 @@ async def run(plan: RunPlan, environment: dict[str, str]) -> Report:
     """Runs one seed; `environment` says which ledger. Leaves no process and no file behind."""
     began = time.monotonic()
     report = Report(plan)
-    shop = FaultyShop(plan.settings | environment, plan.disk_bytes)
-    if shop.no_disk:
-        plan = report.plan = plan.without_disk()
-        print(
-            f"full-disk strikes no more than the embedded ledger: {shop.no_disk}", file=sys.stderr
-        )
-    try:
-        await shop.start()
-        await _sell(plan, shop, report)
-        report.violations += await _stop(shop)
-    except* StackError as group:
-        report.violations += map(str, group.exceptions)
-    finally:
-        await asyncio.to_thread(shop.close)
+    async with Relay.open() as relay:
+        webhooks = {"MOCK_WEBHOOK_URL": relay.url}
+        shop = FaultyShop(plan.settings | environment | webhooks, plan.disk_bytes)
+        relay.shop_port = shop.port
+        if shop.no_disk:
+            plan = report.plan = plan.without_disk()
+            print(
+                f"full-disk strikes no more than the embedded ledger: {shop.no_disk}",
+                file=sys.stderr,
+            )
+        try:
+            await shop.start()
+            await _sell(plan, shop, relay, report)
+            report.violations += await _stop(shop)
+        except* StackError as group:
+            report.violations += map(str, group.exceptions)
+        finally:
+            await asyncio.to_thread(shop.close)
     report.seconds = time.monotonic() - began
     return report
 
@@ -86,9 +94,9 @@ async def _stop(shop: FaultyShop) -> list[str]:
     return wrong
 
 
-async def _sell(plan: RunPlan, shop: FaultyShop, report: Report) -> None:
+async def _sell(plan: RunPlan, shop: FaultyShop, relay: Relay, report: Report) -> None:
     pace = Pace(plan.orders, plan.fault_count)
-    crowd = Crowd(plan, shop.port, pace)
+    crowd = Crowd(plan, shop.port, relay, pace)
     injector = Injector(plan, shop, pace)
     buying = asyncio.create_task(crowd.run(), name="buyers")
     striking = asyncio.create_task(injector.run(), name="faults")
@@ -110,6 +118,7 @@ async def _sell(plan: RunPlan, shop: FaultyShop, report: Report) -> None:
         await asyncio.wait([buying, striking])
     report.faults = injector.struck
     await _calm(plan, shop)
+    await _learn(shop, crowd)
     report.audit = audit(plan, crowd.purchases, await read_stores(plan, shop, crowd.purchases))
     report.violations += crowd.violations + report.audit.violations + await _reconcile(shop)
     if report.violations:
@@ -146,6 +155,38 @@ async def _calm(plan: RunPlan, shop: FaultyShop) -> None:
         raise StackError(f"Webhooks or holds are left.\n{shop.tell()}") from None
     finally:
         await database.close()
+
+
+async def _learn(shop: FaultyShop, crowd: Crowd) -> None:
+    """Until the shop has asked about every payment that nobody told."""
+    never_told = [purchase for purchase in crowd.purchases if purchase.is_never_told]
+    prefix = await _key_prefix(shop)
+    redis = Redis.from_url(shop.redis_url, decode_responses=True)
+    try:
+        async with asyncio.timeout(CALM_SECONDS_MAX):
+            for purchase in never_told:
+                order_id = purchase.order_id or ""
+                # It need not wait until its hold or its session is over.
+                now_ms = time.time_ns() // 1_000_000
+                for index in ("unpaid", "asked"):
+                    await redis.zadd(f"{prefix}:{index}", {order_id: now_ms}, xx=True)
+                is_known = await redis.exists(f"{prefix}:order:{order_id}")
+                await crowd.hear_the_end(purchase, is_forgotten=not is_known)
+    except TimeoutError:
+        waiting = [purchase.order_id for purchase in never_told if not purchase.final_status]
+        raise StackError(f"The shop has not asked about {waiting}.\n{shop.tell()}") from None
+    finally:
+        await redis.aclose()
+
+
+async def _key_prefix(shop: FaultyShop) -> str:
+    """What the shop's keys in Redis begin with."""
+    database = await asyncpg.connect(shop.database_url)
+    try:
+        shop_id: UUID = await database.fetchval("SELECT id FROM shop")
+    finally:
+        await database.close()
+    return ShopId(shop_id.bytes[::-1]).key_prefix
 
 
 async def _until_zero(count: Callable[[], Awaitable[int]]) -> None:

@@ -107,7 +107,7 @@ class FaultyShop:
         folder = DataFolder(self.data)
         ledgers = (folder.embedded_ledger, folder.tigerbeetle_file)
         [ledger] = [path for path in ledgers if path.exists()]
-        aside = ledger.rename(self._root / "ledger-aside")
+        aside = ledger.rename(ledger.with_name("ledger-aside"))
         refused = await asyncio.to_thread(
             tigerfans, "up", environ=self.running.environ, cwd=self._root
         )

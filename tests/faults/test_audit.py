@@ -1,5 +1,6 @@
 """That the proof would fail if something were lost: each kind of loss, and the sentence it gets."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -118,6 +119,31 @@ def test_an_order_that_was_sold_late_as_well_is_sold_twice() -> None:
 def test_a_store_that_says_something_else_is_found(changes: Any, sentence: str) -> None:
     found = audit(PLAN, [bought()], stores(**changes))
     assert any(sentence in violation for violation in found.violations), found.violations
+
+
+def test_a_payment_that_fits_no_order_is_found_because_nobody_sends_any() -> None:
+    unmatched = [{"order_id": ORDER_ID, "reason": "amount"}]
+    found = audit(PLAN, [bought()], stores()._replace(unmatched=unmatched))
+    assert found.violations == [f"the payment of order {ORDER_ID} fits no order: amount"]
+
+
+def never_told() -> Purchase:
+    """A payment that nobody told the shop."""
+    plan = replace(BUYER, intent=Intent.PAY_AT_MOCKPAY, delivery=Delivery.NEVER_TOLD)
+    return Purchase(plan, order_id=ORDER_ID, sent={EventType.SUCCEEDED})
+
+
+def test_a_payment_that_nobody_told_and_nobody_asked_about_is_lost() -> None:
+    found = audit(PLAN, [never_told()], stores(ledger={Purpose.HOLD: SOLD})._replace(orders={}))
+    assert (found.lost, found.learned) == (1, 0)
+
+
+def test_a_payment_that_nobody_told_is_learned_unless_it_was_told_after_all() -> None:
+    assert audit(PLAN, [never_told()], stores()).learned == 1
+    told_after_all = never_told()
+    told_after_all.is_told_after_all = True
+    found = audit(PLAN, [told_after_all], stores())
+    assert (found.learned, found.violations) == (0, [])
 
 
 def test_an_order_of_nobody_and_a_ticket_that_exists_twice_are_found() -> None:

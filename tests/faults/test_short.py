@@ -10,6 +10,8 @@ from tests.harness.needs import TIGERBEETLE, needs_tigerbeetle
 
 ORDERS = 150
 # Often enough that the whole deck is dealt while they come.
+# So many that some of what is never told is still known to Redis in the end.
+DISTURBED_PERCENT = 30.0
 FAULT_SECONDS = 0.375
 # The run waits for its faults and for the shop to heal, and for no clock.
 SECONDS_MAX = 600
@@ -28,11 +30,18 @@ SECONDS_MAX = 600
     ],
 )
 async def test_nothing_is_lost_whatever_dies(ledger: str, environment: dict[str, str]) -> None:
-    plan = RunPlan(seed=1, ledger=ledger, orders=ORDERS, fault_seconds=FAULT_SECONDS)
+    plan = RunPlan(
+        seed=1,
+        ledger=ledger,
+        orders=ORDERS,
+        fault_seconds=FAULT_SECONDS,
+        disturbed_percent=DISTURBED_PERCENT,
+    )
     report = await run(plan, environment)
     assert report.is_clean, str(report)
     # It was a run, and not a shop that stood empty.
     assert report.audit.attempted == ORDERS
     assert report.audit.paid > 0
+    assert report.audit.learned > 0
     assert report.faults.total() == plan.fault_count
     assert set(report.faults) == {fault.kind for fault in plan.deck(Random())}
