@@ -10,6 +10,7 @@ from tests.shops import OpenShop, event
 from tigerfans.booking.ids import OrderId
 from tigerfans.office import reconcile
 from tigerfans.office.reconcile import Reconciler, Report
+from tigerfans.office.reconcile_command import show
 from tigerfans.payments.base import EventType
 from tigerfans.shop.shop import Shop
 
@@ -182,7 +183,9 @@ async def test_an_order_that_differs_from_its_sale_is_named(shop: Shop, execute:
     assert not report.is_clean
 
 
-async def test_a_payment_that_fits_no_order_is_named_until_it_is_resolved(shop: Shop) -> None:
+async def test_a_payment_that_fits_no_order_is_named_until_it_is_resolved(
+    shop: Shop, capsys: pytest.CaptureFixture[str]
+) -> None:
     checkout = await shop.checkout("A", EMAIL)
     await shop.settle(event(checkout, amount=1))
     [payment], _ = await shop.unmatched.waiting(1)
@@ -191,6 +194,11 @@ async def test_a_payment_that_fits_no_order_is_named_until_it_is_resolved(shop: 
         (f"payment {payment.id} fits no order (amount)", checkout.order_id)
     ]
     assert (report.unmatched, report.is_clean, report.says_the_same) == (1, False, True)
+    show(report)
+    shown = " ".join(capsys.readouterr().out.split())
+    assert f"payment {payment.id} fits no order (amount) {checkout.order_id}" in shown
+    assert "Unmatched payments: 1. Give them back or dismiss them in the box office." in shown
+    assert shown.endswith("Both sides say the same.")
     await shop.dismiss_unmatched(payment.id, "admin")
     assert (await report_of(shop)).is_clean
 

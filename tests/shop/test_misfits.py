@@ -13,7 +13,7 @@ from tigerfans.booking.ids import OrderId
 from tigerfans.errors import InvalidRequestError, UnavailableError, UnknownOrderError
 from tigerfans.payments.base import EventType, PaymentEvent
 from tigerfans.payments.mockpay import MockPay
-from tigerfans.payments.unmatched import Misfit, Resolution, UnmatchedPayment
+from tigerfans.payments.unmatched import MISFIT_WORDS, Misfit, Resolution, UnmatchedPayment
 from tigerfans.shop.checkout import Checkout
 from tigerfans.shop.misfits import misfit
 from tigerfans.shop.payment import UNMATCHED, Settlement
@@ -73,6 +73,10 @@ def test_an_event_fits_or_has_the_first_reason_why_not(
     event_type: EventType, changes: dict[str, Any], session: Session | None, reason: Misfit | None
 ) -> None:
     assert misfit(told(type=event_type, **changes), SESSION.psid, session) is reason
+
+
+def test_the_operator_reads_a_sentence_for_every_reason() -> None:
+    assert MISFIT_WORDS.keys() == set(Misfit)
 
 
 # --- Kept ------------------------------------------------------------------------------------

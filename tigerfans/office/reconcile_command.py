@@ -38,7 +38,7 @@ def run(settings: Settings, *, as_json: bool, repair: bool) -> int:
     if as_json:
         sys.stdout.buffer.write(orjson.dumps(report.as_dict(), option=orjson.OPT_INDENT_2) + b"\n")
     else:
-        _show(report)
+        show(report)
     return EXIT_CLEAN if report.is_clean else EXIT_DIFFERENCES
 
 
@@ -75,7 +75,8 @@ def _progress() -> Progress:
     )
 
 
-def _show(report: Report) -> None:
+def show(report: Report) -> None:
+    """Prints the report for a person."""
     table = Table("", "capacity", "available", "held", "sold")
     for row in report.stock:
         counts = (row.capacity, row.available, row.held, row.sold)
@@ -90,8 +91,8 @@ def _show(report: Report) -> None:
         console.print(f"… and {report.differences_not_named:,} more.")
     if report.unmatched:
         console.print(
-            f"{report.unmatched:,} payments fit no order: give them back or dismiss them in the"
-            " box office.",
+            f"Unmatched payments: {report.unmatched:,}. Give them back or dismiss them in the box"
+            " office.",
             soft_wrap=True,
         )
     if report.says_the_same:

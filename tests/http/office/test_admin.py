@@ -271,6 +271,17 @@ async def test_an_unmatched_payment_that_is_not_there_is_a_404(
     assert response.status_code == 404
 
 
+async def test_a_payment_for_an_order_nobody_knows_leads_to_a_page_that_tells_of_it(
+    client: httpx.AsyncClient, shop: Shop
+) -> None:
+    order_id = OrderId.new().hex_digits
+    stranger = {"order_id": order_id, "redirect_url": f"/mock_{order_id}", "amount": 6500}
+    assert (await send(client, shop, event(stranger | {"currency": "eur"}))).status_code == 200
+    page = await client.get(f"/admin/orders/{order_id}")
+    assert page.status_code == 200
+    assert "There is no such order." in page.text
+
+
 async def test_another_site_cannot_resolve_what_the_operator_can(
     client: httpx.AsyncClient, shop: Shop
 ) -> None:
