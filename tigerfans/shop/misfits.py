@@ -18,13 +18,13 @@ from tigerfans.telemetry.steps import Step
 logger = logging.getLogger(__name__)
 
 
-def misfit(event: PaymentEvent, session_id: str, session: Session | None) -> Misfit | None:
+def misfit(event: PaymentEvent, session_id: str | None, session: Session | None) -> Misfit | None:
     """Why an event does not fit its order, the first reason there is; None where it fits.
 
-    `session_id` is that of the order which the event names, and `session` what the shop knows of
-    it. An email proves nothing, so none is compared.
+    `session_id` is that of the order which the event names, None where it names none, and
+    `session` what the shop knows of it. An email proves nothing, so none is compared.
     """
-    if OrderId.parse(event.order_id) is None:
+    if session_id is None:
         return Misfit.NO_ORDER_ID
     if event.payment_session_id != session_id:
         return Misfit.SESSION

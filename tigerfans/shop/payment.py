@@ -71,8 +71,7 @@ async def settle(backends: Backends, event: PaymentEvent) -> Settlement:
     Raises a `LedgerError` or `UnavailableError`: then the event is to be sent again.
     """
     order_id = OrderId.parse(event.order_id)
-    entry = session = None
-    session_id = ""
+    entry = session = session_id = None
     if order_id is not None:
         session_id = backends.provider.session_id(event.order_id)
         # A sale whose event names no email waits for Redis, which has it: the provider tells it
