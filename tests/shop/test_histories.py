@@ -52,6 +52,7 @@ from tigerfans.payments.unmatched import UnmatchedPayment, UnmatchedPayments
 from tigerfans.shop import order_state
 from tigerfans.shop.checkout import Checkout
 from tigerfans.shop.hold_limits import HoldLimits
+from tigerfans.shop.inquiry import learn
 from tigerfans.shop.payment import UNMATCHED, Settlement
 from tigerfans.shop.shop import Shop
 from tigerfans.stores.identity import Identity, IdentityRow, ShopId
@@ -131,6 +132,9 @@ class SessionsByMessage:
         # Of each holder, those who were saved and did not end.
         self.open: dict[str, set[OrderId]] = {}
         self.not_waited_for: list[Message] = []
+
+    def seconds_left(self, order_id: OrderId) -> Message:
+        return _to_a_store(lambda: float(order_id in self.entries))
 
     def save(self, session: Session, holders: Sequence[Holder]) -> Message:
         return _to_a_store(lambda: self._save(session, holders))
@@ -237,6 +241,18 @@ class Told:
     has_unmatched: bool = False
 
 
+class RememberingMockPay(MockPay):
+    """Says what was decided, as `decided` has it, in a message of its own."""
+
+    def __init__(self, decided: Callable[[str], PaymentEvent | None]) -> None:
+        super().__init__(("secret",), "", cast(httpx.AsyncClient, None), cast(Outbox, None))
+        self._decided = decided
+
+    async def look_up(self, session_id: str) -> PaymentEvent | None:
+        event: PaymentEvent | None = await _to_a_store(lambda: self._decided(session_id))
+        return event
+
+
 class OrdersUnderFaults(RuleBasedStateMachine):
     """Buyers, a provider, workers that die, and stores that are away."""
 
@@ -316,6 +332,15 @@ class OrdersUnderFaults(RuleBasedStateMachine):
             self.shops[worker].settle(event),
             lambda settled: self._on_settled(order_id, event_type, settled),
         )
+
+    @precondition(lambda self: self.told)
+    @rule(data=st.data(), is_paid=st.booleans(), worker=st.integers(1, WORKERS))
+    def ask(self, data: st.DataObject, is_paid: bool, worker: int) -> None:
+        """A worker asks the provider, which the buyer may have paid without a word to the shop."""
+        order_id = data.draw(st.sampled_from(sorted(self.told)))
+        if is_paid:
+            self.told[order_id].events.add(EventType.SUCCEEDED)
+        self._start(worker, learn(self.shop, _order_id(order_id)), lambda _: None)
 
     @precondition(lambda self: self.told)
     @rule(data=st.data(), event_type=st.sampled_from(EventType), worker=st.integers(1, WORKERS))
@@ -424,7 +449,7 @@ class OrdersUnderFaults(RuleBasedStateMachine):
             cast(Sessions, self.sessions),
             cast(Orders, self.orders),
             cast(UnmatchedPayments, self.unmatched),
-            mockpay(),
+            RememberingMockPay(self._decided),
             SECRET,
             cast(IdentityRow, IdentityByMessage()),
             limits=HoldLimits(SECRET, per_email=HOLDS_PER_EMAIL),
@@ -564,6 +589,12 @@ class OrdersUnderFaults(RuleBasedStateMachine):
             customer_email=told.email,
         )
 
+    def _decided(self, session_id: str) -> PaymentEvent | None:
+        order_id = session_id.removeprefix("mock_")
+        if EventType.SUCCEEDED in self.told[order_id].events:
+            return self._event(order_id, EventType.SUCCEEDED)
+        return None
+
     def _row(self, order_id: str) -> Order | None:
         return self.orders.rows.get(_order_id(order_id))
 
@@ -675,4 +706,16 @@ def test_a_signed_event_of_any_content_is_kept_once_unless_it_says_that_no_money
         assert (first, again) == (Settlement(UNMATCHED, False), Settlement(UNMATCHED, True))
         assert len(machine.unmatched.rows) == 1
     assert machine.orders.rows == {}
+    machine.teardown()
+
+
+def test_a_payment_that_nobody_tells_is_learned_by_asking() -> None:
+    machine = OrdersUnderFaults()
+    order_id = machine.hold("A", "a@example.org")
+    machine.told[order_id].events.add(EventType.SUCCEEDED)
+    machine.pass_time(A_DAY)
+    assert machine._to_the_end(learn(machine.shop, _order_id(order_id))) is None
+    row = machine._row(order_id)
+    assert row is not None
+    assert row.status is OrderStatus.PAID
     machine.teardown()

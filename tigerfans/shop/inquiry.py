@@ -51,7 +51,7 @@ async def inquire(backends: Backends) -> None:
 async def _inquire_about(backends: Backends, claim: Claim) -> None:
     try:
         async with asyncio.timeout(INQUIRY_SECONDS_MAX):
-            pause_seconds = await _learn(backends, claim.order_id)
+            pause_seconds = await learn(backends, claim.order_id)
     # A provider may raise whatever its client does, and one session must not end all inquiries.
     except Exception as error:
         pause_seconds = _pause_seconds(claim.attempts)
@@ -71,7 +71,7 @@ async def _inquire_about(backends: Backends, claim: Claim) -> None:
             await backends.sessions.postpone_claim(claim, pause_seconds)
 
 
-async def _learn(backends: Backends, order_id: OrderId) -> float | None:
+async def learn(backends: Backends, order_id: OrderId) -> float | None:
     """Asks, and settles what is learned; how long to wait before the next question, or None."""
     order = await backends.orders.find(order_id)
     if order is not None and order.is_charged:
