@@ -27,8 +27,8 @@ from tigerfans.ledger.wire import (
     Operation,
 )
 
-# Holds that are given back in one step. So many take some 20 ms, by which a submission may have to
-# wait longer; a step of eight times as many took 90 ms, and gave back twice as many in a second.
+# Holds that are given back in one step. So many take some 15 ms, by which a submission may have to
+# wait longer; a step of eight times as many took 100 ms.
 EXPIRE_MAX: Final = 1024
 
 # The id and the pending id of a transfer's record.
