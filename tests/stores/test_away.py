@@ -5,7 +5,8 @@ import pytest
 from redis import exceptions as redis
 from redis._parsers.base import BaseParser
 
-from tigerfans.stores.away import POSTGRESQL_AWAY, POSTGRESQL_ENDED, is_redis_away, is_redis_replica
+from tigerfans.stores.away_postgresql import POSTGRESQL_AWAY, POSTGRESQL_ENDED
+from tigerfans.stores.away_redis import is_redis_away, is_redis_replica
 
 SCRIPT = "Error running script (call to f_ae3467fc): @user_script:3: @user_script: 3:"
 

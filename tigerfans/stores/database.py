@@ -1,8 +1,8 @@
 """The connection to PostgreSQL, shared by everything in a worker that stores rows.
 
 A pool of few connections, kept open, and one more for each batcher; each call under a deadline of
-ours. Where PostgreSQL is away (`stores.away`), an `UnavailableError` says so; any other error of it
-is a bug and must look like one.
+ours. Where PostgreSQL is away, an `UnavailableError` says so (`stores.away_postgresql`); any other
+error of it is a bug and must look like one.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ import asyncpg
 
 from tigerfans.errors import UnavailableError
 from tigerfans.presence import Presence
-from tigerfans.stores.away import POSTGRESQL_AWAY, POSTGRESQL_ENDED
+from tigerfans.stores.away_postgresql import POSTGRESQL_AWAY, POSTGRESQL_ENDED
 from tigerfans.stores.schema import check_version
 
 DEADLINE_SECONDS: Final = 1.5

@@ -16,7 +16,7 @@ from typing import Final, Protocol
 import asyncpg
 
 from tigerfans.errors import UnavailableError
-from tigerfans.stores.away import POSTGRESQL_AWAY
+from tigerfans.stores.away_postgresql import POSTGRESQL_AWAY
 
 # Any fixed number; it only has to be ours within the database.
 ADVISORY_LOCK: Final = 0x7167_6572

@@ -35,7 +35,7 @@ from tigerfans.booking.ids import OrderId
 from tigerfans.errors import UnavailableError
 from tigerfans.offer.catalog import ClassCode
 from tigerfans.presence import Presence
-from tigerfans.stores.away import is_redis_away, is_redis_replica
+from tigerfans.stores.away_redis import is_redis_away, is_redis_replica
 from tigerfans.stores.redis_connection import Argument, RedisConnection, Script
 
 # How long an unpaid session outlives its hold, and how long a paid order's answer is kept.
