@@ -1,0 +1,86 @@
+"""What Redis does with payment sessions in one go, as scripts; `sessions` says what is what.
+
+KEYS[1] is always the index of unpaid sessions, by the end of their hold.
+"""
+
+from typing import Final
+
+from tigerfans.stores.redis_connection import Script
+
+# For each session: order id, the ends of the hold and of the session in ms, entry, how many
+# holders, and for each of them its key and how many holds it may have. A checkout that is replayed
+# must not take the answer from an order that is paid, and is not counted again. The index of
+# unpaid sessions forgets what has ended, so that it cannot grow for ever.
+#
+# What a holder had open is looked up in that index where it is as much as there may be, and not
+# before: to keep it exact would cost each checkout and each payment a write of its own.
+#
+# Replies with triples: which session is over a limit, by which of its holders (both from 0), and
+# when the hold of theirs ends after which there is room, in ms.
+SAVE: Final = Script("""
+local call, now, over, session, i, held = redis.call, tonumber(ARGV[2]), {}, 0, 4, {}
+local function still_open(orders)
+    local open, ends = {}, {}
+    for order in string.gmatch(orders, string.rep('%x', 32)) do
+        local hold_end = tonumber(call('ZSCORE', KEYS[1], order) or 0)
+        if hold_end > now then
+            open[#open + 1], ends[#ends + 1] = order, hold_end
+        end
+    end
+    table.sort(ends)
+    return table.concat(open), ends
+end
+while i <= #ARGV do
+    local order, hold_end, entry = ARGV[i], ARGV[i + 1], ARGV[1] .. ARGV[i]
+    local first, last, is_over = i + 5, i + 4 + 2 * ARGV[i + 4], false
+    for h = first, last, 2 do
+        local max, ends = tonumber(ARGV[h + 1])
+        held[h] = call('GET', ARGV[h]) or ''
+        if #held[h] >= 32 * max then
+            held[h], ends = still_open(held[h])
+            if #ends >= max and call('EXISTS', entry) == 0 then
+                over[#over + 1] = {session, (h - first) / 2, ends[#ends - max + 1]}
+                is_over = true
+                break
+            end
+        end
+    end
+    if not is_over and call('SET', entry, ARGV[i + 3], 'PXAT', ARGV[i + 2], 'NX') then
+        call('ZADD', KEYS[1], hold_end, order)
+        for h = first, last, 2 do
+            call('SET', ARGV[h], held[h] .. order, 'PXAT', hold_end)
+        end
+    end
+    session, i = session + 1, last + 1
+end
+call('ZREMRANGEBYSCORE', KEYS[1], '-inf', ARGV[3])
+return over
+""")
+
+# Argument pairs: order id, the paid order's entry or nothing.
+FINISH: Final = Script("""
+for i = 3, #ARGV, 2 do
+    if ARGV[i + 1] ~= '' then
+        redis.call('SET', ARGV[1] .. ARGV[i], ARGV[i + 1], 'EX', ARGV[2])
+    end
+    redis.call('ZREM', KEYS[1], ARGV[i])
+end
+""")
+
+# Takes a lease on sessions that ended unpaid, those first that were claimed before: up to ARGV[3]
+# of what is due at ARGV[1], until ARGV[2]. Each comes with the number of claims there were of it.
+CLAIM: Final = Script("""
+local claimed = redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', ARGV[1], 'LIMIT', 0, ARGV[3])
+local room = ARGV[3] - #claimed
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[1], 'LIMIT', 0, room)) do
+    redis.call('ZREM', KEYS[1], id)
+    claimed[#claimed + 1] = id
+end
+local answer = {}
+for i, id in ipairs(claimed) do
+    redis.call('ZADD', KEYS[2], ARGV[2], id)
+    answer[2 * i - 1] = id
+    answer[2 * i] = redis.call('HINCRBY', KEYS[3], id, 1)
+end
+return answer
+""")
