@@ -7,13 +7,12 @@ from typing import Any, Final
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, FilePayload, Page, Route, ViewportSize, expect
+from playwright.sync_api import Browser, FilePayload, Page, Route, expect
 
 from tests.browser.box_office import BoxOffice
-from tests.browser.test_quality import REPORT, SCHEMES
+from tests.browser.test_quality import REPORT, SCHEMES, expect_to_fit_into_a_narrow_window
 from tigerfans.http.pages.bench_page import RESULTS_BYTES_MAX
 
-NARROW: Final[ViewportSize] = {"width": 320, "height": 640}
 CONCURRENCIES: Final = (10, 60)
 THROUGHPUT: Final = {"reserve": 4000, "checkout": 2000, "purchase": 600}
 
@@ -276,8 +275,7 @@ def test_the_page_is_accessible_in_both_schemes_on_narrow_windows_and_enlarged(
             tab.emulate_media(color_scheme=scheme)
             results = Axe().run(tab, options=REPORT | options)
             assert not results.violations_count, results.generate_report()
-        tab.set_viewport_size(NARROW)
-        assert tab.evaluate("document.documentElement.scrollWidth") <= NARROW["width"]
+        expect_to_fit_into_a_narrow_window(tab)
         if has_charts:
             chart(tab, "overview").get_by_role("button", name="Enlarge").click()
             expect(tab.get_by_role("dialog").locator("canvas").first).to_be_visible()
