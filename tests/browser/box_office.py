@@ -43,7 +43,9 @@ class BoxOffice:
         self._root = root
         self._settings = free_addresses() | settings
         self.url = f"http://127.0.0.1:{self._settings['TIGERFANS_PORT']}"
-        self.client = httpx.Client(base_url=self.url, auth=OPERATOR, trust_env=False)
+        # It keeps no connection, which the shop's next restart or the next test would find.
+        limits = httpx.Limits(max_keepalive_connections=0)
+        self.client = httpx.Client(base_url=self.url, auth=OPERATOR, trust_env=False, limits=limits)
 
     def open(self) -> None:
         """Starts the shop, with the data it had before and at the same address."""

@@ -6,6 +6,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.box_office import EMAIL, BoxOffice
@@ -56,6 +57,7 @@ def test_workers_that_die_take_no_order_with_them(patient: BoxOffice, tab: Page)
     expect_ticket(tab)
 
 
+@pytest.mark.usefixtures("outlives_the_test")
 def test_pages_outlast_a_shop_that_is_closed_for_a_while(
     patient: BoxOffice, open_tab: OpenTab
 ) -> None:

@@ -23,6 +23,7 @@ from tigerfans.ipc.frames import (
     encode,
     encode_sentence,
 )
+from tigerfans.ipc.link import Link
 from tigerfans.ipc.stats import Stats
 from tigerfans.ledger.base import (
     InvalidRecordsError,
@@ -570,3 +571,9 @@ async def test_watching_may_be_cancelled_alone(client: SequencerClient, peer: Pe
     with pytest.raises(asyncio.CancelledError):
         await watching
     assert client.connected
+
+
+async def test_a_link_that_its_worker_has_given_up_ends_without_a_word_in_the_log() -> None:
+    given_up = Link("worker-1", print)
+    given_up.connection_lost(None)
+    assert await given_up.lost == "The sequencer hung up."

@@ -139,7 +139,7 @@ def test_a_completion_after_the_event_loop_is_closed_is_dropped(
 ) -> None:
     async def submit_and_leave() -> TigerBeetleClient:
         client = echoing_client()
-        submit(client, transfers(7))
+        submit(client, transfers(7)).cancel()  # nobody is left to ask for it
         return client
 
     loop = new_event_loop()

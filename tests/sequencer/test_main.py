@@ -48,8 +48,11 @@ def settings(tmp_path: Path) -> Settings:
 
 
 @pytest.fixture
-def serve(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Serve:
-    """Runs the whole sequencer in this process over a gated ledger; returns its exit code."""
+def serve(settings: Settings, monkeypatch: pytest.MonkeyPatch, outlives_the_test: None) -> Serve:
+    """Runs the whole sequencer in this process over a gated ledger; returns its exit code.
+
+    Granian keeps a server's socket for as long as the process lives.
+    """
 
     def serve(scenario: Scenario) -> int:
         ledgers: list[GatedLedger] = []

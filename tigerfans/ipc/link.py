@@ -81,6 +81,8 @@ class Link(asyncio.Protocol):
         reason = self._error or error or ConnectionError("The sequencer hung up.")
         if not self.greeted.done():
             self.greeted.set_exception(reason)
+            # Who gave up while it connected does not ask, and it would be logged as forgotten.
+            self.greeted.exception()
         if not self.lost.done():
             self.lost.set_result(str(reason))
 

@@ -42,7 +42,9 @@ def charts(tmp_path: Path) -> ChartLibrary:
 async def open_client(folder: Path, charts: ChartLibrary | None) -> AsyncIterator[Client]:
     renderer = Renderer()
     routes = [bench_router(renderer, folder=folder, charts=charts), renderer.static.router()]
-    async with AsyncTestClient(Litestar(routes, openapi_config=None)) as client:
+    async with AsyncTestClient(
+        Litestar(routes, openapi_config=None, logging_config=None)
+    ) as client:
         yield client
 
 

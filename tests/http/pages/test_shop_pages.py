@@ -212,6 +212,7 @@ async def open_client(shop: FakeShop, renderer: Renderer) -> AsyncIterator[Clien
         ],
         exception_handlers={Exception: on_error},
         openapi_config=None,
+        logging_config=None,
     )
     async with AsyncTestClient(app) as client:
         client.headers.update(BROWSER)
