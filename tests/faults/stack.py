@@ -132,7 +132,6 @@ class FaultyShop:
         """Ends whatever is left, and removes the data."""
         if self._shop is not None:
             self.remember()
-            self._shop.kill()
             self._shop.close()
             deadline = time.monotonic() + GONE_SECONDS_MAX
             while any(p.is_running for p in self._seen) and time.monotonic() < deadline:

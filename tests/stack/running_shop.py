@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -127,10 +126,12 @@ class RunningShop:
         self._child.wait()
 
     def close(self) -> None:
-        if self._child.poll() is None:
-            self._child.send_signal(signal.SIGTERM)
-            self._child.send_signal(signal.SIGTERM)
-        self._child.wait()
+        """Stops it in order, where it has not ended: killed, PostgreSQL leaves shared memory."""
+        self._child.terminate()
+        try:
+            self._child.wait(PATIENCE_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.kill()
         assert self._child.stdout
         self._child.stdout.close()
 
