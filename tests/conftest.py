@@ -19,6 +19,7 @@ from tigerfans.settings import located
 from tigerfans.stores.schema import migrate
 
 pytest_plugins = [
+    "tests.harness.bytecode",
     "tests.harness.leaks",
     "tests.harness.skips",
     "tests.harness.time_limit",

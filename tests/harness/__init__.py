@@ -1,5 +1,6 @@
 """What holds for every test, whatever it tests; `tests/conftest.py` puts these plugins to work.
 
+bytecode     the processes that tests start share what they have compiled
 leaks        each test closes what it opens
 needs        what some tests need and a machine may lack, with the command that brings it
 patience     how long a test waits for what comes by itself
