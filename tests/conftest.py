@@ -21,6 +21,7 @@ from tigerfans.stores.schema import migrate
 pytest_plugins = [
     "tests.harness.bytecode",
     "tests.harness.leaks",
+    "tests.harness.parallel",
     "tests.harness.skips",
     "tests.harness.time_limit",
     "tests.shops",

@@ -1,0 +1,55 @@
+"""How `pytest -n 2` divides the tests over processes.
+
+Those that share a shop or a browser stay together: each process that ran one of them would start
+its own. The long ones come first, so that no process is left with one of them in the end.
+"""
+
+from typing import Any, Final
+
+import pytest
+
+# These folders share what takes long to start; in all others a file is a unit.
+TOGETHER: Final = ("tests/browser", "tests/faults")
+# Half of all the time, the longest first.
+LONG: Final = (
+    "tests/browser",
+    "tests/stack/test_up.py",
+    "tests/faults",
+    "tests/faults/test_short.py",
+    "tests/doctor/test_doctor.py",
+    "tests/stack/test_rush.py",
+    "tests/stack/test_reload.py",
+    "tests/stack/test_identity.py",
+    "tests/http/office/test_admin.py",
+    "tests/bench/test_main.py",
+    "tests/test_wheel.py",
+    "tests/shop/test_histories.py",
+)
+
+
+def unit_of(nodeid: str) -> str:
+    """The tests of a unit run in one process, one after the other."""
+    file = nodeid.partition("::")[0]
+    folder = file.rpartition("/")[0]
+    return folder if folder in TOGETHER and file not in LONG else file
+
+
+def rank_of(nodeid: str) -> int:
+    unit = unit_of(nodeid)
+    return LONG.index(unit) if unit in LONG else len(LONG)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: rank_of(item.nodeid))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    from xdist.scheduler import LoadScopeScheduling
+
+    # By its own measure, the number of tests, those with a shop of their own would come last.
+    config.option.loadscopereorder = False
+    scheduling = LoadScopeScheduling(config, log)
+    scheduling._split_scope = unit_of
+    return scheduling
