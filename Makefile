@@ -72,8 +72,8 @@ bench: wrk $(BENCH) ## measure the shop with each ops/workers-*.env, in under 3 
 bench-sweep: wrk $(BENCH) ## the same at several concurrencies and again, in about forty minutes
 	@exec $(VENV)/bin/python -m bench --sweep $(ARGS)
 
-test: $(DEV) ## run the tests; ARGS='-k ledger' picks some
-	@$(VENV)/bin/pytest $(ARGS)
+test: $(DEV) ## run the tests, on every core; ARGS='-k ledger' picks some
+	@$(VENV)/bin/pytest -n auto --maxprocesses 8 $(ARGS)
 
 coverage: $(DEV) ## run the tests and list what they do not reach
 	@$(VENV)/bin/pytest $(ARGS) --cov
