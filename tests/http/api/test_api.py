@@ -439,7 +439,7 @@ async def test_a_body_in_many_parts_is_read_to_its_end(
 # --- Orders and inventory --------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("order_id", [OrderId.new().hex_digits, "x", "0" * 31, "%00"])
+@pytest.mark.parametrize("order_id", ["0" * 32, "x", "0" * 31, "%00"])
 async def test_an_unknown_order_is_a_404(client: httpx.AsyncClient, order_id: str) -> None:
     for path in (f"/api/orders/{order_id}", f"/api/orders/{order_id}/qr.svg"):
         response = await client.get(path)
