@@ -1,9 +1,9 @@
 """Each test closes what it opens; what it leaves behind fails that test, and none that comes later.
 
 After a test, with its fixtures, nothing may be there that was not there before it: no open file or
-socket, no process or thread, no task of its event loop, nothing that only the garbage collector
-would have closed, and no error that asyncio could only write into its log. What a fixture opens
-that outlives the test is that fixture's.
+socket, no temporary file or folder, no process or thread, no task of its event loop, nothing that
+only the garbage collector would have closed, and no error that asyncio could only write into its
+log. What a fixture opens that outlives the test is that fixture's.
 """
 
 import asyncio
@@ -11,7 +11,9 @@ import gc
 import logging
 import multiprocessing.resource_tracker
 import os
+import shutil
 import sys
+import tempfile
 import threading
 from collections.abc import Generator, Iterator
 from contextlib import suppress
@@ -66,8 +68,8 @@ class Watch:
 
 
 def held() -> set[str]:
-    """This process's open files, the processes it has started and its threads, in words."""
-    return _files() | _children() | _threads()
+    """In words: this process's open files, its temporary ones, its processes and its threads."""
+    return _files() | _temporary() | _children() | _threads()
 
 
 def _files() -> set[str]:
@@ -80,6 +82,10 @@ def _files() -> set[str]:
             if "/etilqs_" not in target:
                 found.add(f"file {name}, {target}")
     return found
+
+
+def _temporary() -> set[str]:
+    return {f"temporary {name}" for name in os.listdir(tempfile.gettempdir())}  # noqa: PTH208
 
 
 def _children() -> set[str]:
@@ -187,5 +193,19 @@ def outlives_the_test(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    _make_temporary_folder(config)
     watch = config.stash[WATCH] = Watch()
     config.pluginmanager.register(Leaks(watch))
+
+
+def _make_temporary_folder(config: pytest.Config) -> None:
+    """A folder for what this process and those it starts make for a while; it is gone in the end.
+
+    What pytest itself keeps for those who look into a failure stays where it was.
+    """
+    root = os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir())
+    folder = tempfile.mkdtemp(prefix="tigerfans-", dir=root)
+    # As everywhere, others may pass through: PostgreSQL's user has to.
+    Path(folder).chmod(0o711)
+    os.environ["TMPDIR"] = tempfile.tempdir = folder
+    config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))

@@ -6,7 +6,7 @@ import pytest
 from tests.harness.inner import run_pytest
 
 LEAKING = """
-    import asyncio, socket, subprocess, sys, threading
+    import asyncio, socket, subprocess, sys, tempfile, threading
     import pytest
 
     kept = []
@@ -17,6 +17,9 @@ LEAKING = """
     def test_garbage() -> None:
         circle = [socket.socket()]
         circle.append(circle)
+
+    def test_folder() -> None:
+        tempfile.mkdtemp(prefix="lost-")
 
     @pytest.fixture
     def given() -> socket.socket:
@@ -60,6 +63,7 @@ LEAKING = """
 LEFT = {
     "socket": r"file \d+, socket:",
     "garbage": r"unclosed <socket",
+    "folder": r"temporary lost-",
     "fixture": r"unclosed <socket",
     "process": r"process \d+",
     "thread": r"thread lost",
