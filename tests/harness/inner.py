@@ -1,13 +1,17 @@
 """Runs pytest in a process of its own, over tests that are written to go wrong."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 from textwrap import dedent
 from typing import Final
 
+from tests.harness.patience import PATIENCE_SECONDS
+
 ROOT: Final = Path(__file__).parents[2]
-SECONDS_MAX: Final = 60
+# Those that pyproject.toml has settings for; to load all there are takes seconds.
+PLUGINS: Final = ("pytest_asyncio.plugin", "pytest_timeout")
 
 
 def run_pytest(folder: Path, tests: str, *arguments: str) -> str:
@@ -15,13 +19,15 @@ def run_pytest(folder: Path, tests: str, *arguments: str) -> str:
     file = folder / "test_inner.py"
     file.write_text(dedent(tests))
     command = [sys.executable, "-m", "pytest", "-c", str(ROOT / "pyproject.toml")]
-    quiet = ["-p", "no:cacheprovider", "--rootdir", str(folder)]
+    place = ["--rootdir", str(folder), "-p", "no:cacheprovider"]
+    plugins = [word for name in PLUGINS for word in ("-p", name)]
     done = subprocess.run(
-        [*command, *quiet, *arguments, str(file)],
+        [*command, *place, *plugins, *arguments, str(file)],
         cwd=ROOT,
+        env=os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
         capture_output=True,
         text=True,
         check=False,
-        timeout=SECONDS_MAX,
+        timeout=PATIENCE_SECONDS,
     )
     return done.stdout + done.stderr
