@@ -58,7 +58,11 @@ _APT_LINE: Final = re.compile(r"^sudo apt install (.+)$", re.MULTILINE)
 
 
 class FreshError(Exception):
-    """Something is missing here, or a step went wrong there; the message says what."""
+    """A step went wrong; the message says which, and how it ended."""
+
+
+class MissingError(FreshError):
+    """This machine cannot make a bare system; the message says what it lacks."""
 
 
 @dataclass(frozen=True)
@@ -176,18 +180,20 @@ def main() -> int:
                 try_release(release, workspace, keep=options.keep)
     except (FreshError, OSError, subprocess.SubprocessError) as error:
         print(error, file=sys.stderr)
-        return EXIT_FAILED if isinstance(error, FreshError) else EXIT_USAGE
+        return EXIT_USAGE if isinstance(error, MissingError) else EXIT_FAILED
     print("Both commands of the README work.")
     return 0
 
 
 def check_machine() -> None:
-    """Raises where this machine cannot make a root."""
+    """Raises `MissingError` where this machine cannot make a root."""
     if sys.platform != "linux" or os.geteuid() != 0:
-        raise FreshError("make fresh needs Linux and root: it makes whole systems and enters them.")
+        raise MissingError(
+            "make fresh needs Linux and root: it makes whole systems and enters them."
+        )
     for name in ("debootstrap", "unshare", "chroot", "git"):
         if shutil.which(name) is None:
-            raise FreshError(
+            raise MissingError(
                 f"make fresh needs {name}: sudo apt install debootstrap git util-linux"
             )
 
@@ -333,7 +339,7 @@ def package_source() -> str:
         # Not its updates, nor anybody else's packages.
         if release in RELEASES and "debian" in uri and "security" not in uri:
             return uri
-    raise FreshError("This machine's package sources name no Debian to make a bare system from.")
+    raise MissingError("This machine's package sources name no Debian to make a bare system from.")
 
 
 def apt_settings() -> str:
