@@ -48,7 +48,7 @@ async def test_each_fault_has_its_share_of_the_buyers_whoever_is_faster(first: s
 
 
 async def test_buyers_come_where_there_is_no_fault_to_wait_for() -> None:
-    plan = RunPlan(seed=1, ledger="tigerbeetle", kinds=(FaultKind.FULL_DISK,))
+    plan = RunPlan(seed=1, ledger="tigerbeetle", kinds=(FaultKind.FULL_DISK,)).without_disk()
     assert list(plan.faults()) == []
     await come(Pace(BUYERS, plan.fault_count), [])
 
