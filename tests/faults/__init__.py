@@ -5,9 +5,10 @@ stack      the shop as `tigerfans up` runs it, killed and started again on the s
 exchange   one HTTP request, and what may become of it
 buyers     the load: buyers that check out, and a payment provider that does not give up
 relay      where MockPay sends its webhooks; it keeps some of them to itself
+prices     what a ticket costs, told to real workers without a setting of theirs
 purchase   what one buyer was told, and whether the shop ever took it back
 pace       keeps buyers and faults in step, however slow the machine is
-injector   carries out the faults: signals, cut connections, a full disk, a wiped Redis
+injector   carries out the faults: signals, cut connections, a full disk, a wiped Redis, prices
 audit      in the end: what was told against PostgreSQL and against the ledger
 run        one seed from the first process to the last, and the table of many
 __main__   `make faults`; the tests of this folder are its short form

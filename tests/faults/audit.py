@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import asyncpg
 
+from tests.faults import prices
 from tests.faults.plan import RunPlan
 from tests.faults.purchase import CHARGED, Purchase
 from tests.faults.stack import FaultyShop
@@ -29,6 +30,8 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 SALES_WITH_GOODIE = (Purpose.SALE_WITH_GOODIE, Purpose.LATE_SALE_WITH_GOODIE)
 SALES = (*SALES_WITH_GOODIE, Purpose.SALE, Purpose.LATE_SALE)
 GOODIES = (Purpose.GOODIE, Purpose.LATE_GOODIE)
+# They carry what was agreed.
+HOLDS = (Purpose.HOLD, Purpose.LATE_HOLD)
 
 
 class OnLedger(NamedTuple):
@@ -45,6 +48,12 @@ class OnLedger(NamedTuple):
         return [self.transfers[purpose] for purpose in GOODIES if purpose in self.transfers]
 
     @property
+    def prices(self) -> set[int]:
+        """What its holds say it costs, in cents."""
+        placed = (self.transfers[purpose] for purpose in HOLDS if purpose in self.transfers)
+        return {hold.user_data_32 for hold in placed}
+
+    @property
     def is_held(self) -> bool:
         """Whether its hold was placed, and neither sold nor given back."""
         ends = (Purpose.SALE_WITH_GOODIE, Purpose.SALE, Purpose.RELEASE, Purpose.GIVE_BACK)
@@ -57,13 +66,14 @@ class Audit:
 
     `sold_out` counts buyers who left without a ticket because there was none: all sold, or on hold
     again and again. `lost` counts orders that were charged and are neither sold nor listed for a
-    refund.
+    refund. `at_new_price` counts orders that were agreed on after the first price had changed.
     """
 
     attempted: int = 0
     paid: int = 0
     refunds_due: int = 0
     unpaid: int = 0
+    at_new_price: int = 0
     sold_out: int = 0
     lost: int = 0
     sold_twice: int = 0
@@ -134,6 +144,7 @@ def _audit_purchase(found: Audit, purchase: Purchase, stores: Stores) -> None:
     found.paid += is_fulfilled
     found.refunds_due += status == "PAID_UNFULFILLED"
     found.unpaid += status not in CHARGED
+    found.at_new_price += purchase.amount != prices.FIRST[purchase.plan.cls]
     found.learned += purchase.is_never_told and status in CHARGED
     found.lost += purchase.is_charged and not (is_fulfilled or status == "PAID_UNFULFILLED")
     found.sold_twice += len(on_ledger.sales) > 1
@@ -146,6 +157,10 @@ def _compare(purchase: Purchase, row: asyncpg.Record | None, on_ledger: OnLedger
     wrong = []
     if Purpose.HOLD not in on_ledger.transfers:
         wrong.append("it was held, and the ledger does not know of it")
+    wrong += [
+        f"{purchase.amount} was agreed, and a hold of it says {price_cents}"
+        for price_cents in on_ledger.prices - {purchase.amount}
+    ]
     if purchase.is_charged != (status in CHARGED):
         wrong.append(f"charged is {purchase.is_charged}, and the order is {status}")
     if not purchase.is_charged and sales:
@@ -167,6 +182,8 @@ def _compare_row(purchase: Purchase, row: asyncpg.Record, on_ledger: OnLedger) -
     emails = {purchase.plan.email, "" if purchase.pays_at_mockpay else purchase.plan.email}
     if row["cls"] != purchase.plan.cls or row["email"] not in emails:
         wrong.append(f"the order is of {row['cls']} for {row['email']}")
+    if row["amount_cents"] != purchase.amount:
+        wrong.append(f"{purchase.amount} was agreed, and the order says {row['amount_cents']}")
     if row["got_goodie"] != bool(on_ledger.goodies) or len(on_ledger.goodies) > 1:
         wrong.append(f"{len(on_ledger.goodies)} goodies were granted, the order says otherwise")
     if row["status"] == "PAID" and on_ledger.sales:

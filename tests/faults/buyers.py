@@ -17,7 +17,8 @@ from urllib.parse import urlencode
 from tests.faults.exchange import Answer, NoAnswerError, exchange
 from tests.faults.pace import Pace
 from tests.faults.plan import MOCK_SECRET, BuyerPlan, Delivery, Intent, RunPlan
-from tests.faults.purchase import AMOUNTS, CHARGED, Purchase
+from tests.faults.prices import Prices
+from tests.faults.purchase import CHARGED, Purchase
 from tests.faults.relay import Relay
 from tigerfans.payments.base import EventType
 from tigerfans.payments.mockpay import SIGNATURE_HEADER
@@ -35,9 +36,10 @@ _JSON = {"content-type": "application/json"}
 class Crowd:
     """All buyers of a run, and what each was told."""
 
-    def __init__(self, plan: RunPlan, port: int, relay: Relay, pace: Pace) -> None:
+    def __init__(self, plan: RunPlan, port: int, prices: Prices, relay: Relay, pace: Pace) -> None:
         self._plan = plan
         self._port = port
+        self._prices = prices
         self._relay = relay
         self._pace = pace
         self._provider = Provider(port)
@@ -102,7 +104,7 @@ class Crowd:
                 purchase.doing = f"checks out: {error}"
             else:
                 if answer.status == 200:
-                    purchase.hear_held(answer.json())
+                    purchase.hear_held(answer.json(), self._prices.ever[plan.cls])
                     return
                 if answer.status == 409 and answer.json().get("new_key_needed"):
                     purchase.hear_used_key(answer.json())
@@ -254,7 +256,7 @@ class Provider:
     async def _deliver(
         self, purchase: Purchase, event_type: EventType, *, hangs_up: bool = False
     ) -> None:
-        body = event_body(purchase.plan, purchase.order_id or "", event_type)
+        body = event_body(purchase.plan, purchase.order_id or "", purchase.amount or 0, event_type)
         headers = _JSON | {SIGNATURE_HEADER: sign(body)}
         for pause_s in pauses():
             purchase.doing = f"tells {event_type}"
@@ -282,14 +284,14 @@ class Provider:
                 passed.set()
 
 
-def event_body(buyer: BuyerPlan, order_id: str, event_type: EventType) -> bytes:
-    """The event as the provider sends it; the same bytes each time."""
+def event_body(buyer: BuyerPlan, order_id: str, amount: int, event_type: EventType) -> bytes:
+    """The event as the provider sends it, of what was agreed; the same bytes each time."""
     return json.dumps(
         {
             "type": event_type,
             "payment_session_id": f"mock_{order_id}",
             "order_id": order_id,
-            "amount": AMOUNTS[buyer.cls],
+            "amount": amount,
             "currency": "eur",
             "created_at": 1_795_348_800,
             "idempotency_key": f"{order_id}:{event_type}",

@@ -1,9 +1,10 @@
 """Carries out the faults of a plan on a shop that runs.
 
 Everything is done from outside, to real processes: signals, a file that takes all the room on the
-disk of the data folder, and connections that are taken over for a moment (`pidfd_getfd`), to leave
-half a frame on them and hang up. What lasts for a while overlaps with the faults that follow. A
-fault that finds nothing to strike, because an earlier one has not healed yet, waits for that.
+disk of the data folder, other prices for the workers that come, and connections that are taken over
+for a moment (`pidfd_getfd`), to leave half a frame on them and hang up. What lasts for a while
+overlaps with the faults that follow. A fault that finds nothing to strike, because an earlier one
+has not healed yet, waits for that.
 
 Where the data folder cannot have a disk of its own, a limit on the size of files stands in for the
 full disk, and only for the embedded ledger's process: PostgreSQL takes that limit for a bug.
@@ -101,6 +102,9 @@ class Injector:
             case FaultKind.CUT:
                 self._cut(fault.target)
             case FaultKind.RELOAD:
+                os.kill(self._shop.running.pid, signal.SIGHUP)
+            case FaultKind.REPRICE:
+                self._shop.prices.set(fault.prices)
                 os.kill(self._shop.running.pid, signal.SIGHUP)
             case FaultKind.KILL:
                 os.kill(self._shop.pid_of(fault.target), signal.SIGKILL)

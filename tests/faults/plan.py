@@ -5,8 +5,8 @@ on the machine, its cause does not. Faults are dealt from a deck that holds each
 again when it is empty; so a run of a deck's length meets every one.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from random import Random
 
@@ -22,6 +22,9 @@ FULL_DISK_SECONDS = (1.0, 3.0, 6.0)
 DISK_BYTES = 512 << 20
 TIGERBEETLE_DISK_BYTES = 3 << 30
 HOLD_SECONDS = (2, 300)
+# Of so many that hardly any is drawn twice.
+PRICE_CENTS_MIN, PRICE_CENTS_MAX = 100, 20_000
+CLASSES = ("A", "B")
 
 MOCK_SECRET = "secret-of-the-provider"
 # Of a run's own, so that they can be looked for where they must not be.
@@ -46,19 +49,26 @@ class FaultKind(StrEnum):
     # Half a frame, and then the end, on a connection that is in use.
     CUT = "cut"
     RELOAD = "reload"
+    # The same, by workers that sell at other prices.
+    REPRICE = "reprice"
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """`target` is a process, or for a cut the one at the other end of a worker's connection."""
+    """`target` is a process, or for a cut the one at the other end of a worker's connection.
+
+    `prices` are what a ticket of each class costs from then on, in cents.
+    """
 
     kind: FaultKind
     target: str = ""
     seconds: float = 0.0
+    prices: Mapping[ClassCode, int] = field(default_factory=dict)
 
     def __str__(self) -> str:
         seconds = f" for {self.seconds:g} s" if self.seconds else ""
-        return f"{self.kind} {self.target}".rstrip() + seconds
+        prices = "".join(f" {cls}={price_cents}" for cls, price_cents in self.prices.items())
+        return f"{self.kind} {self.target}".rstrip() + seconds + prices
 
 
 class Intent(StrEnum):
@@ -196,7 +206,7 @@ class RunPlan:
         for number in range(self.orders):
             chance = self._chance(f"buyer {number}")
             is_disturbed = chance.random() < self.disturbed_percent / 100
-            cls = chance.choice(("A", "B"))
+            cls = chance.choice(CLASSES)
             has_key = chance.random() < 0.9
             intent = chance.choices(list(_INTENTS), list(_INTENTS.values()))[0]
             delivery = chance.choice(DISTURBANCES) if is_disturbed else Delivery.PLAIN
@@ -225,7 +235,7 @@ class RunPlan:
             yield chance.uniform(0.5, 1.5) * self.fault_seconds, deck.pop(0)
 
     def deck(self, chance: Random) -> list[Fault]:
-        """Every fault once; how long each lasts is drawn."""
+        """Every fault once; how long each lasts, and the prices that come, are drawn."""
         processes: Sequence[str] = (*SERVERS, *SHOP_PROCESSES)
         if self.ledger != "embedded":
             processes = (*processes, "tigerbeetle")
@@ -237,6 +247,8 @@ class RunPlan:
         )
         deck += [Fault(FaultKind.KILL_BACKEND, "postgres")]
         deck.append(Fault(FaultKind.FULL_DISK, seconds=chance.choice(FULL_DISK_SECONDS)))
+        prices = {cls: chance.randint(PRICE_CENTS_MIN, PRICE_CENTS_MAX) for cls in CLASSES}
+        deck.append(Fault(FaultKind.REPRICE, prices=prices))
         return [fault for fault in deck if fault.kind in self.kinds]
 
     def _chance(self, purpose: str) -> Random:

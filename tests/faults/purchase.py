@@ -5,6 +5,7 @@ really paid, is written down; so is every answer that is no answer a shop may gi
 an order that is known). The audit compares the rest with the stores.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -15,7 +16,6 @@ from tigerfans.payments.base import EventType
 CHARGED = frozenset({"PAID", "PAID_UNFULFILLED"})
 NOT_CHARGED = frozenset({"FAILED", "CANCELED"})
 UNPAID = frozenset({"PENDING", "EXPIRED"})
-AMOUNTS = {"A": 6500, "B": 3500}
 # So often a buyer hears that all tickets are on hold; fewer times than a key has attempts.
 REFUSALS_MAX = 4
 # What a ticket shows never changes.
@@ -42,6 +42,8 @@ class Purchase:
 
     plan: BuyerPlan
     order_id: str | None = None
+    # What the checkout told it costs, in cents: from then on that is agreed.
+    amount: int | None = None
     is_sold_out: bool = False
     # How often all tickets were on hold.
     refusals: int = 0
@@ -115,15 +117,20 @@ class Purchase:
         elif "retry-after" not in answer.headers:
             self.accuse(f"{what} was answered with a 503 without Retry-After")
 
-    def hear_held(self, body: dict[str, Any]) -> None:
-        """A checkout was answered with 200."""
+    def hear_held(self, body: dict[str, Any], prices: Collection[int]) -> None:
+        """A checkout was answered with 200; `prices` are all that its class was ever sold at."""
         if self.order_id not in (None, body["order_id"]):
             self.accuse(f"the same key gave another order, {body['order_id']}")
         if self.is_sold_out:
             self.accuse("a ticket was held after its class was told sold out")
+        if self.amount not in (None, body["amount"]):
+            self.accuse(f"{self.amount} was agreed, and the same key gave {body['amount']}")
         self.order_id = body["order_id"]
-        expected = (f"/mockpay/mock_{self.order_id}", AMOUNTS[self.plan.cls], "eur")
-        if (body["redirect_url"], body["amount"], body["currency"]) != expected:
+        self.amount = body["amount"]
+        if self.amount not in prices:
+            self.accuse(f"{self.amount} was told, which was never a price of its class")
+        expected = (f"/mockpay/mock_{self.order_id}", "eur")
+        if (body["redirect_url"], body["currency"]) != expected:
             self.accuse(f"the checkout was answered with {body}")
 
     def hear_refused(self, answer: Answer, known: str | None) -> None:
@@ -160,7 +167,7 @@ class Purchase:
         if body["order_id"] != self.order_id:
             self.accuse(f"another order's answer was given: {body}")
             return
-        if (body["cls"], body["amount"]) != (self.plan.cls, AMOUNTS[self.plan.cls]):
+        if (body["cls"], body["amount"]) != (self.plan.cls, self.amount):
             self.accuse(f"the order reads {body}")
         self._hear_status(body["status"], known)
         if body["status"] == "PAID":

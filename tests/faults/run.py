@@ -96,7 +96,7 @@ async def _stop(shop: FaultyShop) -> list[str]:
 
 async def _sell(plan: RunPlan, shop: FaultyShop, relay: Relay, report: Report) -> None:
     pace = Pace(plan.orders, plan.fault_count)
-    crowd = Crowd(plan, shop.port, relay, pace)
+    crowd = Crowd(plan, shop.port, shop.prices, relay, pace)
     injector = Injector(plan, shop, pace)
     buying = asyncio.create_task(crowd.run(), name="buyers")
     striking = asyncio.create_task(injector.run(), name="faults")

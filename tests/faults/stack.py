@@ -16,6 +16,7 @@ from pathlib import Path
 
 from tests.disk import NoDiskError, SmallDisk
 from tests.faults.exchange import Answer, NoAnswerError, exchange
+from tests.faults.prices import Prices
 from tests.stack.running_shop import Identity, RunningShop, free_addresses, tigerfans
 from tigerfans.settings import located
 from tigerfans.settings.folder import DataFolder
@@ -41,7 +42,7 @@ class FaultyShop:
     """One shop in a folder of its own; `close` ends it and removes the folder.
 
     With `disk_bytes` its data is on a file system of that size, which can be filled; where none can
-    be mounted, `no_disk` says why.
+    be mounted, `no_disk` says why. What its tickets cost, `prices` say.
     """
 
     def __init__(self, settings: Mapping[str, str], disk_bytes: int = 0) -> None:
@@ -53,7 +54,8 @@ class FaultyShop:
                 self.disk = SmallDisk(self.data, disk_bytes)
             except NoDiskError as error:
                 self.no_disk = str(error)
-        self._settings = free_addresses() | dict(settings)
+        self.prices = Prices(self._root / "prices.json")
+        self._settings = free_addresses() | self.prices.environment | dict(settings)
         self._seen: set[Identity] = set()
         self._shop: RunningShop | None = None
         self.port = int(self._settings["TIGERFANS_PORT"])

@@ -1,5 +1,6 @@
 """That the proof would fail if something were lost: each kind of loss, and the sentence it gets."""
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.faults.audit import OnLedger, Stores, audit
+from tests.faults.buyers import event_body
 from tests.faults.exchange import Answer
 from tests.faults.plan import BuyerPlan, Delivery, FaultKind, Intent, RunPlan
 from tests.faults.purchase import Purchase
@@ -20,13 +22,17 @@ PAID_AT = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 PAID_AT_NS = int(PAID_AT.timestamp()) * 10**9
 PLAN = RunPlan(seed=1, orders=20)
 BUYER = BuyerPlan(0, "B", "fan@example.org", "key", Intent.PAY, Delivery.PLAIN, False, False)
+PRICE = 3500
 SOLD = Transfer(timestamp=PAID_AT_NS)
+PLACED = Transfer(timestamp=PAID_AT_NS, user_data_32=PRICE)
+# What the class was sold at, before and after.
+PRICES = (PRICE, 4100)
 
 
 HELD = {
     "order_id": ORDER_ID,
     "redirect_url": f"/mockpay/mock_{ORDER_ID}",
-    "amount": 3500,
+    "amount": PRICE,
     "currency": "eur",
 }
 
@@ -37,7 +43,7 @@ def told(**changes: Any) -> dict[str, Any]:
         "order_id": ORDER_ID,
         "status": "PAID",
         "cls": "B",
-        "amount": 3500,
+        "amount": PRICE,
         "paid_at": "2026-11-22T12:00:00+00:00",
         "ticket_code": "TF-1",
         "got_goodie": True,
@@ -47,7 +53,7 @@ def told(**changes: Any) -> dict[str, Any]:
 def bought() -> Purchase:
     """A purchase in which all went well."""
     purchase = Purchase(BUYER)
-    purchase.hear_held(HELD)
+    purchase.hear_held(HELD, PRICES)
     purchase.sent.add(EventType.SUCCEEDED)
     purchase.hear_settled(EventType.SUCCEEDED, {"order_status": "PAID"}, purchase.known)
     purchase.hear_order(told(), purchase.known)
@@ -62,11 +68,12 @@ def stores(
         "status": "PAID",
         "cls": "B",
         "email": BUYER.email,
+        "amount_cents": PRICE,
         "got_goodie": True,
         "paid_at": PAID_AT,
         "ticket_code": "TF-1",
     }
-    transfers = {Purpose.HOLD: SOLD, Purpose.SALE_WITH_GOODIE: SOLD, Purpose.GOODIE: SOLD}
+    transfers = {Purpose.HOLD: PLACED, Purpose.SALE_WITH_GOODIE: SOLD, Purpose.GOODIE: SOLD}
     return Stores(
         orders={ORDER_ID: order | row},
         on_ledger={ORDER_ID: OnLedger(transfers if ledger is None else ledger)},
@@ -91,13 +98,13 @@ def test_a_charged_order_that_postgresql_does_not_know_is_lost() -> None:
 
 
 def test_a_paid_order_without_a_sale_on_the_ledger_is_lost() -> None:
-    found = audit(PLAN, [bought()], stores(ledger={Purpose.HOLD: SOLD}))
+    found = audit(PLAN, [bought()], stores(ledger={Purpose.HOLD: PLACED}))
     assert found.lost == 1
     assert any("sold 0 times" in v for v in found.violations)
 
 
 def test_an_order_that_was_sold_late_as_well_is_sold_twice() -> None:
-    twice = dict.fromkeys((Purpose.HOLD, Purpose.SALE, Purpose.LATE_SALE), SOLD)
+    twice = {Purpose.HOLD: PLACED, Purpose.SALE: SOLD, Purpose.LATE_SALE: SOLD}
     found = audit(PLAN, [bought()], stores(ledger=twice, sold=2, got_goodie=False))
     assert found.sold_twice == 1
     assert any("sold 2 times" in v for v in found.violations)
@@ -108,6 +115,7 @@ def test_an_order_that_was_sold_late_as_well_is_sold_twice() -> None:
     [
         ({"status": "PAID_UNFULFILLED"}, "PAID was told, and the order is PAID_UNFULFILLED"),
         ({"email": "other@example.org"}, "for other@example.org"),
+        ({"amount_cents": 4100}, "3500 was agreed, and the order says 4100"),
         ({"got_goodie": False}, "1 goodies were granted, the order says otherwise"),
         ({"paid_at": datetime(2026, 11, 22, 13, 0, tzinfo=UTC)}, "it was sold at"),
         ({"ticket_code": "TF-2"}, "the ticket was told as"),
@@ -121,6 +129,46 @@ def test_a_store_that_says_something_else_is_found(changes: Any, sentence: str) 
     assert any(sentence in violation for violation in found.violations), found.violations
 
 
+@pytest.mark.parametrize("wrong", [Purpose.HOLD, Purpose.LATE_HOLD])
+def test_a_hold_at_another_price_than_the_agreed_one_is_found(wrong: Purpose) -> None:
+    clean = stores()
+    transfers = clean.on_ledger[ORDER_ID].transfers
+    at_new_price = transfers | {wrong: Transfer(user_data_32=4100)}
+    found = audit(PLAN, [bought()], clean._replace(on_ledger={ORDER_ID: OnLedger(at_new_price)}))
+    assert found.violations == [f"order {ORDER_ID}: 3500 was agreed, and a hold of it says 4100"]
+
+
+def test_an_order_that_was_agreed_on_at_a_new_price_is_clean_and_counted() -> None:
+    purchase = Purchase(BUYER)
+    purchase.hear_held(HELD | {"amount": 4100}, PRICES)
+    purchase.sent.add(EventType.SUCCEEDED)
+    purchase.hear_order(told(amount=4100), purchase.known)
+    placed = Transfer(timestamp=PAID_AT_NS, user_data_32=4100)
+    transfers = stores().on_ledger[ORDER_ID].transfers | {Purpose.HOLD: placed}
+    found = audit(PLAN, [purchase], stores(ledger=transfers, amount_cents=4100))
+    assert (found.violations, found.at_new_price) == ([], 1)
+    assert audit(PLAN, [bought()], stores()).at_new_price == 0
+
+
+def test_a_checkout_at_what_was_never_a_price_is_found() -> None:
+    purchase = Purchase(BUYER)
+    purchase.hear_held(HELD | {"amount": 3499}, PRICES)
+    [violation] = purchase.violations
+    assert "3499 was told, which was never a price of its class" in violation
+
+
+def test_the_same_key_at_another_price_is_found_even_where_the_class_is_sold_at_it() -> None:
+    purchase = bought()
+    purchase.hear_held(HELD | {"amount": 4100}, PRICES)
+    [violation] = purchase.violations
+    assert "3500 was agreed, and the same key gave 4100" in violation
+
+
+def test_what_is_paid_is_what_was_agreed() -> None:
+    event = json.loads(event_body(BUYER, ORDER_ID, 4100, EventType.SUCCEEDED))
+    assert event["amount"] == 4100
+
+
 def test_a_payment_that_fits_no_order_is_found_because_nobody_sends_any() -> None:
     unmatched = [{"order_id": ORDER_ID, "reason": "amount"}]
     found = audit(PLAN, [bought()], stores()._replace(unmatched=unmatched))
@@ -130,11 +178,11 @@ def test_a_payment_that_fits_no_order_is_found_because_nobody_sends_any() -> Non
 def never_told() -> Purchase:
     """A payment that nobody told the shop."""
     plan = replace(BUYER, intent=Intent.PAY_AT_MOCKPAY, delivery=Delivery.NEVER_TOLD)
-    return Purchase(plan, order_id=ORDER_ID, sent={EventType.SUCCEEDED})
+    return Purchase(plan, order_id=ORDER_ID, amount=PRICE, sent={EventType.SUCCEEDED})
 
 
 def test_a_payment_that_nobody_told_and_nobody_asked_about_is_lost() -> None:
-    found = audit(PLAN, [never_told()], stores(ledger={Purpose.HOLD: SOLD})._replace(orders={}))
+    found = audit(PLAN, [never_told()], stores(ledger={Purpose.HOLD: PLACED})._replace(orders={}))
     assert (found.lost, found.learned) == (1, 0)
 
 
@@ -194,10 +242,10 @@ def test_a_refusal_that_does_not_say_whether_tickets_may_come_back_is_wrong(
 def test_a_ticket_that_comes_back_is_fair_and_one_that_was_sold_is_not() -> None:
     purchase = bought()
     purchase.hear_refused(ON_HOLD, None)
-    purchase.hear_held(HELD)
+    purchase.hear_held(HELD, PRICES)
     assert not purchase.violations
     purchase.hear_refused(SOLD_OUT, None)
-    purchase.hear_held(HELD)
+    purchase.hear_held(HELD, PRICES)
     assert "after its class was told sold out" in purchase.violations[0]
 
 
@@ -229,8 +277,8 @@ def test_an_answer_to_an_older_question_takes_nothing_back() -> None:
 
 def test_the_same_key_with_two_orders_is_found() -> None:
     purchase = bought()
-    other = {"order_id": "05" * 15 + "00", "redirect_url": "", "amount": 3500, "currency": "eur"}
-    purchase.hear_held(other)
+    other = {"order_id": "05" * 15 + "00", "redirect_url": "", "amount": PRICE, "currency": "eur"}
+    purchase.hear_held(other, PRICES)
     assert any("the same key gave another order" in v for v in purchase.violations)
 
 

@@ -17,6 +17,7 @@ import asyncpg
 import pytest
 
 from tests.disk import NoDiskError, SmallDisk
+from tests.faults import prices
 from tests.faults.buyers import event_body, sign
 from tests.faults.exchange import ANSWER_SECONDS_MAX, Answer, NoAnswerError, exchange
 from tests.faults.plan import DISK_BYTES, BuyerPlan, Delivery, Intent, RunPlan
@@ -153,7 +154,8 @@ async def check_out(
 
 
 async def pay(shop: FaultyShop, number: int, order_id: str) -> Answer:
-    body = event_body(buyer(number), order_id, EventType.SUCCEEDED)
+    plan = buyer(number)
+    body = event_body(plan, order_id, prices.FIRST[plan.cls], EventType.SUCCEEDED)
     headers = {"content-type": "application/json", "x-mockpay-signature": sign(body)}
     return await exchange(shop.port, "POST", "/payments/webhook", body, headers)
 

@@ -12,7 +12,7 @@ ORDERS = 150
 # Often enough that the whole deck is dealt while they come.
 # So many that some of what is never told is still known to Redis in the end.
 DISTURBED_PERCENT = 30.0
-FAULT_SECONDS = 0.375
+FAULT_SECONDS = 0.34
 # The run waits for its faults and for the shop to heal, and for no clock.
 SECONDS_MAX = 600
 
@@ -43,5 +43,6 @@ async def test_nothing_is_lost_whatever_dies(ledger: str, environment: dict[str,
     assert report.audit.attempted == ORDERS
     assert report.audit.paid > 0
     assert report.audit.learned > 0
+    assert report.audit.at_new_price > 0
     assert report.faults.total() == plan.fault_count
     assert set(report.faults) == {fault.kind for fault in plan.deck(Random())}
