@@ -119,7 +119,9 @@ async def test_a_ledger_that_has_no_room_to_open_is_away_and_opens_as_soon_as_it
 @pytest.fixture
 async def full_shop() -> AsyncIterator[FaultyShop]:
     """A shop that is open, on a disk that can be filled."""
-    shop = FaultyShop(RunPlan(seed=1).settings, DISK_BYTES)
+    # For as long as this takes: what is held has to be there when the disk has room again.
+    settings = RunPlan(seed=1).settings | {"TIGERFANS_HOLD_SECONDS": "300"}
+    shop = FaultyShop(settings, DISK_BYTES)
     try:
         if shop.disk is None:
             pytest.skip(shop.no_disk)

@@ -83,6 +83,8 @@ async def register_sessions(server: TigerBeetleServer, count: int) -> None:
     await asyncio.gather(*(client.close() for client in clients))
 
 
+# The next tests have the server that this one starts.
+@pytest.mark.usefixtures("outlives_the_test")
 async def test_a_server_killed_in_flight_makes_it_unknown_and_the_same_ids_tell_later(
     server: TigerBeetleServer, ledger: TigerBeetleLedger
 ) -> None:
@@ -117,6 +119,8 @@ async def test_a_server_that_stands_still_is_away_at_once_and_back_when_it_goes_
     assert statuses(reply) <= {TransferStatus.CREATED, TransferStatus.EXISTS}
 
 
+# The next tests have the server that this one starts.
+@pytest.mark.usefixtures("outlives_the_test")
 async def test_a_server_that_starts_later_than_the_ledger_is_found(
     server: TigerBeetleServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

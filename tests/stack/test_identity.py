@@ -133,7 +133,7 @@ def test_a_sequencer_that_comes_back_without_its_ledger_ends_the_shop(tmp_path: 
 
 
 def test_a_backup_is_restored_as_the_same_shop_whichever_half_of_it_is_older(
-    tmp_path: Path, database_url: str
+    tmp_path: Path, empty_database_url: str
 ) -> None:
     """As ops/backup.sh and ops/restore.sh do it."""
     first, restored = tmp_path / "first", tmp_path / "restored"
@@ -148,13 +148,15 @@ def test_a_backup_is_restored_as_the_same_shop_whichever_half_of_it_is_older(
         server_program("pg_dump", "--format=custom", f"--file={dump}", own)
         buy(shop.url)
         assert shop.tigerfans("ledger", "backup", str(ledgers[1])).returncode == 0
-    server_program("pg_restore", "--no-owner", "--exit-on-error", f"--dbname={database_url}", dump)
+    server_program(
+        "pg_restore", "--no-owner", "--exit-on-error", f"--dbname={empty_database_url}", dump
+    )
     sales = []
     for ledger in ledgers:
         folder = restored / "data" / "ledger"
         folder.mkdir(parents=True)
         shutil.copyfile(ledger, folder / "ledger.sqlite")
-        settings = {"DATABASE_URL": database_url, "TIGERFANS_WORKERS": "1"}
+        settings = {"DATABASE_URL": empty_database_url, "TIGERFANS_WORKERS": "1"}
         with open_shop(restored, **settings) as shop:
             report = json.loads(shop.tigerfans("reconcile", "--json").stdout)
             sales.append((report["sales"], report["orders"], report["clean"]))

@@ -48,12 +48,11 @@ def create_app(
     renderer = Renderer(provider=shop.provider.name, demo=settings.demo)
     outbox = Outbox(shop.orders.database)
     clients = ClientAddresses(settings.limits.trusted_proxies)
-    guard = basic_auth_guard(
-        settings.admin,
-        Passes(settings.admin, settings.ticket_secret),
-        Guesses(SharedTokenBucket(shop.sessions.run, "guesses", GUESS_RATE, settings.http.workers)),
-        clients,
+    guesses = Guesses(
+        SharedTokenBucket(shop.sessions.run, "guesses", GUESS_RATE, settings.http.workers)
     )
+    passes = Passes(settings.admin, settings.ticket_secret)
+    guard = basic_auth_guard(settings.admin, passes, guesses, clients)
     search = OrderSearch(shop.orders.database)
     stories = Stories(shop, search, outbox)
     routes: list[ControllerRouterHandler] = [
@@ -90,6 +89,7 @@ def create_app(
         route_handlers=routes,
         exception_handlers={Exception: on_error},
         before_send=[add_pass],
+        on_shutdown=[guesses.close],
         request_max_body_size=BODY_BYTES_MAX,
         openapi_config=OPENAPI_CONFIG,
         # The process that serves sets up logging, once for all.

@@ -122,10 +122,12 @@ async def test_what_is_no_guess_is_asked_for_the_login_at_once(
 async def test_a_guess_that_waits_too_long_is_told_when_to_come_back(passes: Passes) -> None:
     dry = TokenBucket(Rate(1e-9, 1))
     await dry.take()
-    login = Login(passes, Guesses(dry, wait_seconds_max=0.01))
+    guesses = Guesses(dry, wait_seconds_max=0.01)
+    login = Login(passes, guesses)
     with pytest.raises(TooManyRequestsException) as refused:
         await login(basic(RIGHT))
     assert refused.value.headers == {"Retry-After": "10"}
+    await guesses.close()
 
 
 # --- Passes ----------------------------------------------------------------------------------

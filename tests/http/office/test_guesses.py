@@ -152,6 +152,19 @@ async def test_what_waits_too_long_is_refused_unread_and_forgotten() -> None:
     assert {type(each) for each in refused} == {GuessRefusedError}
     assert account.compared == [ATTACKER]
     assert repr(worker) == "<Guesses: 0 in line>"
+    await worker.close()
+
+
+async def test_who_waits_when_it_closes_is_refused_unread() -> None:
+    account = Account(Rate(1e-9, 1))
+    worker = Guesses(account.tokens)
+    assert not await account.guess(worker, ATTACKER)
+    waiting = asyncio.create_task(account.guess(worker, OPERATOR, is_right=True), name="waiting")
+    await asyncio.sleep(0)
+    await worker.close()
+    with pytest.raises(GuessRefusedError):
+        await waiting
+    assert account.compared == [ATTACKER]
 
 
 async def test_a_token_that_nobody_waits_for_any_more_is_given_back() -> None:

@@ -112,6 +112,12 @@ class Guesses:
     def __repr__(self) -> str:
         return f"<Guesses: {len(self._line)} in line>"
 
+    async def close(self) -> None:
+        """Compares no more; whoever waits is told that it was not looked at."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+
     async def compare(self, client: str, is_right: Callable[[], bool]) -> bool:
         """Whether a client's guess is right, once it was its turn; raises `GuessRefusedError`."""
         if len(self._line) >= WAITING_MAX:
@@ -139,6 +145,8 @@ class Guesses:
                 guess.answer.set_exception(error)
         finally:
             self._task = None
+            while guess := self._line.next():
+                guess.answer.set_exception(GuessRefusedError())
 
     async def _compare_one(self) -> None:
         token = await self._tokens.take()
