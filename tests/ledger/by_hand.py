@@ -50,11 +50,20 @@ class BooksByHand:
 
     def __init__(self, folder: Path | None = None, clock: Clock | None = None) -> None:
         self.clock = clock or Clock()
-        self.store = Store(folder and folder / FILE_NAME)
-        self.books = Books(self.store, self.clock)
+        self._file = folder and folder / FILE_NAME
+        self._open()
+
+    def reopen(self) -> None:
+        """As after a restart."""
+        self.close()
+        self._open()
 
     def close(self) -> None:
         self.books.close()
+
+    def _open(self) -> None:
+        self.store = Store(self._file)
+        self.books = Books(self.store, self.clock)
 
     def create_accounts(self, *accounts: Account) -> list[AccountStatus]:
         return [AccountStatus(result.status) for result in self.submit(*accounts)]

@@ -42,11 +42,6 @@ def books(tmp_path: Path, clock: Clock) -> Iterator[BooksByHand]:
     books.close()
 
 
-def reopen(books: BooksByHand, folder: Path) -> BooksByHand:
-    books.close()
-    return BooksByHand(folder, books.clock)
-
-
 def test_a_hold_can_be_posted_until_the_nanosecond_it_is_due(
     books: BooksByHand, clock: Clock
 ) -> None:
@@ -159,14 +154,14 @@ def test_a_hold_can_be_posted_until_the_nanosecond_it_is_due_after_the_clock_was
 
 
 def test_an_expired_hold_stays_expired_when_the_clock_is_set_back(
-    books: BooksByHand, clock: Clock, tmp_path: Path
+    books: BooksByHand, clock: Clock
 ) -> None:
     books.create(hold(100))
     clock.now += 301 * SECOND
     assert books.account(BUDGET).debits_pending == 0
     clock.step(-3600)
     assert books.create(post(101, hold_id=100)) == [Status.PENDING_TRANSFER_EXPIRED]
-    books = reopen(books, tmp_path)
+    books.reopen()
     assert books.create(post(102, hold_id=100)) == [Status.PENDING_TRANSFER_EXPIRED]
     assert books.account(BUDGET).debits_pending == 0
     books.close()
@@ -177,10 +172,10 @@ def test_over_a_restart_a_hold_lasts_as_long_as_the_clock_says(
 ) -> None:
     books.create(hold(100))
     clock.now += 299 * SECOND
-    books = reopen(books, tmp_path)
+    books.reopen()
     assert books.account(BUDGET).debits_pending == 1
     clock.now += 1 * SECOND + MOMENT
-    books = reopen(books, tmp_path)
+    books.reopen()
     assert books.account(BUDGET).debits_pending == 0
     books.close()
 
@@ -209,7 +204,7 @@ def test_a_clock_that_was_set_before_a_restart_takes_no_time_from_a_hold(
     books.create(hold(100))
     clock.step(-3600)
     books.create(hold(101))
-    books = reopen(books, tmp_path)
+    books.reopen()
     clock.now += 299 * SECOND
     assert books.account(BUDGET).debits_pending == 2
     clock.now += 1 * SECOND + MOMENT
@@ -229,14 +224,13 @@ def test_timestamps_rise_when_the_clock_is_set_back(books: BooksByHand, clock: C
 
 
 def test_timestamps_rise_across_a_restart_with_the_clock_set_back(
-    books: BooksByHand, clock: Clock, tmp_path: Path
+    books: BooksByHand, clock: Clock
 ) -> None:
     *_, before = books.submit(transfer(100), transfer(101, code=0))
     clock.step(-3600)
-    books = reopen(books, tmp_path)
+    books.reopen()
     (after,) = books.submit(transfer(102))
     assert after.timestamp == before.timestamp + 1
-    books.close()
 
 
 def test_a_ledger_of_version_1_is_carried_over_with_its_holds(
@@ -252,22 +246,21 @@ def test_a_ledger_of_version_1_is_carried_over_with_its_holds(
     assert books.account(BUDGET).debits_pending == 1
     clock.now += 1 * SECOND + MOMENT
     assert books.account(BUDGET).debits_pending == 0
-    books = reopen(books, tmp_path)
+    books.reopen()
     assert books.create(post(101, hold_id=100)) == [Status.PENDING_TRANSFER_EXPIRED]
     books.close()
 
 
-def test_everything_is_there_after_a_restart(books: BooksByHand, tmp_path: Path) -> None:
+def test_everything_is_there_after_a_restart(books: BooksByHand) -> None:
     books.create(hold(100), hold(101), post(102, hold_id=100), transfer(103, amount=99))
     budget, records = books.account(BUDGET), books.transfers(100, 101, 102)
-    books = reopen(books, tmp_path)
+    books.reopen()
     assert books.account(BUDGET) == budget
     assert books.transfers(100, 101, 102, 103) == records
     assert books.create(transfer(103)) == [Status.ID_ALREADY_FAILED]
     assert books.create(post(104, hold_id=100)) == [Status.PENDING_TRANSFER_ALREADY_POSTED]
     books.clock.now += 301 * SECOND
     assert books.account(BUDGET).debits_pending == 0
-    books.close()
 
 
 def test_a_batch_of_any_size_is_stored_whole(books: BooksByHand) -> None:
@@ -310,9 +303,8 @@ def test_a_batch_that_cannot_be_written_changes_nothing_and_the_next_one_works(
     assert books.create(hold(101), post(102, hold_id=100)) == [Status.CREATED] * 2
     assert books.create(transfer(103, credit_account_id=50)) == [Status.CREDIT_ACCOUNT_NOT_FOUND]
     budget = books.account(BUDGET)
-    books = reopen(books, tmp_path)
+    books.reopen()
     assert books.account(BUDGET) == budget
-    books.close()
 
 
 def test_an_expiry_that_cannot_be_written_is_made_up_for(
