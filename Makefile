@@ -82,7 +82,7 @@ faults: $(DEV) ## kill everything, show that nothing is lost; ARGS='--seeds 20'
 	@$(VENV)/bin/python -m tests.faults $(ARGS)
 
 fresh: ## run the README's two commands on a bare Debian 12 and 13 (needs root and debootstrap)
-	@exec $(or $(PYTHON),python3) tests/fresh.py $(ARGS)
+	@exec $(or $(PYTHON),python3) -m tests.fresh $(ARGS)
 
 lint: $(DEV) ## check style, formatting and types
 	@$(VENV)/bin/ruff check
