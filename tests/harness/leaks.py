@@ -26,6 +26,9 @@ import uvloop
 from tests.harness.ports import free_port
 
 FILES: Final = Path("/dev/fd")
+# Threads by which asyncio waits for processes, which end a moment after these, and those of other
+# languages that once called us, of which Python does not hear when they end.
+NOT_OURS: Final = ("asyncio-waitpid-", "Dummy-")
 
 
 class LeakError(Exception):
@@ -100,9 +103,8 @@ def _children() -> set[str]:
 
 
 def _threads() -> set[str]:
-    """But those by which asyncio waits for processes, which end a moment after these."""
     names = {thread.name for thread in threading.enumerate()}
-    return {f"thread {name}" for name in names if not name.startswith("asyncio-waitpid")}
+    return {f"thread {name}" for name in names if not name.startswith(NOT_OURS)}
 
 
 WATCH: Final = pytest.StashKey[Watch]()
