@@ -9,10 +9,11 @@ from tests.faults.run import run
 from tests.harness.needs import TIGERBEETLE, needs_tigerbeetle
 
 ORDERS = 150
+RATE = 30.0
 # Often enough that the whole deck is dealt while they come.
+FAULT_SECONDS = 0.22
 # So many that some of what is never told is still known to Redis in the end.
 DISTURBED_PERCENT = 30.0
-FAULT_SECONDS = 0.34
 # The run waits for its faults and for the shop to heal, and for no clock.
 SECONDS_MAX = 600
 
@@ -34,6 +35,7 @@ async def test_nothing_is_lost_whatever_dies(ledger: str, environment: dict[str,
         seed=1,
         ledger=ledger,
         orders=ORDERS,
+        rate=RATE,
         fault_seconds=FAULT_SECONDS,
         disturbed_percent=DISTURBED_PERCENT,
     )
