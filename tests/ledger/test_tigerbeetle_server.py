@@ -40,7 +40,10 @@ SESSION_WAVES = 4
 
 
 @pytest.fixture
-def server(tigerbeetle_server: TigerBeetleServer) -> Iterator[TigerBeetleServer]:
+def server(
+    outlives_the_test: None, tigerbeetle_server: TigerBeetleServer
+) -> Iterator[TigerBeetleServer]:
+    """The shared one, which a test may end and start again."""
     yield tigerbeetle_server
     tigerbeetle_server.ensure_running()
 
