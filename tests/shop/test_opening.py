@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.shops import TICKET_SECRET, OpenShop
+from tigerfans.booking.ids import OrderId
 from tigerfans.booking.transfers import Booking
 from tigerfans.ledger import open_ledger
 from tigerfans.ledger.base import Ledger
@@ -18,6 +20,7 @@ from tigerfans.shop.identity import NO_ID, ids_carried
 from tigerfans.shop.shop import Shop
 from tigerfans.stores.database import Database
 from tigerfans.stores.identity import Identity, IdentityRow, ShopId
+from tigerfans.stores.orders import Order, Orders, OrderStatus
 
 BOOKING = Booking(Catalog.build({"A": 10, "B": 10}, 2), 300)
 LOST = "an empty ledger, but this shop was funded on one before: bring that back"
@@ -206,6 +209,47 @@ async def test_a_shop_from_before_identities_goes_on_and_its_row_remembers_that(
     await another_ledger.submit(Operation.CREATE_ACCOUNTS, BOOKING.accounts(identity.id))
     with pytest.raises(SettingsError, match=ANOTHERS):
         await open_shop(on=another_ledger)
+
+
+async def sell_before_identities(database: Database, status: OrderStatus) -> None:
+    """Leaves what a sale left in a database that had no shop's row yet."""
+    now = datetime.now(UTC)
+    orders = Orders(database)
+    await orders.record(Order(OrderId.new(), status, "A", 6500, "fan@example.org", now))
+    await orders.close()
+
+
+@pytest.mark.parametrize("status", [OrderStatus.PAID, OrderStatus.PAID_UNFULFILLED])
+async def test_a_shop_that_sold_before_identities_does_not_take_an_empty_ledger_for_its_own(
+    open_shop: OpenShop,
+    ledger: Ledger,
+    another_ledger: Ledger,
+    database: Database,
+    status: OrderStatus,
+) -> None:
+    """Its own is not there when it starts for the first time since: a disk that is not mounted."""
+    await open_before_identities(ledger)
+    await sell_before_identities(database, status)
+    for _ in range(2):
+        with pytest.raises(SettingsError, match=LOST):
+            await open_shop(on=another_ledger)
+    assert await accounts(another_ledger) == []
+
+    await open_shop()
+    await open_shop(to_look=True)
+    assert await ids_on(ledger) == {NO_ID}
+    identity = await row(database)
+    assert identity.funded_at is not None
+    assert not identity.is_on_ledger
+
+
+async def test_a_shop_in_which_nobody_paid_before_identities_may_start_on_an_empty_ledger(
+    open_shop: OpenShop, ledger: Ledger, database: Database
+) -> None:
+    for status in (OrderStatus.FAILED, OrderStatus.CANCELED):
+        await sell_before_identities(database, status)
+    shop: Shop = await open_shop()
+    assert await ids_on(ledger) == {shop.identity.id}
 
 
 async def test_a_ledger_from_before_identities_is_not_taken_over_by_a_shop_that_has_its_own(

@@ -24,9 +24,17 @@ KEY_PREFIX_HEX_DIGITS: Final = 8
 _DIGESTED: Final = b"The ticket secret of a TigerFans shop"
 
 _FIND: Final = "SELECT id, ticket_secret_digest, funded_at, is_on_ledger FROM shop"
-# Whoever comes first makes the row.
+# Whoever comes first makes the row. Where somebody was charged before there was one, the stock was
+# put on a ledger before shops had an identity: no other may take that one's place.
 _INSERT: Final = """
-    INSERT INTO shop (id, ticket_secret_digest) VALUES ($1, $2) ON CONFLICT DO NOTHING
+    INSERT INTO shop (id, ticket_secret_digest, funded_at, is_on_ledger)
+    SELECT $1, $2, CASE WHEN has_charged THEN now() END, NOT has_charged
+    FROM (
+        SELECT EXISTS (SELECT FROM orders WHERE status IN ('PAID', 'PAID_UNFULFILLED'))
+            AS has_charged
+    ) AS before
+    WHERE NOT EXISTS (SELECT FROM shop)
+    ON CONFLICT DO NOTHING
 """
 _MARK_FUNDED: Final = """
     UPDATE shop SET funded_at = now(), is_on_ledger = $1 WHERE funded_at IS NULL
@@ -55,7 +63,8 @@ class Identity:
     """What the row says.
 
     `funded_at` is None until the stock is on the ledger. `is_on_ledger` is False where that was
-    done before shops had an identity: the accounts carry none.
+    done before shops had an identity: the accounts carry none. A row that is made in a database
+    with orders that were paid for says so from the start.
     """
 
     id: ShopId
