@@ -8,6 +8,7 @@ SO_REUSEPORT; each has its own connection to the sequencer, to Redis and to Post
 import asyncio
 import logging
 import signal
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 
 import uvloop
@@ -80,19 +81,36 @@ async def _serve(settings: Settings, name: str) -> int:
             (shop.sessions.presence, shop.sessions.ping),
             (shop.orders.database.presence, shop.orders.ping),
         ):
-            name = f"watch over {presence.key}"
-            background.append(asyncio.create_task(watch(presence, ask), name=name))
+            watching = watch(presence, ask)
+            background.append(asyncio.create_task(watching, name=f"watch over {presence.key}"))
         if opened.mockpay:
             deliveries = opened.mockpay.deliver_forever()
             background.append(asyncio.create_task(deliveries, name="webhook deliveries"))
         await until_listening(settings.http.port)
         settle_down()
         notify_ready()
-        await asyncio.wait([serving, *background], return_when=asyncio.FIRST_COMPLETED)
-        # Nothing in the background ends by itself: what it raised ends this process, loudly.
-        for task in background:
-            if task.done():
-                task.result()
-            task.cancel()
-        await serving
+        await until_stopped(serving, background, stop)
     return 0
+
+
+async def until_stopped(
+    serving: asyncio.Task[None],
+    background: Sequence[asyncio.Task[object]],
+    stop: Callable[[], None],
+) -> None:
+    """Returns when the server has answered all that it accepted, and nothing else runs any more.
+
+    Nothing in the background ends by itself: what it raised ends this process, loudly. But first
+    the server is told to `stop`, as by SIGTERM, and what the requests under way use stays open.
+    """
+    await asyncio.wait([serving, *background], return_when=asyncio.FIRST_COMPLETED)
+    if not serving.done():
+        stop()
+    await asyncio.wait([serving])
+    for task in background:
+        task.cancel()
+    await asyncio.wait(background)
+    for task in background:
+        if not task.cancelled():
+            task.result()
+    serving.result()
