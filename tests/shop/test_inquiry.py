@@ -138,6 +138,51 @@ async def test_what_was_paid_after_the_hold_and_never_told_is_learned_in_the_end
     assert await status(worker, checkout) == OrderStatus.PAID
 
 
+@pytest.mark.parametrize("uncharged", [EventType.FAILED, EventType.CANCELED])
+@pytest.mark.parametrize("is_told", [True, False])
+async def test_what_was_paid_after_it_was_not_charged_and_never_told_is_learned_in_the_end(
+    worker: Shop, provider: Provider, uncharged: EventType, is_told: bool
+) -> None:
+    checkout = await worker.checkout("A", EMAIL)
+    if is_told:
+        await worker.settle(event(checkout, uncharged))
+        await worker.sessions._finishes.drain()
+    else:
+        provider.decided[f"mock_{checkout.order_id}"] = event(checkout, uncharged)
+        await end_holds(worker)
+        await inquire(worker)
+    assert await status(worker, checkout) == uncharged.name
+    assert await worker.sessions.pending(1) == ([], 0)
+    provider.decided[f"mock_{checkout.order_id}"] = event(checkout)
+    asked = len(provider.asked)
+    await inquire(worker)
+    assert len(provider.asked) == asked
+    await end_pauses(worker)
+    await inquire(worker)
+    assert await status(worker, checkout) == OrderStatus.PAID
+    assert await worker.sessions._redis.exists(worker.sessions._asked) == 0
+
+
+async def test_a_session_that_ends_while_it_is_asked_about_is_asked_about_once_more(
+    worker: Shop, provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkout = await worker.checkout("A", EMAIL)
+    entry = worker.sessions._entry + checkout.order_id.encode()
+
+    async def answer_and_be_paid(session_id: str) -> PaymentEvent | None:
+        before = await provider.look_up(session_id)
+        provider.decided[session_id] = event(checkout)
+        await worker.sessions._redis.delete(entry)
+        return before
+
+    monkeypatch.setattr(worker.provider, "look_up", answer_and_be_paid)
+    await end_holds(worker)
+    await inquire(worker)
+    await end_pauses(worker)
+    await inquire(worker)
+    assert await status(worker, checkout) == OrderStatus.PAID
+
+
 async def test_what_is_paid_by_now_is_not_asked_about(worker: Shop, provider: Provider) -> None:
     checkout = await worker.checkout("A", EMAIL)
     await worker.settle(event(checkout))

@@ -393,6 +393,34 @@ async def test_what_still_can_be_paid_or_was_paid_is_not_claimed(sessions: Sessi
     assert await claims(sessions) == []
 
 
+async def test_what_was_not_charged_is_claimed_once_its_session_is_over(
+    sessions: Sessions, redis: Redis
+) -> None:
+    payable = a_session()
+    over = a_session(time.time_ns() // 1_000_000 - AFTER_HOLD_SECONDS * 1_000 - 300_000)
+    await sessions.save(payable)
+    # It is told at the last moment.
+    await redis.zadd("0123abcd:unpaid", {over.order_id.hex_digits: over.expires_ms})
+    for session in (payable, over):
+        sessions.finish(session, b"")
+    await drained(sessions)
+    assert [claim.order_id for claim in await claims(sessions)] == [over.order_id]
+    due_ms = await redis.zscore("0123abcd:asked", payable.order_id.hex_digits)
+    assert due_ms == payable.expires_ms + AFTER_HOLD_SECONDS * 1_000
+
+
+async def test_what_is_charged_after_all_is_not_claimed(sessions: Sessions, redis: Redis) -> None:
+    session = await ended(sessions)
+    await claims(sessions, lease_seconds=0)
+    sessions.finish(session, b"{}")
+    await drained(sessions)
+    # As it may come last of two that were told at the same time.
+    sessions.finish(session, b"")
+    await drained(sessions)
+    assert await claims(sessions) == []
+    assert await redis.keys("0123abcd:asked*") == []
+
+
 async def test_a_claim_whose_worker_died_comes_back_and_is_counted(sessions: Sessions) -> None:
     session = await ended(sessions)
     for attempts in (1, 2, 3):

@@ -1,11 +1,11 @@
 """An inquiry: the provider is asked what became of a payment that it may never have told.
 
 Every session whose hold ended unpaid is asked about in the background, by whichever worker claims
-it in Redis; where nothing is decided yet, once more when the session is over, for until then it can
-be paid. A claim is a lease, so that what a killed worker was about to ask comes back. What is
-learned is settled as if a webhook had told it, so a webhook that comes as well changes nothing. A
-provider that does not answer is asked again after growing pauses, and is given up after so many
-attempts.
+it in Redis. What is not charged, because nothing is decided or it has failed or was canceled, is
+asked about once more when the session is over, for until then it can be paid. A claim is a lease,
+so that what a killed worker was about to ask comes back. What is learned is settled as if a webhook
+had told it, so a webhook that comes as well changes nothing. A provider that does not answer is
+asked again after growing pauses, and is given up after so many attempts.
 """
 
 import asyncio
@@ -17,6 +17,7 @@ from tigerfans.booking.ids import OrderId
 from tigerfans.errors import UnavailableError
 from tigerfans.shop.backends import Backends
 from tigerfans.shop.payment import settle
+from tigerfans.stores.orders import OrderStatus
 from tigerfans.stores.sessions import Claim
 from tigerfans.telemetry.steps import Step
 
@@ -30,6 +31,8 @@ LEASE_SECONDS: Final = 15.0
 ATTEMPTS_MAX: Final = 12
 PAUSE_SECONDS_MIN: Final = 2.0
 PAUSE_SECONDS_MAX: Final = 600.0
+
+CHARGED: Final = (OrderStatus.PAID, OrderStatus.PAID_UNFULFILLED)
 
 logger = logging.getLogger(__name__)
 
@@ -72,20 +75,24 @@ async def _inquire_about(backends: Backends, claim: Claim) -> None:
 
 
 async def learn(backends: Backends, order_id: OrderId) -> float | None:
-    """Asks, and settles what is learned; how long to wait before the next question, or None."""
+    """Asks, and settles what is learned; how long to wait before the next question, or None.
+
+    There is none once the order is charged, or the session was over when it was asked about.
+    """
     order = await backends.orders.find(order_id)
     if order is not None and order.is_charged:
         return None
+    # It can be paid for as long as there is a session, also while it is asked about.
+    seconds_left = await backends.sessions.seconds_left(order_id)
     event = await backends.provider.look_up(backends.provider.session_id(order_id.hex_digits))
     if event is None:
-        # It can be paid for as long as there is a session.
-        return await backends.sessions.seconds_left(order_id) or None
+        return seconds_left or None
     settled = await settle(backends, event)
     if not settled.is_replay:
         backends.counters.steps[Step.LEARNED] += 1
         status = settled.order_status
         logger.warning("nobody told what became of order %s: %s", order_id.hex_digits, status)
-    return None
+    return None if settled.order_status in CHARGED else seconds_left or None
 
 
 def _pause_seconds(attempts: int) -> float | None:

@@ -1,6 +1,8 @@
 """What Redis does with payment sessions in one go, as scripts; `sessions` says what is what.
 
-KEYS[1] is always the index of unpaid sessions, by the end of their hold.
+KEYS[1] is always the index of unpaid sessions, by the end of their hold. Where there are
+more, KEYS[2] is the index of what is asked about, by the moment it is due, and KEYS[3] has the
+attempts.
 """
 
 from typing import Final
@@ -57,13 +59,20 @@ call('ZREMRANGEBYSCORE', KEYS[1], '-inf', ARGV[3])
 return over
 """)
 
-# Argument pairs: order id, the paid order's entry or nothing.
+# Argument triples: order id, the charged order's entry or nothing, the end of the session in ms.
+# What was not charged can be paid until that end, and is due then to be asked about.
 FINISH: Final = Script("""
-for i = 3, #ARGV, 2 do
+for i = 3, #ARGV, 3 do
+    local was_unpaid = redis.call('ZREM', KEYS[1], ARGV[i]) == 1
     if ARGV[i + 1] ~= '' then
         redis.call('SET', ARGV[1] .. ARGV[i], ARGV[i + 1], 'EX', ARGV[2])
+        if not was_unpaid then
+            redis.call('ZREM', KEYS[2], ARGV[i])
+            redis.call('HDEL', KEYS[3], ARGV[i])
+        end
+    elseif was_unpaid then
+        redis.call('ZADD', KEYS[2], ARGV[i + 2], ARGV[i])
     end
-    redis.call('ZREM', KEYS[1], ARGV[i])
 end
 """)
 

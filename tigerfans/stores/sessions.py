@@ -5,7 +5,7 @@ payment which comes somewhat late still finds it; after that, as when Redis is w
 payment event and the ledger's hold carry enough to finish the sale. An order's entry holds its
 session and, once the order is paid and durable, for a day its public answer: duplicates of the
 webhook and status requests are served from it. A session whose hold ended unpaid is claimed by one
-worker, which asks the provider about it.
+worker, which asks the provider about it; one that was not charged, when the session is over.
 
 Whoever may hold only so much (`Holder`) has a list of open holds. The script that saves a session
 counts there: a session over a limit is not saved. Holders are known by digests only, and for no
@@ -61,6 +61,11 @@ class Session(msgspec.Struct, frozen=True):
     email: str
     created_ms: int
     expires_ms: int
+
+    @property
+    def end_ms(self) -> int:
+        """Until when it is kept, and can be paid, unless it is paid before."""
+        return self.expires_ms + AFTER_HOLD_SECONDS * 1_000
 
     def pack(self) -> bytes:
         return orjson.dumps(
@@ -131,7 +136,8 @@ class Sessions:
         # sessions do.
         self._unpaid: Final = f"{key_prefix}:unpaid"
         # The sessions that the provider is being asked about, by the moment from which on whoever
-        # comes may ask: until then one worker has a lease on each, or it is too early to try again.
+        # comes may ask: until then one worker has a lease on each, or it is too early to try again,
+        # or what was not charged can still be paid.
         self._asked: Final = f"{key_prefix}:asked"
         # How often each of them was claimed.
         self._attempts: Final = f"{key_prefix}:asked:attempts"
@@ -184,8 +190,9 @@ class Sessions:
         return self._reads.call(order_id)
 
     def finish(self, session: Session, paid_answer: bytes) -> None:
-        """The session is unpaid no more, its hold open for nobody; a paid order leaves its answer.
+        """The session is pending no more, its hold open for nobody; a paid order leaves its answer.
 
+        Without an answer it was not charged: it is claimed once more when it is over.
         Nobody waits for this and nothing depends on it: where Redis is away or too slow, it is
         left undone.
         """
@@ -218,7 +225,9 @@ class Sessions:
         )
 
     async def claim_ended(self, limit: int, lease_seconds: float) -> list[Claim]:
-        """Some sessions whose hold ended unpaid, each for one caller only until the lease is over.
+        """Some sessions to be asked about, each for one caller only until the lease is over.
+
+        Those whose hold ended unpaid, and those that ended uncharged.
 
         To be called by one task at a time.
         """
@@ -274,7 +283,7 @@ class Sessions:
             arguments += (
                 session.order_id.hex_digits,
                 session.expires_ms,
-                session.expires_ms + AFTER_HOLD_SECONDS * 1_000,
+                session.end_ms,
                 _pack(session, b""),
                 len(counted),
             )
@@ -289,10 +298,14 @@ class Sessions:
     async def _finish_many(self, ends: list[tuple[Session, bytes]]) -> None:
         arguments: list[Argument] = [self._entry, ANSWER_SECONDS]
         for session, answer in ends:
-            arguments += session.order_id.hex_digits, _pack(session, answer) if answer else b""
+            entry = _pack(session, answer) if answer else b""
+            arguments += session.order_id.hex_digits, entry, session.end_ms
         # Where Redis is away, they stay listed as unpaid: its going was told, once.
         with suppress(UnavailableError):
-            await self._answered(self._finishing.run(FINISH, 1, self._unpaid, *arguments))
+            finish = self._finishing.run(
+                FINISH, 3, self._unpaid, self._asked, self._attempts, *arguments
+            )
+            await self._answered(finish)
 
     async def _answered(self, command: Awaitable[Output]) -> Output:
         try:
