@@ -1,6 +1,7 @@
 """Payments that nobody told, over a real ledger, Redis and PostgreSQL: the provider is asked."""
 
 import asyncio
+import time
 from typing import Any, cast
 
 import pytest
@@ -179,6 +180,18 @@ async def test_a_session_that_ends_while_it_is_asked_about_is_asked_about_once_m
     await end_holds(worker)
     await inquire(worker)
     await end_pauses(worker)
+    await inquire(worker)
+    assert await status(worker, checkout) == OrderStatus.PAID
+
+
+async def test_what_ended_while_the_shop_was_closed_is_asked_about_when_it_opens(
+    worker: Shop, provider: Provider
+) -> None:
+    checkout = await worker.checkout("A", EMAIL)
+    provider.decided[f"mock_{checkout.order_id}"] = event(checkout)
+    six_days_ago_ms = time.time_ns() // 1_000_000 - 6 * 24 * 3_600_000
+    await worker.sessions._redis.zadd(worker.sessions._unpaid, {checkout.order_id: six_days_ago_ms})
+    await worker.checkout("B", EMAIL)
     await inquire(worker)
     assert await status(worker, checkout) == OrderStatus.PAID
 

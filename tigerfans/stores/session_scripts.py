@@ -12,7 +12,8 @@ from tigerfans.stores.redis_connection import Script
 # For each session: order id, the ends of the hold and of the session in ms, entry, how many
 # holders, and for each of them its key and how many holds it may have. A checkout that is replayed
 # must not take the answer from an order that is paid, and is not counted again. The index of
-# unpaid sessions forgets what has ended, so that it cannot grow for ever.
+# unpaid sessions, which claims empty, forgets what ended before ARGV[3], so that it cannot grow for
+# ever where nobody claims.
 #
 # What a holder had open is looked up in that index where it is as much as there may be, and not
 # before: to keep it exact would cost each checkout and each payment a write of its own.

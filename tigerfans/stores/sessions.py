@@ -42,6 +42,8 @@ from tigerfans.stores.session_scripts import CLAIM, FINISH, SAVE
 # How long an unpaid session outlives its hold, and how long a paid order's answer is kept.
 AFTER_HOLD_SECONDS: Final = 3600
 ANSWER_SECONDS: Final = 24 * 3600
+# For how long after its hold a session can wait to be asked about, for a shop that was closed.
+ASKED_WITHIN_SECONDS: Final = 7 * 24 * 3600
 DEADLINE_SECONDS: Final = 1.5
 BATCH_MAX: Final = 500
 # As many as wait for the ledger at most (`ipc.client`): what is too much is refused at once.
@@ -133,7 +135,7 @@ class Sessions:
         self._entry: Final = f"{key_prefix}:order:".encode()
         # The unpaid sessions by the end of their hold. Those whose end is still to come are
         # pending; the others stay until the provider is asked about them, or for as long as
-        # sessions do.
+        # that may take.
         self._unpaid: Final = f"{key_prefix}:unpaid"
         # The sessions that the provider is being asked about, by the moment from which on whoever
         # comes may ask: until then one worker has a lease on each, or it is too early to try again,
@@ -276,7 +278,7 @@ class Sessions:
         self, saves: list[tuple[Session, Sequence[Holder]]]
     ) -> Sequence[OverLimit | None]:
         now_ms = time.time_ns() // 1_000_000
-        arguments: list[Argument] = [self._entry, now_ms, now_ms - AFTER_HOLD_SECONDS * 1_000]
+        arguments: list[Argument] = [self._entry, now_ms, now_ms - ASKED_WITHIN_SECONDS * 1_000]
         for session, holders in saves:
             # A hold that has ended counts for nobody; a replay may bring one.
             counted = holders if session.expires_ms > now_ms else ()
