@@ -149,6 +149,7 @@ class Sessions:
         self._saving = RedisConnection(redis)
         self._finishing = RedisConnection(redis)
         self._claiming = RedisConnection(redis)
+        self._kept = (self._reading, self._saving, self._finishing, self._claiming)
         self._reads = BatchedCalls[OrderId, Entry | None](
             "session reads", self._find_many, batch_max=BATCH_MAX, queue_max=QUEUE_MAX
         )
@@ -177,7 +178,7 @@ class Sessions:
         await self._reads.close()
         await self._saves.close()
         await self._finishes.close()
-        for connection in (self._reading, self._saving, self._finishing, self._claiming):
+        for connection in self._kept:
             await connection.close()
         await self._redis.aclose()
 
@@ -328,7 +329,7 @@ class Sessions:
 
     async def _expire_connections(self) -> None:
         """There is another primary now, and what is only read here would grow old unnoticed."""
-        for connection in (self._reading, self._saving, self._finishing):
+        for connection in self._kept:
             connection.expire()
         with suppress(RedisError, OSError):
             await self._redis.connection_pool.disconnect(inuse_connections=False)
