@@ -241,6 +241,18 @@ async def test_what_is_learned_and_fits_no_order_is_an_unmatched_payment(
     assert (await worker.unmatched.waiting(1))[1] == 1
 
 
+async def test_nothing_is_learned_from_what_fits_no_order_and_moves_no_money(
+    worker: Shop, provider: Provider, caplog: pytest.LogCaptureFixture
+) -> None:
+    checkout = await worker.checkout("A", EMAIL)
+    await end_holds(worker)
+    provider.decided[f"mock_{checkout.order_id}"] = event(checkout, EventType.FAILED, amount=1)
+    await inquire(worker)
+    assert worker.counters.steps[Step.DISREGARDED] == 1
+    assert worker.counters.steps[Step.LEARNED] == 0
+    assert "nobody told" not in caplog.text
+
+
 # --- Providers that do not answer ----------------------------------------------------------------
 
 

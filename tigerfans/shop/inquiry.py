@@ -88,7 +88,7 @@ async def learn(backends: Backends, order_id: OrderId) -> float | None:
     if event is None:
         return seconds_left or None
     settled = await settle(backends, event)
-    if not settled.is_replay:
+    if settled.order_status is not None and not settled.is_replay:
         backends.counters.steps[Step.LEARNED] += 1
         status = settled.order_status
         logger.warning("nobody told what became of order %s: %s", order_id.hex_digits, status)
