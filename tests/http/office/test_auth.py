@@ -23,7 +23,7 @@ from tigerfans.http.client_address import ClientAddresses
 from tigerfans.http.office.auth import (
     basic_auth_guard,
 )
-from tigerfans.http.office.guesses import GUESSES_BURST, Guesses
+from tigerfans.http.office.guesses import GUESSES_BURST, WAITING_PER_CLIENT_MAX, Guesses
 from tigerfans.http.office.passes import COOKIE, PASS_SECONDS, RENEW_SECONDS, Passes
 from tigerfans.settings.settings import AdminSettings, LimitSettings, Settings
 from tigerfans.stores.token_bucket import Rate, Token, TokenBucket
@@ -209,7 +209,7 @@ def guess(client: httpx.AsyncClient, i: int) -> asyncio.Task[httpx.Response]:
 async def test_two_workers_compare_no_more_guesses_than_one(
     workers: list[httpx.AsyncClient],
 ) -> None:
-    guesses = [guess(workers[i % 2], i) for i in range(100)]
+    guesses = [guess(workers[i % 2], i) for i in range(2 * WAITING_PER_CLIENT_MAX)]
     answered: set[asyncio.Task[httpx.Response]] = set()
     while len(answered) < BURST:
         answered, _ = await asyncio.wait(guesses, timeout=0.1)
@@ -231,7 +231,7 @@ async def test_the_operator_gets_in_while_others_guess_at_both_workers(
     known = await first.get("/api/admin/goodies", headers=OPERATOR)
     assert known.status_code == 200
     assert "HttpOnly; SameSite=Strict" in known.headers["set-cookie"]
-    guesses = [guess(workers[i % 2], i) for i in range(100)]
+    guesses = [guess(workers[i % 2], i) for i in range(2 * WAITING_PER_CLIENT_MAX)]
     await asyncio.wait(guesses, return_when=asyncio.FIRST_COMPLETED)
     answered: set[asyncio.Task[httpx.Response]] = set()
     while len(answered) < BURST:

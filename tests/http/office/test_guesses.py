@@ -11,14 +11,19 @@ from tigerfans.http.office.guesses import (
     GUESS_RATE,
     GUESSES_BURST,
     GUESSES_PER_SECOND,
+    WAITING_MAX,
+    WAITING_PER_CLIENT_MAX,
+    Guess,
     Guesses,
     GuessRefusedError,
+    Line,
 )
 from tigerfans.stores.token_bucket import Rate, Token, TokenBucket
 
 ATTACKER = "203.0.113.7"
 OPERATOR = "198.51.100.1"
 CONNECTIONS = 4_096
+ADDRESSES = [f"203.0.113.{i}" for i in range(256)]
 
 
 class Account:
@@ -56,7 +61,7 @@ async def test_guesses_come_no_faster_than_the_rate_over_however_many_connection
     account = Account()
     workers = [account.worker(), account.worker()]
     answers = await asyncio.gather(
-        *(account.guess(workers[i % 2], f"203.0.113.{i % 7}") for i in range(CONNECTIONS))
+        *(account.guess(workers[i % 2], ADDRESSES[i % 256]) for i in range(CONNECTIONS))
     )
     assert answers == [False] * CONNECTIONS
     assert account.seconds == (CONNECTIONS - GUESSES_BURST) / GUESSES_PER_SECOND
@@ -90,22 +95,21 @@ async def test_a_right_guess_costs_no_token() -> None:
     assert account.seconds == 0
 
 
-async def test_a_right_guess_gets_in_while_thousands_of_connections_guess() -> None:
+async def test_a_right_guess_gets_in_while_a_client_guesses_and_waits_for_no_answer() -> None:
     account = Account()
     worker = account.worker()
+    # Nobody takes them out of the line before their time is up.
     attack = [
         asyncio.create_task(account.guess(worker, ATTACKER), name="attack")
-        for _ in range(CONNECTIONS)
+        for _ in range(WAITING_MAX + GUESSES_BURST)
     ]
-    while len(account.compared) < GUESSES_BURST:  # noqa: ASYNC110
-        await asyncio.sleep(0)
-    before = account.seconds
+    await asyncio.sleep(0)
     assert await account.guess(worker, OPERATOR, is_right=True)
-    # The next token but one, at the latest: the next may be another ones already.
-    assert account.seconds - before <= 2 / GUESSES_PER_SECOND
+    # Next in line, behind the one whose turn it was.
+    assert account.compared.index(OPERATOR) <= 1
     for each in attack:
         each.cancel()
-    await asyncio.wait(attack)
+    await asyncio.gather(*attack, return_exceptions=True)
 
 
 async def test_a_right_guess_gets_in_however_many_clients_attack_and_after_some_mistakes() -> None:
@@ -188,15 +192,77 @@ async def test_a_token_that_nobody_waits_for_any_more_is_given_back() -> None:
     assert (await account.tokens.take()).wait_seconds == 0
 
 
-async def test_past_the_bound_a_guess_is_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(guesses_module, "WAITING_MAX", 2)
+async def test_an_operator_gets_into_a_line_that_is_full() -> None:
+    account = Account(Rate(1.0, 1))
+    worker = account.worker()
+    left = [
+        asyncio.create_task(account.guess(worker, ADDRESSES[i % 256]), name="left")
+        for i in range(WAITING_MAX)
+    ]
+    await asyncio.sleep(0)
+    assert repr(worker) == f"<Guesses: {WAITING_MAX} in line>"
+    assert await account.guess(worker, OPERATOR, is_right=True)
+    for each in left:
+        each.cancel()
+    await asyncio.gather(*left, return_exceptions=True)
+    assert repr(worker) == "<Guesses: 0 in line>"
+
+
+async def test_past_its_places_a_client_is_refused_at_once_and_no_other_is() -> None:
     account = Account()
     worker = account.worker()
+    clients = [ATTACKER] * (WAITING_PER_CLIENT_MAX + 1) + [OPERATOR]
     outcomes = await asyncio.gather(
-        *(account.guess(worker, ATTACKER) for _ in range(3)), return_exceptions=True
+        *(account.guess(worker, client) for client in clients), return_exceptions=True
     )
-    assert outcomes[:2] == [False, False]
-    assert isinstance(outcomes[2], GuessRefusedError)
+    assert outcomes[:WAITING_PER_CLIENT_MAX] == [False] * WAITING_PER_CLIENT_MAX
+    assert isinstance(outcomes[WAITING_PER_CLIENT_MAX], GuessRefusedError)
+    assert outcomes[-1] is False
+
+
+def a_guess(client: str) -> Guess:
+    return Guess(client, lambda: False, asyncio.get_running_loop().create_future())
+
+
+async def test_a_full_line_makes_room_for_whoever_has_fewer_in_it_than_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(guesses_module, "WAITING_MAX", 4)
+    line = Line()
+    first, second, third = [a_guess("a") for _ in range(3)]
+    other = a_guess("b")
+    assert [line.join(each) for each in (first, second, third, other)] == [None] * 4
+    # The newest of whoever has most; and who has most is refused.
+    assert line.join(new := a_guess("c")) is third
+    assert line.join(again := a_guess("a")) is again
+    assert line.join(a_guess("d")) is second
+    assert len(line) == 4
+    assert [line.next() for _ in range(3)] == [first, other, new]
+
+
+async def test_in_a_full_line_of_clients_with_one_each_the_one_longest_in_it_makes_room(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(guesses_module, "WAITING_MAX", 2)
+    line = Line()
+    first, second, third = (a_guess(client) for client in "abc")
+    assert [line.join(each) for each in (first, second, third)] == [None, None, first]
+    assert line.join(more := a_guess("c")) is more
+    assert [line.next(), line.next(), line.next()] == [second, third, None]
+
+
+async def test_a_guess_whose_client_leaves_gives_its_place_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(guesses_module, "WAITING_MAX", 2)
+    line = Line()
+    first, second, third = (a_guess("a") for _ in range(3))
+    assert [line.join(each) for each in (first, second, third)] == [None, None, third]
+    line.leave(second)
+    line.leave(second)
+    assert len(line) == 1
+    assert line.join(third) is None
+    assert [line.next(), line.next(), line.next()] == [first, third, None]
 
 
 async def test_a_bug_in_the_bucket_is_told_to_all_who_wait_and_the_next_has_another_chance(

@@ -8,10 +8,13 @@ token back: who knows the password waits only while others guess.
 Then clients take turns, those with the fewest wrong guesses first: an operator at an address that
 nobody attacks from is next in line, however many guess elsewhere. And a browser that has logged in
 before does not come here at all (`passes`).
+
+Whoever guesses and does not wait for the answer is in line all the same, so places in it are shared
+out, too: a client has few, and a full line makes room for one who has fewer than another.
 """
 
 import asyncio
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
@@ -26,6 +29,8 @@ GUESS_RATE: Final = Rate(GUESSES_PER_SECOND, GUESSES_BURST)
 WAIT_SECONDS_MAX: Final = 10.0
 # As many as a worker has connections, by default.
 WAITING_MAX: Final = 4_096
+# Of one client: at the rate above, whoever is in line alone is compared before its time is up.
+WAITING_PER_CLIENT_MAX: Final = 16
 # Whose wrong guesses are remembered.
 CLIENTS_MAX: Final = 4_096
 
@@ -51,25 +56,45 @@ class Line:
     def __init__(self) -> None:
         self._waiting: dict[str, deque[Guess]] = {}
         self._count = 0
+        # Clients by their places in line, so that nobody searches thousands for whoever has most.
+        # Ordered for its quick first: a dict passes over all that were taken from its front.
+        self._with_places: list[OrderedDict[str, None]] = [
+            OrderedDict() for _ in range(WAITING_PER_CLIENT_MAX + 1)
+        ]
         # The one that was wrong last comes last.
         self._wrong: dict[str, int] = {}
 
     def __len__(self) -> int:
-        """How many wait, of which some may have left."""
+        """How many wait."""
         return self._count
 
-    def join(self, guess: Guess) -> None:
-        self._waiting.setdefault(guess.client, deque()).append(guess)
-        self._count += 1
+    def join(self, guess: Guess) -> Guess | None:
+        """Takes a guess in. Returns the one that is refused for it, which may be the guess itself.
 
-    def leave(self, client: str) -> None:
-        """Forgets those of a client that left; who waits longest comes first, and leaves first."""
-        guesses = self._waiting.get(client)
-        while guesses and guesses[0].answer.done():
-            guesses.popleft()
-            self._count -= 1
+        In a full line that is the newest of whoever has most in it, longest of those with as many.
+        """
+        places = len(self._waiting.get(guess.client, ()))
+        if places == WAITING_PER_CLIENT_MAX:
+            return guess
+        refused = None
+        if self._count >= WAITING_MAX:
+            refused = self._newest_of_most(places)
+            if refused is None:
+                return guess
+            self.leave(refused)
+        self._waiting.setdefault(guess.client, deque()).append(guess)
+        self._count_place(guess.client, 1)
+        return refused
+
+    def leave(self, guess: Guess) -> None:
+        """Forgets a guess, wherever in line it was; one that was not in it is none to forget."""
+        guesses = self._waiting.get(guess.client)
+        if guesses is None or guess not in guesses:
+            return
+        guesses.remove(guess)
+        self._count_place(guess.client, -1)
         if not guesses:
-            self._waiting.pop(client, None)
+            del self._waiting[guess.client]
 
     def next(self) -> Guess | None:
         """Whose turn it is; None where nobody waits."""
@@ -77,12 +102,26 @@ class Line:
             client = min(self._waiting, key=lambda client: self._wrong.get(client, 0))
             # Behind those that were wrong as often.
             guesses = self._waiting[client] = self._waiting.pop(client)
-            guess = guesses.popleft()
-            self._count -= 1
-            self.leave(client)
+            guess = guesses[0]
+            self.leave(guess)
             if not guess.answer.done():
                 return guess
         return None
+
+    def _newest_of_most(self, places: int) -> Guess | None:
+        """Of a client with more than so many places; None where nobody has them."""
+        for clients in self._with_places[:places:-1]:
+            if clients:
+                return self._waiting[next(iter(clients))][-1]
+        return None
+
+    def _count_place(self, client: str, change: int) -> None:
+        """One place more or one less, which the client's guesses show already."""
+        places = len(self._waiting[client])
+        self._with_places[places - change].pop(client, None)
+        if places:
+            self._with_places[places][client] = None
+        self._count += change
 
     def note(self, guess: Guess, *, is_right: bool) -> None:
         wrong = self._wrong.pop(guess.client, 0)
@@ -120,10 +159,12 @@ class Guesses:
 
     async def compare(self, client: str, is_right: Callable[[], bool]) -> bool:
         """Whether a client's guess is right, once it was its turn; raises `GuessRefusedError`."""
-        if len(self._line) >= WAITING_MAX:
-            raise GuessRefusedError
         guess = Guess(client, is_right, asyncio.get_running_loop().create_future())
-        self._line.join(guess)
+        refused = self._line.join(guess)
+        if refused is guess:
+            raise GuessRefusedError
+        if refused is not None and not refused.answer.done():
+            refused.answer.set_exception(GuessRefusedError())
         if self._task is None:
             self._task = asyncio.create_task(self._run(), name="guesses")
         try:
@@ -133,7 +174,7 @@ class Guesses:
             raise GuessRefusedError from error
         finally:
             guess.answer.cancel()
-            self._line.leave(client)
+            self._line.leave(guess)
 
     async def _run(self) -> None:
         try:
