@@ -57,7 +57,15 @@ from tigerfans.shop.payment import UNMATCHED, Settlement
 from tigerfans.shop.shop import Shop
 from tigerfans.stores.identity import Identity, IdentityRow, ShopId
 from tigerfans.stores.orders import Order, Orders, OrderStatus, Recorded
-from tigerfans.stores.sessions import Entry, Holder, OverLimit, Session, Sessions
+from tigerfans.stores.sessions import (
+    Entry,
+    Holder,
+    NotSaved,
+    OverLimit,
+    Saved,
+    Session,
+    Sessions,
+)
 
 SECRET = "ticket secret"
 HOLD_SECONDS = 300
@@ -131,6 +139,8 @@ class SessionsByMessage:
         self.entries: dict[OrderId, Entry] = {}
         # Of each holder, those who were saved and did not end.
         self.open: dict[str, set[OrderId]] = {}
+        # Those that were over a limit.
+        self.over: set[OrderId] = set()
         self.not_waited_for: list[Message] = []
 
     def seconds_left(self, order_id: OrderId) -> Message:
@@ -139,12 +149,15 @@ class SessionsByMessage:
     def save(self, session: Session, holders: Sequence[Holder]) -> Message:
         return _to_a_store(lambda: self._save(session, holders))
 
-    def _save(self, session: Session, holders: Sequence[Holder]) -> OverLimit | None:
+    def _save(self, session: Session, holders: Sequence[Holder]) -> Saved:
         if session.order_id in self.entries:
             return None
         for holder in holders:
             if len(self.open.get(holder.key, ())) >= holder.holds_max:
+                self.over.add(session.order_id)
                 return OverLimit(holder, session.expires_ms)
+        if session.order_id in self.over:
+            return NotSaved.GIVEN_BACK
         self.entries[session.order_id] = Entry(session.pack(), b"")
         for holder in holders:
             self.open.setdefault(holder.key, set()).add(session.order_id)
@@ -158,6 +171,7 @@ class SessionsByMessage:
 
     def wipe(self) -> None:
         self.entries.clear()
+        self.over.clear()
         self.open.clear()
 
     def find(self, order_id: OrderId) -> Message:

@@ -220,6 +220,45 @@ async def test_a_key_whose_hold_was_given_back_gets_a_ticket_when_there_is_room(
     assert await stock(shop) == (8, 1, 1)
 
 
+async def test_a_hold_that_was_promised_is_not_given_back_when_redis_has_forgotten_it(
+    open_shop: OpenShop, redis_url: str
+) -> None:
+    shop = await open_shop(limits=HoldLimits("secret", per_client=1))
+    promised = await shop.checkout("A", EMAIL, "key-1", client="192.0.2.7")
+    await wipe_where(True, redis_url)
+    await shop.checkout("A", "other@example.org", client="192.0.2.7")
+    assert await shop.checkout("A", EMAIL, "key-1", client="192.0.2.7") == promised
+    assert await stock(shop) == (8, 2, 0)
+    assert (await shop.settle(event(promised))).order_status == "PAID"
+
+
+async def test_a_hold_that_is_being_given_back_is_promised_to_nobody(
+    open_shop: OpenShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow, quick = [await open_shop(limits=HoldLimits("secret", per_client=1)) for _ in range(2)]
+    first = await slow.checkout("A", EMAIL, client="192.0.2.7")
+    save, is_over, goes_on = slow.sessions.save, asyncio.Event(), asyncio.Event()
+
+    async def save_slowly(*saved: Any) -> Any:
+        over = await save(*saved)
+        is_over.set()
+        await goes_on.wait()
+        return over
+
+    monkeypatch.setattr(slow.sessions, "save", save_slowly)
+    refused = asyncio.create_task(slow.checkout("A", EMAIL, "key-1", client="192.0.2.7"))
+    await is_over.wait()
+    await quick.settle(event(first))
+    await quick.sessions._finishes.drain()
+    checkout = await quick.checkout("A", EMAIL, "key-1", client="192.0.2.7")
+    goes_on.set()
+    with pytest.raises(TooManyHoldsError):
+        await refused
+    assert await quick.checkout("A", EMAIL, "key-1", client="192.0.2.7") == checkout
+    assert await stock(quick) == (8, 1, 1)
+    assert (await quick.settle(event(checkout))).order_status == "PAID"
+
+
 async def test_a_client_and_an_email_are_unreadable_in_redis(
     open_shop: OpenShop, redis_url: str
 ) -> None:

@@ -16,6 +16,7 @@ from tigerfans.stores.sessions import (
     ASKED_WITHIN_SECONDS,
     Claim,
     Holder,
+    NotSaved,
     OverLimit,
     Session,
     Sessions,
@@ -191,7 +192,9 @@ async def test_each_of_many_sessions_saved_at_once_is_counted(sessions: Sessions
     asked = [sessions.save(a_session(), [TWO_AT_ONCE]) for _ in range(50)]
     answers = await asyncio.gather(*asked, sessions.save(a_session()))
     assert answers[:2] == [None, None]
-    assert [over.holder for over in answers[2:50] if over] == [TWO_AT_ONCE] * 48
+    assert [over.holder for over in answers[2:50] if isinstance(over, OverLimit)] == [
+        TWO_AT_ONCE
+    ] * 48
     assert answers[50] is None
 
 
@@ -199,7 +202,7 @@ async def test_a_session_counts_for_each_of_its_holders(sessions: Sessions) -> N
     once = Holder("another", 1)
     assert await sessions.save(a_session(), [TWO_AT_ONCE, once]) is None
     over = await sessions.save(a_session(), [TWO_AT_ONCE, once])
-    assert over is not None
+    assert isinstance(over, OverLimit)
     assert over.holder == once
     assert await sessions.save(a_session(), [TWO_AT_ONCE]) is None
     assert await sessions.save(a_session(), [TWO_AT_ONCE]) is not None
@@ -212,6 +215,25 @@ async def test_a_session_that_is_saved_again_counts_once_even_at_the_limit(
     for session in (first, first, second, second, first):
         assert await sessions.save(session, [TWO_AT_ONCE]) is None
     assert await sessions.save(a_session(), [TWO_AT_ONCE]) is not None
+
+
+async def test_a_session_that_was_over_a_limit_is_saved_by_nobody_until_its_hold_would_have_ended(
+    sessions: Sessions, redis: Redis
+) -> None:
+    first, second, over = (a_session() for _ in range(3))
+    for session in (first, second):
+        await sessions.save(session, [TWO_AT_ONCE])
+    for _ in range(2):
+        assert isinstance(await sessions.save(over, [TWO_AT_ONCE]), OverLimit)
+    sessions.finish(first, b"")
+    await drained(sessions)
+    for holders in ([TWO_AT_ONCE], []):
+        assert await sessions.save(over, holders) is NotSaved.GIVEN_BACK
+    assert await sessions.find(over.order_id) is None
+    assert await sessions.pending(10) == ([second], 1)
+    assert 0 < await redis.pttl(f"0123abcd:order:{over.order_id.hex_digits}") <= 300_000
+    # What the others have, it has taken from nobody.
+    assert await sessions.save(a_session(), [TWO_AT_ONCE]) is None
 
 
 @pytest.mark.parametrize("answer", [b"{}", b""])

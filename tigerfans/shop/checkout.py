@@ -1,13 +1,14 @@
 """A checkout, step by step: the ledger holds a ticket, then Redis has the payment session.
 
 Redis also counts the open holds of a client and an email, in the round trip that saves the
-session. What is held over a limit is given back at once; a crash before that leaves a hold for
-nobody, which expires.
+session. What is held over a limit is given back at once, but only by whoever placed it: a hold that
+was placed before may have been promised to its buyer, who may be paying for it. A crash before the
+hold is given back leaves it to nobody, and it expires.
 """
 
 import re
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from enum import Enum
 from typing import Final
@@ -33,7 +34,7 @@ from tigerfans.shop.lookup import hold_on_ledger, session_of
 from tigerfans.shop.order_state import unpaid_order
 from tigerfans.shop.stock import refusal
 from tigerfans.stores.orders import OrderStatus
-from tigerfans.stores.sessions import Session
+from tigerfans.stores.sessions import Holder, NotSaved, Session
 from tigerfans.telemetry.counters import timed
 from tigerfans.telemetry.steps import Step
 
@@ -111,8 +112,11 @@ async def hold_ticket(
         standing = Standing.OPEN if is_new else await _standing(backends, session)
         if standing is Standing.GIVEN_BACK:
             continue
-        if standing is Standing.OPEN:
-            await _save(backends, session, client)
+        # A replay is saved without counting, for it may have got its 200 before Redis forgot it.
+        # So is one whose first attempt died before it was saved: it was on hold all along.
+        holders = backends.limits.holders(client, email) if is_new else ()
+        if standing is Standing.OPEN and not await _save(backends, session, holders):
+            continue
         return Checkout(
             order_id.hex_digits,
             backends.provider.redirect_url(session.psid),
@@ -171,14 +175,20 @@ async def _standing(backends: Backends, session: Session) -> Standing:
     return Standing.OPEN if order is None else Standing.PAID
 
 
-async def _save(backends: Backends, session: Session, client: str | None) -> None:
-    """Opens the session of a hold, or gives that back where it is over a limit of its holder's."""
+async def _save(backends: Backends, session: Session, holders: Sequence[Holder]) -> bool:
+    """Opens the session of a hold; gives that back where it is over a limit of its holders'.
+
+    False where it was over one before.
+    """
     backends.took(Step.HELD, session.order_id, session.cls)
-    holders = backends.limits.holders(client, session.email)
-    over = await timed(backends.counters.session, backends.sessions.save(session, holders))
-    if over is not None:
-        await _give_back(backends, session)
-        raise too_many_holds(over, time.time_ns() // 1_000_000)
+    saved = await timed(backends.counters.session, backends.sessions.save(session, holders))
+    if saved is None:
+        return True
+    # Once more where it was over one before: whoever heard so first may have died.
+    await _give_back(backends, session)
+    if saved is NotSaved.GIVEN_BACK:
+        return False
+    raise too_many_holds(saved, time.time_ns() // 1_000_000)
 
 
 async def _give_back(backends: Backends, session: Session) -> None:

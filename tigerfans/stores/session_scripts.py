@@ -15,11 +15,16 @@ from tigerfans.stores.redis_connection import Script
 # unpaid sessions, which claims empty, forgets what ended before ARGV[3], so that it cannot grow for
 # ever where nobody claims.
 #
+# A session over a limit leaves an empty entry until the end of its hold, which is about to be given
+# back: whoever saves it once more must not promise a buyer what is voided a moment later. Nobody
+# else sees that entry: an empty one is none.
+#
 # What a holder had open is looked up in that index where it is as much as there may be, and not
 # before: to keep it exact would cost each checkout and each payment a write of its own.
 #
 # Replies with triples: which session is over a limit, by which of its holders (both from 0), and
-# when the hold of theirs ends after which there is room, in ms.
+# when the hold of theirs ends after which there is room, in ms. Where it was over one before, the
+# holder is -1.
 SAVE: Final = Script("""
 local call, now, over, session, i, held = redis.call, tonumber(ARGV[2]), {}, 0, 4, {}
 local function still_open(orders)
@@ -41,17 +46,22 @@ while i <= #ARGV do
         held[h] = call('GET', ARGV[h]) or ''
         if #held[h] >= 32 * max then
             held[h], ends = still_open(held[h])
-            if #ends >= max and call('EXISTS', entry) == 0 then
+            if #ends >= max and call('STRLEN', entry) == 0 then
+                call('SET', entry, '', 'PXAT', hold_end)
                 over[#over + 1] = {session, (h - first) / 2, ends[#ends - max + 1]}
                 is_over = true
                 break
             end
         end
     end
-    if not is_over and call('SET', entry, ARGV[i + 3], 'PXAT', ARGV[i + 2], 'NX') then
-        call('ZADD', KEYS[1], hold_end, order)
-        for h = first, last, 2 do
-            call('SET', ARGV[h], held[h] .. order, 'PXAT', hold_end)
+    if not is_over then
+        if call('SET', entry, ARGV[i + 3], 'PXAT', ARGV[i + 2], 'NX') then
+            call('ZADD', KEYS[1], hold_end, order)
+            for h = first, last, 2 do
+                call('SET', ARGV[h], held[h] .. order, 'PXAT', hold_end)
+            end
+        elseif call('STRLEN', entry) == 0 then
+            over[#over + 1] = {session, -1, 0}
         end
     end
     session, i = session + 1, last + 1

@@ -21,6 +21,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Sequence
 from contextlib import suppress
+from enum import Enum
 from typing import Any, Final, NamedTuple, TypeVar, cast
 
 import msgspec
@@ -102,6 +103,16 @@ class OverLimit(NamedTuple):
     room_ms: int
 
 
+class NotSaved(Enum):
+    """Why a session was not saved, whatever room its holders have."""
+
+    # It was over a limit before, and whoever heard so gives its hold back.
+    GIVEN_BACK = "given back"
+
+
+Saved = OverLimit | NotSaved | None
+
+
 class Entry(msgspec.Struct, frozen=True):
     """What Redis holds of an order: its session, and its public answer once it is paid for good."""
 
@@ -153,7 +164,7 @@ class Sessions:
         self._reads = BatchedCalls[OrderId, Entry | None](
             "session reads", self._find_many, batch_max=BATCH_MAX, queue_max=QUEUE_MAX
         )
-        self._saves = BatchedCalls[tuple[Session, Sequence[Holder]], OverLimit | None](
+        self._saves = BatchedCalls[tuple[Session, Sequence[Holder]], Saved](
             "session writes", self._save_many, batch_max=BATCH_MAX, queue_max=QUEUE_MAX
         )
         self._finishes = Batcher[tuple[Session, bytes]](
@@ -182,10 +193,11 @@ class Sessions:
             await connection.close()
         await self._redis.aclose()
 
-    def save(self, session: Session, holders: Sequence[Holder] = ()) -> Awaitable[OverLimit | None]:
+    def save(self, session: Session, holders: Sequence[Holder] = ()) -> Awaitable[Saved]:
         """Saves a session that counts for `holders`, unless one of them is over its limit.
 
-        One that is saved already stays as it is, and counts no second time.
+        One that is saved already stays as it is, and counts no second time. One that was over a
+        limit is not saved any more, whoever saves it until its hold would have ended.
         """
         return self._saves.call((session, holders))
 
@@ -275,9 +287,7 @@ class Sessions:
         entries = await self._answered(self._reading.execute("MGET", *keys))
         return [_unpack(entry) if entry else None for entry in entries]
 
-    async def _save_many(
-        self, saves: list[tuple[Session, Sequence[Holder]]]
-    ) -> Sequence[OverLimit | None]:
+    async def _save_many(self, saves: list[tuple[Session, Sequence[Holder]]]) -> Sequence[Saved]:
         now_ms = time.time_ns() // 1_000_000
         arguments: list[Argument] = [self._entry, now_ms, now_ms - ASKED_WITHIN_SECONDS * 1_000]
         for session, holders in saves:
@@ -293,9 +303,12 @@ class Sessions:
             for holder in counted:
                 arguments += self._holds + holder.key, holder.holds_max
         reply = await self._answered(self._saving.run(SAVE, 1, self._unpaid, *arguments))
-        outputs: list[OverLimit | None] = [None] * len(saves)
+        outputs: list[Saved] = [None] * len(saves)
         for index, holder_index, room_ms in reply:
-            outputs[index] = OverLimit(saves[index][1][holder_index], room_ms)
+            if holder_index < 0:
+                outputs[index] = NotSaved.GIVEN_BACK
+            else:
+                outputs[index] = OverLimit(saves[index][1][holder_index], room_ms)
         return outputs
 
     async def _finish_many(self, ends: list[tuple[Session, bytes]]) -> None:
