@@ -8,6 +8,7 @@ import pytest
 
 from tests.shops import OpenShop, event
 from tigerfans.booking.ids import OrderId
+from tigerfans.errors import UnavailableError
 from tigerfans.office import reconcile
 from tigerfans.office.reconcile import Reconciler, Report
 from tigerfans.office.reconcile_command import show
@@ -146,6 +147,27 @@ async def test_a_sale_without_its_order_is_named_and_repaired(shop: Shop, execut
     order = await shop.orders.find(parsed)
     assert order is not None
     assert (order.email, order.got_goodie) == (EMAIL, True)
+
+
+async def test_a_repair_waits_for_redis_which_has_the_email(
+    shop: Shop, execute: Execute, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order_id = OrderId.parse(await buy(shop))
+    assert order_id is not None
+    await execute("DELETE FROM orders")
+
+    async def away(_: OrderId) -> None:
+        raise UnavailableError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shop.sessions, "find", away)
+        with pytest.raises(UnavailableError):
+            await report_of(shop, repair=True)
+    assert await shop.orders.find(order_id) is None
+    assert (await report_of(shop, repair=True)).is_clean
+    order = await shop.orders.find(order_id)
+    assert order is not None
+    assert order.email == EMAIL
 
 
 async def test_more_than_one_round_looks_at_is_repaired_round_by_round(

@@ -11,9 +11,10 @@ async def restore(backends: Backends, order_id: OrderId) -> Order | None:
     """Stores the order of a sale that is on the ledger; None where the ledger has no hold.
 
     Replaying the sale tells how it went. Where Redis has no session any more, the buyer's
-    email is lost with it.
+    email is lost with it. Raises `UnavailableError` where Redis does not answer: an order that
+    is stored without its email stays so.
     """
-    entry = await find_entry(backends, order_id)
+    entry = await find_entry(backends, order_id, is_needed=True)
     session = entry.session if entry else await session_on_ledger(backends, order_id)
     if session is None:
         return None
