@@ -50,7 +50,7 @@ class Coins:
     async def look_up(self, session_id: str) -> PaymentEvent | None:
         return self.paid.get(session_id)
 
-    async def refund(self, session_id: str, amount: int) -> None: ...
+    async def refund(self, session_id: str, amount_cents: int, key: str) -> None: ...
 
 
 @pytest.fixture

@@ -243,14 +243,14 @@ class Refunds:
     """Stands in for a provider's refunds, and counts them."""
 
     def __init__(self, shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.asked: list[tuple[str, int]] = []
+        self.asked: list[tuple[str, int, str]] = []
         self.error: Exception | None = None
         monkeypatch.setattr(shop.provider, "refund", self.refund)
 
-    async def refund(self, session_id: str, amount: int) -> None:
+    async def refund(self, session_id: str, amount_cents: int, key: str) -> None:
         if self.error:
             raise self.error
-        self.asked.append((session_id, amount))
+        self.asked.append((session_id, amount_cents, key))
 
 
 @pytest.fixture
@@ -270,7 +270,7 @@ async def test_an_unmatched_payment_is_given_back_once_and_a_second_press_says_t
 ) -> None:
     payment = await one_unmatched(shop)
     pressed = await asyncio.gather(*(shop.refund_unmatched(payment.id, BY) for _ in range(4)))
-    assert refunds.asked == [(payment.session_id, 1)]
+    assert refunds.asked == [(payment.session_id, 1, payment.id)]
     [refunded] = set(pressed)
     assert (refunded.resolution, refunded.resolved_by) == (Resolution.REFUNDED, BY)
     assert refunded.resolved_at is not None
@@ -278,6 +278,28 @@ async def test_an_unmatched_payment_is_given_back_once_and_a_second_press_says_t
     assert await shop.unmatched.resolved(10) == ([refunded], 1)
     with pytest.raises(InvalidRequestError, match="refunded before"):
         await shop.dismiss_unmatched(payment.id, BY)
+
+
+async def test_each_refund_of_one_payment_session_has_a_key_of_its_own(
+    open_shop: OpenShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = await open_shop(tickets_a=1)
+    refunds = Refunds(shop, monkeypatch)
+    checkout = await shop.checkout("A", EMAIL)
+    order_id = OrderId.parse(checkout.order_id)
+    assert order_id is not None
+    await shop.settle(event(checkout, EventType.CANCELED))
+    await shop.checkout("A", EMAIL)
+    for amount in (1, 2, checkout.amount_cents):
+        await shop.settle(event(checkout, amount=amount))
+    for payment in await waiting(shop):
+        await shop.refund_unmatched(payment.id, BY)
+    await shop.refund(order_id)
+    assert {(session_id, amount) for session_id, amount, _ in refunds.asked} == {
+        (f"mock_{checkout.order_id}", amount) for amount in (1, 2, checkout.amount_cents)
+    }
+    assert len({key for _, _, key in refunds.asked}) == 3
+    assert refunds.asked[-1][2] == checkout.order_id
 
 
 async def test_an_unmatched_payment_is_dismissed_once_and_then_not_given_back(

@@ -623,14 +623,14 @@ async def test_a_refund_gives_back_what_was_agreed(
     assert (await shop.settle(event(late))).order_status == "PAID_UNFULFILLED"
     given_back = []
 
-    async def give_back(session_id: str, amount: int) -> None:
-        given_back.append((session_id, amount))
+    async def give_back(*asked: Any) -> None:
+        given_back.append(asked)
 
     monkeypatch.setattr(shop.provider, "refund", give_back)
     order_id = OrderId.parse(late.order_id)
     assert order_id is not None
     await shop.refund(order_id)
-    assert given_back == [(f"mock_{late.order_id}", 6500)]
+    assert given_back == [(f"mock_{late.order_id}", 6500, late.order_id)]
 
 
 async def test_workers_that_disagree_on_the_price_agree_on_an_order(open_shop: OpenShop) -> None:

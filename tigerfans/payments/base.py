@@ -78,5 +78,11 @@ class PaymentProvider(Protocol):
         later.
         """
 
-    async def refund(self, session_id: str, amount: int) -> None:
-        """Gives back `amount` cents; asking again for the same session gives back no more."""
+    async def refund(self, session_id: str, amount_cents: int, key: str) -> None:
+        """Gives back money of a payment session; asking again with the same `key` gives back no
+        more.
+
+        One session may be due several refunds, each with a key of its own: more was paid for it
+        than its order costs, say, and then the order cannot be fulfilled. Where it raises, or does
+        not answer in time, it is asked again when the operator presses again.
+        """

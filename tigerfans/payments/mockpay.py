@@ -112,9 +112,9 @@ class MockPay:
         body = await self.outbox.remembered(self.order_id(session_id) or "")
         return None if body is None else read_json(_decoder, body)
 
-    async def refund(self, session_id: str, amount: int) -> None:
+    async def refund(self, session_id: str, amount_cents: int, key: str) -> None:
         """Nothing was really paid, so there is nothing to give back; a replay is harmless."""
-        logger.info("refunded %d cents of payment session %s", amount, session_id)
+        logger.info("refunded %d cents of payment session %s (%s)", amount_cents, session_id, key)
 
     async def deliver_forever(self) -> None:
         """Sends what is due again, and forgets what is old, until cancelled."""

@@ -77,7 +77,7 @@ async def refund(backends: Backends, payment_id: str, by: str) -> UnmatchedPayme
                 "This is what the order was paid with. If money is due, it is the order’s refund."
             )
         try:
-            await backends.provider.refund(payment.session_id, payment.amount_cents)
+            await backends.provider.refund(payment.session_id, payment.amount_cents, payment.id)
         except (OSError, TimeoutError) as error:
             raise UnavailableError("The payment provider does not answer.") from error
         refunded = await resolving.resolve(Resolution.REFUNDED, by)

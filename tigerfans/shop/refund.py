@@ -20,7 +20,8 @@ async def refund(backends: Backends, order_id: OrderId) -> Order:
         raise InvalidRequestError("No refund is due for this order.")
     if order.refunded_at is None:
         psid = backends.provider.session_id(order_id.hex_digits)
-        await backends.provider.refund(psid, order.amount_cents)
+        # An order's own refund, whatever else is given back of its session.
+        await backends.provider.refund(psid, order.amount_cents, order_id.hex_digits)
         if await backends.orders.mark_refunded(order_id):
             backends.took(Step.REFUNDED, order_id, order.cls)
     return await backends.orders.find(order_id) or order
