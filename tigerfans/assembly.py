@@ -55,12 +55,14 @@ class Opened(NamedTuple):
 async def open_shop(stack: AsyncExitStack, settings: Settings, name: str) -> Opened:
     """Connects a shop to all that `settings` name, and makes it ready to sell.
 
-    `stack` closes it again, in order; `name` is what the sequencer calls this process. Raises
+    `stack` closes it again, in order; `name` is what the sequencer calls this process. The ledger
+    is gated: after a reconnect, it holds back everything until `admit` has passed. Raises
     `SettingsError` where a store is not named, is of another version or another shop's, and a
     store's own error where it does not answer.
     """
-    opened = await _connect(stack, settings, name, IdentityRow.claim)
-    await _as_soon_as_there_is_a_ledger(opened.shop.open)
+    opened = await _connect(stack, settings, name, IdentityRow.claim, is_gated=True)
+    ledger, shop = opened.ledger, opened.shop
+    await _as_soon_as_there_is_a_ledger(lambda: ledger.admit(shop.open))
     return opened
 
 
@@ -75,7 +77,12 @@ async def look_at_shop(stack: AsyncExitStack, settings: Settings, name: str) -> 
 
 
 async def _connect(
-    stack: AsyncExitStack, settings: Settings, name: str, find_identity: FindIdentity
+    stack: AsyncExitStack,
+    settings: Settings,
+    name: str,
+    find_identity: FindIdentity,
+    *,
+    is_gated: bool = False,
 ) -> Opened:
     if settings.stores.database_url is None:
         raise SettingsError("DATABASE_URL must name the PostgreSQL database of the orders.")
@@ -92,7 +99,7 @@ async def _connect(
     stack.push_async_callback(sessions.close)
     counters = Counters()
     ledger = await SequencerClient.connect(
-        settings.sequencer.socket, name=name, stats=counters.stats
+        settings.sequencer.socket, name=name, stats=counters.stats, is_gated=is_gated
     )
     stack.push_async_callback(ledger.close)
     counters.presences += [database.presence, sessions.presence, ledger.presence]

@@ -7,13 +7,18 @@ answers `exists`. A request lives until its deadline, connected or not. Then it 
 `LedgerUnavailableError` if no byte of it ever left (nothing was done), and `LedgerTimeoutError`
 if it did (the outcome is unknown).
 
+A client may be gated: whoever comes back may have another ledger. Then a new connection carries
+nothing, neither what is new nor what is sent again, until a check has passed on that very
+connection (`admit`).
+
 Relies on `link` for one connection and on `frames` for the protocol. Everything happens on the
 event loop it was made on; nothing here is thread-safe.
 """
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from functools import partial
 from itertools import takewhile
 from pathlib import Path
 from typing import Final, NamedTuple, Self
@@ -39,6 +44,7 @@ from tigerfans.ledger.base import (
     LedgerError,
     LedgerTimeoutError,
     LedgerUnavailableError,
+    Submit,
     count_records,
 )
 from tigerfans.ledger.wire import ACCOUNT_SIZE, CREATES, RESULT_SIZE, Operation
@@ -72,7 +78,8 @@ class _Pending(NamedTuple):
 class SequencerClient:
     """A worker's connection to the sequencer, as a `Ledger`; `connect` makes one.
 
-    `stats` gives this worker's counters; they are sent about once a second while connected.
+    `stats` gives this worker's counters; they are sent about once a second while connected. Where
+    it `is_gated`, a connection carries requests only after `admit` has passed on it.
     """
 
     def __init__(
@@ -82,6 +89,7 @@ class SequencerClient:
         name: str,
         deadline_seconds: float = DEADLINE_SECONDS,
         stats: Callable[[], Stats] | None = None,
+        is_gated: bool = False,
     ) -> None:
         if not name.isprintable() or not 1 <= len(name.encode()) <= NAME_SIZE_MAX:
             raise ValueError(f"a worker's name has 1 to {NAME_SIZE_MAX} printable bytes")
@@ -89,10 +97,15 @@ class SequencerClient:
         self._name = name
         self._deadline_seconds = deadline_seconds
         self._stats = stats
+        self._is_gated = is_gated
         self._loop = asyncio.get_running_loop()
         self._sequencer = Hello("unknown", RECORDS_MAX)
         self.presence = Presence("sequencer", "The sequencer")
         self._link: Link | None = None
+        # Whether requests leave on it.
+        self._is_open = False
+        # What a check has sent on it, past what is held back, and is not answered yet.
+        self._ahead: set[int] = set()
         # By correlation, oldest first: what a new connection has to send again.
         self._pending: dict[int, _Pending] = {}
         # The frames of this tick.
@@ -119,9 +132,16 @@ class SequencerClient:
         name: str,
         deadline_seconds: float = DEADLINE_SECONDS,
         stats: Callable[[], Stats] | None = None,
+        is_gated: bool = False,
     ) -> Self:
         """A client that has tried to connect once, and goes on trying until it is closed."""
-        client = cls(socket_path, name=name, deadline_seconds=deadline_seconds, stats=stats)
+        client = cls(
+            socket_path,
+            name=name,
+            deadline_seconds=deadline_seconds,
+            stats=stats,
+            is_gated=is_gated,
+        )
         await client._attempted.wait()
         return client
 
@@ -162,7 +182,7 @@ class SequencerClient:
         reply_size = count * RESULT_SIZE if operation in CREATES else None
         deadline = self._loop.time() + self._deadline_seconds
         self._pending[correlation] = _Pending(future, frame, deadline, reply_size)
-        if self._link is not None:
+        if self._is_open:
             if not self._outbox:
                 self._loop.call_soon(self._flush)
             self._outbox.append(frame)
@@ -172,6 +192,42 @@ class SequencerClient:
         """Waits for a connection that was made since the last call; at first, for any."""
         await self._connected_anew.wait()
         self._connected_anew.clear()
+
+    async def admit(self, check: Callable[[Submit], Awaitable[None]]) -> None:
+        """Lets requests through on the connection of now, once `check` has passed on it.
+
+        What `check` submits leaves at once, on this connection and on no other. Raises what
+        `check` raises, and `LedgerUnavailableError` where there is no connection, or not the same
+        any more.
+        """
+        link = self._link
+        if link is None:
+            raise LedgerUnavailableError("There is no connection to the sequencer.")
+        await check(partial(self._submit_ahead, link))
+        self._require(link)
+        if not self._is_open:
+            self._let_through()
+
+    def _submit_ahead(
+        self, link: Link, operation: Operation, records: bytes
+    ) -> asyncio.Future[bytes]:
+        """As `submit`, on this link or not at all, and past the bound: it is what all wait for."""
+        count = count_records(operation, records, self._sequencer.records_max)
+        self._require(link)
+        self._correlation = correlation = self._correlation % CORRELATION_MAX + 1
+        frame = encode(correlation, operation, records)
+        future: asyncio.Future[bytes] = self._loop.create_future()
+        reply_size = count * RESULT_SIZE if operation in CREATES else None
+        deadline = self._loop.time() + self._deadline_seconds
+        self._pending[correlation] = _Pending(future, frame, deadline, reply_size)
+        self._ahead.add(correlation)
+        future.add_done_callback(lambda _: self._ahead.discard(correlation))
+        link.write(frame)
+        return future
+
+    def _require(self, link: Link) -> None:
+        if self._link is not link:
+            raise LedgerUnavailableError("That connection to the sequencer is lost.")
 
     async def watch(self) -> None:
         """Runs until the client is closed; raises if its background task dies before that."""
@@ -227,7 +283,7 @@ class SequencerClient:
             pause = min(2 * pause, PAUSE_SECONDS_MAX)
 
     async def _use(self, link: Link) -> str:
-        """Sends what waits, and returns the reason when the connection is lost."""
+        """Sends what waits where no check comes first; the reason when the connection is lost."""
         hello, before = link.greeted.result(), self._sequencer
         self._sequencer = hello
         self._link = link
@@ -238,17 +294,30 @@ class SequencerClient:
             logger.info(
                 "the sequencer's ledger is %s, %d events at once", hello.name, hello.records_max
             )
-        for correlation in [key for key, entry in self._pending.items() if entry.future.done()]:
-            del self._pending[correlation]
-        self._sent_again = frozenset(filter(self._was_sent, self._pending))
-        self._outbox = [entry.frame for entry in self._pending.values()]
-        self._flush()
+        if not self._is_gated:
+            self._let_through()
         try:
             return await link.lost
         finally:
             self._link = None
+            self._is_open = False
             self._outbox.clear()
+            self._fail(
+                [key for key in self._pending if key in self._ahead],
+                "The connection to the sequencer was lost",
+            )
+            self._ahead.clear()
             link.abort()
+
+    def _let_through(self) -> None:
+        """Sends what waits, again what was sent on an earlier connection."""
+        self._is_open = True
+        for correlation in [key for key, entry in self._pending.items() if entry.future.done()]:
+            del self._pending[correlation]
+        waiting = {key: entry for key, entry in self._pending.items() if key not in self._ahead}
+        self._sent_again = frozenset(filter(self._was_sent, waiting))
+        self._outbox = [entry.frame for entry in waiting.values()]
+        self._flush()
 
     def _flush(self) -> None:
         if self._outbox and self._link is not None:
@@ -299,10 +368,12 @@ class SequencerClient:
                 lambda item: item[1].deadline <= now, self._pending.items()
             )
         ]
+        # Where all is held back, nothing was asked that it could be silent about.
+        is_asked = self._is_open or not self._ahead.isdisjoint(overdue)
         self._fail(overdue, f"The sequencer did not answer within {self._deadline_seconds:g} s")
         # Whoever is silent does not read either. What it would have to read grows without end, and
         # most of it is for nobody: a new connection gets only what somebody still waits for.
-        if overdue and self._link is not None and self._is_silent(now):
+        if overdue and is_asked and self._link is not None and self._is_silent(now):
             self._link.abort()
 
     def _is_silent(self, now: float) -> bool:
@@ -320,6 +391,8 @@ class SequencerClient:
         self._link.write(encode(ABOUT_THE_CONNECTION, STATS, payload))
 
     def _was_sent(self, correlation: int) -> bool:
+        if correlation in self._ahead:
+            return True
         # Serial number arithmetic, because correlations start again after the last one.
         return (self._sent_through - correlation) % CORRELATION_MAX < CORRELATION_MAX // 2
 

@@ -13,7 +13,7 @@ shop never knows which one it talks to.
     └── LedgerTimeoutError      no answer in time; it may still be done: the outcome is unknown
 """
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import Final, Protocol
 
 from tigerfans.ledger.wire import RECORD_SIZE, Operation
@@ -55,6 +55,10 @@ class LedgerTimeoutError(LedgerError):
 
 # These pass, and asking again is harmless. Every other one is a bug of whoever asked.
 LEDGER_AWAY: Final = (LedgerBusyError, LedgerUnavailableError, LedgerTimeoutError)
+
+
+# Submits as `Ledger` does.
+Submit = Callable[[Operation, bytes], Awaitable[bytes]]
 
 
 class Ledger(Protocol):

@@ -10,6 +10,7 @@ from typing import Any
 
 from tigerfans.booking.ids import OrderId
 from tigerfans.booking.inventory import Inventory
+from tigerfans.ledger.base import Submit
 from tigerfans.offer.catalog import ClassCode
 from tigerfans.payments.base import PaymentEvent
 from tigerfans.payments.unmatched import UnmatchedPayment
@@ -28,13 +29,16 @@ class Shop(Backends):
     with it, every time.
     """
 
-    def open(self) -> Coroutine[Any, Any, None]:
-        """Sets up the ledger's accounts and stock; whoever did so before, it happens once."""
-        return stock.open_books(self)
+    def open(self, submit: Submit | None = None) -> Coroutine[Any, Any, None]:
+        """Sets up the ledger's accounts and stock; whoever did so before, it happens once.
 
-    def check(self) -> Coroutine[Any, Any, None]:
+        `submit` takes the place of the shop's own, as for `check`.
+        """
+        return stock.open_books(self, submit or self.submit)
+
+    def check(self, submit: Submit | None = None) -> Coroutine[Any, Any, None]:
         """Raises unless the ledger was opened for this shop; changes nothing."""
-        return stock.check_books(self)
+        return stock.check_books(self, submit or self.submit)
 
     def checkout(
         self,

@@ -3,6 +3,7 @@
 from tigerfans.booking.inventory import Inventory, StockState
 from tigerfans.booking.outcomes import check_created
 from tigerfans.errors import AllOnHoldError, ShopError, SoldOutError
+from tigerfans.ledger.base import Submit
 from tigerfans.ledger.wire import AccountStatus, Operation, Result, TransferStatus
 from tigerfans.offer.catalog import ClassCode
 from tigerfans.settings.settings import SettingsError
@@ -11,43 +12,43 @@ from tigerfans.shop.identity import NO_ID, Refusal, Step, decide, ids_carried
 from tigerfans.stores.identity import Identity
 
 
-async def open_books(backends: Backends) -> None:
+async def open_books(backends: Backends, submit: Submit) -> None:
     """Sets up the ledger's accounts and stock; whoever did so before, it happens once.
 
-    Raises `SettingsError` where the ledger is not the shop's own, or was set up with other
-    capacities.
+    All of it is submitted by `submit`, so that it can be kept to one connection. Raises
+    `SettingsError` where the ledger is not the shop's own, or was set up with other capacities.
     """
     # The row first: what it says of the ledger was true before we look.
     identity = await backends.identity.read()
-    step = await _decide(backends, identity)
+    step = await _decide(backends, submit, identity)
     has_id = identity.is_on_ledger and step is not Step.ADOPT
-    accounts = await backends.submit(
+    accounts = await submit(
         Operation.CREATE_ACCOUNTS, backends.booking.accounts(identity.id if has_id else NO_ID)
     )
     _check_not_anothers(accounts)
     check_created(accounts, AccountStatus)
-    funding = await backends.submit(Operation.CREATE_TRANSFERS, backends.booking.funding())
-    await _check_capacities(backends)
+    funding = await submit(Operation.CREATE_TRANSFERS, backends.booking.funding())
+    await _check_capacities(backends, submit)
     check_created(funding, TransferStatus)
     if step is not Step.GO_ON:
         await backends.identity.mark_funded(is_on_ledger=has_id)
 
 
-async def check_books(backends: Backends) -> None:
+async def check_books(backends: Backends, submit: Submit) -> None:
     """Raises `SettingsError` unless the ledger was opened for this shop, with these capacities.
 
-    Changes nothing.
+    Changes nothing; `submit` as for `open_books`.
     """
-    step = await _decide(backends, await backends.identity.read())
+    step = await _decide(backends, submit, await backends.identity.read())
     if step is not Step.GO_ON:
         raise SettingsError("This shop was never opened yet: its first worker does that.")
-    await _check_capacities(backends)
+    await _check_capacities(backends, submit)
 
 
-async def _decide(backends: Backends, identity: Identity) -> Step:
+async def _decide(backends: Backends, submit: Submit, identity: Identity) -> Step:
     """How the shop opens; raises `SettingsError` where the ledger is not its own."""
     account_ids = backends.booking.account_ids()
-    accounts = await backends.submit(Operation.LOOKUP_ACCOUNTS, account_ids)
+    accounts = await submit(Operation.LOOKUP_ACCOUNTS, account_ids)
     decision = decide(identity, ids_carried(accounts))
     if isinstance(decision, Refusal):
         raise SettingsError(decision.value)
@@ -61,8 +62,9 @@ def _check_not_anothers(results: bytes) -> None:
             raise SettingsError(Refusal.ANOTHERS.value)
 
 
-async def _check_capacities(backends: Backends) -> None:
-    stock = await backends.read_stock()
+async def _check_capacities(backends: Backends, submit: Submit) -> None:
+    budgets = await submit(Operation.LOOKUP_ACCOUNTS, backends.booking.budgets())
+    stock = Inventory.unpack_all(budgets)
     if len(stock) < len(backends.catalog.resources):
         raise SettingsError(
             "This ledger has no stock of the shop yet: its first worker sets it up."

@@ -1,7 +1,8 @@
 """Ends a worker that finds itself on another ledger than its shop's.
 
 A worker outlives the sequencer, and one that comes back may have lost its ledger, or been given
-another shop's. So whenever the connection is new, the worker looks again whose ledger it is.
+another shop's. So whenever the connection is new, the worker looks again whose ledger it is; its
+requests wait until then, those that are sent again as well (`SequencerClient.admit`).
 """
 
 import asyncio
@@ -9,27 +10,36 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from tigerfans.errors import UnavailableError
-from tigerfans.ledger.base import LedgerError
+from tigerfans.ipc.client import SequencerClient
+from tigerfans.ledger.base import LedgerError, Submit
 
-PAUSE_SECONDS: Final = 0.5
+PAUSE_SECONDS: Final = 0.1
+
+Check = Callable[[Submit], Awaitable[None]]
 
 
-async def stay_on_own_ledger(
-    new_connection: Callable[[], Awaitable[None]], check: Callable[[], Awaitable[None]]
-) -> None:
-    """Runs `check` after each new connection, again while a store does not answer.
+async def stay_on_own_ledger(client: SequencerClient, check: Check) -> None:
+    """Runs `check` on each new connection, again while a store does not answer, and then lets
+    requests through.
 
-    Raises what else it raises: `SettingsError` where the ledger is not the shop's own.
+    Raises what else it raises, `SettingsError` where the ledger is not the shop's own; by then the
+    client is closed, and nothing that waited was sent.
     """
-    while True:
-        await new_connection()
-        while not await _is_answered(check):  # noqa: ASYNC110 - a store sets no event of ours
-            await asyncio.sleep(PAUSE_SECONDS)
-
-
-async def _is_answered(check: Callable[[], Awaitable[None]]) -> bool:
     try:
-        await check()
+        while True:
+            await client.new_connection()
+            while (  # noqa: ASYNC110 - a store sets no event of ours
+                client.connected and not await _is_admitted(client, check)
+            ):
+                await asyncio.sleep(PAUSE_SECONDS)
+    except Exception:
+        await client.close()
+        raise
+
+
+async def _is_admitted(client: SequencerClient, check: Check) -> bool:
+    try:
+        await client.admit(check)
     except (LedgerError, UnavailableError):
         return False
     return True

@@ -70,7 +70,7 @@ async def _serve(settings: Settings, name: str) -> int:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop)
         serving = asyncio.create_task(server.serve(), name=f"server of {name}")
-        own_ledger = stay_on_own_ledger(opened.ledger.new_connection, opened.shop.check)
+        own_ledger = stay_on_own_ledger(opened.ledger, opened.shop.check)
         background = [
             asyncio.create_task(opened.ledger.watch(), name="connection to the sequencer"),
             asyncio.create_task(own_ledger, name="identity of the ledger"),
