@@ -354,7 +354,10 @@ class OrdersUnderFaults(RuleBasedStateMachine):
         order_id = data.draw(st.sampled_from(sorted(self.told)))
         if is_paid:
             self.told[order_id].events.add(EventType.SUCCEEDED)
-        self._start(worker, learn(self.shop, _order_id(order_id)), lambda _: None)
+        self._start(worker, self._learn(order_id), lambda _: None)
+
+    def _learn(self, order_id: str) -> Coroutine[Message, Any, float | None]:
+        return learn(self.shop, _order_id(order_id), self.shop.provider.look_up)
 
     @precondition(lambda self: self.told)
     @rule(data=st.data(), event_type=st.sampled_from(EventType), worker=st.integers(1, WORKERS))
@@ -728,7 +731,7 @@ def test_a_payment_that_nobody_tells_is_learned_by_asking() -> None:
     order_id = machine.hold("A", "a@example.org")
     machine.told[order_id].events.add(EventType.SUCCEEDED)
     machine.pass_time(A_DAY)
-    assert machine._to_the_end(learn(machine.shop, _order_id(order_id))) is None
+    assert machine._to_the_end(machine._learn(order_id)) is None
     row = machine._row(order_id)
     assert row is not None
     assert row.status is OrderStatus.PAID

@@ -9,6 +9,7 @@ import pytest
 from tests.shops import OpenShop, event, latest
 from tigerfans.booking.ids import OrderId
 from tigerfans.errors import UnavailableError
+from tigerfans.ledger.base import LedgerBusyError
 from tigerfans.offer.catalog import CURRENCY
 from tigerfans.payments.base import EventType, PaymentEvent
 from tigerfans.payments.mockpay import MockPay, Payment
@@ -286,6 +287,43 @@ async def test_a_provider_that_never_answers_is_given_up_with_a_line_in_the_log(
     assert f"gave up asking about order {checkout.order_id}" in caplog.text
 
 
+@pytest.mark.parametrize("error", [UnavailableError(), LedgerBusyError()])
+@pytest.mark.parametrize("place", ["find", "submit"])
+async def test_a_store_that_is_away_is_no_attempt_at_the_provider_and_no_line(
+    worker: Shop,
+    provider: Provider,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    error: Exception,
+    place: str,
+) -> None:
+    async def be_away(*_: Any) -> Any:
+        raise error
+
+    checkout = await worker.checkout("A", EMAIL)
+    provider.decided[f"mock_{checkout.order_id}"] = event(checkout)
+    await end_holds(worker)
+    with monkeypatch.context() as patched:
+        patched.setattr(worker.orders if place == "find" else worker, place, be_away)
+        for _ in range(ATTEMPTS_MAX + 1):
+            await inquire(worker)
+            await end_pauses(worker)
+    assert "order" not in caplog.text
+    await inquire(worker)
+    assert await status(worker, checkout) == OrderStatus.PAID
+
+
+async def test_to_wait_for_the_end_of_a_session_is_no_attempt(
+    worker: Shop, provider: Provider
+) -> None:
+    await worker.checkout("A", EMAIL)
+    await end_holds(worker)
+    await inquire(worker)
+    await end_pauses(worker)
+    [claim] = await worker.sessions.claim_ended(1, 0)
+    assert (len(provider.asked), claim.attempts) == (1, 0)
+
+
 def test_pauses_double_up_to_a_bound_and_end() -> None:
     pauses = [inquiry._pause_seconds(attempts) for attempts in range(1, ATTEMPTS_MAX + 1)]
     assert pauses[:3] == [PAUSE_SECONDS_MIN, 2 * PAUSE_SECONDS_MIN, 4 * PAUSE_SECONDS_MIN]
@@ -299,8 +337,8 @@ async def test_a_provider_that_says_nothing_is_waited_for_no_longer_than_the_lea
         await asyncio.Event().wait()
         return None
 
-    assert inquiry.INQUIRY_SECONDS_MAX < inquiry.LEASE_SECONDS
-    monkeypatch.setattr(inquiry, "INQUIRY_SECONDS_MAX", 0.02)
+    assert inquiry.LOOK_UP_SECONDS_MAX < inquiry.LEASE_SECONDS
+    monkeypatch.setattr(inquiry, "LOOK_UP_SECONDS_MAX", 0.02)
     monkeypatch.setattr(worker.provider, "look_up", say_nothing)
     await worker.checkout("A", EMAIL)
     await end_holds(worker)
@@ -308,7 +346,7 @@ async def test_a_provider_that_says_nothing_is_waited_for_no_longer_than_the_lea
     # It is for another attempt.
     await end_pauses(worker)
     [claim] = await worker.sessions.claim_ended(1, 0)
-    assert claim.attempts == 2
+    assert claim.attempts == 1
 
 
 async def test_a_worker_that_dies_while_it_asks_leaves_the_question_to_another(

@@ -409,7 +409,7 @@ async def test_a_session_that_ended_unpaid_is_claimed_by_one_of_many_workers(
     session = await ended(sessions)
     workers = [Sessions.connect(redis_url, "0123abcd") for _ in range(4)]
     claimed = await asyncio.gather(*map(claims, workers))
-    assert [claim for some in claimed for claim in some] == [Claim(session.order_id, 1)]
+    assert [claim for some in claimed for claim in some] == [Claim(session.order_id, 0)]
     assert await claims(sessions) == []
     for worker in workers:
         await worker.close()
@@ -450,10 +450,10 @@ async def test_what_is_charged_after_all_is_not_claimed(sessions: Sessions, redi
     assert await redis.keys("0123abcd:asked*") == []
 
 
-async def test_a_claim_whose_worker_died_comes_back_and_is_counted(sessions: Sessions) -> None:
+async def test_a_claim_whose_worker_died_comes_back_and_is_no_attempt(sessions: Sessions) -> None:
     session = await ended(sessions)
-    for attempts in (1, 2, 3):
-        assert await claims(sessions, lease_seconds=0) == [Claim(session.order_id, attempts)]
+    for _ in range(3):
+        assert await claims(sessions, lease_seconds=0) == [Claim(session.order_id, 0)]
 
 
 async def test_what_was_asked_is_asked_no_more_also_when_its_checkout_is_replayed(
@@ -472,8 +472,10 @@ async def test_what_is_postponed_comes_back_after_its_pause(sessions: Sessions) 
     [claim] = await claims(sessions)
     await sessions.postpone_claim(claim, 60)
     assert await claims(sessions) == []
+    await sessions.postpone_claim(claim._replace(attempts=2), 0)
+    assert await claims(sessions, lease_seconds=0) == [Claim(session.order_id, 2)]
     await sessions.postpone_claim(claim, 0)
-    assert await claims(sessions) == [Claim(session.order_id, 2)]
+    assert await claims(sessions) == [Claim(session.order_id, 0)]
 
 
 async def test_a_round_claims_no_more_than_it_may_those_first_that_were_claimed_before(
@@ -483,7 +485,7 @@ async def test_a_round_claims_no_more_than_it_may_those_first_that_were_claimed_
     await claims(sessions, lease_seconds=0)
     others = [await ended(sessions) for _ in range(3)]
     claimed = await claims(sessions, limit=2)
-    assert claimed[0] == Claim(first.order_id, 2)
+    assert claimed[0] == Claim(first.order_id, 0)
     rest = await claims(sessions)
     assert {claim.order_id for claim in claimed[1:] + rest} == {s.order_id for s in others}
 
@@ -499,5 +501,5 @@ async def test_after_a_wipe_there_is_nothing_to_postpone(sessions: Sessions, red
     await ended(sessions)
     [claim] = await claims(sessions)
     await redis.flushall()
-    await sessions.postpone_claim(claim, 0)
-    assert await claims(sessions) == []
+    await sessions.postpone_claim(claim._replace(attempts=1), 0)
+    assert await redis.keys("0123abcd:*") == []

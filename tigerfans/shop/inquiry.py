@@ -5,16 +5,22 @@ it in Redis. What is not charged, because nothing is decided or it has failed or
 asked about once more when the session is over, for until then it can be paid. A claim is a lease,
 so that what a killed worker was about to ask comes back. What is learned is settled as if a webhook
 had told it, so a webhook that comes as well changes nothing. A provider that does not answer is
-asked again after growing pauses, and is given up after so many attempts.
+asked again after growing pauses, and is given up after so many attempts. What is no fault of the
+provider's is no attempt: a store that is away, a worker that is killed.
 """
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 from typing import Final
 
+from tigerfans.batching import QueueFullError
 from tigerfans.booking.ids import OrderId
 from tigerfans.errors import UnavailableError
+from tigerfans.ledger.base import LEDGER_AWAY
+from tigerfans.payments.base import PaymentEvent, PaymentProvider
 from tigerfans.shop.backends import Backends
 from tigerfans.shop.payment import settle
 from tigerfans.stores.orders import OrderStatus
@@ -24,9 +30,11 @@ from tigerfans.telemetry.steps import Step
 # Of one worker: so many are claimed in a round, and asked at the same time.
 INQUIRIES_AT_ONCE_MAX: Final = 20
 ROUND_SECONDS: Final = 1.0
-# From the question until all is durable. Less than the lease, so that nobody else asks meanwhile.
-INQUIRY_SECONDS_MAX: Final = 10.0
-LEASE_SECONDS: Final = 15.0
+LOOK_UP_SECONDS_MAX: Final = 10.0
+# With the deadlines of the stores, all before it is durable takes less: nobody else asks meanwhile.
+LEASE_SECONDS: Final = 30.0
+# Until it is tried again after a store was away.
+AWAY_PAUSE_SECONDS: Final = 10.0
 # The pause doubles from attempt to attempt: all of them take forty minutes.
 ATTEMPTS_MAX: Final = 12
 PAUSE_SECONDS_MIN: Final = 2.0
@@ -34,7 +42,14 @@ PAUSE_SECONDS_MAX: Final = 600.0
 
 CHARGED: Final = (OrderStatus.PAID, OrderStatus.PAID_UNFULFILLED)
 
+# Asks about a payment session; as `look_up` of a provider.
+Ask = Callable[[str], Awaitable[PaymentEvent | None]]
+
 logger = logging.getLogger(__name__)
+
+
+class NoWordError(Exception):
+    """The provider was asked and did not answer; why is the cause."""
 
 
 async def inquire_forever(backends: Backends) -> None:
@@ -52,39 +67,54 @@ async def inquire(backends: Backends) -> None:
 
 
 async def _inquire_about(backends: Backends, claim: Claim) -> None:
+    attempts, pause_seconds = 0, None
     try:
-        async with asyncio.timeout(INQUIRY_SECONDS_MAX):
-            pause_seconds = await learn(backends, claim.order_id)
-    # A provider may raise whatever its client does, and one session must not end all inquiries.
+        ask = partial(_look_up, backends.provider)
+        pause_seconds = await learn(backends, claim.order_id, ask)
+    except (UnavailableError, QueueFullError, *LEDGER_AWAY):
+        # A store of ours is away, which is told elsewhere: that is no attempt.
+        attempts, pause_seconds = claim.attempts, AWAY_PAUSE_SECONDS
+    # One session must not end all inquiries, and a bug must not be met for ever.
     except Exception as error:
-        pause_seconds = _pause_seconds(claim.attempts)
+        attempts = claim.attempts + 1
+        pause_seconds = _pause_seconds(attempts)
         gave_up = pause_seconds is None
         logger.log(
             logging.ERROR if gave_up else logging.WARNING,
             "%s order %s: %r",
             "gave up asking about" if gave_up else "could not ask about",
             claim.order_id.hex_digits,
-            error,
+            error.__cause__ if isinstance(error, NoWordError) else error,
         )
     # Where this is not stored, the lease runs out and it is asked again.
     with suppress(UnavailableError):
         if pause_seconds is None:
             await backends.sessions.drop_claim(claim)
         else:
-            await backends.sessions.postpone_claim(claim, pause_seconds)
+            await backends.sessions.postpone_claim(claim._replace(attempts=attempts), pause_seconds)
 
 
-async def learn(backends: Backends, order_id: OrderId) -> float | None:
+async def _look_up(provider: PaymentProvider, session_id: str) -> PaymentEvent | None:
+    try:
+        async with asyncio.timeout(LOOK_UP_SECONDS_MAX):
+            return await provider.look_up(session_id)
+    # A provider may raise whatever its client does.
+    except Exception as error:
+        raise NoWordError from error
+
+
+async def learn(backends: Backends, order_id: OrderId, ask: Ask) -> float | None:
     """Asks, and settles what is learned; how long to wait before the next question, or None.
 
     There is none once the order is charged, or the session was over when it was asked about.
+    Raises what `ask` does, and otherwise as `settle`.
     """
     order = await backends.orders.find(order_id)
     if order is not None and order.is_charged:
         return None
     # It can be paid for as long as there is a session, also while it is asked about.
     seconds_left = await backends.sessions.seconds_left(order_id)
-    event = await backends.provider.look_up(backends.provider.session_id(order_id.hex_digits))
+    event = await ask(backends.provider.session_id(order_id.hex_digits))
     if event is None:
         return seconds_left or None
     settled = await settle(backends, event)

@@ -88,7 +88,7 @@ end
 """)
 
 # Takes a lease on sessions that ended unpaid, those first that were claimed before: up to ARGV[3]
-# of what is due at ARGV[1], until ARGV[2]. Each comes with the number of claims there were of it.
+# of what is due at ARGV[1], until ARGV[2]. Each comes with the attempts there were at it.
 CLAIM: Final = Script("""
 local claimed = redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', ARGV[1], 'LIMIT', 0, ARGV[3])
 local room = ARGV[3] - #claimed
@@ -100,7 +100,20 @@ local answer = {}
 for i, id in ipairs(claimed) do
     redis.call('ZADD', KEYS[2], ARGV[2], id)
     answer[2 * i - 1] = id
-    answer[2 * i] = redis.call('HINCRBY', KEYS[3], id, 1)
+    answer[2 * i] = tonumber(redis.call('HGET', KEYS[3], id) or 0)
 end
 return answer
+""")
+
+# Makes order ARGV[1] due at ARGV[2] after ARGV[3] attempts. Where Redis was wiped meanwhile, or the
+# order is charged, there is nothing to postpone.
+POSTPONE: Final = Script("""
+if redis.call('ZSCORE', KEYS[2], ARGV[1]) then
+    redis.call('ZADD', KEYS[2], ARGV[2], ARGV[1])
+    if ARGV[3] == '0' then
+        redis.call('HDEL', KEYS[3], ARGV[1])
+    else
+        redis.call('HSET', KEYS[3], ARGV[1], ARGV[3])
+    end
+end
 """)

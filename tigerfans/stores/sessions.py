@@ -38,7 +38,7 @@ from tigerfans.offer.catalog import ClassCode
 from tigerfans.presence import Presence
 from tigerfans.stores.away_redis import is_redis_away, is_redis_replica
 from tigerfans.stores.redis_connection import Argument, RedisConnection, Script
-from tigerfans.stores.session_scripts import CLAIM, FINISH, SAVE
+from tigerfans.stores.session_scripts import CLAIM, FINISH, POSTPONE, SAVE
 
 # How long an unpaid session outlives its hold, and how long a paid order's answer is kept.
 AFTER_HOLD_SECONDS: Final = 3600
@@ -125,9 +125,7 @@ class Entry(msgspec.Struct, frozen=True):
 
 
 class Claim(NamedTuple):
-    """A session that ended unpaid, to be asked about by whoever claimed it; the `attempts` count
-    this one.
-    """
+    """A session to be asked about by whoever claimed it, after so many `attempts` that failed."""
 
     order_id: OrderId
     attempts: int
@@ -152,7 +150,7 @@ class Sessions:
         # comes may ask: until then one worker has a lease on each, or it is too early to try again,
         # or what was not charged can still be paid.
         self._asked: Final = f"{key_prefix}:asked"
-        # How often each of them was claimed.
+        # How often each of them was asked about in vain, where it was.
         self._attempts: Final = f"{key_prefix}:asked:attempts"
         # What a holder has had open lately: the order ids, of 32 hex digits each, end to end.
         self._holds: Final = f"{key_prefix}:holds:"
@@ -272,10 +270,11 @@ class Sessions:
             await self._answered(pipeline.execute())
 
     async def postpone_claim(self, claim: Claim, pause_seconds: float) -> None:
-        """Somebody asks about the session again, after a pause."""
+        """Somebody asks about the session again, after a pause; the claim's attempts are kept."""
         due_ms = time.time_ns() // 1_000_000 + int(pause_seconds * 1_000)
-        # Where Redis was wiped meanwhile, there is nothing to postpone.
-        postponed = self._redis.zadd(self._asked, {claim.order_id.hex_digits: due_ms}, xx=True)
+        keys = self._unpaid, self._asked, self._attempts
+        order_id = claim.order_id.hex_digits
+        postponed = self._redis.eval(POSTPONE.text, 3, *keys, order_id, due_ms, claim.attempts)
         await self._answered(postponed)
 
     async def ping(self) -> None:
