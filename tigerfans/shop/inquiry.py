@@ -55,9 +55,9 @@ class NoWordError(Exception):
 async def inquire_forever(backends: Backends) -> None:
     """One round after the other, until cancelled; what was claimed then comes back by itself."""
     while True:
-        await asyncio.sleep(ROUND_SECONDS)
         with suppress(UnavailableError):
             await inquire(backends)
+        await asyncio.sleep(ROUND_SECONDS)
 
 
 async def inquire(backends: Backends) -> None:
