@@ -192,6 +192,43 @@ async def test_postgresql_goes_and_comes_in_one_line_each(
     assert [record.name for record in caplog.records] == [presence_module.__name__] * 2
 
 
+async def test_a_postgresql_that_takes_no_writes_is_away_until_it_does(
+    database_url: str, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    operator = await asyncpg.connect(database_url)
+    name = await operator.fetchval("SELECT current_database()")
+    database = await Database.connect(database_url)
+    database.presence._clock = clock
+    orders = Orders(database)
+    try:
+        await orders.ping()
+        await operator.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+        # As a failover ends them.
+        await operator.execute(
+            "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity"
+            " WHERE pid <> pg_backend_pid() AND datname = current_database()"
+        )
+        # The first may find no more than that its connection has ended.
+        for _ in range(3):
+            with pytest.raises(UnavailableError):
+                await orders.record(paid_order())
+            clock.seconds += SETTLE_SECONDS
+            with pytest.raises(UnavailableError):
+                await orders.ping()
+        assert not database.presence.is_up
+        await operator.execute(f"ALTER DATABASE {name} RESET default_transaction_read_only")
+        clock.seconds += SETTLE_SECONDS
+        await orders.ping()
+    finally:
+        await operator.execute(f"ALTER DATABASE {name} RESET default_transaction_read_only")
+        await orders.close()
+        await database.close()
+        await operator.close()
+    gone, back = lines(caplog)
+    assert gone.startswith("PostgreSQL is away: ")
+    assert back == "PostgreSQL answers again."
+
+
 @asynccontextmanager
 async def cut_off(link: Path, database_url: str) -> AsyncIterator[None]:
     """Ends every connection, and lets nobody connect who does so by the link."""

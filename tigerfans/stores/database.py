@@ -151,8 +151,11 @@ class Database:
         return UnavailableError(_AWAY)
 
     async def ping(self) -> None:
+        """Raises `UnavailableError` also where it takes no writes: no order would be recorded."""
         async with self.connection() as connection:
-            await connection.fetchval("SELECT 1")
+            # On a replica it is on, whatever the settings say.
+            if await connection.fetchval("SELECT current_setting('transaction_read_only')") == "on":
+                raise asyncpg.ReadOnlySQLTransactionError("it takes no writes")
 
 
 class HeldConnection:
