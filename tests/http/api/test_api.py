@@ -135,6 +135,27 @@ async def test_an_unknown_button_is_refused(client: httpx.AsyncClient) -> None:
 
 
 @pytest.mark.parametrize(
+    ("content_type", "body"),
+    [
+        (
+            "multipart/form-data; boundary=b",
+            b'--b\r\nContent-Disposition: form-data; name="t"\r\n\r\n\xff\r\n--b--\r\n',
+        ),
+        ("application/x-www-form-urlencoded", b"t=\xff&%ff=%ff"),
+    ],
+)
+async def test_a_button_that_is_no_text_is_refused(
+    client: httpx.AsyncClient, content_type: str, body: bytes
+) -> None:
+    order = await checkout(client)
+    emitted = await client.post(
+        f"{order['redirect_url']}/emit", content=body, headers={"Content-Type": content_type}
+    )
+    assert emitted.status_code == 400
+    assert emitted.json()["detail"]
+
+
+@pytest.mark.parametrize(
     ("body", "status"),
     [
         (b"", 400),

@@ -533,6 +533,15 @@ async def test_the_form_holds_on_its_clients_account(client: Client, shop: FakeS
     assert shop.clients == ["testclient"]
 
 
+def part(name: bytes, value: bytes, encoding: bytes = b"") -> bytes:
+    """A multipart form of one field."""
+    head = b'Content-Disposition: form-data; name="%s"\r\nContent-Type: text/plain%s' % (
+        name,
+        encoding,
+    )
+    return b"--b\r\n%s\r\n\r\n%s\r\n--b--\r\n" % (head, value)
+
+
 async def test_a_form_with_nothing_in_it_is_the_shops_to_refuse(
     client: Client, shop: FakeShop
 ) -> None:
@@ -545,6 +554,28 @@ async def test_a_form_with_nothing_in_it_is_the_shops_to_refuse(
         assert response.status_code == 400
         assert "Please choose" in Page(response.text).text
     assert shop.checkouts == [("", ""), ("", "")]
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body"),
+    [
+        ("multipart/form-data; boundary=b", part(b"cls", b"\xff")),
+        ("multipart/form-data; boundary=b", part(b"cls", b"A", b"; charset=none")),
+        ("multipart/form-data", part(b"cls", b"A")),
+        ("text/plain", b"\xff"),
+        ("application/x-www-form-urlencoded", b"\xff=\xff&%ff=%ff&;"),
+    ],
+)
+async def test_what_no_page_of_ours_sends_is_an_empty_form(
+    client: Client, shop: FakeShop, content_type: str, body: bytes
+) -> None:
+    shop.error = InvalidRequestError("Please choose ticket class A or B.")
+    response = await client.post(
+        "/demo/checkout", content=body, headers={"Content-Type": content_type}
+    )
+    assert response.status_code == 400
+    assert "Please choose" in Page(response.text).text
+    assert shop.checkouts == [("", "")]
 
 
 # --- Payment ---------------------------------------------------------------------------------
