@@ -166,6 +166,7 @@ async def test_a_client_that_is_nobodys_has_no_limit(open_shop: OpenShop) -> Non
     shop = await open_shop(limits=HoldLimits("secret", per_client=1))
     for _ in range(3):
         await shop.checkout("A", EMAIL)
+    assert await stock(shop) == (7, 3, 0)
 
 
 async def test_an_email_over_its_limit_gets_no_ticket_from_any_client(open_shop: OpenShop) -> None:
@@ -204,6 +205,8 @@ async def test_an_order_that_ends_leaves_room_for_the_next(
     await shop.settle(event(checkout, event_type))
     await shop.sessions._finishes.drain()
     await shop.checkout("A", EMAIL, client="192.0.2.7")
+    sold = int(event_type is EventType.SUCCEEDED)
+    assert await stock(shop) == (9 - sold, 1, sold)
 
 
 async def test_a_key_whose_hold_was_given_back_gets_a_ticket_when_there_is_room(

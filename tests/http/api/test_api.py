@@ -568,9 +568,11 @@ async def test_a_client_over_its_limit_is_a_429_that_says_when_to_come_back(
 
 
 async def test_a_connection_from_this_machine_has_no_limit(open_shop: OpenShop) -> None:
-    async with client_of(await open_shop(limits=HoldLimits("secret", per_client=1))) as client:
+    shop = await open_shop(limits=HoldLimits("secret", per_client=1))
+    async with client_of(shop) as client:
         for _ in range(3):
             await checkout(client)
+    assert (await shop.read_stock())[0].held == 3
 
 
 @pytest.mark.parametrize("limit", ["0", "201", "x"])
