@@ -14,6 +14,7 @@
     ├── TooLargeError 413
     ├── TooManyHoldsError 429       one buyer holds as much as one may
     └── UnavailableError 503        busy, or a store is away; try again
+        └── ProviderError           it is the payment provider that is away, or refuses
 
 A message is a sentence for a person. `http.problems.explain` is the one place that turns these,
 and the ledger's and the batcher's own errors, into answers.
@@ -115,3 +116,7 @@ class UnavailableError(ShopError):
     """The shop is very busy right now. Please try again in a moment."""
 
     status = 503
+
+
+class ProviderError(UnavailableError):
+    """The payment provider did not confirm that it gave the money back. Please try again."""

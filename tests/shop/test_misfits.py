@@ -6,18 +6,32 @@ import asyncio
 from typing import Any, Final
 
 import asyncpg
+import httpx
 import pytest
 
 from tests.shops import OpenShop, event, latest
 from tigerfans.booking.ids import OrderId
-from tigerfans.errors import InvalidRequestError, UnavailableError, UnknownOrderError
+from tigerfans.errors import (
+    InvalidRequestError,
+    ProviderError,
+    UnavailableError,
+    UnknownOrderError,
+)
 from tigerfans.payments.base import EventType, PaymentEvent
 from tigerfans.payments.mockpay import MockPay
-from tigerfans.payments.unmatched import MISFIT_WORDS, Misfit, Resolution, UnmatchedPayment
+from tigerfans.payments.unmatched import (
+    CLAIM_SECONDS,
+    MISFIT_WORDS,
+    Misfit,
+    Resolution,
+    UnmatchedPayment,
+)
+from tigerfans.shop import refund
 from tigerfans.shop.checkout import Checkout
 from tigerfans.shop.misfits import misfit
 from tigerfans.shop.payment import UNMATCHED, Settlement
 from tigerfans.shop.shop import Shop
+from tigerfans.stores.database import CONNECTIONS_MAX, DEADLINE_SECONDS
 from tigerfans.stores.orders import OrderStatus
 from tigerfans.stores.sessions import Session
 from tigerfans.telemetry.steps import Step
@@ -245,12 +259,26 @@ class Refunds:
     def __init__(self, shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
         self.asked: list[tuple[str, int, str]] = []
         self.error: Exception | None = None
+        self.hangs = False
+        self.is_asked = asyncio.Event()
         monkeypatch.setattr(shop.provider, "refund", self.refund)
 
     async def refund(self, session_id: str, amount_cents: int, key: str) -> None:
         if self.error:
             raise self.error
         self.asked.append((session_id, amount_cents, key))
+        self.is_asked.set()
+        if self.hangs:
+            await asyncio.Event().wait()
+
+
+# What a client of a provider raises is its own affair.
+PROVIDER_ERRORS: Final = [
+    OSError("no route"),
+    TimeoutError(),
+    httpx.ConnectError("no route"),
+    KeyError("refund"),
+]
 
 
 @pytest.fixture
@@ -269,9 +297,13 @@ async def test_an_unmatched_payment_is_given_back_once_and_a_second_press_says_t
     shop: Shop, refunds: Refunds
 ) -> None:
     payment = await one_unmatched(shop)
-    pressed = await asyncio.gather(*(shop.refund_unmatched(payment.id, BY) for _ in range(4)))
+    pressing = (shop.refund_unmatched(payment.id, BY) for _ in range(4))
+    pressed = await asyncio.gather(*pressing, return_exceptions=True)
+    refunded = await shop.refund_unmatched(payment.id, BY)
     assert refunds.asked == [(payment.session_id, 1, payment.id)]
-    [refunded] = set(pressed)
+    # Those that came meanwhile are to try again.
+    assert refunded in pressed
+    assert all(isinstance(p, UnavailableError) for p in pressed if p != refunded)
     assert (refunded.resolution, refunded.resolved_by) == (Resolution.REFUNDED, BY)
     assert refunded.resolved_at is not None
     assert await waiting(shop) == []
@@ -324,13 +356,13 @@ async def test_what_is_told_again_after_it_was_resolved_stays_so(
     assert await waiting(shop) == []
 
 
-@pytest.mark.parametrize("error", [OSError("no route"), TimeoutError()])
-async def test_a_provider_that_does_not_answer_leaves_the_payment_waiting(
+@pytest.mark.parametrize("error", PROVIDER_ERRORS)
+async def test_a_provider_that_fails_leaves_the_payment_waiting(
     shop: Shop, refunds: Refunds, error: Exception
 ) -> None:
     payment = await one_unmatched(shop)
     refunds.error = error
-    with pytest.raises(UnavailableError, match="provider"):
+    with pytest.raises(ProviderError, match="payment provider"):
         await shop.refund_unmatched(payment.id, BY)
     assert await waiting(shop) == [payment]
     refunds.error = None
@@ -368,20 +400,57 @@ async def test_a_payment_nobody_knows_cannot_be_resolved(shop: Shop) -> None:
 
 
 async def test_a_worker_that_dies_while_it_resolves_leaves_the_payment_waiting(
-    shop: Shop, database_url: str
+    shop: Shop, refunds: Refunds, database_url: str
 ) -> None:
     payment = await one_unmatched(shop)
-    operator = await asyncpg.connect(database_url)
-
-    async def resolve_and_die() -> None:
-        async with shop.unmatched.resolving(payment.id) as resolving:
-            await resolving.resolve(Resolution.REFUNDED, BY)
-            await operator.execute(
-                "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity"
-                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
-            )
-
-    with pytest.raises(UnavailableError):
-        await resolve_and_die()
-    await operator.close()
+    asking = asyncio.create_task(shop.refund_unmatched(payment.id, BY))
+    refunds.hangs = True
+    await refunds.is_asked.wait()
+    asking.cancel()
+    await asyncio.gather(asking, return_exceptions=True)
+    refunds.hangs = False
     assert await waiting(shop) == [payment]
+    for resolve in (shop.refund_unmatched, shop.dismiss_unmatched):
+        with pytest.raises(UnavailableError, match="seeing to this payment"):
+            await resolve(payment.id, BY)
+    operator = await asyncpg.connect(database_url)
+    await operator.execute("UPDATE unmatched_payments SET claimed_until = now()")
+    await operator.close()
+    await shop.refund_unmatched(payment.id, BY)
+    assert refunds.asked == 2 * [(payment.session_id, 1, payment.id)]
+    assert await waiting(shop) == []
+
+
+async def test_refunds_that_hang_keep_nobody_from_the_orders(shop: Shop, refunds: Refunds) -> None:
+    checkout = await shop.checkout("A", EMAIL)
+    for amount in range(1, CONNECTIONS_MAX + 1):
+        await shop.settle(event(checkout, amount=amount))
+    refunds.hangs = True
+    payments = await waiting(shop)
+    asking = [asyncio.create_task(shop.refund_unmatched(p.id, BY)) for p in payments]
+    while len(refunds.asked) < len(payments):
+        refunds.is_asked.clear()
+        await refunds.is_asked.wait()
+    await shop.settle(event(checkout, amount=9))
+    assert len(await waiting(shop)) == len(payments) + 1
+    for task in asking:
+        task.cancel()
+    await asyncio.gather(*asking, return_exceptions=True)
+
+
+async def test_a_provider_that_hangs_is_given_up_and_asked_again_by_the_next_press(
+    shop: Shop, refunds: Refunds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    payment = await one_unmatched(shop)
+    refunds.hangs = True
+    monkeypatch.setattr(refund, "REFUND_SECONDS_MAX", 0.01)
+    with pytest.raises(ProviderError):
+        await shop.refund_unmatched(payment.id, BY)
+    assert await waiting(shop) == [payment]
+    refunds.hangs = False
+    await shop.refund_unmatched(payment.id, BY)
+    assert len(refunds.asked) == 2
+
+
+def test_a_claim_outlives_the_question_to_the_provider() -> None:
+    assert refund.REFUND_SECONDS_MAX + 2 * DEADLINE_SECONDS < CLAIM_SECONDS

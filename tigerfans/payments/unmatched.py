@@ -7,17 +7,15 @@ for the operator, who gives the money back or dismisses it, once.
 
 import json
 import re
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from hashlib import sha256
-from typing import Final
+from typing import Final, NamedTuple
 
 import asyncpg
 
-from tigerfans.errors import UnknownOrderError
+from tigerfans.errors import UnavailableError, UnknownOrderError
 from tigerfans.payments.base import PaymentEvent
 from tigerfans.stores.database import Database
 
@@ -26,8 +24,9 @@ ID_BYTES: Final = 16
 TOLD_CHARACTERS_MAX: Final = 254
 # PostgreSQL's bigint. An amount beyond it is kept as unknown.
 AMOUNT_MAX: Final = 2**63 - 1
-# A resolution keeps its row locked while the provider gives the money back.
-RESOLVE_SECONDS_MAX: Final = 20.0
+# While the provider gives the money back, which takes `shop.refund.REFUND_SECONDS_MAX` at most, the
+# payment is one worker's. A claim runs out by itself where that worker died.
+CLAIM_SECONDS: Final = 30.0
 
 
 class Misfit(StrEnum):
@@ -144,8 +143,23 @@ _ADD: Final = """
 _IS_WAITING: Final = "resolution IS NULL"
 _RESOLVE: Final = f"""
     UPDATE unmatched_payments SET resolution = $2, resolved_at = now(), resolved_by = $3
-    WHERE id = $1 AND {_IS_WAITING} RETURNING {_COLUMNS}
+    WHERE id = $1 AND {_IS_WAITING}
 """  # noqa: S608
+_CLAIM: Final = f"""
+    UPDATE unmatched_payments SET claimed_until = clock_timestamp() + $2 * interval '1 second'
+    WHERE id = $1 AND {_IS_WAITING} AND coalesce(claimed_until < clock_timestamp(), true)
+    RETURNING claimed_until
+"""  # noqa: S608
+_DROP_CLAIM: Final = (
+    "UPDATE unmatched_payments SET claimed_until = NULL WHERE id = $1 AND claimed_until = $2"
+)
+
+
+class Claim(NamedTuple):
+    """A payment that nobody else resolves `until` then; None for one that is resolved."""
+
+    payment: UnmatchedPayment
+    until: datetime | None
 
 
 class UnmatchedPayments:
@@ -188,26 +202,31 @@ class UnmatchedPayments:
             )
         return [_read(row) for row in rows]
 
-    @asynccontextmanager
-    async def resolving(self, payment_id: str) -> "AsyncIterator[Resolving]":
-        """One payment, for nobody else to resolve until the block ends.
+    async def claim(self, payment_id: str) -> Claim:
+        """A payment for nobody else to resolve; one that is resolved comes as it is, unclaimed.
 
-        Raises `UnknownOrderError` where there is none. What leaves the block by an error stays
-        as it was.
+        Raises `UnknownOrderError` where there is none, and `UnavailableError` where it is
+        somebody else's for now.
         """
         if not _ID.fullmatch(payment_id):
             raise _unknown()
-        async with (
-            self._database.connection(RESOLVE_SECONDS_MAX) as connection,
-            connection.transaction(),
-        ):
-            row = await connection.fetchrow(
-                f"SELECT {_COLUMNS} FROM unmatched_payments WHERE id = $1 FOR UPDATE",  # noqa: S608
-                payment_id,
-            )
-            if row is None:
-                raise _unknown()
-            yield Resolving(connection, _read(row))
+        async with self._database.connection() as connection:
+            until = await connection.fetchval(_CLAIM, payment_id, CLAIM_SECONDS)
+            payment = await _find(connection, payment_id)
+        if until is None and payment.resolution is None:
+            raise UnavailableError("Somebody is seeing to this payment. Please try again soon.")
+        return Claim(payment, until)
+
+    async def drop_claim(self, claim: Claim) -> None:
+        """Whoever comes may resolve the payment."""
+        async with self._database.connection() as connection:
+            await connection.execute(_DROP_CLAIM, claim.payment.id, claim.until)
+
+    async def resolve(self, payment_id: str, resolution: Resolution, by: str) -> UnmatchedPayment:
+        """Marks a payment that was claimed, durably, unless it is resolved; as it is then."""
+        async with self._database.connection() as connection:
+            await connection.execute(_RESOLVE, payment_id, resolution, by)
+            return await _find(connection, payment_id)
 
     async def _listed(
         self, condition: str, order: str, limit: int
@@ -224,21 +243,18 @@ class UnmatchedPayments:
         return [_read(row) for row in rows], total
 
 
-class Resolving:
-    """A payment that is locked for its resolution."""
-
-    def __init__(self, connection: asyncpg.Connection, payment: UnmatchedPayment) -> None:
-        self._connection = connection
-        self.payment = payment
-
-    async def resolve(self, resolution: Resolution, by: str) -> UnmatchedPayment:
-        """Marks it; it is stored when the block ends."""
-        row = await self._connection.fetchrow(_RESOLVE, self.payment.id, resolution, by)
-        return _read(row)
-
-
 def _unknown() -> UnknownOrderError:
     return UnknownOrderError("There is no such payment.")
+
+
+async def _find(connection: asyncpg.Connection, payment_id: str) -> UnmatchedPayment:
+    row = await connection.fetchrow(
+        f"SELECT {_COLUMNS} FROM unmatched_payments WHERE id = $1",  # noqa: S608
+        payment_id,
+    )
+    if row is None:
+        raise _unknown()
+    return _read(row)
 
 
 def _read(row: asyncpg.Record) -> UnmatchedPayment:

@@ -5,13 +5,15 @@ operator; what moves no money is counted and done with.
 """
 
 import logging
+from contextlib import suppress
 
 from tigerfans.booking.ids import OrderId
-from tigerfans.errors import InvalidRequestError, UnavailableError
+from tigerfans.errors import InvalidRequestError, ShopError, UnavailableError
 from tigerfans.offer.catalog import CURRENCY
 from tigerfans.payments.base import EventType, PaymentEvent
 from tigerfans.payments.unmatched import Misfit, Resolution, UnmatchedPayment
 from tigerfans.shop.backends import Backends
+from tigerfans.shop.refund import give_back
 from tigerfans.stores.sessions import Session
 from tigerfans.telemetry.steps import Step
 
@@ -59,30 +61,24 @@ async def keep_body(backends: Backends, body: bytes) -> bool:
 async def refund(backends: Backends, payment_id: str, by: str) -> UnmatchedPayment:
     """Gives the money of an unmatched payment back, once; told again, it says that it was.
 
-    Raises `UnknownOrderError`, `UnavailableError`, what the provider raises, or
-    `InvalidRequestError` where the money is not the shop's to give back. The provider comes
-    first: a crash after it leaves the payment unresolved, and asking it again is harmless.
+    Raises `UnknownOrderError`, `UnavailableError`, `ProviderError`, or `InvalidRequestError` where
+    the money is not the shop's to give back. The provider comes first: a crash after it leaves
+    the payment unresolved, and asking it again is harmless.
     """
-    async with backends.unmatched.resolving(payment_id) as resolving:
-        payment = resolving.payment
-        if payment.resolution is not None:
-            return _resolved_before(payment, Resolution.REFUNDED)
-        if payment.amount_cents is None or not payment.can_be_refunded:
-            raise InvalidRequestError(
-                "It does not say how much to give back. Look it up at the payment provider, give"
-                " it back there, and then dismiss it."
-            )
-        if await _is_an_orders_charge(backends, payment):
-            raise InvalidRequestError(
-                "This is what the order was paid with. If money is due, it is the order’s refund."
-            )
-        try:
-            await backends.provider.refund(payment.session_id, payment.amount_cents, payment.id)
-        except (OSError, TimeoutError) as error:
-            raise UnavailableError("The payment provider does not answer.") from error
-        refunded = await resolving.resolve(Resolution.REFUNDED, by)
-    logger.info("the unmatched payment %s was refunded", payment_id)
-    return refunded
+    claim = await backends.unmatched.claim(payment_id)
+    payment = claim.payment
+    if payment.resolution is not None:
+        return _resolved_before(payment, Resolution.REFUNDED)
+    try:
+        amount_cents = await _amount_due(backends, payment)
+        # It may take its time: no connection waits for it, only the claim does.
+        await give_back(backends, payment.session_id, amount_cents, payment.id)
+    except ShopError:
+        # Where this is not stored, the claim runs out by itself.
+        with suppress(UnavailableError):
+            await backends.unmatched.drop_claim(claim)
+        raise
+    return await _resolve(backends, payment_id, Resolution.REFUNDED, by)
 
 
 async def dismiss(backends: Backends, payment_id: str, by: str) -> UnmatchedPayment:
@@ -90,12 +86,35 @@ async def dismiss(backends: Backends, payment_id: str, by: str) -> UnmatchedPaym
 
     Raises `UnknownOrderError`, `UnavailableError`, or `InvalidRequestError` where it was refunded.
     """
-    async with backends.unmatched.resolving(payment_id) as resolving:
-        if resolving.payment.resolution is not None:
-            return _resolved_before(resolving.payment, Resolution.DISMISSED)
-        dismissed = await resolving.resolve(Resolution.DISMISSED, by)
-    logger.info("the unmatched payment %s was dismissed", payment_id)
-    return dismissed
+    payment = (await backends.unmatched.claim(payment_id)).payment
+    if payment.resolution is not None:
+        return _resolved_before(payment, Resolution.DISMISSED)
+    return await _resolve(backends, payment_id, Resolution.DISMISSED, by)
+
+
+async def _resolve(
+    backends: Backends, payment_id: str, resolution: Resolution, by: str
+) -> UnmatchedPayment:
+    # Whoever claimed it when our claim had run out may have been quicker.
+    resolved = _resolved_before(
+        await backends.unmatched.resolve(payment_id, resolution, by), resolution
+    )
+    logger.info("the unmatched payment %s was %s", payment_id, str(resolution).lower())
+    return resolved
+
+
+async def _amount_due(backends: Backends, payment: UnmatchedPayment) -> int:
+    """How much there is to give back, in cents; raises `InvalidRequestError`."""
+    if payment.amount_cents is None or not payment.can_be_refunded:
+        raise InvalidRequestError(
+            "It does not say how much to give back. Look it up at the payment provider, give it"
+            " back there, and then dismiss it."
+        )
+    if await _is_an_orders_charge(backends, payment):
+        raise InvalidRequestError(
+            "This is what the order was paid with. If money is due, it is the order’s refund."
+        )
+    return payment.amount_cents
 
 
 async def _keep(backends: Backends, payment: UnmatchedPayment) -> bool:

@@ -104,6 +104,10 @@ MIGRATIONS: Final[tuple[Migration, ...]] = (
     );
     CREATE INDEX mockpay_payments_decided_at ON mockpay_payments (decided_at);
     """),
+    Transaction("""
+    -- Until then one worker resolves it.
+    ALTER TABLE unmatched_payments ADD COLUMN claimed_until timestamptz;
+    """),
 )
 
 

@@ -599,6 +599,29 @@ async def test_a_refund_that_is_due_is_listed_and_given_once(open_shop: OpenShop
         assert (await client.get("/api/admin/refunds")).json()["total"] == 0
 
 
+async def test_a_refund_that_the_provider_fails_is_its_failure_and_stays_due(
+    open_shop: OpenShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_: object) -> None:
+        raise httpx.ConnectError("no route")
+
+    shop = await open_shop(tickets_a=1)
+    async with client_of(shop) as client:
+        late = await checkout(client)
+        await send(client, shop, event(late, "failed"))
+        await checkout(client)
+        await send(client, shop, event(late))
+        client.headers.update(OPERATOR)
+        path = f"/api/admin/orders/{late['order_id']}/refund"
+        with monkeypatch.context() as patch:
+            patch.setattr(shop.provider, "refund", fail)
+            failed = await client.post(path)
+        assert (failed.status_code, "retry-after" in failed.headers) == (503, True)
+        assert "payment provider" in failed.json()["detail"]
+        assert (await client.get("/api/admin/refunds")).json()["total"] == 1
+        assert (await client.post(path)).json()["refunded_at_iso"]
+
+
 async def test_no_refund_is_given_for_an_order_that_got_its_ticket(
     client: httpx.AsyncClient, shop: Shop
 ) -> None:
