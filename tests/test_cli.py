@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from tigerfans import __version__  # FIXME
+from tigerfans import __version__
 from tigerfans.cli import main
 
 

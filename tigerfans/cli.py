@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-from tigerfans import __version__  # FIXME
+from tigerfans import __version__
 from tigerfans.settings.settings import Settings, SettingsError, worker_name
 
 EXIT_USAGE: Final = 2

@@ -124,7 +124,7 @@ async def full_shop() -> AsyncIterator[FaultyShop]:
     shop = FaultyShop(settings, DISK_BYTES)
     try:
         if shop.disk is None:
-            pytest.skip(shop.no_disk)
+            pytest.skip(NO_MOUNT)
         await shop.start()
         yield shop
     finally:

@@ -6,14 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import httpx
-import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.harness.needs import TIGERBEETLE, needs_tigerbeetle
 from tests.stack.running_shop import RunningShop, family, open_shop, until
 from tigerfans.settings.folder import DataFolder
-from tigerfans.stack import tigerbeetle
-
-REAL_TIGERBEETLE = tigerbeetle.find_binary(os.environ, Path.cwd())
 
 WORKERS = ("worker-1", "worker-2")
 # By the names of the programs, as logs and as metrics call them.
@@ -37,9 +34,9 @@ def test_an_outage_is_one_line_each_way_in_each_worker_and_a_metric(tmp_path: Pa
                 assert f"{name} answers again." in back
 
 
-@pytest.mark.skipif(REAL_TIGERBEETLE is None, reason="no TigerBeetle server found")
+@needs_tigerbeetle
 def test_an_outage_of_tigerbeetle_is_one_line_each_way_in_the_sequencer(tmp_path: Path) -> None:
-    with open_shop(tmp_path, TIGERBEETLE_BIN=str(REAL_TIGERBEETLE)) as shop:
+    with open_shop(tmp_path, TIGERBEETLE_BIN=str(TIGERBEETLE)) as shop:
         pid = shop.pid_of("tigerbeetle")
         os.kill(pid, signal.SIGSTOP)
         try:
