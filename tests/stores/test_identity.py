@@ -86,3 +86,15 @@ def test_no_two_shops_are_alike() -> None:
     ids = {ShopId.new() for _ in range(100)}
     assert len(ids) == 100
     assert {len(shop_id) for shop_id in ids} == {16}
+
+
+async def test_what_a_funded_row_says_is_known_also_while_postgresql_is_away(
+    database: Database,
+) -> None:
+    row = await IdentityRow.claim(database, "secret")
+    assert (await row.read()).funded_at is None
+    await row.mark_funded(is_on_ledger=True)
+    said = await row.read()
+    assert said.funded_at is not None
+    await database.close()
+    assert await row.read() == said

@@ -86,6 +86,8 @@ class IdentityRow:
     def __init__(self, database: Database, shop_id: ShopId) -> None:
         self._database = database
         self.id: Final = shop_id
+        # Once the stock is on the ledger nothing of the row changes any more.
+        self._funded: Identity | None = None
 
     @classmethod
     async def claim(cls, database: Database, ticket_secret: str) -> "IdentityRow":
@@ -115,12 +117,16 @@ class IdentityRow:
         return cls(database, identity.id)
 
     async def read(self) -> Identity:
+        if self._funded is not None:
+            return self._funded
         async with self._database.connection() as connection:
             identity = await find_identity(connection)
         if identity is None or identity.id != self.id:
             raise SettingsError(
                 "DATABASE_URL names a database whose shop was replaced: start this process again."
             )
+        if identity.funded_at is not None:
+            self._funded = identity
         return identity
 
     async def mark_funded(self, *, is_on_ledger: bool) -> None:
