@@ -28,7 +28,8 @@ from tests.harness.ports import free_port
 FILES: Final = Path("/dev/fd")
 # Threads by which asyncio waits for processes, which end a moment after these, and those of other
 # languages that once called us, of which Python does not hear when they end.
-NOT_OURS: Final = ("asyncio-waitpid-", "Dummy-")
+# What asyncio calls its own depends on the version of Python.
+NOT_OURS: Final = ("asyncio-waitpid-", "waitpid-", "Dummy-")
 
 
 class LeakError(Exception):
