@@ -8,9 +8,13 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+import pytest
+
+from tests.harness.needs import NO_MOUNT
 
 UNMOUNT_SECONDS_MAX = 5.0
 PAUSE_SECONDS = 0.05
@@ -87,3 +91,14 @@ def _run(program: str, *arguments: str) -> None:
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     if done.returncode:
         raise NoDiskError(f"no file system can be mounted here: {done.stderr.strip()}")
+
+
+@contextmanager
+def disk_or_skip(folder: Path, size_bytes: int) -> Iterator[SmallDisk]:
+    """A disk for one test, which is skipped where there can be none."""
+    try:
+        disk = SmallDisk(folder, size_bytes)
+    except NoDiskError:
+        pytest.skip(NO_MOUNT)
+    yield disk
+    disk.close()

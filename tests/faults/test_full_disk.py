@@ -16,7 +16,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from tests.disk import NoDiskError, SmallDisk
+from tests.disk import SmallDisk, disk_or_skip
 from tests.faults import prices
 from tests.faults.buyers import event_body, sign
 from tests.faults.exchange import ANSWER_SECONDS_MAX, Answer, NoAnswerError, exchange
@@ -48,12 +48,8 @@ LOG_PIECE_BYTES = 1 << 20
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[SmallDisk]:
-    try:
-        disk = SmallDisk(tmp_path / "disk", LEDGER_DISK_BYTES)
-    except NoDiskError:
-        pytest.skip(NO_MOUNT)
-    yield disk
-    disk.close()
+    with disk_or_skip(tmp_path / "disk", LEDGER_DISK_BYTES) as disk:
+        yield disk
 
 
 async def found(ledger: Ledger, order_ids: list[OrderId]) -> set[int]:

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.disk import NoDiskError, SmallDisk
-from tests.harness.needs import NO_MOUNT
+from tests.disk import SmallDisk, disk_or_skip
 from tigerfans.settings.folder import DataFolder
 from tigerfans.settings.settings import SettingsError
 from tigerfans.stack import room
@@ -17,12 +16,8 @@ DISK_BYTES = 64 << 20
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[SmallDisk]:
-    try:
-        disk = SmallDisk(tmp_path / "disk", DISK_BYTES)
-    except NoDiskError:
-        pytest.skip(NO_MOUNT)
-    yield disk
-    disk.close()
+    with disk_or_skip(tmp_path / "disk", DISK_BYTES) as disk:
+        yield disk
 
 
 def test_a_disk_has_room_until_it_is_full_and_again_when_it_is_not(disk: SmallDisk) -> None:

@@ -12,8 +12,8 @@ import asyncpg
 import httpx
 import pytest
 
-from tests.disk import NoDiskError, SmallDisk
-from tests.harness.needs import NO_MOUNT, TIGERBEETLE, needs_ordinary_user, needs_tigerbeetle
+from tests.disk import SmallDisk, disk_or_skip
+from tests.harness.needs import TIGERBEETLE, needs_ordinary_user, needs_tigerbeetle
 from tests.servers import run
 from tests.stack.running_shop import (
     RunningShop,
@@ -191,12 +191,8 @@ def test_a_stop_leaves_no_process_and_the_next_start_finds_all_data(tmp_path: Pa
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[SmallDisk]:
     """The data folder's own."""
-    try:
-        disk = SmallDisk(tmp_path / "data", DISK_BYTES)
-    except NoDiskError:
-        pytest.skip(NO_MOUNT)
-    yield disk
-    disk.close()
+    with disk_or_skip(tmp_path / "data", DISK_BYTES) as disk:
+        yield disk
 
 
 def refusal(root: Path) -> str:
