@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from tests.harness.patience import until
 from tests.ledger.sales import CODE, Inventory, Shop, new_id
-from tests.ledger.waiting import until
 from tests.tigerbeetle_server import CLUSTER_ID, TigerBeetleServer
 from tigerfans.ipc.client import SequencerClient
 from tigerfans.ledger import open_ledger

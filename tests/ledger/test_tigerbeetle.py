@@ -10,10 +10,10 @@ import pytest
 from tigerbeetle import bindings
 from tigerbeetle.bindings import PacketStatus
 
-from tests.harness.patience import PATIENCE_SECONDS
+from tests.harness.patience import PATIENCE_SECONDS, until
 from tests.harness.ports import free_port
 from tests.ledger.native import PlayedNative
-from tests.ledger.waiting import submit_once_available, until
+from tests.ledger.waiting import submit_once_available
 from tigerfans.ledger import open_ledger, tigerbeetle, tigerbeetle_client
 from tigerfans.ledger.base import (
     RECORDS_MAX,

@@ -1,20 +1,10 @@
-"""Waiting for what comes by itself: a server that is back, a hold that expires."""
+"""Waiting for a ledger's server that comes back."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 
-from tests.harness.patience import patience
+from tests.harness.patience import PAUSE_SECONDS, patience
 from tigerfans.ledger.base import Ledger, LedgerUnavailableError
 from tigerfans.ledger.wire import Operation
-
-PAUSE_SECONDS = 0.02
-
-
-async def until(condition: Callable[[], Awaitable[bool]]) -> None:
-    """Returns once the condition holds."""
-    async with patience():
-        while not await condition():  # noqa: ASYNC110, nobody tells us
-            await asyncio.sleep(PAUSE_SECONDS)
 
 
 async def submit_once_available(ledger: Ledger, operation: Operation, records: bytes) -> bytes:

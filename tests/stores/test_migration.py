@@ -2,12 +2,12 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
 
-from tests.harness.patience import patience
+from tests.harness.patience import until
 from tests.stores.test_orders import paid_order
 from tigerfans.errors import UnavailableError
 from tigerfans.stores import migration
@@ -44,13 +44,6 @@ async def is_valid(operator: asyncpg.Connection) -> bool | None:
         "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass($1)", INDEX.name
     )
     return valid
-
-
-async def until(condition: Callable[[], Awaitable[object]]) -> None:
-    """Waits for something that another process brings about."""
-    async with patience():
-        while not await condition():  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
 
 
 async def builds(operator: asyncpg.Connection) -> bool:
