@@ -1,9 +1,12 @@
+import re
 from pathlib import Path
 
 import pytest
 
+from tests.settings.test_settings import documented
 from tigerfans import __version__
 from tigerfans.cli import main
+from tigerfans.command_help import HELP
 
 
 def test_the_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None:
@@ -19,6 +22,20 @@ def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert ended.value.code == 0
     commands = {"up", "ps", "reload", "sequencer", "migrate", "worker", "ledger", "tigerbeetle"}
     assert commands <= set(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize("name", HELP)
+def test_the_help_of_a_command_ends_with_its_settings_exit_codes_and_an_example(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main([*name.split(), "--help"])
+    _, settings, exit_codes, example = re.split(
+        r"\n(?:settings|exit codes|example):\n", capsys.readouterr().out
+    )
+    assert set(re.findall(r"^  ([A-Z_]+)$", settings, re.MULTILINE)) <= set(documented())
+    assert re.match(r"  0 +\w", exit_codes)
+    assert f"tigerfans {name}" in example
 
 
 @pytest.mark.parametrize("arguments", [[], ["down"], ["worker"], ["ledger"], ["ledger", "replay"]])

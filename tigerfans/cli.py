@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from tigerfans import __version__
+from tigerfans.command_help import HELP
 from tigerfans.settings.settings import Settings, SettingsError, worker_name
 
 EXIT_USAGE: Final = 2
@@ -41,9 +42,19 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"tigerfans {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    ledger_summary = "Check or copy a ledger."
+    ledger = commands.add_parser("ledger", help=ledger_summary, description=ledger_summary)
+    ledger_commands = ledger.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
     def add(name: str, command: Command, summary: str) -> argparse.ArgumentParser:
-        added = commands.add_parser(name, help=summary, description=summary)
+        group, _, last = name.rpartition(" ")
+        added = (ledger_commands if group else commands).add_parser(
+            last,
+            help=summary,
+            description=summary,
+            epilog=str(HELP[name]),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
         added.set_defaults(command=command)
         return added
 
@@ -56,17 +67,15 @@ def _parser() -> argparse.ArgumentParser:
     worker.add_argument(
         "--number", type=int, required=True, help="which of them it is, counted from 1"
     )
-    ledger = add("ledger", _replay, "Check or copy a ledger.")
-    ledger_commands = ledger.add_subparsers(title="commands", metavar="COMMAND", required=True)
     replay_summary = "Replay recorded scenarios against the ledger that TIGERFANS_LEDGER names."
-    replay = ledger_commands.add_parser("replay", help=replay_summary, description=replay_summary)
+    replay = add("ledger replay", _replay, replay_summary)
     replay.add_argument("file", type=Path, help="recorded scenarios, one JSON object a line")
     backup_summary = "Copy the embedded ledger of the running shop, and check the copy."
-    backup = ledger_commands.add_parser("backup", help=backup_summary, description=backup_summary)
+    backup = add("ledger backup", _backup, backup_summary)
     backup.add_argument("file", type=Path, help="where the copy goes; must not be there yet")
-    backup.set_defaults(command=_backup)
-    reconcile_summary = "Compare the ledger with the orders, while the shop sells."
-    reconcile = add("reconcile", _reconcile, reconcile_summary)
+    reconcile = add(
+        "reconcile", _reconcile, "Compare the ledger with the orders, while the shop sells."
+    )
     reconcile.add_argument("--json", action="store_true", help="print the whole report as JSON")
     reconcile.add_argument(
         "--repair", action="store_true", help="store the order of a sale that has none"
