@@ -188,6 +188,14 @@ async def test_a_session_over_its_holders_limit_is_not_saved_and_hears_when_ther
     assert await sessions.pending(10) == ([second, first], 2)
 
 
+async def test_of_one_session_saved_many_times_at_once_one_is_told_that_it_is_new(
+    sessions: Sessions,
+) -> None:
+    session = a_session()
+    answers = await asyncio.gather(*(sessions.save(session) for _ in range(20)))
+    assert answers == [None, *[NotSaved.SAVED_BEFORE] * 19]
+
+
 async def test_each_of_many_sessions_saved_at_once_is_counted(sessions: Sessions) -> None:
     asked = [sessions.save(a_session(), [TWO_AT_ONCE]) for _ in range(50)]
     answers = await asyncio.gather(*asked, sessions.save(a_session()))
@@ -212,8 +220,10 @@ async def test_a_session_that_is_saved_again_counts_once_even_at_the_limit(
     sessions: Sessions,
 ) -> None:
     first, second = a_session(), a_session()
-    for session in (first, first, second, second, first):
+    for session in (first, second):
         assert await sessions.save(session, [TWO_AT_ONCE]) is None
+    for session in (first, second, first):
+        assert await sessions.save(session, [TWO_AT_ONCE]) is NotSaved.SAVED_BEFORE
     assert await sessions.save(a_session(), [TWO_AT_ONCE]) is not None
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.shops import OpenShop, event
 from tigerfans.booking.ids import OrderId
-from tigerfans.errors import SoldOutError, TooManyHoldsError
+from tigerfans.errors import SoldOutError, TooManyHoldsError, UnavailableError
 from tigerfans.offer.catalog import ClassCode
 from tigerfans.payments.base import EventType
 from tigerfans.shop.hold_limits import HoldLimits
@@ -133,7 +133,39 @@ async def test_what_is_held_over_a_limit_is_told_as_given_back(open_shop: OpenSh
     await shop.checkout("A", EMAIL, client="192.0.2.7")
     with pytest.raises(TooManyHoldsError):
         await shop.checkout("A", EMAIL, client="192.0.2.7")
-    assert [step for step, _, _ in taken] == [Step.HELD, Step.HELD, Step.GIVEN_BACK]
+    assert [step for step, _, _ in taken] == [Step.HELD, Step.GIVEN_BACK]
+
+
+@pytest.mark.parametrize("is_paid", [False, True])
+async def test_a_checkout_that_is_sent_again_is_held_once(
+    open_shop: OpenShop, is_paid: bool
+) -> None:
+    shop, taken = await open_noting(open_shop)
+    checkout = await shop.checkout("A", EMAIL, "key-1")
+    if is_paid:
+        await shop.settle(event(checkout))
+        await shop.sessions._finishes.drain()
+    for _ in range(3):
+        assert await shop.checkout("A", EMAIL, "key-1") == checkout
+    assert [step for step, _, _ in taken].count(Step.HELD) == 1
+    assert shop.counters.steps[Step.HELD] == 1
+
+
+async def test_a_hold_is_told_once_its_session_is_saved_and_it_can_be_paid(
+    open_shop: OpenShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop, taken = await open_noting(open_shop)
+
+    async def fail(*_: object) -> None:
+        raise UnavailableError
+
+    with monkeypatch.context() as redis_is_away:
+        redis_is_away.setattr(shop.sessions, "save", fail)
+        with pytest.raises(UnavailableError):
+            await shop.checkout("A", EMAIL, "key-1")
+    assert taken == []
+    checkout = await shop.checkout("A", EMAIL, "key-1")
+    assert taken == [(Step.HELD, checkout.order_id, "A")]
 
 
 async def test_a_refund_takes_two_steps_and_asking_again_none(open_shop: OpenShop) -> None:

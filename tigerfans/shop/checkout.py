@@ -180,9 +180,12 @@ async def _save(backends: Backends, session: Session, holders: Sequence[Holder])
 
     False where it was over one before.
     """
-    backends.took(Step.HELD, session.order_id, session.cls)
     saved = await timed(backends.counters.session, backends.sessions.save(session, holders))
     if saved is None:
+        # Only now can it be paid, and only once: a replay finds its session.
+        backends.took(Step.HELD, session.order_id, session.cls)
+        return True
+    if saved is NotSaved.SAVED_BEFORE:
         return True
     # Once more where it was over one before: whoever heard so first may have died.
     await _give_back(backends, session)

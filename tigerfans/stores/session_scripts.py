@@ -24,7 +24,7 @@ from tigerfans.stores.redis_connection import Script
 #
 # Replies with triples: which session is over a limit, by which of its holders (both from 0), and
 # when the hold of theirs ends after which there is room, in ms. Where it was over one before, the
-# holder is -1.
+# holder is -1, and where it was saved before, -2.
 SAVE: Final = Script("""
 local call, now, over, session, i, held = redis.call, tonumber(ARGV[2]), {}, 0, 4, {}
 local function still_open(orders)
@@ -60,8 +60,8 @@ while i <= #ARGV do
             for h = first, last, 2 do
                 call('SET', ARGV[h], held[h] .. order, 'PXAT', hold_end)
             end
-        elseif call('STRLEN', entry) == 0 then
-            over[#over + 1] = {session, -1, 0}
+        else
+            over[#over + 1] = {session, call('STRLEN', entry) == 0 and -1 or -2, 0}
         end
     end
     session, i = session + 1, last + 1

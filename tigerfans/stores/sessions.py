@@ -106,8 +106,14 @@ class OverLimit(NamedTuple):
 class NotSaved(Enum):
     """Why a session was not saved, whatever room its holders have."""
 
+    # It is there already, and stays as it is.
+    SAVED_BEFORE = "saved before"
     # It was over a limit before, and whoever heard so gives its hold back.
     GIVEN_BACK = "given back"
+
+
+# What the script replies in place of a holder's index.
+_NOT_SAVED: Final = {-1: NotSaved.GIVEN_BACK, -2: NotSaved.SAVED_BEFORE}
 
 
 Saved = OverLimit | NotSaved | None
@@ -194,7 +200,8 @@ class Sessions:
     def save(self, session: Session, holders: Sequence[Holder] = ()) -> Awaitable[Saved]:
         """Saves a session that counts for `holders`, unless one of them is over its limit.
 
-        One that is saved already stays as it is, and counts no second time. One that was over a
+        None once it is saved. One that is saved already stays as it is, and counts no second time.
+        One that was over a
         limit is not saved any more, whoever saves it until its hold would have ended.
         """
         return self._saves.call((session, holders))
@@ -305,7 +312,7 @@ class Sessions:
         outputs: list[Saved] = [None] * len(saves)
         for index, holder_index, room_ms in reply:
             if holder_index < 0:
-                outputs[index] = NotSaved.GIVEN_BACK
+                outputs[index] = _NOT_SAVED[holder_index]
             else:
                 outputs[index] = OverLimit(saves[index][1][holder_index], room_ms)
         return outputs
