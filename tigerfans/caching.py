@@ -26,6 +26,13 @@ class Cached(Generic[Value]):
             self._task = asyncio.create_task(self._timed_read(), name="cached read")
         return await asyncio.shield(self._task)
 
+    def forget(self) -> None:
+        """What was read is not true any more: the next who asks reads again.
+
+        A read that is under way is served all the same, to whoever asks before it is done.
+        """
+        self._expires_at = 0.0
+
     def _is_stale(self, task: asyncio.Task[Value]) -> bool:
         failed = task.cancelled() or task.exception() is not None
         return failed or time.monotonic() >= self._expires_at

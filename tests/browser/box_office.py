@@ -67,6 +67,13 @@ class BoxOffice:
         answer = held.raise_for_status().json()
         return Held(answer["order_id"], answer["redirect_url"])
 
+    def hold_in_a_browser(self) -> tuple[str, str]:
+        """Name and value of the cookie of a browser that has a ticket on hold."""
+        wanted = {"cls": "A", "customer_email": EMAIL, "remember": True}
+        held = self.client.post("/api/checkout", json=wanted).raise_for_status()
+        name, _, value = held.headers["set-cookie"].partition(";")[0].partition("=")
+        return name, value
+
     def end(self, held: Held, outcome: Outcome) -> Held:
         """Lets the provider tell what came of a payment."""
         told = self.client.post(f"{held.payment_path}/emit", data={"t": outcome})

@@ -1,8 +1,8 @@
 """One browser and two shops for all of these tests.
 
-Most of them share one tab, `tab`, because a new one costs half a second: the shop keeps nothing in
-a browser that one test could leave to the next. `open_tab` is for those that need another browser,
-or more than one.
+Most of them share one tab, `tab`, because a new one costs half a second; what the shop keeps in a
+browser, one test does not leave to the next. `open_tab` is for those that need another browser, or
+more than one.
 
 The shop called `patient` holds a ticket for five minutes; in `brief` holds expire while a test
 waits for it. Tests share their tickets, so each looks at its own orders, or at a class that no
@@ -74,6 +74,7 @@ def tab(shared_tab: tuple[Page, list[str]]) -> Iterator[Page]:
     yield tab
     tab.unroute_all()
     tab.goto("about:blank")
+    tab.context.clear_cookies()
     noted = faults.copy()
     faults.clear()
     assert not noted

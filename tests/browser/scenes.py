@@ -2,20 +2,27 @@
 
 from typing import Final, NamedTuple
 
+from playwright.sync_api import Page
+
 from tests.browser.box_office import BRIEF_TICKETS_A, BoxOffice, Held
 
 
 class Scene(NamedTuple):
-    """A page: its path, which names orders of a `Stage`, and words by which it is known."""
+    """A page: its path, which names orders of a `Stage`, and words by which it is known.
+
+    It is shown in a browser that has a ticket on hold, or in one that has none.
+    """
 
     path: str
     words: str
     is_brief: bool = False
+    has_hold: bool = False
 
 
 SCENES: Final = {
     "landing": Scene("/", "Sold in seconds"),
     "checkout": Scene("/demo/checkout?cls=A", "Which one?"),
+    "checkout-held": Scene("/demo/checkout", "You have a ticket on hold", has_hold=True),
     "checkout-failed": Scene(
         "/demo/checkout?status=failed&order_id={failed.order_id}", "The payment failed"
     ),
@@ -79,6 +86,7 @@ class Stage:
             "canceled": patient.end(patient.hold(), "canceled"),
             **late._asdict(),
         }
+        self._cookie = patient.hold_in_a_browser()
         brief.tell_unmatched(late.expired.order_id)
         brief.tell_unmatched(UNKNOWN_ORDER_ID, currency="doubloons", amount=1234567890123)
         brief.tell_unmatched("the order of " + "x" * 60, customer_email="")
@@ -88,3 +96,12 @@ class Stage:
 
     def url(self, scene: Scene) -> str:
         return self._urls[scene.is_brief] + scene.path.format(**self._orders)
+
+    def show(self, tab: Page, scene: Scene) -> None:
+        """Opens a scene's page, in a tab whose browser keeps nothing of the one before."""
+        tab.context.clear_cookies()
+        url = self.url(scene)
+        if scene.has_hold:
+            name, value = self._cookie
+            tab.context.add_cookies([{"name": name, "value": value, "url": url}])
+        tab.goto(url)

@@ -93,10 +93,10 @@ def open_tab(browser: Browser) -> Page:
     return tab
 
 
-def photograph(tab: Page, url: str, words: str, stem: Path) -> None:
+def photograph(tab: Page, stage: Stage, scene: Scene, stem: Path) -> None:
     """Writes a picture of one page in each scheme; `stem` is its path up to the scheme."""
-    tab.goto(url)
-    expect(tab.get_by_text(words).filter(visible=True).first).to_be_visible()
+    stage.show(tab, scene)
+    expect(tab.get_by_text(scene.words).filter(visible=True).first).to_be_visible()
     # Where figures are live, they are there.
     expect(tab.locator("[data-live]:not([data-state=live])")).to_have_count(0)
     tab.evaluate("Promise.all([...document.images].map((image) => image.decode().catch(() => {})))")
@@ -157,7 +157,7 @@ def main() -> int:
             time.sleep(max(0.0, started + wait - time.monotonic()))
             scene, size = PICTURES[name]
             tab.set_viewport_size(size)
-            photograph(tab, stage.url(scene), scene.words, arguments.to / name)
+            photograph(tab, stage, scene, arguments.to / name)
     return 0
 
 

@@ -64,7 +64,7 @@ def test_a_page_is_accessible_in_both_schemes_and_on_narrow_windows(
 ) -> None:
     scene = SCENES[name]
     tab.set_viewport_size(WIDE)
-    tab.goto(stage.url(scene))
+    stage.show(tab, scene)
     expect(tab.get_by_text(scene.words).filter(visible=True).first).to_be_visible()
     for scheme, options in SCHEMES:
         tab.emulate_media(color_scheme=scheme)

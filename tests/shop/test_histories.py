@@ -131,6 +131,9 @@ class ReadEachTime:
     def __init__(self, read: Callable[[], Awaitable[list[Inventory]]]) -> None:
         self.get = read
 
+    def forget(self) -> None:
+        """There is nothing to forget."""
+
 
 class SessionsByMessage:
     """Redis: it may forget everything, and what nobody waits for may get lost."""
@@ -151,7 +154,7 @@ class SessionsByMessage:
 
     def _save(self, session: Session, holders: Sequence[Holder]) -> Saved:
         if session.order_id in self.entries:
-            return None
+            return NotSaved.SAVED_BEFORE
         for holder in holders:
             if len(self.open.get(holder.key, ())) >= holder.holds_max:
                 self.over.add(session.order_id)
@@ -251,6 +254,8 @@ class Told:
     events: set[EventType] = field(default_factory=set)
     confirmed: set[EventType] = field(default_factory=set)
     final: str = ""
+    # The buyer may have given the ticket back.
+    is_unwanted: bool = False
     # A payment of another amount was confirmed as well.
     has_unmatched: bool = False
 
@@ -345,6 +350,17 @@ class OrdersUnderFaults(RuleBasedStateMachine):
             worker,
             self.shops[worker].settle(event),
             lambda settled: self._on_settled(order_id, event_type, settled),
+        )
+
+    @precondition(lambda self: self.told)
+    @rule(data=st.data(), worker=st.integers(1, WORKERS))
+    def give_back(self, data: st.DataObject, worker: int) -> None:
+        order_id = data.draw(st.sampled_from(sorted(self.told)))
+        self.told[order_id].is_unwanted = True
+        self._start(
+            worker,
+            self.shops[worker].give_back(_order_id(order_id)),
+            lambda status: self._on_given_back(order_id, status),
         )
 
     @precondition(lambda self: self.told)
@@ -508,11 +524,11 @@ class OrdersUnderFaults(RuleBasedStateMachine):
 
     def _check_ended(self, order_id: OrderId, status: str | bool) -> None:
         [hold] = self._transfers(order_id, Purpose.HOLD)
-        events = self.told.get(order_id.hex_digits, Told("", "A", 0)).events
+        told = self.told.get(order_id.hex_digits, Told("", "A", 0))
         if status == OrderStatus.EXPIRED:
             assert hold.timestamp + hold.timeout * SECOND <= self.books.clock.now
         else:
-            assert events - {EventType.SUCCEEDED}
+            assert told.is_unwanted or told.events - {EventType.SUCCEEDED}
 
     def hold(self, cls: ClassCode, email: str, key: str = "key 1") -> str:
         """A checkout in which nothing goes wrong; the order's id."""
@@ -591,6 +607,16 @@ class OrdersUnderFaults(RuleBasedStateMachine):
             assert EventType.SUCCEEDED in told.events
             assert told.final in ("", settled.order_status)
             told.final = settled.order_status
+
+    def _on_given_back(self, order_id: str, status: str | None) -> None:
+        """Nothing is on hold any more; what is paid stays paid."""
+        told, row = self.told[order_id], self._row(order_id)
+        assert row is not None
+        assert status is not None
+        if status in CHARGED:
+            assert EventType.SUCCEEDED in told.events
+            assert told.final in ("", status)
+            told.final = status
 
     def _event(
         self, order_id: str, event_type: EventType, amount: int | None = None

@@ -14,6 +14,7 @@ from tigerfans.http.api.order_status import order_route
 from tigerfans.http.api.order_stream import OrderStreams
 from tigerfans.http.api.webhook import webhook_route
 from tigerfans.http.client_address import ClientAddresses
+from tigerfans.http.held_cookies import HeldCookies
 from tigerfans.http.office.admin import admin_routes
 from tigerfans.http.office.admin_orders import admin_order_routes
 from tigerfans.http.office.admin_pages import admin_pages_router
@@ -48,6 +49,7 @@ def create_app(
     renderer = Renderer(provider=shop.provider.name, demo=settings.demo)
     outbox = Outbox(shop.orders.database)
     clients = ClientAddresses(settings.limits.trusted_proxies)
+    held_cookies = HeldCookies(settings.ticket_secret, shop.hold_seconds)
     guesses = Guesses(
         SharedTokenBucket(shop.sessions.run, "guesses", GUESS_RATE, settings.http.workers)
     )
@@ -56,14 +58,14 @@ def create_app(
     search = OrderSearch(shop.orders.database)
     stories = Stories(shop, search, outbox)
     routes: list[ControllerRouterHandler] = [
-        *buying_routes(shop, clients),
+        *buying_routes(shop, clients, held_cookies),
         order_route(shop, streams or OrderStreams(shop.order_answer)),
         webhook_route(shop),
         *health_routes(shop),
         admin_routes(shop, outbox, SequencerHistory(settings.sequencer), guard),
         admin_order_routes(shop, search, stories, guard),
         admin_unmatched_routes(shop, settings.admin.username, guard),
-        pages_router(shop=shop, renderer=renderer, clients=clients),
+        pages_router(shop=shop, renderer=renderer, clients=clients, cookies=held_cookies),
         admin_pages_router(shop=shop, stories=stories, renderer=renderer, guard=guard),
         bench_router(renderer, charts=ChartLibrary.find()),
         renderer.static.router(),

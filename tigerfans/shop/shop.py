@@ -14,9 +14,20 @@ from tigerfans.ledger.base import Submit
 from tigerfans.offer.catalog import ClassCode
 from tigerfans.payments.base import PaymentEvent
 from tigerfans.payments.unmatched import UnmatchedPayment
-from tigerfans.shop import checkout, inquiry, lookup, misfits, payment, refund, repair, stock
+from tigerfans.shop import (
+    checkout,
+    inquiry,
+    lookup,
+    misfits,
+    open_hold,
+    payment,
+    refund,
+    repair,
+    stock,
+)
 from tigerfans.shop.backends import Backends
 from tigerfans.shop.checkout import Checkout
+from tigerfans.shop.open_hold import OpenHold
 from tigerfans.shop.payment import Settlement
 from tigerfans.stores.orders import Order
 from tigerfans.stores.sessions import Session
@@ -70,6 +81,14 @@ class Shop(Backends):
     def order(self, order_id: OrderId) -> Coroutine[Any, Any, Order | None]:
         """An order in its state of now, from its hold on; None where it is unknown."""
         return lookup.find_order(self, order_id)
+
+    def open_hold(self, order_id: OrderId) -> Coroutine[Any, Any, OpenHold | None]:
+        """The open hold of an order; None where there is none, or none any more."""
+        return open_hold.find_open_hold(self, order_id)
+
+    def give_back(self, order_id: OrderId) -> Coroutine[Any, Any, str | None]:
+        """Voids a hold that its buyer does not want to pay; the order's status then."""
+        return open_hold.give_back(self, order_id)
 
     def payment_session(self, psid: str) -> Coroutine[Any, Any, Session | None]:
         """The session a buyer pays for at the provider's page; None where it is unknown."""

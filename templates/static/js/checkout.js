@@ -3,6 +3,7 @@
 
 import { OfflineError, ShopError, jittered, postJson, sleep } from "./api.js";
 import { setText } from "./format.js";
+import { showHeld } from "./held.js";
 import { followStock } from "./stock.js";
 
 const ATTEMPTS_MAX = 30;
@@ -16,6 +17,7 @@ const price = form.querySelector("[data-submit-price]");
 const message = form.querySelector("[data-message]");
 
 let underway = false;
+let saysGone = false;
 
 function chosen() {
   return form.querySelector("input[name=cls]:checked:not(:disabled)");
@@ -24,11 +26,31 @@ function chosen() {
 function say(text, kind) {
   message.dataset.kind = kind;
   setText(message, text);
+  saysGone = false;
 }
 
+/** What is chosen, by the button; and that it is sold out, where it is and another one is not. */
 function showChoice() {
   const choice = chosen();
   setText(price, choice ? ` · ${choice.dataset.price}` : "");
+  if (underway) return;
+  const gone = form.querySelector("input[name=cls]:checked:disabled");
+  if (gone && form.querySelector("input[name=cls]:enabled")) {
+    const name = gone.closest("[data-class]").querySelector(".choice-name").textContent;
+    say(`${name} is sold out. Please choose another ticket.`, "bad");
+    saysGone = true;
+  } else if (saysGone) {
+    // It came back, or the page says that nothing is left.
+    say("", "");
+  }
+}
+
+/** What this browser has on hold itself may be what it was refused for. */
+async function showOwnHolds(refusal) {
+  const own = await showHeld();
+  if (!own) return;
+  say(`${refusal} You have a ticket on hold yourself: go on with it, or give it back.`, "bad");
+  own.focus();
 }
 
 function setUnderway(value) {
@@ -87,14 +109,17 @@ async function submit(event) {
   setUnderway(true);
   say("Holding your ticket", "wait");
   try {
-    const placed = await placeHold({ cls: choice.value, customer_email: email.value });
+    const order = { cls: choice.value, customer_email: email.value, remember: true };
+    const placed = await placeHold(order);
     window.location.assign(placed.redirect_url);
   } catch (error) {
     setUnderway(false);
     wakeStock();
     if (error instanceof ShopError && error.status === 400) complain(email, error.message);
-    else if (error instanceof ShopError) say(error.message, "bad");
-    else say("We could not reach the shop. Nothing was bought; please try again.", "bad");
+    else if (error instanceof ShopError) {
+      say(error.message, "bad");
+      await showOwnHolds(error.message);
+    } else say("We could not reach the shop. Nothing was bought; please try again.", "bad");
   }
 }
 
@@ -120,6 +145,7 @@ window.addEventListener("pageshow", (event) => {
     setUnderway(false);
     renewKey();
     say("", "");
+    showHeld();
   }
 });
 showChoice();

@@ -19,11 +19,11 @@ export function followStock(onChange = () => {}) {
   const roots = [...document.querySelectorAll("[data-stock]")];
   const show = (inventory) => {
     const changes = [];
-    const states = roots.map((root) => inventory[root.dataset.stock]?.state ?? "unknown");
-    for (const root of roots) {
+    const states = roots.map((root) => stateOf(root, inventory));
+    for (const [index, root] of roots.entries()) {
       const { stock: code, state: before, name } = root.dataset;
       const stock = inventory[code];
-      const state = stock?.going_fast ? "going_fast" : (stock?.state ?? "unknown");
+      const state = stock?.going_fast ? "going_fast" : states[index];
       if (state !== before) changes.push(`${name} ${ANNOUNCEMENTS[state]}.`);
       showState(root, state);
       if (stock) {
@@ -42,6 +42,12 @@ export function followStock(onChange = () => {}) {
     showTotal(Object.values(inventory));
   };
   return repeat(ask, () => PAUSE_MS, () => show({}));
+}
+
+/** What is sold out stays so while nobody can be asked. */
+function stateOf(root, inventory) {
+  const unknown = root.dataset.state === "sold_out" ? "sold_out" : "unknown";
+  return inventory[root.dataset.stock]?.state ?? unknown;
 }
 
 export function showNumbers(root, stock) {

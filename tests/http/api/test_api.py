@@ -128,6 +128,16 @@ async def test_a_payment_that_is_not_made_leads_back_to_the_checkout(
     assert (await client.get(f"/api/orders/{order['order_id']}/qr.png")).status_code == 404
 
 
+async def test_only_a_checkout_that_asks_for_it_brings_the_cookie_of_its_hold(
+    client: httpx.AsyncClient,
+) -> None:
+    assert "set-cookie" not in (await client.post("/api/checkout", json=BUY_A)).headers
+    held = await client.post("/api/checkout", json=BUY_A | {"remember": True})
+    assert held.headers["set-cookie"].startswith(f"tigerfans-held-{held.json()['order_id']}=")
+    page = await client.get("/demo/checkout", headers={"Accept": "text/html"})
+    assert "You have a ticket on hold" in page.text.partition("<template")[0]
+
+
 async def test_an_unknown_button_is_refused(client: httpx.AsyncClient) -> None:
     order = await checkout(client)
     emitted = await client.post(f"{order['redirect_url']}/emit", data={"t": "stolen"})

@@ -6,7 +6,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ from tigerfans.errors import (
     UnknownOrderError,
 )
 from tigerfans.http.client_address import ClientAddresses
+from tigerfans.http.held_cookies import HeldCookies
 from tigerfans.http.office.admin_pages import admin_pages_router
 from tigerfans.http.pages.mockpay_page import mockpay_page
 from tigerfans.http.pages.rendering import (
@@ -51,6 +52,7 @@ from tigerfans.http.pages.shop_pages import Offer, StockWords, pages_router
 from tigerfans.http.problems import explain
 from tigerfans.offer.catalog import LISTINGS, Catalog, ClassCode
 from tigerfans.office.story import Chapter, Place, Story
+from tigerfans.shop.open_hold import OpenHold
 from tigerfans.stores.orders import Order, OrderStatus
 from tigerfans.stores.sessions import Session
 
@@ -67,12 +69,14 @@ PAID = replace(
     ticket_code="TF-7K3M-92QX-HD4W",
     got_goodie=True,
 )
+COOKIES = HeldCookies("secret", hold_seconds=300)
 OPERATOR = {"Authorization": "x"}
 BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 
 
 @dataclass
 class Placed:
+    order_id: str = ORDER_ID.hex_digits
     redirect_url: str = "/mockpay/psid-1"
 
 
@@ -93,6 +97,10 @@ class FakeShop:
     checkouts: list[tuple[str, str]] = field(default_factory=list)
     keys: list[str | None] = field(default_factory=list)
     clients: list[str | None] = field(default_factory=list)
+    holds: list[OpenHold] = field(default_factory=list)
+    # What giving back comes to, and of which orders it was asked for.
+    ends_as: OrderStatus | Exception = OrderStatus.CANCELED
+    given_back: list[OrderId] = field(default_factory=list)
     story: Story | None = None
     refunded: list[OrderId] = field(default_factory=list)
 
@@ -124,6 +132,17 @@ class FakeShop:
             raise self.error
         return self.found if self.found and order_id == self.found.id else None
 
+    async def open_hold(self, order_id: OrderId) -> OpenHold | None:
+        if self.stock_error:
+            raise self.stock_error
+        return next((hold for hold in self.holds if hold.order.id == order_id), None)
+
+    async def give_back(self, order_id: OrderId) -> str:
+        self.given_back.append(order_id)
+        if isinstance(self.ends_as, Exception):
+            raise self.ends_as
+        return self.ends_as
+
     async def refund(self, order_id: OrderId) -> Order:
         self.refunded.append(order_id)
         return PAID
@@ -144,6 +163,7 @@ class Page(HTMLParser):
         self.tags: list[tuple[str, dict[str, str | None]]] = []
         self._open: list[tuple[str, bool]] = []
         self._words: list[str] = []
+        self._message: list[str] = []
         self.feed(markup)
         self.close()
 
@@ -152,7 +172,8 @@ class Page(HTMLParser):
         self.tags.append((tag, attributes))
         if tag not in self._VOID:
             above_is_hidden = bool(self._open) and self._open[-1][1]
-            self._open.append((tag, above_is_hidden or "hidden" in attributes))
+            is_hidden = "hidden" in attributes or tag == "template"
+            self._open.append((tag, above_is_hidden or is_hidden))
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append((tag, dict(attrs)))
@@ -163,7 +184,9 @@ class Page(HTMLParser):
             assert opened == tag, f"<{opened}> is closed by </{tag}>"
 
     def handle_data(self, data: str) -> None:
-        if self._open and not self._open[-1][1] and self._open[-1][0] not in ("template", "title"):
+        if self.tags and "data-message" in self.tags[-1][1]:
+            self._message.append(data)
+        if self._open and not self._open[-1][1] and self._open[-1][0] != "title":
             self._words.append(data)
 
     @property
@@ -172,6 +195,11 @@ class Page(HTMLParser):
 
     def all(self, tag: str) -> list[dict[str, str | None]]:
         return [attributes for name, attributes in self.tags if name == tag]
+
+    @property
+    def message(self) -> str:
+        """What is said by the checkout's button."""
+        return " ".join("".join(self._message).split())
 
     @property
     def choices(self) -> dict[str | None, dict[str, str | None]]:
@@ -205,7 +233,7 @@ async def open_client(shop: FakeShop, renderer: Renderer) -> AsyncIterator[Clien
 
     app = Litestar(
         route_handlers=[
-            pages_router(shop=shop, renderer=renderer, clients=ClientAddresses()),
+            pages_router(shop=shop, renderer=renderer, clients=ClientAddresses(), cookies=COOKIES),
             mockpay_page(shop, renderer),
             admin_pages_router(shop=shop, stories=shop, renderer=renderer, guard=operator_only),
             renderer.static.router(),
@@ -376,7 +404,37 @@ async def test_the_checkout_says_what_is_held_and_what_is_sold_out(
     assert "Sold out, all 500" in page.text
     assert "All on hold" in page.text
     assert "disabled" in page.choices["A"]
-    assert "checked" in page.choices["B"]
+
+
+@pytest.mark.parametrize(
+    ("query", "chosen", "words"),
+    [
+        ("?cls=A", [], "Premium is sold out. Please choose another ticket."),
+        ("?cls=B", ["B"], ""),
+        ("", ["B"], ""),
+    ],
+)
+async def test_who_chose_what_is_sold_out_is_told_by_the_button_and_gets_nothing_else_unasked(
+    client: Client, shop: FakeShop, query: str, chosen: list[str], words: str
+) -> None:
+    shop.stock = {"A": Inventory(500, 0, 500), "B": Inventory(2000, 0, 1000)}
+    page = await get(client, f"/demo/checkout{query}")
+    assert [code for code, choice in page.choices.items() if "checked" in choice] == chosen
+    assert page.message == words
+
+
+async def test_the_landing_page_says_where_the_button_was_that_nothing_is_left(
+    client: Client, shop: FakeShop
+) -> None:
+    shop.stock = {listing.code: Inventory(500, 0, 500) for listing in LISTINGS}
+    text = (await get(client, "/")).text
+    assert "Get your ticket" not in text
+    assert "0 tickets left" not in text
+    assert "Sold out Every ticket is sold" in text
+    shop.stock_error = UnavailableError()
+    text = (await get(client, "/")).text
+    assert "Get your ticket Live count not available" in text
+    assert "tickets left" not in text
 
 
 async def test_the_checkout_closes_when_every_ticket_is_sold(
@@ -531,6 +589,173 @@ def key_of(page: Page) -> str:
 async def test_the_form_holds_on_its_clients_account(client: Client, shop: FakeShop) -> None:
     await client.post("/demo/checkout", headers={"X-Forwarded-For": "192.0.2.7"})
     assert shop.clients == ["testclient"]
+
+
+# --- A ticket that is on hold ----------------------------------------------------------------
+
+
+def on_hold(order: Order = PENDING) -> OpenHold:
+    return OpenHold(order, "/mockpay/psid-1", PAID_AT)
+
+
+def remember(client: Client, order_id: OrderId = ORDER_ID) -> None:
+    """Gives the client the cookie of a hold that it placed."""
+    name, _, value = COOKIES.set_cookie(order_id.hex_digits).partition(";")[0].partition("=")
+    client.cookies.set(name, value)
+
+
+def email_of(page: Page) -> str | None:
+    [email] = [i["value"] for i in page.all("input") if i["type"] == "email"]
+    return email
+
+
+async def test_a_checkout_brings_the_cookie_of_its_hold(client: Client, shop: FakeShop) -> None:
+    form = {"cls": "B", "customer_email": "ada@example.org"}
+    response = await client.post("/demo/checkout", data=form, follow_redirects=False)
+    assert response.headers["set-cookie"] == COOKIES.set_cookie(ORDER_ID.hex_digits)
+
+
+async def test_the_checkout_offers_to_go_on_with_what_is_on_hold_or_to_give_it_back(
+    client: Client, shop: FakeShop
+) -> None:
+    shop.holds = [on_hold()]
+    remember(client)
+    page = await get(client, "/demo/checkout")
+    assert "Premium , €65.00 , for ada@example.org . Nobody else can buy it until" in page.text
+    assert {"class": "button", "href": "/mockpay/psid-1", "data-go-on": None} in page.all("a")
+    actions = [form["action"] for form in page.all("form")]
+    assert actions == ["/demo/checkout/give-back", "/demo/checkout/give-back", "/demo/checkout"]
+
+
+async def test_who_comes_back_from_a_mistyped_email_finds_the_form_filled_in(
+    client: Client, shop: FakeShop
+) -> None:
+    shop.holds = [on_hold(replace(PENDING, cls="B", email="ada@exmaple.org"))]
+    assert email_of(await get(client, "/demo/checkout")) == ""
+    remember(client)
+    page = await get(client, "/demo/checkout")
+    assert email_of(page) == "ada@exmaple.org"
+    assert "checked" in page.choices["B"]
+    # What is chosen anew counts for more.
+    assert "checked" in (await get(client, "/demo/checkout?cls=A")).choices["A"]
+
+
+@pytest.mark.parametrize("status", [OrderStatus.FAILED, OrderStatus.CANCELED, OrderStatus.EXPIRED])
+async def test_who_comes_back_from_a_payment_finds_class_and_email_as_they_were(
+    client: Client, shop: FakeShop, status: OrderStatus
+) -> None:
+    shop.found = replace(PENDING, cls="B", status=status)
+    path = f"/demo/checkout?order_id={ORDER_ID.hex_digits}"
+    page = await get(client, path)
+    assert "checked" in page.choices["B"]
+    # The class is the order's to tell, the email only its buyer's to see.
+    assert email_of(page) == ""
+    remember(client)
+    assert email_of(await get(client, path)) == PENDING.email
+
+
+async def test_only_who_placed_a_hold_sees_it_and_gives_it_back(
+    client: Client, shop: FakeShop
+) -> None:
+    shop.holds = [on_hold()]
+    for name in (f"tigerfans-held-{ORDER_ID.hex_digits}", ORDER_ID.hex_digits, "tigerfans-held-x"):
+        client.cookies.set(name, "0123456789abcdef")
+    assert "on hold" not in (await get(client, "/demo/checkout")).text
+    assert (await client.get("/demo/checkout/held")).json() == []
+    form = {"order_id": ORDER_ID.hex_digits}
+    for data in (form, {"order_id": "x"}, {}):
+        response = await client.post("/demo/checkout/give-back", data=data)
+        assert response.status_code == 404
+        assert Page(response.text).message == "This browser has no such ticket on hold any more."
+    assert shop.given_back == []
+
+
+async def test_a_ticket_is_given_back_by_a_plain_form_which_keeps_what_was_typed(
+    client: Client, shop: FakeShop
+) -> None:
+    shop.holds, shop.found = [on_hold()], replace(PENDING, status=OrderStatus.CANCELED)
+    remember(client)
+    typed = {"order_id": ORDER_ID.hex_digits, "cls": "B", "customer_email": "ada@example.com"}
+    response = await client.post("/demo/checkout/give-back", data=typed)
+    assert response.status_code == 200
+    assert shop.given_back == [ORDER_ID]
+    page = Page(response.text)
+    assert "Nothing was charged, and the ticket went back on sale." in page.text
+    assert "You have a ticket on hold" not in page.text
+    assert email_of(page) == "ada@example.com"
+    assert "checked" in page.choices["B"]
+    assert len(key_of(page)) == 32
+    assert "Max-Age=0" in response.headers["set-cookie"]
+
+
+async def test_a_ticket_that_was_paid_meanwhile_is_shown_and_not_given_back(
+    client: Client, shop: FakeShop
+) -> None:
+    shop.ends_as = OrderStatus.PAID
+    remember(client)
+    response = await client.post(
+        "/demo/checkout/give-back", data={"order_id": ORDER_ID.hex_digits}, follow_redirects=False
+    )
+    assert (response.status_code, response.headers["location"]) == (303, SUCCESS)
+
+
+async def test_a_ticket_that_cannot_be_given_back_now_stays_on_hold(
+    client: Client, shop: FakeShop
+) -> None:
+    shop.holds, shop.ends_as = [on_hold()], UnavailableError()
+    remember(client)
+    response = await client.post("/demo/checkout/give-back", data={"order_id": ORDER_ID.hex_digits})
+    assert response.status_code == 503
+    assert response.headers["retry-after"] == "1"
+    assert "set-cookie" not in response.headers
+    page = Page(response.text)
+    assert "You have a ticket on hold" in page.text
+    assert page.message.startswith(str(UnavailableError()))
+
+
+async def test_who_is_refused_because_of_a_hold_of_their_own_is_told_so(
+    client: Client, shop: FakeShop
+) -> None:
+    shop.holds, shop.error = [on_hold()], AllOnHoldError()
+    form = {"cls": "A", "customer_email": "ada@example.com", "idempotency_key": "k1"}
+    sentence = "You have a ticket on hold yourself: go on with it, or give it back."
+    assert sentence not in Page((await client.post("/demo/checkout", data=form)).text).message
+    remember(client)
+    page = Page((await client.post("/demo/checkout", data=form)).text)
+    assert page.message == f"{AllOnHoldError()} {sentence}"
+    assert "Go on to the payment" in page.text
+
+
+async def test_a_script_hears_of_the_holds_of_its_browser_the_oldest_first(
+    client: Client, shop: FakeShop
+) -> None:
+    other = OrderId(b"\0" + bytes(range(2, 17)))
+    first = OpenHold(replace(PENDING, id=other), "/mockpay/psid-2", PAID_AT - timedelta(minutes=1))
+    shop.holds = [on_hold(), first]
+    for order_id in (ORDER_ID, other, OrderId.new()):
+        remember(client, order_id)
+    response = await client.get("/demo/checkout/held", headers={"Accept": "application/json"})
+    assert response.headers["cache-control"] == "no-store"
+    told = response.json()
+    assert [hold["redirect_url"] for hold in told] == ["/mockpay/psid-2", "/mockpay/psid-1"]
+    assert told[1] == {
+        "order_id": ORDER_ID.hex_digits,
+        "class_name": "Premium",
+        "amount": "€65.00",
+        "email": "ada@example.org",
+        "redirect_url": "/mockpay/psid-1",
+        "expires_at": "2026-11-22T12:02:51Z",
+    }
+
+
+async def test_without_its_stores_the_checkout_shows_no_hold_and_still_sells(
+    client: Client, shop: FakeShop
+) -> None:
+    shop.holds, shop.stock_error = [on_hold()], UnavailableError()
+    shop.found, shop.error = PENDING, UnavailableError()
+    remember(client)
+    page = await get(client, f"/demo/checkout?order_id={ORDER_ID.hex_digits}")
+    assert "Hold my ticket" in page.text
 
 
 def part(name: bytes, value: bytes, encoding: bytes = b"") -> bytes:

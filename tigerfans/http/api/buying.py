@@ -5,12 +5,13 @@ from datetime import UTC, datetime
 
 import msgspec
 import orjson
-from litestar.types import ControllerRouterHandler, HTTPScope, Receive
+from litestar.types import ControllerRouterHandler, HTTPScope, Receive, Send
 
 from tigerfans.booking.inventory import StockState
 from tigerfans.errors import InvalidRequestError
-from tigerfans.http.api.raw import json_route
+from tigerfans.http.api.raw import HEADERS, json_route, raw_route, respond
 from tigerfans.http.client_address import ClientAddresses
+from tigerfans.http.held_cookies import HeldCookies
 from tigerfans.http.reading import BodyReader, header
 from tigerfans.json_input import InvalidJsonError, decode
 from tigerfans.offer.catalog import CURRENCY
@@ -18,19 +19,25 @@ from tigerfans.shop.shop import Shop
 
 
 class CheckoutBody(msgspec.Struct):
-    """The body of `POST /api/checkout`."""
+    """The body of `POST /api/checkout`.
+
+    With `remember` the answer brings a cookie by which the checkout's page knows the hold.
+    """
 
     cls: str
     customer_email: str
+    remember: bool = False
 
 
 _checkout_body = msgspec.json.Decoder(CheckoutBody)
 
 
-def buying_routes(shop: Shop, clients: ClientAddresses) -> list[ControllerRouterHandler]:
+def buying_routes(
+    shop: Shop, clients: ClientAddresses, cookies: HeldCookies
+) -> list[ControllerRouterHandler]:
     bodies = BodyReader()
 
-    async def checkout(scope: HTTPScope, receive: Receive) -> bytes:
+    async def checkout(scope: HTTPScope, receive: Receive, send: Send) -> None:
         body = _read_checkout(await bodies.read(scope, receive))
         held = await shop.checkout(
             body.cls,
@@ -38,7 +45,7 @@ def buying_routes(shop: Shop, clients: ClientAddresses) -> list[ControllerRouter
             header(scope, b"idempotency-key"),
             client=clients.of(scope),
         )
-        return orjson.dumps(
+        answer = orjson.dumps(
             {
                 "order_id": held.order_id,
                 "redirect_url": held.redirect_url,
@@ -46,6 +53,10 @@ def buying_routes(shop: Shop, clients: ClientAddresses) -> list[ControllerRouter
                 "currency": CURRENCY,
             }
         )
+        headers = HEADERS
+        if body.remember:
+            headers = (*HEADERS, (b"set-cookie", cookies.set_cookie(held.order_id).encode()))
+        await respond(send, 200, answer, headers=headers)
 
     async def inventory(scope: HTTPScope, receive: Receive) -> bytes:
         stock = await shop.inventory()
@@ -67,7 +78,7 @@ def buying_routes(shop: Shop, clients: ClientAddresses) -> list[ControllerRouter
         )
 
     return [
-        json_route("POST", "/api/checkout", checkout),
+        raw_route("POST", "/api/checkout", checkout),
         json_route("GET", "/api/inventory", inventory),
     ]
 

@@ -20,7 +20,8 @@ IS_RAW: Final = "is_raw"
 
 JSON: Final = b"application/json"
 
-_HEADERS: Final = (
+# Of every answer.
+HEADERS: Final[tuple[tuple[bytes, bytes], ...]] = (
     (b"cache-control", b"no-store"),
     (b"x-content-type-options", b"nosniff"),
 )
@@ -69,7 +70,7 @@ async def respond(
     body: bytes,
     *,
     media_type: bytes = JSON,
-    headers: Iterable[tuple[bytes, bytes]] = _HEADERS,
+    headers: Iterable[tuple[bytes, bytes]] = HEADERS,
 ) -> None:
     """Sends a whole answer."""
     length = b"%d" % len(body)
@@ -83,4 +84,4 @@ async def respond(
 async def _respond_problem(send: Send, problem: Problem) -> None:
     more = [(name.encode(), value.encode()) for name, value in (problem.headers or {}).items()]
     body = orjson.dumps(problem.answer)
-    await respond(send, problem.status_code, body, headers=[*_HEADERS, *more])
+    await respond(send, problem.status_code, body, headers=[*HEADERS, *more])

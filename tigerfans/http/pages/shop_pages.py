@@ -2,17 +2,21 @@
 
 Each handler asks the shop and renders one template. The pages keep themselves up to date
 through the JSON API, but none needs a script to sell a ticket: the checkout is a plain form, and
-the order's page comes from the server in whatever state the order is.
+the order's page comes from the server in whatever state the order is. What this browser has on hold
+already it knows by cookies (`held_cookies`); the checkout offers to go on with it, or to give it
+back.
 
 What the pages need of the shop is `PageShop`; errors read here as they do in the JSON API.
 """
 
 import asyncio
 import secrets
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Annotated, Any, Final, Literal, Protocol
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Annotated, Any, Final, Literal, Protocol, TypeVar
 
+import msgspec
 from litestar import Request, Response, Router, get, post
 from litestar.di import NamedDependency, Provide
 from litestar.enums import RequestEncodingType
@@ -21,16 +25,22 @@ from litestar.response import Redirect
 
 from tigerfans.booking.ids import OrderId
 from tigerfans.booking.inventory import Inventory
+from tigerfans.errors import UnknownOrderError
 from tigerfans.http.client_address import ClientAddresses
-from tigerfans.http.pages.rendering import Renderer
-from tigerfans.http.problems import explain
+from tigerfans.http.held_cookies import PATH, HeldCookies, unset_cookie
+from tigerfans.http.pages.rendering import PAGE_CACHE_CONTROL, SECURITY_HEADERS, Renderer, money
+from tigerfans.http.problems import Problem, explain
 from tigerfans.http.reading import body_in_time
 from tigerfans.offer.catalog import Catalog, ClassCode, TicketClass
-from tigerfans.stores.orders import Order
+from tigerfans.shop.open_hold import OpenHold
+from tigerfans.stores.orders import Order, OrderStatus
+
+Value = TypeVar("Value")
 
 FORM_SIZE_BYTES_MAX: Final = 16 * 1024
 # Of a form's own Idempotency-Key: however often the form is sent, it holds one ticket.
 FORM_KEY_BYTES: Final = 16
+_HEADERS: Final = {"Cache-Control": PAGE_CACHE_CONTROL, **SECURITY_HEADERS}
 # Which words a stock deserves: its state on the ledger, and two more that only pages know.
 StockWords = Literal["on_sale", "going_fast", "on_hold", "sold_out", "unknown"]
 _BEST_FIRST: Final[tuple[StockWords, ...]] = ("on_sale", "unknown", "on_hold", "sold_out")
@@ -38,6 +48,9 @@ _BEST_FIRST: Final[tuple[StockWords, ...]] = ("on_sale", "unknown", "on_hold", "
 
 class Checkout(Protocol):
     """A hold that was placed; `redirect_url` is where the buyer pays."""
+
+    @property
+    def order_id(self) -> str: ...
 
     @property
     def redirect_url(self) -> str: ...
@@ -66,6 +79,12 @@ class PageShop(Protocol):
     async def order(self, order_id: OrderId) -> Order | None:
         """The order in its state of now, from its hold on; None where it is unknown."""
 
+    async def open_hold(self, order_id: OrderId) -> OpenHold | None:
+        """The hold of an order that can be paid; None where there is none, or none any more."""
+
+    async def give_back(self, order_id: OrderId) -> str | None:
+        """Voids the hold of an order, unless it is paid; the order's status then."""
+
 
 @dataclass(frozen=True, slots=True)
 class Offer:
@@ -81,6 +100,43 @@ class Offer:
         return "going_fast" if self.stock.is_going_fast else self.stock.state.value
 
 
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """What a checkout's form says, or is to say when it is shown."""
+
+    cls: str = ""
+    email: str = ""
+    key: str = ""
+
+    @classmethod
+    def of(cls, form: Mapping[str, object]) -> "Filled":
+        names = ("cls", "customer_email", "idempotency_key")
+        return cls(*(_text(form.get(name)) for name in names))
+
+
+class HeldTicket(msgspec.Struct, frozen=True):
+    """A ticket on hold, as the browser that placed it hears of it."""
+
+    order_id: str
+    class_name: str
+    amount: str
+    email: str
+    redirect_url: str
+    expires_at: datetime
+
+    @classmethod
+    def of(cls, hold: OpenHold, catalog: Catalog) -> "HeldTicket":
+        order = hold.order
+        return cls(
+            order.id.hex_digits,
+            class_name(catalog, order.cls),
+            money(order.amount_cents, order.currency),
+            order.email,
+            hold.redirect_url,
+            hold.expires_at,
+        )
+
+
 def overall_state(offers: Iterable[Offer]) -> StockWords:
     """What can be said of all classes together: the best of what each of them is."""
     states = {offer.stock.state.value if offer.stock else "unknown" for offer in offers}
@@ -91,6 +147,7 @@ def overall_state(offers: Iterable[Offer]) -> StockWords:
 Shop = NamedDependency[SkipValidation[PageShop]]
 Pages = NamedDependency[SkipValidation[Renderer]]
 Clients = NamedDependency[SkipValidation[ClientAddresses]]
+Cookies = NamedDependency[SkipValidation[HeldCookies]]
 
 
 @get("/")
@@ -107,69 +164,107 @@ async def landing_page(shop: Shop, pages: Pages) -> Response[str]:
     )
 
 
-@get("/demo/checkout")
+@get(PATH)
 async def checkout_page(
+    request: Request[Any, Any, Any],
     shop: Shop,
     pages: Pages,
+    held: Cookies,
     # Litestar never fills a parameter that is itself called `cls`.
     chosen: Annotated[str, QueryParameter(name="cls")] = "",
     status: FromQuery[str] = "",
     order_id: FromQuery[str] = "",
 ) -> Response[str]:
     """The form; `status` and `order_id` say which payment the buyer comes back from."""
-    offers = await _offers(shop)
-    return pages.page(
-        "checkout.html",
-        offers=offers,
-        overall=overall_state(offers),
-        hold_seconds=shop.hold_seconds,
-        idempotency_key=_new_key(),
-        chosen=chosen,
-        email="",
-        problem=None,
+    own = held.orders(request.cookies)
+    holds, order = await asyncio.gather(_open_holds(shop, own), _or_none(_order(shop, order_id)))
+    # What the buyer comes back from, or else what was held last.
+    before = order or (holds[-1].order if holds else None)
+    is_own = before is not None and before.id in own
+    return await _checkout_form(
+        shop,
+        pages,
+        Filled(
+            cls=chosen or (before.cls if before else ""),
+            email=before.email if before and is_own else "",
+        ),
+        holds,
         returned=status if status in ("failed", "canceled") else None,
         returned_order_id=order_id,
     )
 
 
-@post("/demo/checkout", request_max_body_size=FORM_SIZE_BYTES_MAX, middleware=[body_in_time])
+@post(PATH, request_max_body_size=FORM_SIZE_BYTES_MAX, middleware=[body_in_time])
 async def checkout_submit(
-    request: Request[Any, Any, Any], shop: Shop, pages: Pages, clients: Clients
+    request: Request[Any, Any, Any], shop: Shop, pages: Pages, clients: Clients, held: Cookies
 ) -> Response[Any]:
     """The checkout without a script: to the payment, or back to the form with a sentence.
 
     The form keeps its key while that may still lead to a ticket, so that a press whose answer got
     lost is found again by the next.
     """
-    # Nothing else is read: in a multipart form, each part may be in an encoding that there is not.
-    is_form = request.content_type[0] == RequestEncodingType.URL_ENCODED
-    form: Mapping[str, object] = await request.form() if is_form else {}
-    cls, email = _text(form.get("cls")), _text(form.get("customer_email"))
-    key = _text(form.get("idempotency_key"))
+    filled = Filled.of(await _form(request))
     try:
-        placed = await shop.checkout(cls, email, key or None, client=clients.of(request.scope))
+        placed = await shop.checkout(
+            filled.cls, filled.email, filled.key or None, client=clients.of(request.scope)
+        )
     except Exception as error:
         problem = explain(error)
         if problem is None:
             raise
     else:
-        return Redirect(placed.redirect_url, status_code=303)
-    needs_new_key = not key or problem.fields.get("new_key_needed")
-    offers = await _offers(shop)
-    return pages.page(
-        "checkout.html",
-        status_code=problem.status_code,
-        headers=problem.headers,
-        offers=offers,
-        overall=overall_state(offers),
-        hold_seconds=shop.hold_seconds,
-        idempotency_key=_new_key() if needs_new_key else key,
-        chosen=cls,
-        email=email,
+        cookie = {"Set-Cookie": held.set_cookie(placed.order_id)}
+        return Redirect(placed.redirect_url, status_code=303, headers=cookie)
+    if problem.fields.get("new_key_needed"):
+        filled = replace(filled, key="")
+    holds = await _open_holds(shop, held.orders(request.cookies))
+    return await _checkout_form(shop, pages, filled, holds, problem=problem)
+
+
+@post(f"{PATH}/give-back", request_max_body_size=FORM_SIZE_BYTES_MAX, middleware=[body_in_time])
+async def give_back(
+    request: Request[Any, Any, Any], shop: Shop, pages: Pages, held: Cookies
+) -> Response[Any]:
+    """Gives back a ticket that this browser has on hold, and shows the form for another one."""
+    form = await _form(request)
+    own = held.orders(request.cookies)
+    order_id = OrderId.parse(_text(form.get("order_id")))
+    problem = None
+    headers = {}
+    try:
+        if order_id is None or order_id not in own:
+            raise UnknownOrderError("This browser has no such ticket on hold any more.")
+        status = await shop.give_back(order_id)
+    except Exception as error:
+        problem = explain(error)
+        if problem is None:
+            raise
+    else:
+        if status in (OrderStatus.PAID, OrderStatus.PAID_UNFULFILLED):
+            # The payment came first.
+            return Redirect(f"/demo/success?order_id={order_id.hex_digits}", status_code=303)
+        own.remove(order_id)
+        headers["Set-Cookie"] = unset_cookie(order_id)
+    holds = await _open_holds(shop, own)
+    return await _checkout_form(
+        shop,
+        pages,
+        Filled.of(form),
+        holds,
         problem=problem,
-        returned=None,
-        returned_order_id="",
+        headers=headers,
+        returned=None if problem else "canceled",
+        returned_order_id=order_id.hex_digits if order_id else "",
     )
+
+
+@get(f"{PATH}/held")
+async def held_tickets(
+    request: Request[Any, Any, Any], shop: Shop, held: Cookies
+) -> Response[list[HeldTicket]]:
+    """What this browser has on hold, for a page that was made before it was."""
+    holds = await _open_holds(shop, held.orders(request.cookies))
+    return Response([HeldTicket.of(hold, shop.catalog) for hold in holds], headers=_HEADERS)
 
 
 @get("/demo/success")
@@ -185,7 +280,9 @@ async def order_page(shop: Shop, pages: Pages, order_id: FromQuery[str] = "") ->
     )
 
 
-def pages_router(*, shop: PageShop, renderer: Renderer, clients: ClientAddresses) -> Router:
+def pages_router(
+    *, shop: PageShop, renderer: Renderer, clients: ClientAddresses, cookies: HeldCookies
+) -> Router:
     """All pages for buyers."""
     return Router(
         "/",
@@ -193,36 +290,83 @@ def pages_router(*, shop: PageShop, renderer: Renderer, clients: ClientAddresses
             landing_page,
             checkout_page,
             checkout_submit,
+            give_back,
+            held_tickets,
             order_page,
         ],
         dependencies={
             "shop": Provide(lambda: shop, sync_to_thread=False),
             "pages": Provide(lambda: renderer, sync_to_thread=False),
             "clients": Provide(lambda: clients, sync_to_thread=False),
+            "held": Provide(lambda: cookies, sync_to_thread=False),
         },
         include_in_schema=False,
     )
 
 
+async def _checkout_form(
+    shop: PageShop,
+    pages: Renderer,
+    filled: Filled,
+    holds: Sequence[OpenHold],
+    *,
+    problem: Problem | None = None,
+    headers: Mapping[str, str] | None = None,
+    returned: str | None = None,
+    returned_order_id: str = "",
+) -> Response[str]:
+    """The checkout's page, filled in as far as it was; with a new key where it has none."""
+    offers = await _offers(shop)
+    return pages.page(
+        "checkout.html",
+        status_code=problem.status_code if problem else 200,
+        headers={**(headers or {}), **((problem and problem.headers) or {})},
+        offers=offers,
+        overall=overall_state(offers),
+        hold_seconds=shop.hold_seconds,
+        idempotency_key=filled.key or secrets.token_hex(FORM_KEY_BYTES),
+        chosen=filled.cls,
+        email=filled.email,
+        problem=problem,
+        held=[HeldTicket.of(hold, shop.catalog) for hold in holds],
+        returned=returned,
+        returned_order_id=returned_order_id,
+    )
+
+
+async def _open_holds(shop: PageShop, order_ids: Sequence[OrderId]) -> list[OpenHold]:
+    """What of these can still be paid, in the order in which it was held."""
+    asked = [_or_none(shop.open_hold(order_id)) for order_id in order_ids]
+    holds = [hold for hold in await asyncio.gather(*asked) if hold]
+    return sorted(holds, key=lambda hold: hold.expires_at)
+
+
 async def _offers(shop: PageShop) -> list[Offer]:
-    """Every class with its stock; without it where the ledger is away, for the page still helps."""
-    try:
-        stocks = await shop.inventory()
-    except Exception as error:
-        if explain(error) is None:
-            raise
-        stocks = {}
+    """Every class with its stock; without it where the ledger is away."""
+    stocks = await _or_none(shop.inventory()) or {}
     return [Offer(c, stocks.get(c.code)) for c in shop.catalog.classes]
 
 
 async def _goodies_are_gone(shop: PageShop) -> bool:
     """Whether all are granted; not where the ledger is away, for nobody knows then."""
+    goodies = await _or_none(shop.goodies())
+    return goodies is not None and goodies.available <= 0
+
+
+async def _or_none(asked: Awaitable[Value | None]) -> Value | None:
+    """What was asked for, or None where a store is away: the page still helps."""
     try:
-        return (await shop.goodies()).available <= 0
+        return await asked
     except Exception as error:
         if explain(error) is None:
             raise
-        return False
+        return None
+
+
+async def _form(request: Request[Any, Any, Any]) -> Mapping[str, object]:
+    # Nothing else is read: in a multipart form, each part may be in an encoding that there is not.
+    is_form = request.content_type[0] == RequestEncodingType.URL_ENCODED
+    return await request.form() if is_form else {}
 
 
 async def _order(shop: PageShop, order_id: str) -> Order | None:
@@ -233,10 +377,6 @@ async def _order(shop: PageShop, order_id: str) -> Order | None:
 def class_name(catalog: Catalog, code: ClassCode) -> str:
     """Such as `Premium`."""
     return next(c.name for c in catalog.classes if c.code == code)
-
-
-def _new_key() -> str:
-    return secrets.token_hex(FORM_KEY_BYTES)
 
 
 def _text(value: object) -> str:
