@@ -133,6 +133,16 @@ def test_the_references_figures_stand_beside_the_shops(tab: Page) -> None:
     )
 
 
+def test_where_more_workers_sell_less_the_number_that_sells_the_most_is_named(tab: Page) -> None:
+    slower = [
+        row | {"throughput": row["throughput"] / row.get("workers", 1) ** 2} for row in rows()
+    ]
+    open_file(tab, to_csv(slower))
+    expect(chart(tab, "workers").locator("figcaption p")).to_have_text(
+        "With 60 connections, the most whole purchases are done with 1 worker: 600 a second."
+    )
+
+
 def test_a_chart_is_enlarged_by_the_keyboard_and_gives_the_focus_back(tab: Page) -> None:
     open_file(tab, to_csv(rows()))
     button = chart(tab, "batches").get_by_role("button", name="Enlarge")

@@ -23,7 +23,7 @@ from tigerfans.http.office.auth import basic_auth_guard
 from tigerfans.http.office.guesses import GUESS_RATE, Guesses
 from tigerfans.http.office.passes import Passes, add_pass
 from tigerfans.http.office.sequencer_history import SequencerHistory
-from tigerfans.http.pages.bench_page import ChartLibrary, bench_router
+from tigerfans.http.pages.bench_page import bench_router, find_charts
 from tigerfans.http.pages.mockpay_page import mockpay_buttons, mockpay_page
 from tigerfans.http.pages.rendering import Renderer, wants_page
 from tigerfans.http.pages.shop_pages import pages_router
@@ -67,7 +67,7 @@ def create_app(
         admin_unmatched_routes(shop, settings.admin.username, guard),
         pages_router(shop=shop, renderer=renderer, clients=clients, cookies=held_cookies),
         admin_pages_router(shop=shop, stories=stories, renderer=renderer, guard=guard),
-        bench_router(renderer, charts=ChartLibrary.find()),
+        bench_router(renderer, charts=find_charts()),
         renderer.static.router(),
     ]
     if mockpay:

@@ -1,6 +1,7 @@
 """TigerBench's page, results and scripts, over folders of these tests' own."""
 
 import gzip
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -10,14 +11,17 @@ from litestar.testing import AsyncTestClient
 
 from tests.http.pages.test_shop_pages import Page
 from tigerfans.http.pages.bench_page import (
+    CHARTS,
     CHARTS_HEADERS,
     LIBRARY_SCRIPTS,
     RESULTS_BYTES_MAX,
     RESULTS_FILES_MAX,
-    ChartLibrary,
     bench_router,
+    find_charts,
     results_directory,
 )
+from tigerfans.http.pages.beside import BESIDE, PURCHASES, PURCHASES_PUBLISHED
+from tigerfans.http.pages.packaged import Packaged
 from tigerfans.http.pages.rendering import SECURITY_HEADERS, STATIC_CACHE_CONTROL, Renderer
 
 Client = AsyncTestClient[Litestar]
@@ -33,13 +37,13 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def charts(tmp_path: Path) -> ChartLibrary:
+def charts(tmp_path: Path) -> Packaged:
     for name in LIBRARY_SCRIPTS:
         (tmp_path / name).write_text(f"// {name}" * 100)
-    return ChartLibrary("1.2.3", tmp_path)
+    return Packaged(CHARTS, "1.2.3", tmp_path, LIBRARY_SCRIPTS)
 
 
-async def open_client(folder: Path, charts: ChartLibrary | None) -> AsyncIterator[Client]:
+async def open_client(folder: Path, charts: Packaged | None) -> AsyncIterator[Client]:
     renderer = Renderer()
     routes = [bench_router(renderer, folder=folder, charts=charts), renderer.static.router()]
     async with AsyncTestClient(
@@ -49,7 +53,7 @@ async def open_client(folder: Path, charts: ChartLibrary | None) -> AsyncIterato
 
 
 @pytest.fixture
-async def client(folder: Path, charts: ChartLibrary) -> AsyncIterator[Client]:
+async def client(folder: Path, charts: Packaged) -> AsyncIterator[Client]:
     async for client in open_client(folder, charts):
         yield client
 
@@ -59,6 +63,29 @@ async def plain_client(folder: Path) -> AsyncIterator[Client]:
     """Where no chart library is installed."""
     async for client in open_client(folder, None):
         yield client
+
+
+def test_what_was_measured_beside_the_reference_is_the_same_wherever_it_is_said() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "performance.md").read_text()
+    for row in BESIDE:
+        name = row.operation.lower()
+        assert f"| {name} | {row.reference_2:,} | {row.ours_2:,} | {row.times:.1f} |" in page
+        assert re.search(
+            rf"\| {name} \| {row.reference_1:,}, .+ \| {row.reference_2:,}, .+"
+            rf" \| {row.ours_2:,}, .+; {row.times:.1f} \|",
+            page,
+        )
+    for figure in (*PURCHASES, PURCHASES_PUBLISHED):
+        assert f"{figure:,}" in page.split("##")[0]
+
+
+async def test_the_first_view_compares_two_workers_with_two_without_a_script(
+    client: Client,
+) -> None:
+    text = (await client.get("/bench")).text
+    assert text.index("1,516 to") < text.index("10.2 times as many") < text.index("<noscript>")
+    for figure in ("3.0 times", "6.7 times", "8,833", "2,910"):
+        assert figure in text
 
 
 def names(page: Page) -> list[str | None]:
@@ -143,7 +170,7 @@ async def test_without_a_folder_the_page_still_reads_a_file_of_ones_own(folder: 
 
 
 async def test_the_library_is_served_under_an_address_that_changes_with_its_release(
-    client: Client, charts: ChartLibrary
+    client: Client, charts: Packaged
 ) -> None:
     page = await page_of(client)
     scripts = [s["src"] for s in page.all("script") if "defer" in s]
@@ -189,7 +216,7 @@ async def test_without_the_library_the_page_says_how_to_get_charts(plain_client:
 
 
 def test_the_installed_library_has_the_scripts_and_they_stay_far_from_a_megabyte() -> None:
-    charts = ChartLibrary.find()
+    charts = find_charts()
     assert charts is not None
     sizes = [len(gzip.compress(file.body)) for file in charts.files.values()]
     assert len(sizes) == len(LIBRARY_SCRIPTS)
@@ -198,7 +225,7 @@ def test_the_installed_library_has_the_scripts_and_they_stay_far_from_a_megabyte
 
 def test_the_library_is_not_needed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tigerfans.http.pages.bench_page.LIBRARY", "no_such_library")
-    assert ChartLibrary.find() is None
+    assert find_charts() is None
 
 
 def test_the_shipped_results_stand_in_the_repository() -> None:

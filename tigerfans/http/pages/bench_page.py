@@ -9,10 +9,6 @@ The library is optional (the extra `bench`): without it the page shows its table
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cached_property
-from importlib.metadata import version
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,9 +18,10 @@ from litestar.exceptions import NotFoundException
 from litestar.params import FromPath, FromQuery, SkipValidation
 
 import tigerfans
+from tigerfans.http.pages.beside import BESIDE, PURCHASES, PURCHASES_PUBLISHED
+from tigerfans.http.pages.packaged import Packaged
 from tigerfans.http.pages.rendering import (
     CONTENT_SECURITY_POLICY,
-    STATIC_CACHE_CONTROL,
     Renderer,
     StaticFile,
     policy_header,
@@ -36,6 +33,7 @@ RESULTS_FILES_MAX: Final = 100
 # A run that goes on writes its file row by row.
 RESULTS_CACHE_CONTROL: Final = "no-cache"
 
+CHARTS: Final = "/bench/charts"
 LIBRARY: Final = "bokeh"
 # What draws, and what lets a script say what to draw.
 LIBRARY_SCRIPTS: Final = ("bokeh.min.js", "bokeh-api.min.js")
@@ -60,31 +58,9 @@ def results_directory() -> Path:
     return installed if installed.is_dir() else package.parent / "bench" / "results"
 
 
-@dataclass(frozen=True)
-class ChartLibrary:
-    """The scripts of an installed chart library; `release` makes their addresses its own."""
-
-    release: str
-    folder: Path
-
-    @classmethod
-    def find(cls) -> "ChartLibrary | None":
-        """The library; None where it is not installed. It is only looked for, never imported."""
-        spec = find_spec(LIBRARY)
-        for package in (spec.submodule_search_locations or ()) if spec else ():
-            folder = Path(package, "server", "static", "js")
-            if all((folder / name).is_file() for name in LIBRARY_SCRIPTS):
-                return cls(version(LIBRARY), folder)
-        return None
-
-    @property
-    def urls(self) -> list[str]:
-        return [f"/bench/charts/{self.release}/{name}" for name in LIBRARY_SCRIPTS]
-
-    @cached_property
-    def files(self) -> Mapping[str, StaticFile]:
-        """Read when the first reader asks: a megabyte that a worker needs for nothing else."""
-        return {name: StaticFile.read(self.folder / name) for name in LIBRARY_SCRIPTS}
+def find_charts() -> Packaged | None:
+    """The scripts of the chart library; None where it is not installed."""
+    return Packaged.find(CHARTS, LIBRARY, "server/static/js", LIBRARY_SCRIPTS)
 
 
 class Results:
@@ -119,10 +95,10 @@ class Results:
 # so they run beside the event loop and not in it.
 Pages = NamedDependency[SkipValidation[Renderer]]
 Recorded = NamedDependency[SkipValidation[Results]]
-Charts = NamedDependency[SkipValidation[ChartLibrary | None]]
+Charts = NamedDependency[SkipValidation[Packaged | None]]
 
 
-@get("/", sync_to_thread=True)
+@get("/bench", sync_to_thread=True)
 def bench_page(
     pages: Pages, recorded: Recorded, charts: Charts, results: FromQuery[str] = ""
 ) -> Response[str]:
@@ -131,6 +107,9 @@ def bench_page(
     return pages.page(
         "bench.html",
         headers=CHARTS_HEADERS if charts else None,
+        beside=BESIDE,
+        purchases=PURCHASES,
+        purchases_published=PURCHASES_PUBLISHED,
         names=names,
         chosen=results if results in names else next(iter(names), ""),
         chart_scripts=charts.urls if charts else [],
@@ -138,30 +117,21 @@ def bench_page(
     )
 
 
-@get("/results/{name:str}", sync_to_thread=True)
+@get("/bench/results/{name:str}", sync_to_thread=True)
 def results_file(
     request: Request[Any, Any, Any], recorded: Recorded, name: FromPath[str]
 ) -> Response[bytes]:
     return recorded.read(name).response(request, RESULTS_CACHE_CONTROL)
 
 
-@get("/charts/{release:str}/{name:str}", sync_to_thread=True)
-def chart_script(
-    request: Request[Any, Any, Any], charts: Charts, release: FromPath[str], name: FromPath[str]
-) -> Response[bytes]:
-    if charts is None or release != charts.release or name not in charts.files:
-        raise NotFoundException("There is no such script.")
-    return charts.files[name].response(request, STATIC_CACHE_CONTROL)
-
-
 def bench_router(
-    renderer: Renderer, *, folder: Path | None = None, charts: ChartLibrary | None = None
+    renderer: Renderer, *, folder: Path | None = None, charts: Packaged | None = None
 ) -> Router:
     """The page and what it loads, with the results of `folder`, by default the shipped ones."""
     results = Results(folder or results_directory())
     return Router(
-        "/bench",
-        route_handlers=[bench_page, results_file, chart_script],
+        "/",
+        route_handlers=[bench_page, results_file, *([charts.route()] if charts else [])],
         dependencies={
             "pages": Provide(lambda: renderer, sync_to_thread=False),
             "recorded": Provide(lambda: results, sync_to_thread=False),
