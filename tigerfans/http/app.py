@@ -9,9 +9,10 @@ from litestar.types import ControllerRouterHandler
 from tigerfans.http.api.accounting import accounting_routes
 from tigerfans.http.api.buying import buying_routes
 from tigerfans.http.api.health import health_routes
-from tigerfans.http.api.openapi import OPENAPI_CONFIG, describe_raw_routes
+from tigerfans.http.api.openapi import OPENAPI_CONFIG, describe_routes
 from tigerfans.http.api.order_status import order_route
 from tigerfans.http.api.order_stream import OrderStreams
+from tigerfans.http.api.show import show_route
 from tigerfans.http.api.webhook import webhook_route
 from tigerfans.http.client_address import ClientAddresses
 from tigerfans.http.held_cookies import HeldCookies
@@ -29,6 +30,7 @@ from tigerfans.http.pages.rendering import Renderer, wants_page
 from tigerfans.http.pages.shop_pages import pages_router
 from tigerfans.http.problems import Problem, explain_or_log
 from tigerfans.http.reading import BODY_BYTES_MAX
+from tigerfans.http.wording import sentence
 from tigerfans.office.order_search import OrderSearch
 from tigerfans.office.story import Stories
 from tigerfans.payments.mockpay import MockPay
@@ -61,6 +63,7 @@ def create_app(
         *buying_routes(shop, clients, held_cookies),
         order_route(shop, streams or OrderStreams(shop.order_answer)),
         webhook_route(shop),
+        show_route(shop, settings),
         *health_routes(shop),
         admin_routes(shop, outbox, SequencerHistory(settings.sequencer), guard),
         admin_order_routes(shop, search, stories, guard),
@@ -97,18 +100,11 @@ def create_app(
         # The process that serves sets up logging, once for all.
         logging_config=None,
     )
-    describe_raw_routes(app, shop.provider)
+    describe_routes(app, shop.provider)
     return app
 
 
 def _problem(error: Exception) -> Problem:
     if isinstance(error, HTTPException):
-        return Problem(error.status_code, _sentence(error), error.headers)
+        return Problem(error.status_code, sentence(error), error.headers)
     return explain_or_log(error)
-
-
-def _sentence(error: HTTPException) -> str:
-    """What the framework refused, with the fields it names."""
-    extra = error.extra if isinstance(error.extra, list) else []
-    fields = [f"{e['key']}: {e['message']}" for e in extra if isinstance(e, dict) and "key" in e]
-    return f"{error.detail} ({'; '.join(fields)})" if fields else error.detail

@@ -3,7 +3,10 @@
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Literal
+
+import msgspec
+from msgspec import UNSET, UnsetType
 
 from tigerfans.batching import ClosedError, QueueFullError
 from tigerfans.errors import AllOnHoldError, ShopError, TooManyHoldsError
@@ -22,6 +25,23 @@ logger = logging.getLogger(__name__)
 
 _RETRY: Final[Mapping[str, str]] = {"Retry-After": str(RETRY_AFTER_SECONDS)}
 _RETRY_LATER: Final[Mapping[str, str]] = {"Retry-After": str(ON_HOLD_RETRY_AFTER_SECONDS)}
+
+
+class ProblemAnswer(msgspec.Struct):
+    """What went wrong, as a sentence for a person."""
+
+    detail: str
+
+
+class RefusalAnswer(ProblemAnswer):
+    """Why no ticket is held: none is left, as `state` says, or another Idempotency-Key is needed,
+    for this one is not valid, sent with another body, refused too often, or used for an order that
+    has ended as `order_status` says.
+    """
+
+    state: Literal["on_hold", "sold_out"] | UnsetType = UNSET
+    new_key_needed: bool | UnsetType = UNSET
+    order_status: Literal["FAILED", "CANCELED", "EXPIRED"] | UnsetType = UNSET
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,22 +1,67 @@
-"""The shop's public JSON."""
+"""The shop's public JSON: what an answer says stands here once, and the schema follows from it.
 
-import orjson
+Texts are kept in words that clients know: times as ISO 8601, ids as hex digits. What a field's
+schema says beyond its type is described and not checked: what comes from us is right.
+"""
 
-from tigerfans.stores.orders import Order
+from typing import Annotated, Final
+
+import msgspec
+from msgspec import Meta
+
+from tigerfans.booking.ids import ORDER_ID_HEX_DIGITS
+from tigerfans.offer.catalog import LISTINGS
+from tigerfans.stores.orders import Order, OrderStatus
+
+Count = Annotated[int, Meta(extra_json_schema={"minimum": 0})]
+Cents = Annotated[Count, Meta(description="In cents of `currency`.")]
+Currency = Annotated[str, Meta(description="ISO 4217, in small letters.", examples=["eur"])]
+Moment = Annotated[str, Meta(description="ISO 8601.", extra_json_schema={"format": "date-time"})]
+ClassText = Annotated[
+    str,
+    Meta(
+        description="The code of a ticket class.",
+        extra_json_schema={"enum": [listing.code for listing in LISTINGS]},
+    ),
+]
+OrderIdText = Annotated[
+    str,
+    Meta(
+        description="Whoever knows it can see the order, and its ticket.",
+        extra_json_schema={"pattern": f"^[0-9a-f]{{{ORDER_ID_HEX_DIGITS - 2}}}00$"},
+    ),
+]
+
+
+class OrderAnswer(msgspec.Struct):
+    """An order as everybody who knows its id may see it; nothing of the buyer is in it."""
+
+    order_id: OrderIdText
+    status: OrderStatus
+    cls: ClassText
+    qty: Count
+    amount: Cents
+    currency: Currency
+    paid_at: Moment | None
+    ticket_code: str | None
+    got_goodie: bool
+
+
+_encode: Final = msgspec.json.Encoder().encode
 
 
 def order_answer(order: Order) -> bytes:
-    """An order as the public JSON of the HTTP contract; nothing of the buyer is in it."""
-    return orjson.dumps(
-        {
-            "order_id": order.id.hex_digits,
-            "status": order.status,
-            "cls": order.cls,
-            "qty": 1,
-            "amount": order.amount_cents,
-            "currency": order.currency,
-            "paid_at": order.paid_at and order.paid_at.isoformat(),
-            "ticket_code": order.ticket_code,
-            "got_goodie": order.got_goodie,
-        }
+    """An order as the public JSON of the HTTP contract."""
+    return _encode(
+        OrderAnswer(
+            order_id=order.id.hex_digits,
+            status=order.status,
+            cls=order.cls,
+            qty=1,
+            amount=order.amount_cents,
+            currency=order.currency,
+            paid_at=None if order.paid_at is None else order.paid_at.isoformat(),
+            ticket_code=order.ticket_code,
+            got_goodie=order.got_goodie,
+        )
     )

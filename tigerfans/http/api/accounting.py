@@ -5,6 +5,7 @@ Open only with TIGERFANS_BENCH=1; otherwise these routes do not exist.
 
 from urllib.parse import parse_qs
 
+import msgspec
 from litestar.types import ControllerRouterHandler, HTTPScope, Receive
 
 from tigerfans.booking.ids import OrderId, Purpose
@@ -16,6 +17,13 @@ from tigerfans.shop.shop import Shop
 from tigerfans.shop.stock import refusal
 
 _NO_BODY = bytes(16)
+
+
+class TransferIdsAnswer(msgspec.Struct):
+    """The ids of a bare hold and of its goodie, as decimal numbers: 128 bits are no JSON number."""
+
+    tb_transfer_id: str
+    goodie_tb_transfer_id: str
 
 
 def accounting_routes(shop: Shop) -> list[ControllerRouterHandler]:

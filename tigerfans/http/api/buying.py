@@ -2,9 +2,9 @@
 
 import time
 from datetime import UTC, datetime
+from typing import Annotated, Final
 
 import msgspec
-import orjson
 from litestar.types import ControllerRouterHandler, HTTPScope, Receive, Send
 
 from tigerfans.booking.inventory import StockState
@@ -14,22 +14,55 @@ from tigerfans.http.client_address import ClientAddresses
 from tigerfans.http.held_cookies import HeldCookies
 from tigerfans.http.reading import BodyReader, header
 from tigerfans.json_input import InvalidJsonError, decode
-from tigerfans.offer.catalog import CURRENCY
+from tigerfans.offer.catalog import CURRENCY, LISTINGS
+from tigerfans.shop.answers import Cents, ClassText, Count, Currency, Moment, OrderIdText
+from tigerfans.shop.checkout import EMAIL_CHARACTERS_MAX
 from tigerfans.shop.shop import Shop
+
+# Described only: the shop refuses a longer one in a sentence of its own.
+Email = Annotated[str, msgspec.Meta(extra_json_schema={"maxLength": EMAIL_CHARACTERS_MAX})]
 
 
 class CheckoutBody(msgspec.Struct):
-    """The body of `POST /api/checkout`.
+    """Which ticket to hold, and for whom.
 
     With `remember` the answer brings a cookie by which the checkout's page knows the hold.
     """
 
-    cls: str
-    customer_email: str
+    cls: ClassText
+    customer_email: Email
     remember: bool = False
 
 
+class HoldAnswer(msgspec.Struct):
+    """A ticket is held for this order until it is paid for at `redirect_url`, or the hold ends."""
+
+    order_id: OrderIdText
+    redirect_url: str
+    amount: Cents
+    currency: Currency
+
+
+class StockAnswer(msgspec.Struct):
+    """What is left of a ticket class; `available` may be below 0 while the ledger is behind."""
+
+    capacity: Count
+    sold: Count
+    active_holds: Count
+    available: int
+    state: StockState
+    going_fast: bool
+    sold_out: bool
+    timestamp: Moment
+
+
+# A stock for each class, by its code: a name for the schema. What is answered is a plain dict.
+InventoryAnswer: Final = msgspec.defstruct(
+    "InventoryAnswer", [(listing.code, StockAnswer) for listing in LISTINGS]
+)
+
 _checkout_body = msgspec.json.Decoder(CheckoutBody)
+_encode: Final = msgspec.json.Encoder().encode
 
 
 def buying_routes(
@@ -45,13 +78,13 @@ def buying_routes(
             header(scope, b"idempotency-key"),
             client=clients.of(scope),
         )
-        answer = orjson.dumps(
-            {
-                "order_id": held.order_id,
-                "redirect_url": held.redirect_url,
-                "amount": held.amount_cents,
-                "currency": CURRENCY,
-            }
+        answer = _encode(
+            HoldAnswer(
+                order_id=held.order_id,
+                redirect_url=held.redirect_url,
+                amount=held.amount_cents,
+                currency=CURRENCY,
+            )
         )
         headers = HEADERS
         if body.remember:
@@ -61,18 +94,18 @@ def buying_routes(
     async def inventory(scope: HTTPScope, receive: Receive) -> bytes:
         stock = await shop.inventory()
         timestamp = datetime.fromtimestamp(time.time(), UTC).isoformat()
-        return orjson.dumps(
+        return _encode(
             {
-                cls: {
-                    "capacity": tickets.capacity,
-                    "sold": tickets.sold,
-                    "active_holds": tickets.held,
-                    "available": tickets.available,
-                    "state": (state := tickets.state),
-                    "going_fast": tickets.is_going_fast,
-                    "sold_out": state is StockState.SOLD_OUT,
-                    "timestamp": timestamp,
-                }
+                cls: StockAnswer(
+                    capacity=tickets.capacity,
+                    sold=tickets.sold,
+                    active_holds=tickets.held,
+                    available=tickets.available,
+                    state=(state := tickets.state),
+                    going_fast=tickets.is_going_fast,
+                    sold_out=state is StockState.SOLD_OUT,
+                    timestamp=timestamp,
+                )
                 for cls, tickets in stock.items()
             }
         )
@@ -86,7 +119,19 @@ def buying_routes(
 def _read_checkout(body: bytes) -> CheckoutBody:
     try:
         return decode(_checkout_body, body)
-    except InvalidJsonError:
-        raise InvalidRequestError(
-            'Please send JSON such as {"cls": "A", "customer_email": "you@example.org"}.'
-        ) from None
+    except InvalidJsonError as error:
+        named = (words for name, words in _MISSING.items() if _names(str(error), name))
+        raise InvalidRequestError(next(named, _NO_JSON)) from None
+
+
+def _names(refusal: str, field: str) -> bool:
+    """Whether it is this field that is missing, or of another type."""
+    return refusal.endswith((f" - at `$.{field}`", f"required field `{field}`"))
+
+
+_NO_JSON: Final = 'Please send JSON such as {"cls": "A", "customer_email": "you@example.org"}.'
+# What a buyer is told where a field is no text, or is not there at all.
+_MISSING: Final = {
+    "cls": "Please choose a ticket class.",
+    "customer_email": "Please give an email address for the ticket.",
+}

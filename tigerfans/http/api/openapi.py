@@ -1,101 +1,255 @@
-"""The OpenAPI description, at /schema: what Litestar knows, and the raw ASGI routes it does not.
+"""The OpenAPI description: what Litestar knows, and the raw ASGI routes it does not.
 
-It is served as plain JSON: the viewers that come with Litestar load their scripts from other
-hosts, and no page here does.
+What an answer says stands in the `msgspec` structs by which it is made, each beside its handler;
+their models here follow from those. Of the routes that the framework knows, only what it says of
+errors is replaced: ours are a `ProblemAnswer`.
 """
 
-from typing import Final
+from collections.abc import Iterable
+from inspect import cleandoc
+from typing import Any, Final
 
+import msgspec
 from litestar import Litestar
+from litestar.handlers import HTTPRouteHandler
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import (
+    Components,
     OpenAPIMediaType,
     OpenAPIResponse,
     OpenAPIType,
     Operation,
     Parameter,
     PathItem,
+    Reference,
     RequestBody,
     Schema,
+    SecurityScheme,
+    Tag,
 )
+from litestar.types import Method
+from litestar.types.internal_types import PathParameterDefinition
 
 from tigerfans import __version__
-from tigerfans.booking.ids import ORDER_ID_HEX_DIGITS
-from tigerfans.booking.inventory import StockState
+from tigerfans.http.api.accounting import TransferIdsAnswer
+from tigerfans.http.api.buying import CheckoutBody, HoldAnswer, InventoryAnswer, StockAnswer
+from tigerfans.http.api.show import ShowAnswer
+from tigerfans.http.api.webhook import WebhookAnswer
+from tigerfans.http.office.auth import OPERATOR
+from tigerfans.http.problems import ProblemAnswer, RefusalAnswer
 from tigerfans.offer.catalog import LISTINGS
 from tigerfans.office.order_search import TEXT_CHARACTERS_MAX, Kind
-from tigerfans.payments.base import EventType, PaymentProvider
+from tigerfans.payments.base import EventType, PaymentEvent, PaymentProvider
 from tigerfans.payments.mockpay import MockPay
-from tigerfans.shop.checkout import EMAIL_CHARACTERS_MAX, ENDED, IDEMPOTENCY_KEY_CHARACTERS_MAX
+from tigerfans.shop.answers import OrderAnswer, OrderIdText
+from tigerfans.shop.checkout import IDEMPOTENCY_KEY_CHARACTERS_MAX
 from tigerfans.shop.payment import UNMATCHED
 from tigerfans.stores.orders import OrderStatus
+
+_PROVIDER: Final = "provider"
+
+_DESCRIPTION: Final = """
+Hold a ticket, pay for it, see what became of it. Amounts are in cents.
+
+1. `GET /api/show` says what is on offer, and `GET /api/inventory` what is left of it.
+2. `POST /api/checkout` holds a ticket. Send an `Idempotency-Key` of your own, such as a UUID: then
+   a request whose answer got lost can be sent again, and still holds one ticket.
+3. Send the buyer to `redirect_url`, to pay there.
+4. `GET /api/orders/{order_id}` says what became of it, and `…/events` says so by itself. Where it
+   is `PAID`, `…/qr.png` is the ticket.
+
+What goes wrong is a JSON object whose `detail` is a sentence that can be shown. After a 409, 429 or
+503 with `Retry-After`, the same request may be sent again in so many seconds.
+"""
+
+
+def operation_id(
+    handler: HTTPRouteHandler, method: Method, path: list[str | PathParameterDefinition]
+) -> str:
+    """The name of a handler's function, as clients write it: `find_orders` is `findOrders`."""
+    first, *more = handler.handler_name.split("_")
+    return first + "".join(word.title() for word in more)
+
 
 OPENAPI_CONFIG: Final = OpenAPIConfig(
     title="TigerFans",
     version=__version__,
-    description="Hold a ticket, pay for it, see what became of it. Amounts are in cents.",
+    description=_DESCRIPTION.strip(),
+    tags=[
+        Tag("buying", "What is on offer, and a hold on a ticket."),
+        Tag("orders", "What became of an order, and its ticket. Its id is all that is asked for."),
+        Tag("payments", "What the payment provider tells the shop."),
+        Tag(OPERATOR, "The box office, behind its login."),
+        Tag("health", "Whether this worker is alive, and can sell."),
+    ],
+    components=Components(
+        security_schemes={
+            OPERATOR: SecurityScheme(
+                type="http", scheme="basic", description="`ADMIN_USERNAME` and `ADMIN_PASSWORD`."
+            )
+        }
+    ),
+    use_handler_docstrings=True,
+    operation_id_creator=operation_id,
     render_plugins=[JsonRenderPlugin(path=["/openapi.json", "/"])],
 )
 
-_TEXT: Final = Schema(type=OpenAPIType.STRING)
-_COUNT: Final = Schema(type=OpenAPIType.INTEGER, minimum=0)
-_FLAG: Final = Schema(type=OpenAPIType.BOOLEAN)
-_CLASS: Final = Schema(type=OpenAPIType.STRING, enum=[listing.code for listing in LISTINGS])
-_ORDER_ID: Final = Schema(
-    type=OpenAPIType.STRING, pattern=f"^[0-9a-f]{{{ORDER_ID_HEX_DIGITS - 2}}}00$"
-)
 
-
-def describe_raw_routes(app: Litestar, provider: PaymentProvider) -> None:
-    """Adds the raw routes to the application's schema."""
-    paths = {
-        "/api/checkout": PathItem(post=_CHECKOUT),
-        "/api/orders/{order_id}": PathItem(get=_ORDER_STATUS),
-        "/api/orders/{order_id}/events": PathItem(get=_ORDER_EVENTS),
-        "/api/orders/{order_id}/qr.png": PathItem(get=_document("image/png", "QrPng")),
-        "/api/orders/{order_id}/qr.svg": PathItem(get=_document("image/svg+xml", "QrSvg")),
-        "/api/orders/{order_id}/ticket.ics": PathItem(get=_document("text/calendar", "Calendar")),
-        "/api/inventory": PathItem(get=_INVENTORY),
-        "/payments/webhook": PathItem(post=_webhook(provider)),
-        "/api/admin/orders.csv": PathItem(get=_ORDERS_CSV),
+def describe_routes(app: Litestar, provider: PaymentProvider) -> None:
+    """Puts the raw routes into the application's schema, and our errors to its own."""
+    schema = app.openapi_schema
+    known = schema.paths or {}
+    for path in known.values():
+        for operation in (path.get, path.post):
+            if operation is not None:
+                _correct(operation)
+    benchmarks = any(route.path == "/api/accounting/reserve" for route in app.routes)
+    schema.paths = known | _PATHS | _webhook(provider) | (_BENCHMARKS if benchmarks else {})
+    components = schema.components
+    components.schemas = {**_COMPONENTS, **components.schemas}
+    if benchmarks:
+        schema.tags = [*(schema.tags or ()), Tag("benchmarks", "Only with `TIGERFANS_BENCH=1`.")]
+    components.security_schemes = {
+        **(components.security_schemes or {}),
+        _PROVIDER: SecurityScheme(
+            type="apiKey",
+            name=provider.signature_header,
+            security_scheme_in="header",
+            description="base64(HMAC-SHA256(secret, body))",
+        ),
     }
-    if any(route.path == "/api/accounting/reserve" for route in app.routes):
-        paths |= {
-            "/api/accounting/reserve": PathItem(get=_RESERVE),
-            "/api/accounting/commit": PathItem(get=_COMMIT),
-        }
-    app.openapi_schema.paths = {**(app.openapi_schema.paths or {}), **paths}
 
 
-def _object(**properties: Schema) -> Schema:
-    return Schema(type=OpenAPIType.OBJECT, properties=dict(properties), required=list(properties))
+# --- Models ------------------------------------------------------------------------------------
+
+_MODELS: Final = (
+    CheckoutBody,
+    HoldAnswer,
+    InventoryAnswer,
+    OrderAnswer,
+    PaymentEvent,
+    ProblemAnswer,
+    RefusalAnswer,
+    ShowAnswer,
+    StockAnswer,
+    TransferIdsAnswer,
+    WebhookAnswer,
+)
+_COMPONENTS: Final[dict[str, Any]] = msgspec.json.schema_components(
+    _MODELS, ref_template="#/components/schemas/{name}"
+)[1]
+for _model in _COMPONENTS.values():
+    # They are docstrings, with the indentation of our code.
+    if "description" in _model:
+        _model["description"] = cleandoc(_model["description"])
+
+_TEXT: Final = Schema(type=OpenAPIType.STRING)
+_ORDER_ID: Final = "0199a3f0c5b77d2e4f8a1b6c3d9e5f00"
+
+# One of each, as it is sent: what a reader looks at first.
+EXAMPLES: Final[dict[type[msgspec.Struct], msgspec.Struct]] = {
+    CheckoutBody: CheckoutBody(cls=LISTINGS[0].code, customer_email="ada@example.org"),
+    HoldAnswer: HoldAnswer(
+        order_id=_ORDER_ID,
+        redirect_url=f"/mockpay/mock_{_ORDER_ID}",
+        amount=LISTINGS[0].price_cents,
+        currency="eur",
+    ),
+    OrderAnswer: OrderAnswer(
+        order_id=_ORDER_ID,
+        status=OrderStatus.PAID,
+        cls=LISTINGS[0].code,
+        qty=1,
+        amount=LISTINGS[0].price_cents,
+        currency="eur",
+        paid_at="2026-11-28T12:00:00.123456+00:00",
+        ticket_code="TF-7K3M-92QX-HD4W",
+        got_goodie=True,
+    ),
+    PaymentEvent: PaymentEvent(
+        type=EventType.SUCCEEDED,
+        payment_session_id=f"mock_{_ORDER_ID}",
+        order_id=_ORDER_ID,
+        amount=LISTINGS[0].price_cents,
+        currency="eur",
+    ),
+    RefusalAnswer: RefusalAnswer(
+        detail="Sold out: every ticket of this class is sold.", state="sold_out"
+    ),
+    WebhookAnswer: WebhookAnswer(ok=True, order_status=OrderStatus.PAID),
+}
 
 
-def _nullable(kind: OpenAPIType) -> Schema:
-    return Schema(type=[kind, OpenAPIType.NULL])
+def _media(model: type[msgspec.Struct]) -> dict[str, OpenAPIMediaType]:
+    example = EXAMPLES.get(model)
+    return {
+        "application/json": OpenAPIMediaType(
+            schema=Reference(ref=f"#/components/schemas/{model.__name__}"),
+            example=None if example is None else msgspec.to_builtins(example),
+        )
+    }
 
 
-def _answer(
-    description: str, schema: Schema, media_type: str = "application/json"
-) -> OpenAPIResponse:
+def _answer(description: str, model: type[msgspec.Struct]) -> OpenAPIResponse:
+    return OpenAPIResponse(description=description, content=_media(model))
+
+
+def _document(description: str, media_type: str) -> OpenAPIResponse:
     return OpenAPIResponse(
-        description=description, content={media_type: OpenAPIMediaType(schema=schema)}
+        description=description, content={media_type: OpenAPIMediaType(schema=_TEXT)}
     )
 
 
 def _problem(description: str) -> OpenAPIResponse:
-    return _answer(description, _object(detail=_TEXT))
+    return _answer(description, ProblemAnswer)
 
 
-def _body(schema: Schema) -> RequestBody:
-    return RequestBody(required=True, content={"application/json": OpenAPIMediaType(schema=schema)})
-
+# --- Errors ------------------------------------------------------------------------------------
 
 _BUSY: Final = _problem("Busy, or a store is away: try again after Retry-After seconds.")
+_NO_ORDER: Final = _problem("There is no such order.")
+_INVALID: Final = _problem("The request is not valid.")
+_OPERATORS: Final = {
+    "401": _problem("The login is missing or wrong."),
+    "429": _problem("Too many guess the login at this time: try again after Retry-After seconds."),
+}
+_ACTIONS: Final = {
+    "403": _problem("It does not come from the shop's own pages."),
+    "404": _problem("There is no such thing."),
+}
+
+
+def _correct(operation: Operation) -> None:
+    """What the framework says of errors, as it is here; and a first line that says what it does."""
+    responses = operation.responses or {}
+    if "400" in responses:
+        responses["400"] = _INVALID
+    if OPERATOR in (operation.tags or ()):
+        responses |= _OPERATORS
+        responses |= _ACTIONS if any(p.param_in == "path" for p in _parameters(operation)) else {}
+        responses["503"] = _BUSY
+    operation.responses = responses
+    summary, _, more = (operation.description or "").partition("\n")
+    operation.summary, operation.description = summary or operation.summary, more.strip() or None
+
+
+def _parameters(operation: Operation) -> Iterable[Parameter]:
+    return (each for each in operation.parameters or () if isinstance(each, Parameter))
+
+
+# --- Raw routes --------------------------------------------------------------------------------
+
+_ORDER_ID_PARAMETER: Final = Parameter(
+    name="order_id",
+    param_in="path",
+    required=True,
+    schema=msgspec.json.schema(OrderIdText),  # type: ignore[arg-type]
+)
 
 _CHECKOUT: Final = Operation(
-    operation_id="Checkout",
+    operation_id="holdTicket",
+    tags=["buying"],
     summary="Hold one ticket for a while.",
     parameters=[
         Parameter(
@@ -111,38 +265,17 @@ _CHECKOUT: Final = Operation(
             ),
         )
     ],
-    request_body=_body(
-        _object(
-            cls=_CLASS,
-            customer_email=Schema(type=OpenAPIType.STRING, max_length=EMAIL_CHARACTERS_MAX),
-        )
-    ),
+    request_body=RequestBody(required=True, content=_media(CheckoutBody)),
     responses={
-        "200": _answer(
-            "The ticket is held.",
-            _object(order_id=_ORDER_ID, redirect_url=_TEXT, amount=_COUNT, currency=_TEXT),
-        ),
-        "400": _problem("The class or the email address is not valid."),
+        "200": _answer("The ticket is held.", HoldAnswer),
+        "400": _answer("The class, the email address or the key is not valid.", RefusalAnswer),
+        "408": _problem("The request took too long to arrive."),
         "409": _answer(
             "No ticket is left, as state says: the class is sold out, or all the rest of it is on"
             " hold, and may come back after Retry-After seconds. Or, where new_key_needed is true,"
             " the Idempotency-Key is used up: with another body, by too many refusals, or by an"
             " order that ended as order_status says.",
-            Schema(
-                type=OpenAPIType.OBJECT,
-                properties={
-                    "detail": _TEXT,
-                    "state": Schema(
-                        type=OpenAPIType.STRING,
-                        enum=[str(StockState.ON_HOLD), str(StockState.SOLD_OUT)],
-                    ),
-                    "new_key_needed": _FLAG,
-                    "order_status": Schema(
-                        type=OpenAPIType.STRING, enum=[str(status) for status in ENDED]
-                    ),
-                },
-                required=["detail"],
-            ),
+            RefusalAnswer,
         ),
         "413": _problem("The body is too large."),
         "429": _problem(
@@ -153,104 +286,47 @@ _CHECKOUT: Final = Operation(
     },
 )
 
-_MOCKPAY_EVENT: Final = _object(
-    type=Schema(type=OpenAPIType.STRING, enum=[str(kind) for kind in EventType]),
-    payment_session_id=_TEXT,
-    order_id=_ORDER_ID,
-    amount=_COUNT,
-    currency=_TEXT,
-)
-
-_ORDER_ID_PARAMETER: Final = Parameter(
-    name="order_id", param_in="path", required=True, schema=_ORDER_ID
-)
-
-_ORDER_STATUS: Final = Operation(
-    operation_id="OrderStatus",
-    summary="What became of an order.",
-    parameters=[_ORDER_ID_PARAMETER],
-    responses={
-        "200": _answer(
-            "The order.",
-            _object(
-                order_id=_ORDER_ID,
-                status=Schema(
-                    type=OpenAPIType.STRING, enum=[str(status) for status in OrderStatus]
-                ),
-                cls=_CLASS,
-                qty=_COUNT,
-                amount=_COUNT,
-                currency=_TEXT,
-                paid_at=_nullable(OpenAPIType.STRING),
-                ticket_code=_nullable(OpenAPIType.STRING),
-                got_goodie=_FLAG,
-            ),
-        ),
-        "404": _problem("There is no such order."),
-        "503": _BUSY,
-    },
-)
-
-_ORDER_EVENTS: Final = Operation(
-    operation_id="OrderEvents",
-    summary="The order's public JSON now and on every change, until its final state.",
-    parameters=[_ORDER_ID_PARAMETER],
-    responses={
-        "200": _answer("Server-sent events.", _TEXT, "text/event-stream"),
-        "404": _problem("There is no such order."),
-        "503": _BUSY,
-    },
-)
-
-_STOCK: Final = _object(
-    capacity=_COUNT,
-    sold=_COUNT,
-    active_holds=_COUNT,
-    available=Schema(type=OpenAPIType.INTEGER),
-    state=Schema(type=OpenAPIType.STRING, enum=list(map(str, StockState))),
-    going_fast=_FLAG,
-    sold_out=_FLAG,
-    timestamp=_TEXT,
+_SHOW: Final = Operation(
+    operation_id="getShow",
+    tags=["buying"],
+    summary="The show, its ticket classes and their prices.",
+    description="Nothing of it changes while the shop runs.",
+    responses={"200": _answer("What is on offer.", ShowAnswer)},
 )
 
 _INVENTORY: Final = Operation(
-    operation_id="Inventory",
-    summary="What is left of each class.",
-    responses={
-        "200": _answer("The stock.", _object(**{listing.code: _STOCK for listing in LISTINGS})),
-        "503": _BUSY,
-    },
+    operation_id="getInventory",
+    tags=["buying"],
+    summary="What is left of each class, at most 100 ms ago.",
+    responses={"200": _answer("The stock of each class.", InventoryAnswer), "503": _BUSY},
 )
 
-_TRANSFER_IDS: Final = _object(tb_transfer_id=_TEXT, goodie_tb_transfer_id=_TEXT)
-
-_RESERVE: Final = Operation(
-    operation_id="Reserve",
-    summary="A bare hold on the ledger, for benchmarks: no session, no order.",
-    responses={
-        "200": _answer("The ids that commit takes, as decimal numbers.", _TRANSFER_IDS),
-        "409": _problem("Sold out."),
-        "503": _BUSY,
-    },
+_ORDER_STATUS: Final = Operation(
+    operation_id="getOrder",
+    tags=["orders"],
+    summary="What became of an order.",
+    parameters=[_ORDER_ID_PARAMETER],
+    responses={"200": _answer("The order.", OrderAnswer), "404": _NO_ORDER, "503": _BUSY},
 )
 
-_COMMIT: Final = Operation(
-    operation_id="Commit",
-    summary="A bare sale of such a hold, for benchmarks.",
-    parameters=[
-        Parameter(name=name, param_in="query", required=True, schema=_TEXT)
-        for name in ("tb_transfer_id", "goodie_tb_transfer_id")
-    ],
+_ORDER_EVENTS: Final = Operation(
+    operation_id="followOrder",
+    tags=["orders"],
+    summary="The order now and on every change, until nothing of it can change any more.",
+    description="Server-sent events; the data of each is what `getOrder` answers.",
+    parameters=[_ORDER_ID_PARAMETER],
     responses={
-        "200": _answer("The ticket is sold.", _TRANSFER_IDS),
-        "400": _problem("These are not the two ids of one hold, or it is gone."),
+        "200": _document("The events.", "text/event-stream"),
+        "404": _NO_ORDER,
         "503": _BUSY,
     },
 )
 
 _ORDERS_CSV: Final = Operation(
-    operation_id="OrdersCsv",
-    summary="All orders that are looked for, as a file; for the operator.",
+    operation_id="exportOrders",
+    tags=[OPERATOR],
+    security=[{OPERATOR: []}],
+    summary="All orders that are looked for, as a file.",
     parameters=[
         Parameter(
             name="q",
@@ -267,51 +343,98 @@ _ORDERS_CSV: Final = Operation(
         ),
     ],
     responses={
-        "200": _answer("One line for each order.", _TEXT, "text/csv"),
-        "400": _problem("This cannot be searched for."),
-        "401": _problem("The login is missing or wrong."),
+        "200": _document("One line for each order.", "text/csv"),
+        "400": _INVALID,
         "503": _BUSY,
+        **_OPERATORS,
     },
 )
 
+# By their names below the order.
+DOCUMENTS: Final = {
+    "qr.png": ("image/png", "getQrPng", "The ticket's QR code as PNG."),
+    "qr.svg": ("image/svg+xml", "getQrSvg", "The ticket's QR code as SVG."),
+    "ticket.ics": ("text/calendar", "getCalendar", "The show as an entry for a calendar."),
+}
 
-def _document(media_type: str, operation_id: str) -> Operation:
-    return Operation(
-        operation_id=operation_id,
-        summary="A document of a paid order.",
-        parameters=[_ORDER_ID_PARAMETER],
-        responses={
-            "200": _answer("The document.", _TEXT, media_type),
-            "404": _problem("There is no such order, or it has no ticket."),
-            "503": _BUSY,
-        },
-    )
-
-
-def _webhook(provider: PaymentProvider) -> Operation:
-    """What MockPay sends; another provider signs and writes its body in a form of its own."""
-    is_mockpay = isinstance(provider, MockPay)
-    return Operation(
-        operation_id="Webhook",
-        summary="The payment provider tells the outcome of a payment.",
-        parameters=[
-            Parameter(
-                name=provider.signature_header,
-                param_in="header",
-                required=True,
-                description="base64(HMAC-SHA256(secret, body))" if is_mockpay else None,
-                schema=_TEXT,
+_PATHS: Final = {
+    "/api/show": PathItem(get=_SHOW),
+    "/api/inventory": PathItem(get=_INVENTORY),
+    "/api/checkout": PathItem(post=_CHECKOUT),
+    "/api/orders/{order_id}": PathItem(get=_ORDER_STATUS),
+    "/api/orders/{order_id}/events": PathItem(get=_ORDER_EVENTS),
+    "/api/admin/orders.csv": PathItem(get=_ORDERS_CSV),
+    **{
+        f"/api/orders/{{order_id}}/{name}": PathItem(
+            get=Operation(
+                operation_id=name_of_it,
+                tags=["orders"],
+                summary=summary,
+                parameters=[_ORDER_ID_PARAMETER],
+                responses={
+                    "200": _document("The document.", media_type),
+                    "404": _problem("There is no such order, or it has no ticket."),
+                    "503": _BUSY,
+                },
             )
-        ],
-        request_body=_body(_MOCKPAY_EVENT if is_mockpay else Schema(type=OpenAPIType.OBJECT)),
+        )
+        for name, (media_type, name_of_it, summary) in DOCUMENTS.items()
+    },
+}
+
+_BENCHMARKS: Final = {
+    "/api/accounting/reserve": PathItem(
+        get=Operation(
+            operation_id="reserve",
+            tags=["benchmarks"],
+            summary="A bare hold on the ledger: no session, no order.",
+            responses={
+                "200": _answer("The ids that commit takes.", TransferIdsAnswer),
+                "409": _answer("None is left.", RefusalAnswer),
+                "503": _BUSY,
+            },
+        )
+    ),
+    "/api/accounting/commit": PathItem(
+        get=Operation(
+            operation_id="commit",
+            tags=["benchmarks"],
+            summary="A bare sale of such a hold.",
+            parameters=[
+                Parameter(name=name, param_in="query", required=True, schema=_TEXT)
+                for name in TransferIdsAnswer.__struct_fields__
+            ],
+            responses={
+                "200": _answer("The ticket is sold.", TransferIdsAnswer),
+                "400": _problem("These are not the two ids of one hold, or it is gone."),
+                "503": _BUSY,
+            },
+        )
+    ),
+}
+
+
+def _webhook(provider: PaymentProvider) -> dict[str, PathItem]:
+    """What MockPay sends; another provider signs and writes its body in a form of its own."""
+    event = {"application/json": OpenAPIMediaType(schema=Schema(type=OpenAPIType.OBJECT))}
+    if isinstance(provider, MockPay):
+        event = _media(PaymentEvent)
+    operation = Operation(
+        operation_id="tellPayment",
+        tags=["payments"],
+        security=[{_PROVIDER: []}],
+        summary="The payment provider tells the outcome of a payment.",
+        request_body=RequestBody(required=True, content=event),
         responses={
             "200": _answer(
                 "All of it is durable. What is genuine and fits no order is recorded as well:"
                 f" {UNMATCHED} is a payment, null is an event that moves no money.",
-                _object(ok=_FLAG, order_status=_nullable(OpenAPIType.STRING)),
+                WebhookAnswer,
             ),
             "400": _problem("The signature is not valid."),
+            "408": _problem("The request took too long to arrive."),
             "413": _problem("The body is too large."),
             "503": _BUSY,
         },
     )
+    return {"/payments/webhook": PathItem(post=operation)}

@@ -1,13 +1,27 @@
 """The payment provider's side: the webhook by which it tells the outcome of a payment."""
 
-import orjson
+from typing import Final
+
+import msgspec
 from litestar.handlers import ASGIRouteHandler
 from litestar.types import HTTPScope, Receive
+from msgspec import UNSET, UnsetType
 
 from tigerfans.http.api.raw import json_route
 from tigerfans.http.reading import BodyReader, header
 from tigerfans.payments.base import WEBHOOK_BYTES_MAX
 from tigerfans.shop.shop import Shop
+
+
+class WebhookAnswer(msgspec.Struct):
+    """All of it is durable; `idempotent` is there, and true, where it was so before."""
+
+    ok: bool
+    order_status: str | None
+    idempotent: bool | UnsetType = UNSET
+
+
+_encode: Final = msgspec.json.Encoder().encode
 
 
 def webhook_route(shop: Shop) -> ASGIRouteHandler:
@@ -17,7 +31,12 @@ def webhook_route(shop: Shop) -> ASGIRouteHandler:
     async def webhook(scope: HTTPScope, receive: Receive) -> bytes:
         body = await bodies.read(scope, receive)
         settled = await shop.hear(body, header(scope, signature_header))
-        answer = {"ok": True, "order_status": settled.order_status}
-        return orjson.dumps(answer | {"idempotent": True} if settled.is_replay else answer)
+        return _encode(
+            WebhookAnswer(
+                ok=True,
+                order_status=settled.order_status,
+                idempotent=True if settled.is_replay else UNSET,
+            )
+        )
 
     return json_route("POST", "/payments/webhook", webhook)

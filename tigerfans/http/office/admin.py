@@ -10,6 +10,7 @@ from litestar import MediaType, Response, Router, get
 from litestar.types import Guard
 
 from tigerfans.http.office.admin_orders import ITEMS_MAX, Limit, order_item
+from tigerfans.http.office.auth import OPERATOR
 from tigerfans.http.office.sequencer_history import SequencerHistory
 from tigerfans.offer.catalog import CURRENCY
 from tigerfans.payments.outbox import Outbox, Undelivered
@@ -20,7 +21,7 @@ from tigerfans.stores.sessions import Session
 
 def admin_routes(shop: Shop, outbox: Outbox, sequencer: SequencerHistory, guard: Guard) -> Router:
     @get("/api/pending")
-    async def pending(limit: Limit = ITEMS_MAX) -> dict[str, Any]:
+    async def list_pending(limit: Limit = ITEMS_MAX) -> dict[str, Any]:
         """The latest payment sessions that can still be paid."""
         sessions, total = await shop.sessions.pending(limit)
         now_ms = time.time_ns() // 1_000_000
@@ -31,13 +32,13 @@ def admin_routes(shop: Shop, outbox: Outbox, sequencer: SequencerHistory, guard:
         }
 
     @get("/api/admin/goodies")
-    async def goodies() -> dict[str, int]:
+    async def count_goodies() -> dict[str, int]:
         """How many goodies are granted, of how many."""
         stock = await shop.goodies()
         return {"used": stock.sold, "limit": stock.capacity}
 
     @get("/api/admin/webhooks")
-    async def webhooks(limit: Limit = ITEMS_MAX) -> dict[str, Any]:
+    async def list_webhooks(limit: Limit = ITEMS_MAX) -> dict[str, Any]:
         """The oldest webhooks of MockPay that nobody confirmed."""
         undelivered, total = await outbox.undelivered(limit)
         return {
@@ -47,21 +48,23 @@ def admin_routes(shop: Shop, outbox: Outbox, sequencer: SequencerHistory, guard:
         }
 
     @get("/api/admin/refunds")
-    async def refunds(limit: Limit = ITEMS_MAX) -> dict[str, Any]:
+    async def list_refunds(limit: Limit = ITEMS_MAX) -> dict[str, Any]:
         """The oldest orders that were paid and cannot be fulfilled."""
         due, total = await shop.orders.refunds_due(limit)
         return {"items": [order_item(order) for order in due], "limit": limit, "total": total}
 
     @get("/api/admin/history")
-    async def history() -> Response[bytes]:
+    async def get_history() -> Response[bytes]:
         """The shop's last minutes, a list for each figure: see the sequencer's `/history`."""
         return Response(await sequencer.page(), media_type=MediaType.JSON)
 
     return Router(
         "/",
-        route_handlers=[pending, goodies, webhooks, refunds, history],
+        route_handlers=[list_pending, count_goodies, list_webhooks, list_refunds, get_history],
         guards=[guard],
         response_headers={"cache-control": "no-store"},
+        tags=[OPERATOR],
+        security=[{OPERATOR: []}],
     )
 
 

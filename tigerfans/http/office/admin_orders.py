@@ -9,7 +9,7 @@ from litestar.types import Guard, Receive, Scope, Send
 
 from tigerfans.booking.ids import OrderId
 from tigerfans.errors import InvalidRequestError, UnknownOrderError
-from tigerfans.http.office.auth import same_origin_guard
+from tigerfans.http.office.auth import OPERATOR, same_origin_guard
 from tigerfans.http.office.order_export import send_orders
 from tigerfans.office.order_search import (
     COUNT_MAX,
@@ -40,7 +40,7 @@ After = Annotated[str, QueryParameter(description="`next` of the page before.")]
 
 def admin_order_routes(shop: Shop, search: OrderSearch, stories: Stories, guard: Guard) -> Router:
     @get("/api/admin/orders")
-    async def orders(
+    async def find_orders(
         limit: Limit = ITEMS_MAX, text: Text = "", status: Status = None, after: After = ""
     ) -> dict[str, Any]:
         """The stored orders that are looked for, those recorded last first.
@@ -67,20 +67,22 @@ def admin_order_routes(shop: Shop, search: OrderSearch, stories: Stories, guard:
         await send_orders(search, _wanted(scope["query_string"]), receive, send)
 
     @get("/api/admin/orders/{order_id:str}")
-    async def story(order_id: FromPath[str]) -> dict[str, Any]:
+    async def tell_story(order_id: FromPath[str]) -> dict[str, Any]:
         """All that happened to one order, and where it is recorded."""
         return story_item(await stories.of(parse_order_id(order_id)))
 
     @post("/api/admin/orders/{order_id:str}/refund", status_code=200, guards=[same_origin_guard])
-    async def refund(order_id: FromPath[str]) -> dict[str, Any]:
+    async def refund_order(order_id: FromPath[str]) -> dict[str, Any]:
         """Gives the money of an unfulfilled order back."""
         return order_item(await shop.refund(parse_order_id(order_id)))
 
     return Router(
         "/",
-        route_handlers=[orders, export, story, refund],
+        route_handlers=[find_orders, export, tell_story, refund_order],
         guards=[guard],
         response_headers={"cache-control": "no-store"},
+        tags=[OPERATOR],
+        security=[{OPERATOR: []}],
     )
 
 

@@ -7,7 +7,7 @@ from litestar.params import FromPath, QueryParameter
 from litestar.types import Guard
 
 from tigerfans.http.office.admin_orders import ITEMS_MAX, Limit
-from tigerfans.http.office.auth import same_origin_guard
+from tigerfans.http.office.auth import OPERATOR, same_origin_guard
 from tigerfans.payments.unmatched import MISFIT_WORDS, UnmatchedPayment
 from tigerfans.shop.shop import Shop
 
@@ -18,7 +18,9 @@ def admin_unmatched_routes(shop: Shop, operator: str, guard: Guard) -> Router:
     """The routes; `operator` is who resolves what is resolved here."""
 
     @get("/api/admin/unmatched")
-    async def unmatched(limit: Limit = ITEMS_MAX, resolved: Resolved = False) -> dict[str, Any]:
+    async def list_unmatched(
+        limit: Limit = ITEMS_MAX, resolved: Resolved = False
+    ) -> dict[str, Any]:
         """The oldest payments that fit no order and wait for somebody to see to them."""
         listed = shop.unmatched.resolved if resolved else shop.unmatched.waiting
         payments, total = await listed(limit)
@@ -31,22 +33,24 @@ def admin_unmatched_routes(shop: Shop, operator: str, guard: Guard) -> Router:
     @post(
         "/api/admin/unmatched/{payment_id:str}/refund", status_code=200, guards=[same_origin_guard]
     )
-    async def refund(payment_id: FromPath[str]) -> dict[str, Any]:
+    async def refund_unmatched(payment_id: FromPath[str]) -> dict[str, Any]:
         """Gives the money back through the payment provider, once."""
         return unmatched_item(await shop.refund_unmatched(payment_id, operator))
 
     @post(
         "/api/admin/unmatched/{payment_id:str}/dismiss", status_code=200, guards=[same_origin_guard]
     )
-    async def dismiss(payment_id: FromPath[str]) -> dict[str, Any]:
+    async def dismiss_unmatched(payment_id: FromPath[str]) -> dict[str, Any]:
         """Marks the payment as seen to: nothing is given back."""
         return unmatched_item(await shop.dismiss_unmatched(payment_id, operator))
 
     return Router(
         "/",
-        route_handlers=[unmatched, refund, dismiss],
+        route_handlers=[list_unmatched, refund_unmatched, dismiss_unmatched],
         guards=[guard],
         response_headers={"cache-control": "no-store"},
+        tags=[OPERATOR],
+        security=[{OPERATOR: []}],
     )
 
 

@@ -22,6 +22,9 @@ from tigerfans.http.office.guesses import WAIT_SECONDS_MAX, Guesses, GuessRefuse
 from tigerfans.http.office.passes import COOKIE, PASS_SECONDS, RENEW_SECONDS, Passes, hand_out
 from tigerfans.settings.settings import AdminSettings
 
+# What the schema calls this login, and the routes behind it.
+OPERATOR: Final = "operator"
+
 _CHALLENGE: Final = {"WWW-Authenticate": 'Basic realm="TigerFans admin", charset="UTF-8"'}
 _RETRY: Final = {"Retry-After": str(math.ceil(WAIT_SECONDS_MAX))}
 

@@ -1,0 +1,129 @@
+"""The description of the interface, and the show's offer: what others build on."""
+
+import re
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+from litestar.routes import ASGIRoute
+
+from tests.http.asgi import client_of_app
+from tests.shops import OpenShop
+from tigerfans.errors import OrderEndedError, ShopError
+from tigerfans.http.api.openapi import EXAMPLES
+from tigerfans.http.api.show import ShowAnswer
+from tigerfans.http.app import create_app
+from tigerfans.http.problems import RefusalAnswer
+from tigerfans.offer.show import SHOW
+from tigerfans.settings.settings import LimitSettings, Settings
+from tigerfans.shop.checkout import ENDED
+from tigerfans.shop.shop import Shop
+
+SETTINGS = Settings(bench=True)
+
+
+@pytest.fixture
+async def client(shop: Shop) -> AsyncIterator[httpx.AsyncClient]:
+    async with client_of_app(create_app(SETTINGS, shop, mockpay=None)) as client:
+        yield client
+
+
+@pytest.fixture
+async def schema(client: httpx.AsyncClient) -> dict[str, Any]:
+    answer = await client.get("/schema/openapi.json")
+    assert (answer.status_code, answer.headers["content-type"]) == (
+        200,
+        "application/vnd.oai.openapi+json",
+    )
+    described: dict[str, Any] = answer.json()
+    return described
+
+
+def operations(schema: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for path, item in schema["paths"].items():
+        for method in item:
+            yield path, item[method]
+
+
+async def test_every_json_route_is_described(schema: dict[str, Any], shop: Shop) -> None:
+    paths = set(schema["paths"])
+    assert {"/api/show", "/api/orders/{order_id}", "/api/admin/orders", "/readyz"} <= paths
+    raw = [r.path for r in create_app(SETTINGS, shop, None).routes if isinstance(r, ASGIRoute)]
+    # Litestar describes its own routes, but the raw ones have to be described by hand.
+    for path in raw:
+        assert any(p == path or p.startswith(f"{path}/") for p in paths), path
+
+
+async def test_every_operation_has_a_name_a_sentence_a_tag_and_models_of_its_errors(
+    schema: dict[str, Any],
+) -> None:
+    tags = {tag["name"] for tag in schema["tags"]}
+    names = []
+    for path, operation in operations(schema):
+        names.append(operation["operationId"])
+        assert re.fullmatch(r"[a-z]+([A-Z][a-z]+)*", operation["operationId"])
+        assert re.fullmatch(r"[A-Z].+\.", operation["summary"]), path
+        assert set(operation["tags"]) <= tags, path
+        is_operators = "/admin" in path or path == "/api/pending"
+        assert operation.get("security", []) == (
+            [{"operator": []}]
+            if is_operators
+            else [{"provider": []}]
+            if path == "/payments/webhook"
+            else []
+        )
+        for status, answer in operation["responses"].items():
+            if status >= "400":
+                [content] = answer["content"].values()
+                assert content["schema"]["$ref"].endswith(("ProblemAnswer", "RefusalAnswer")) or (
+                    path == "/readyz"
+                )
+    assert len(set(names)) == len(names)
+
+
+async def test_every_model_that_is_named_is_there(schema: dict[str, Any]) -> None:
+    named = set(re.findall(r"'#/components/schemas/(\w+)'", str(schema)))
+    assert named
+    assert named <= set(schema["components"]["schemas"])
+
+
+@pytest.mark.parametrize("model", EXAMPLES, ids=lambda model: model.__name__)
+def test_an_example_is_one_of_its_model(model: type[msgspec.Struct]) -> None:
+    assert msgspec.json.decode(msgspec.json.encode(EXAMPLES[model]), type=model) == EXAMPLES[model]
+
+
+def every(kind: type[ShopError]) -> Iterator[type[ShopError]]:
+    yield kind
+    for narrower in kind.__subclasses__():
+        yield from every(narrower)
+
+
+def test_what_a_program_reads_of_an_error_is_in_its_model() -> None:
+    fields = [kind.fields for kind in every(ShopError) if kind.status in (400, 409)]
+    fields += [OrderEndedError(words, status).fields for status, words in ENDED.items()]
+    for each in fields:
+        assert set(each) <= set(RefusalAnswer.__struct_fields__)
+        msgspec.convert({"detail": "A sentence.", **each}, RefusalAnswer)
+
+
+async def test_the_show_says_all_that_a_front_end_needs_but_the_stock(open_shop: OpenShop) -> None:
+    shop = await open_shop(tickets_a=7, prices={"A": 7100}, hold_seconds=90)
+    settings = replace(SETTINGS, limits=LimitSettings(holds_per_client=20), demo=True)
+    async with client_of_app(create_app(settings, shop, mockpay=None)) as client:
+        answer = await client.get("/api/show")
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json")
+    show = msgspec.json.decode(answer.content, type=ShowAnswer)
+    assert (show.name, show.venue) == (SHOW.name, SHOW.venue)
+    assert show.starts_at == SHOW.starts_at.isoformat() == "2027-06-18T10:00:00+02:00"
+    assert [(c.cls, c.name, c.price, c.capacity) for c in show.classes] == [
+        ("A", "Premium", 7100, 7),
+        ("B", "Standard", 3500, 10),
+    ]
+    assert all(c.perks for c in show.classes)
+    assert (show.currency, show.goodies, show.hold_seconds) == ("eur", 2, 90)
+    assert (show.limits.holds_per_client, show.limits.holds_per_email) == (20, 0)
+    assert (show.limits.tickets_per_order, show.limits.email_characters) == (1, 254)
+    assert (show.payment.provider, show.payment.demo) == ("MockPay", True)

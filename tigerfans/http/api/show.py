@@ -1,0 +1,108 @@
+"""The show and its offer, so that others can build a front end of their own; the stock is apart.
+
+Nothing of it changes while the shop runs, so it is put into words once, when the process starts.
+"""
+
+from typing import Annotated, Final
+
+import msgspec
+from litestar.handlers import ASGIRouteHandler
+from litestar.types import HTTPScope, Receive
+from msgspec import Meta
+
+from tigerfans.http.api.raw import json_route
+from tigerfans.offer.catalog import CURRENCY
+from tigerfans.offer.show import SHOW, Show
+from tigerfans.settings.settings import Settings
+from tigerfans.shop.answers import Cents, ClassText, Count, Currency, Moment
+from tigerfans.shop.checkout import EMAIL_CHARACTERS_MAX, IDEMPOTENCY_KEY_CHARACTERS_MAX
+from tigerfans.shop.shop import Shop
+
+# What one checkout holds.
+TICKETS_PER_ORDER: Final = 1
+
+Limit = Annotated[int, Meta(description="0 is no limit.", extra_json_schema={"minimum": 0})]
+
+
+class TicketClassAnswer(msgspec.Struct):
+    """A kind of ticket, with the price of one; what is left of it says `/api/inventory`."""
+
+    cls: ClassText
+    name: str
+    price: Cents
+    perks: list[str]
+    capacity: Count
+
+
+class LimitsAnswer(msgspec.Struct):
+    """What a checkout is bound to; past it, the answer says so in a sentence."""
+
+    tickets_per_order: Count
+    holds_per_client: Limit
+    holds_per_email: Limit
+    email_characters: Count
+    idempotency_key_characters: Count
+
+
+class PaymentAnswer(msgspec.Struct):
+    """Who asks for the money, and whether any is meant."""
+
+    provider: str
+    demo: bool
+
+
+class ShowAnswer(msgspec.Struct):
+    """The show and what is on offer; a hold lasts for `hold_seconds`, and is paid for until then.
+
+    The times carry the venue's own offset.
+    """
+
+    name: str
+    venue: str
+    starts_at: Moment
+    ends_at: Moment
+    currency: Currency
+    classes: list[TicketClassAnswer]
+    goodies: Annotated[int, Meta(description="The first so many paid orders get one.")]
+    hold_seconds: Count
+    limits: LimitsAnswer
+    payment: PaymentAnswer
+
+
+def show_route(shop: Shop, settings: Settings) -> ASGIRouteHandler:
+    answer = msgspec.json.encode(show_answer(shop, settings))
+
+    async def serve(scope: HTTPScope, receive: Receive) -> bytes:
+        return answer
+
+    return json_route("GET", "/api/show", serve)
+
+
+def show_answer(shop: Shop, settings: Settings, show: Show = SHOW) -> ShowAnswer:
+    return ShowAnswer(
+        name=show.name,
+        venue=show.venue,
+        starts_at=show.starts_at.isoformat(),
+        ends_at=show.ends_at.isoformat(),
+        currency=CURRENCY,
+        classes=[
+            TicketClassAnswer(
+                cls=each.code,
+                name=each.name,
+                price=each.price_cents,
+                perks=list(each.listing.perks),
+                capacity=each.tickets.capacity,
+            )
+            for each in shop.catalog.classes
+        ],
+        goodies=shop.catalog.goodies.capacity,
+        hold_seconds=shop.hold_seconds,
+        limits=LimitsAnswer(
+            tickets_per_order=TICKETS_PER_ORDER,
+            holds_per_client=settings.limits.holds_per_client,
+            holds_per_email=settings.limits.holds_per_email,
+            email_characters=EMAIL_CHARACTERS_MAX,
+            idempotency_key_characters=IDEMPOTENCY_KEY_CHARACTERS_MAX,
+        ),
+        payment=PaymentAnswer(provider=shop.provider.name, demo=settings.demo),
+    )

@@ -1,0 +1,33 @@
+"""What the framework refuses, in a sentence for a person; it speaks of types.
+
+Only parameters of addresses come to this: bodies are read by our own code, which knows better what
+to say of them.
+"""
+
+import re
+from typing import Any, Final
+
+from litestar.exceptions import HTTPException
+
+_WORDS: Final = (
+    (re.compile(r"Expected `int`.*, got .*"), "must be a whole number"),
+    (re.compile(r"Expected `bool`.*, got .*"), "must be true or false"),
+    (re.compile(r"Expected `int` >= (\d+)"), "must be at least {}"),
+    (re.compile(r"Expected `int` <= (\d+)"), "must be at most {}"),
+    (re.compile(r"Expected `str` of length <= (\d+)"), "may have at most {} characters"),
+)
+_OTHERWISE: Final = "cannot be read"
+
+
+def sentence(error: HTTPException) -> str:
+    """What the error says to whoever sent the request; it names what was wrong with it."""
+    extra = error.extra if isinstance(error.extra, list) else []
+    fields = [_field(each) for each in extra if isinstance(each, dict) and "key" in each]
+    return f"{', '.join(fields)}." if fields else error.detail
+
+
+def _field(refused: dict[str, Any]) -> str:
+    for pattern, words in _WORDS:
+        if matched := pattern.fullmatch(str(refused.get("message", ""))):
+            return f"{refused['key']} {words.format(*matched.groups())}"
+    return f"{refused['key']} {_OTHERWISE}"
