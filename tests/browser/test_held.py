@@ -36,6 +36,7 @@ def test_who_mistyped_the_email_gives_the_ticket_back_without_a_script(
     card.get_by_role("button", name="Give it back").click()
     expect(tab.get_by_text("the ticket went back on sale").filter(visible=True)).to_be_visible()
     expect(card).to_have_count(0)
+    expect(tab.get_by_label("Email")).to_have_value(TYPO)
     assert patient.status(mistyped) == "CANCELED"
     assert patient.available("A") == before
     check_out(tab)
@@ -67,7 +68,9 @@ def test_who_is_refused_for_a_hold_of_their_own_is_led_to_it_and_keeps_what_was_
     expect(card).to_be_focused()
     expect(card).to_contain_text(f"Premium, €65.00, for {TYPO}.")
     card.get_by_role("button", name="Give it back").click()
+    expect(tab.get_by_role("alert")).to_contain_text("Your ticket went back on sale")
     expect(card).to_have_count(0)
+    expect(tab.get_by_label("Email")).to_be_focused()
     expect(tab.get_by_label("Email")).to_have_value("ada@example.com")
     assert patient.status(held_by(other)) == "CANCELED"
     tab.unroute_all()

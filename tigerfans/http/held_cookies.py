@@ -57,8 +57,3 @@ class HeldCookies:
         digest = self._keyed.copy()
         digest.update(order_id.encode())
         return digest.hexdigest()
-
-
-def unset_cookie(order_id: OrderId) -> str:
-    """The value of Set-Cookie by which a browser forgets a hold."""
-    return f"{_PREFIX}{order_id.hex_digits}=; Max-Age=0; {_ATTRIBUTES}"

@@ -35,6 +35,10 @@ export function postJson(path, body, headers = {}) {
   });
 }
 
+export function postForm(path, fields) {
+  return request(path, { method: "POST", body: new URLSearchParams(fields) });
+}
+
 async function request(path, options) {
   let response;
   try {

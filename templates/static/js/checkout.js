@@ -3,7 +3,7 @@
 
 import { OfflineError, ShopError, jittered, postJson, sleep } from "./api.js";
 import { setText } from "./format.js";
-import { showHeld } from "./held.js";
+import { giveBackHere, showHeld } from "./held.js";
 import { followStock } from "./stock.js";
 
 const ATTEMPTS_MAX = 30;
@@ -135,6 +135,11 @@ const wakeStock = followStock(showAvailability);
 // The messages below the button are kinder than the browser's bubbles, and read in our words.
 form.noValidate = true;
 form.addEventListener("submit", submit);
+giveBackHere(() => {
+  wakeStock();
+  say("Your ticket went back on sale, and nothing was charged. Now hold another one.", "wait");
+  email.focus();
+});
 form.addEventListener("change", () => {
   if (!underway) say("", "");
   showChoice();

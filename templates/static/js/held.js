@@ -1,12 +1,12 @@
 // The tickets that this browser has on hold. Only the shop knows which: its cookies are kept from
 // scripts. The page brings a card for each; where that may be outdated, this asks for them again.
+// Giving one back leaves the page as it is, and what is typed there.
 
-import { getJson } from "./api.js";
+import { getJson, postForm } from "./api.js";
 import { localMoment, setText } from "./format.js";
 
 const list = document.querySelector("[data-held-list]");
 const template = document.querySelector("[data-held-template]");
-const checkout = document.querySelector("[data-checkout]");
 
 /** Shows what is on hold now; the first card, or null where there is none or nobody can tell. */
 export async function showHeld() {
@@ -18,6 +18,26 @@ export async function showHeld() {
     // What is shown stays, and leads to an answer.
   }
   return list.firstElementChild;
+}
+
+/** Gives back by a script what the cards' forms would; `onGivenBack` hears of it. */
+export function giveBackHere(onGivenBack) {
+  list.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    const form = event.target;
+    const orderId = form.elements.order_id.value;
+    try {
+      const { status } = await postForm(form.action, { order_id: orderId });
+      if (status !== "CANCELED") {
+        return window.location.assign(`/demo/success?order_id=${orderId}`);
+      }
+      form.remove();
+    } catch {
+      // It may have been given back, or not: the form that sends itself leads to an answer.
+      return form.submit();
+    }
+    onGivenBack();
+  });
 }
 
 function card(hold) {
@@ -37,10 +57,4 @@ function showTime(form) {
   setText(time, localMoment(time.dateTime));
 }
 
-// The form that comes back is filled in as this one is.
-list.addEventListener("submit", ({ target }) => {
-  const chosen = checkout.querySelector("input[name=cls]:checked");
-  if (chosen) target.elements.cls.value = chosen.value;
-  target.elements.customer_email.value = checkout.elements.customer_email.value;
-});
 for (const form of list.children) showTime(form);

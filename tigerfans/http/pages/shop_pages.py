@@ -27,8 +27,14 @@ from tigerfans.booking.ids import OrderId
 from tigerfans.booking.inventory import Inventory
 from tigerfans.errors import UnknownOrderError
 from tigerfans.http.client_address import ClientAddresses
-from tigerfans.http.held_cookies import PATH, HeldCookies, unset_cookie
-from tigerfans.http.pages.rendering import PAGE_CACHE_CONTROL, SECURITY_HEADERS, Renderer, money
+from tigerfans.http.held_cookies import PATH, HeldCookies
+from tigerfans.http.pages.rendering import (
+    PAGE_CACHE_CONTROL,
+    SECURITY_HEADERS,
+    Renderer,
+    money,
+    wants_page,
+)
 from tigerfans.http.problems import Problem, explain
 from tigerfans.http.reading import body_in_time
 from tigerfans.offer.catalog import Catalog, ClassCode, TicketClass
@@ -225,37 +231,28 @@ async def checkout_submit(
 async def give_back(
     request: Request[Any, Any, Any], shop: Shop, pages: Pages, held: Cookies
 ) -> Response[Any]:
-    """Gives back a ticket that this browser has on hold, and shows the form for another one."""
-    form = await _form(request)
+    """Gives back a ticket that this browser has on hold; leads to the form for another one.
+
+    A script hears what the order is now.
+    """
+    order_id = OrderId.parse(_text((await _form(request)).get("order_id")))
     own = held.orders(request.cookies)
-    order_id = OrderId.parse(_text(form.get("order_id")))
-    problem = None
-    headers = {}
     try:
         if order_id is None or order_id not in own:
-            raise UnknownOrderError("This browser has no such ticket on hold any more.")
+            raise UnknownOrderError("This browser has no such ticket on hold.")
         status = await shop.give_back(order_id)
     except Exception as error:
         problem = explain(error)
-        if problem is None:
+        if problem is None or not wants_page(request):
             raise
-    else:
-        if status in (OrderStatus.PAID, OrderStatus.PAID_UNFULFILLED):
-            # The payment came first.
-            return Redirect(f"/demo/success?order_id={order_id.hex_digits}", status_code=303)
-        own.remove(order_id)
-        headers["Set-Cookie"] = unset_cookie(order_id)
-    holds = await _open_holds(shop, own)
-    return await _checkout_form(
-        shop,
-        pages,
-        Filled.of(form),
-        holds,
-        problem=problem,
-        headers=headers,
-        returned=None if problem else "canceled",
-        returned_order_id=order_id.hex_digits if order_id else "",
-    )
+        holds = await _open_holds(shop, own)
+        return await _checkout_form(shop, pages, Filled(), holds, problem=problem)
+    if not wants_page(request):
+        return Response({"status": status}, status_code=200, headers=_HEADERS)
+    # By another address, so that who comes back to it by the browser's button sends no form again.
+    is_paid = status in (OrderStatus.PAID, OrderStatus.PAID_UNFULFILLED)
+    target = "/demo/success?" if is_paid else f"{PATH}?status=canceled&"
+    return Redirect(f"{target}order_id={order_id.hex_digits}", status_code=303)
 
 
 @get(f"{PATH}/held")
@@ -311,7 +308,6 @@ async def _checkout_form(
     holds: Sequence[OpenHold],
     *,
     problem: Problem | None = None,
-    headers: Mapping[str, str] | None = None,
     returned: str | None = None,
     returned_order_id: str = "",
 ) -> Response[str]:
@@ -320,7 +316,7 @@ async def _checkout_form(
     return pages.page(
         "checkout.html",
         status_code=problem.status_code if problem else 200,
-        headers={**(headers or {}), **((problem and problem.headers) or {})},
+        headers=problem.headers if problem else None,
         offers=offers,
         overall=overall_state(offers),
         hold_seconds=shop.hold_seconds,
