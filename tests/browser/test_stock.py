@@ -1,12 +1,10 @@
 """What is left: counts that move, and pages that change as a class sells out."""
 
-import re
-
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.box_office import BoxOffice
 from tests.browser.conftest import OpenTab
-from tests.browser.test_buying import check_out, expect_ticket
+from tests.browser.test_buying import PAYMENT_URL, check_out, expect_ticket
 from tests.stack.running_shop import until
 
 # The pages ask for the stock somewhat more often.
@@ -51,7 +49,18 @@ def test_a_class_sells_out_while_buyers_look_at_it(patient: BoxOffice, open_tab:
     patient.end(orders[0], "canceled")
     expect_soon(stock, "1 left")
     tab.get_by_role("button", name="Hold my ticket").click()
-    expect(tab).to_have_url(re.compile("/mockpay/"))
+    expect(tab).to_have_url(PAYMENT_URL)
+
+    # The last one is this buyer's own, with a mistyped email.
+    tab.go_back()
+    tab.get_by_label("Email").fill("last@example.org")
+    tab.get_by_role("button", name="Hold my ticket").click()
+    expect(tab.get_by_role("alert")).to_contain_text("You have a ticket on hold yourself")
+    tab.get_by_role("button", name="Give it back").click()
+    expect(tab.get_by_role("alert")).to_contain_text("Your ticket went back on sale")
+    tab.get_by_role("button", name="Hold my ticket").click()
+    expect(tab).to_have_url(PAYMENT_URL)
+    expect(tab.get_by_text("l…@example.org")).to_be_visible()
     tab.get_by_role("button", name="Pay €35.00").click()
     expect_ticket(tab)
 
@@ -63,6 +72,14 @@ def test_a_class_sells_out_while_buyers_look_at_it(patient: BoxOffice, open_tab:
     expect_soon(other.locator("[data-stock=B]"), "Sold out, all 3")
     expect(other.get_by_role("radio", name="Standard")).to_be_disabled()
     expect(other.get_by_role("status")).to_contain_text("Standard is sold out.")
+    # It is said by the button too, and nothing else is chosen unasked.
+    expect(other.get_by_role("alert")).to_have_text(
+        "Standard is sold out. Please choose another ticket."
+    )
+    expect(other.get_by_role("button", name="Hold my ticket")).to_have_text("Hold my ticket")
+    other.get_by_role("radio", name="Premium").check()
+    expect(other.get_by_role("alert")).to_be_empty()
+    expect(other.get_by_role("button", name="Hold my ticket")).to_contain_text("€65.00")
     other.goto("/")
     expect(other.get_by_role("link", name="Choose Standard")).to_be_hidden()
 
@@ -77,6 +94,24 @@ def test_where_every_class_is_sold_the_form_makes_room_for_the_news(
     expect_soon(tab.locator("[data-stock=A]"), "Sold out, all 5")
     expect(tab.get_by_role("heading", name="Every ticket is sold")).to_be_visible()
     expect(tab.get_by_role("button", name="Hold my ticket")).to_be_hidden()
+    expect(tab.get_by_role("alert")).to_be_empty()
+    tab.goto("/")
+    whole = tab.locator("[data-overall]")
+    expect_soon(whole, "Every ticket is sold")
+    expect(tab.get_by_role("link", name="Get your ticket")).to_be_hidden()
+    # What is sold out stays so while nobody can be asked.
+    failed: list[str] = []
+    tab.on("requestfailed", lambda request: failed.append(request.url))
+    tab.unroute_all()
+    tab.route("**/api/inventory", lambda route: route.abort())
+
+    def has_asked_twice() -> bool:
+        tab.clock.run_for(STOCK_PAUSE_MS)
+        return len(failed) > 1
+
+    until(has_asked_twice)
+    expect(whole).to_contain_text("Every ticket is sold", use_inner_text=True)
+    expect(whole).not_to_contain_text("tickets left", use_inner_text=True)
 
 
 def test_while_the_last_tickets_are_on_hold_the_pages_say_that_some_may_come_back(
