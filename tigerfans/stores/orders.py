@@ -1,12 +1,12 @@
-"""Orders in PostgreSQL: every terminal outcome of a payment, durable before it is confirmed.
+"""Orders in PostgreSQL: every outcome of a payment, durable before it is confirmed.
 
 An order has one row, keyed by its id. Recording it again changes nothing, with two exceptions. A
-payment that succeeds after it failed or was canceled turns the row into a paid one; and an order
-that was restored from the ledger, which knows no email, gets the one that its event brings later.
-Rows travel by the auto-batcher, many to an INSERT.
+payment that succeeds after it failed or was canceled turns the row into a paid one, as `COMES_TO`
+says; and an order that was restored from the ledger, which knows no email, gets the one that its
+event brings later. Rows travel by the auto-batcher, many to an INSERT.
 """
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
@@ -27,8 +27,40 @@ QUEUE_MAX: Final = 2_048
 # A page for the reconciliation may have to pass over many orders that were not paid.
 PAGE_SECONDS_MAX: Final = 30.0
 
-# The row of a failed or canceled payment becomes a paid one, never the other way round.
-_RECORD: Final = """
+
+class OrderStatus(StrEnum):
+    """Pending and expired are read off a hold; the others are stored."""
+
+    PENDING = "PENDING"
+    EXPIRED = "EXPIRED"
+    PAID = "PAID"
+    # Paid, but nothing was left to sell: a refund is due.
+    PAID_UNFULFILLED = "PAID_UNFULFILLED"
+    FAILED = "FAILED"
+    CANCELED = "CANCELED"
+
+
+_CHARGED: Final = frozenset({OrderStatus.PAID, OrderStatus.PAID_UNFULFILLED})
+_UNCHARGED: Final = frozenset({OrderStatus.FAILED, OrderStatus.CANCELED})
+
+# What each state may still come to. A provider may tell of a first try that was declined, and then
+# of one that was not; and what is paid stays so. The store, the streams and the pages go by this
+# table, and by no other.
+COMES_TO: Final[Mapping[OrderStatus, frozenset[OrderStatus]]] = {
+    OrderStatus.PENDING: _CHARGED | _UNCHARGED | {OrderStatus.EXPIRED},
+    OrderStatus.EXPIRED: _CHARGED | _UNCHARGED,
+    OrderStatus.FAILED: _CHARGED,
+    OrderStatus.CANCELED: _CHARGED,
+    OrderStatus.PAID: frozenset(),
+    OrderStatus.PAID_UNFULFILLED: frozenset(),
+}
+MAY_CHANGE: Final = tuple(status for status, later in COMES_TO.items() if later)
+# Each change there is, as SQL compares it.
+_CHANGES: Final = ", ".join(
+    f"('{before}', '{after}')" for before, later in COMES_TO.items() for after in sorted(later)
+)
+
+_RECORD: Final = f"""
     INSERT INTO orders (id, status, cls, amount_cents, currency, email, created_at, paid_at,
                         ticket_code, got_goodie)
     SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::int[], $5::text[], $6::text[],
@@ -38,10 +70,9 @@ _RECORD: Final = """
         got_goodie = EXCLUDED.got_goodie, recorded_at = now(),
         email = CASE orders.email WHEN '' THEN EXCLUDED.email ELSE orders.email END,
         earlier_status = orders.status, earlier_at = orders.recorded_at
-    WHERE orders.status IN ('FAILED', 'CANCELED')
-      AND EXCLUDED.status IN ('PAID', 'PAID_UNFULFILLED')
+    WHERE (orders.status, EXCLUDED.status) IN ({_CHANGES})
     RETURNING id, email
-"""
+"""  # noqa: S608
 
 COLUMNS: Final = """
     id, status, cls, amount_cents, currency, email, created_at, paid_at, ticket_code, got_goodie,
@@ -62,18 +93,6 @@ _MARK_REFUNDED: Final = f"""
 """  # noqa: S608
 
 
-class OrderStatus(StrEnum):
-    """Pending and expired are read off a hold; the others are stored and final."""
-
-    PENDING = "PENDING"
-    EXPIRED = "EXPIRED"
-    PAID = "PAID"
-    # Paid, but nothing was left to sell: a refund is due.
-    PAID_UNFULFILLED = "PAID_UNFULFILLED"
-    FAILED = "FAILED"
-    CANCELED = "CANCELED"
-
-
 @dataclass(frozen=True, slots=True)
 class Order:
     """One order; the amount in cents, `paid_at` is the ledger's time of the sale."""
@@ -92,7 +111,11 @@ class Order:
 
     @property
     def is_charged(self) -> bool:
-        return self.status in (OrderStatus.PAID, OrderStatus.PAID_UNFULFILLED)
+        return self.status in _CHARGED
+
+    @property
+    def may_change(self) -> bool:
+        return self.status in MAY_CHANGE
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +148,7 @@ class Orders:
         self._finding.close()
 
     def record(self, order: Order) -> Awaitable[Recorded]:
-        """Stores a terminal outcome durably, once."""
+        """Stores an outcome durably, once."""
         return self._records.call(order)
 
     def find(self, order_id: OrderId) -> Awaitable[Order | None]:
@@ -169,7 +192,8 @@ class Orders:
         # same order, so that two workers' batches cannot wait for each other.
         wanted: dict[OrderId, Order] = {}
         for order in orders:
-            if order.id not in wanted or (order.is_charged and not wanted[order.id].is_charged):
+            first = wanted.setdefault(order.id, order)
+            if order.status in COMES_TO[first.status]:
                 wanted[order.id] = order
         rows = sorted(wanted.values(), key=attrgetter("id"))
         returned = await self._recording.fetch(_RECORD, *_columns(rows))

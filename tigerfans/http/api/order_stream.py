@@ -5,8 +5,9 @@ of a payment reaches any of the workers, and a hold expires without a word. All 
 ask at the same moment, so that the auto-batcher makes one read of it: 900 streams cost 8 % of a
 core that way, and 26 % where each keeps its own time.
 
-A stream ends with the order's final state, when its time is up, when the shop cannot be asked, and
-when the worker stops. Whoever still wants to know asks `GET /api/orders/{id}`, as the page does.
+A stream ends with a state that cannot change any more (`stores.orders.COMES_TO`), when its time is
+up, when the shop cannot be asked, and when the worker stops. Whoever still wants to know asks
+`GET /api/orders/{id}`, as the page does.
 """
 
 import asyncio
@@ -20,23 +21,24 @@ from tigerfans.booking.ids import OrderId
 from tigerfans.errors import UnavailableError, UnknownOrderError
 from tigerfans.http.problems import explain_or_log
 from tigerfans.http.reading import until_gone
-from tigerfans.stores.orders import OrderStatus
+from tigerfans.stores.orders import MAY_CHANGE
 
 STREAMS_MAX: Final = 1_000
 STREAM_SECONDS_MAX: Final = 600.0
 PERIOD_SECONDS: Final = 0.5
-# Of silence, after which a comment keeps proxies from closing the connection.
-HEARTBEAT_SECONDS: Final = 15.0
+# Of silence, after which a comment keeps proxies from closing the connection: the most impatient
+# ones, in networks of phones, do so after half a minute.
+HEARTBEAT_SECONDS: Final = 10.0
 
 HEADERS: Final = (
     (b"content-type", b"text/event-stream"),
-    (b"cache-control", b"no-store"),
+    # A proxy that compresses would collect the events first.
+    (b"cache-control", b"no-store, no-transform"),
+    # So does nginx with any answer, unless it is told not to; others listen to this as well.
+    (b"x-accel-buffering", b"no"),
     (b"x-content-type-options", b"nosniff"),
 )
 HEARTBEAT: Final = b":\n\n"
-
-# An expired order is not among them: its payment may still come, and then it is paid after all.
-_FINAL: Final = frozenset(OrderStatus) - {OrderStatus.PENDING, OrderStatus.EXPIRED}
 
 # The order's public JSON; None where it is unknown.
 Read = Callable[[OrderId], Awaitable[bytes | None]]
@@ -93,7 +95,7 @@ class OrderStreams:
             if answer != told:
                 await _send_body(send, b"data: %b\n\n" % answer)
                 told, told_at = answer, now()
-                if orjson.loads(answer)["status"] in _FINAL:
+                if orjson.loads(answer)["status"] not in MAY_CHANGE:
                     return
             elif now() - told_at >= HEARTBEAT_SECONDS:
                 await _send_body(send, HEARTBEAT)
