@@ -79,6 +79,14 @@ export function sleep(durationMs) {
   return new Promise((resolve) => setTimeout(resolve, durationMs));
 }
 
+/** Resolves when somebody looks at the page. */
+export function visible() {
+  return new Promise((resolve) => {
+    if (!document.hidden) return resolve();
+    document.addEventListener("visibilitychange", resolve, { once: true });
+  });
+}
+
 /**
  * Calls `ask` again and again, until it returns true, with a pause of `pauseMs()` between.
  *
@@ -94,11 +102,6 @@ export function repeat(ask, pauseMs, onFailure) {
         clearTimeout(timer);
         resolve();
       };
-    });
-  const visible = () =>
-    new Promise((resolve) => {
-      if (!document.hidden) return resolve();
-      document.addEventListener("visibilitychange", resolve, { once: true });
     });
   const run = async () => {
     let failures = 0;

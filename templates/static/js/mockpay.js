@@ -1,10 +1,15 @@
-// The payment page: counts down the hold, and says so when it has expired.
+// The payment page: counts down the hold, and says so when it has expired, or when the payment was
+// finished somewhere else.
 
-import { announce, clock, setText } from "./format.js";
+import { followOrder } from "./follow.js";
+import { announce, clock, setText, showState } from "./format.js";
 
 const LAST_CALL_SECONDS = 60;
+// Its other tabs tell of a payment at once; only another browser's is found this late.
+const PAUSE_MS = 10000;
 
 const payment = document.querySelector("[data-payment]");
+const payable = new Set(payment.dataset.payable.split(" "));
 const form = payment.querySelector("form");
 const holdSeconds = Number(payment.dataset.holdSeconds);
 const expiresAt = Date.now() + 1000 * Number(payment.dataset.remainingSeconds);
@@ -40,9 +45,19 @@ function tick() {
   expire();
 }
 
+function finish(order) {
+  if (payable.has(order.status)) return false;
+  clearInterval(ticking);
+  showState(payment, order.status);
+  announce("This payment is finished.");
+  return true;
+}
+
 let ticking = null;
-if (form && payment.querySelector("[data-expired]").hidden) {
-  ticking = setInterval(tick, 250);
+if (form) {
+  if (payment.querySelector("[data-expired]").hidden) ticking = setInterval(tick, 250);
+  const { order, state } = payment.dataset;
+  followOrder(order, state, finish, { pauseMs: () => PAUSE_MS, takesStream: false });
 }
 
 // One press pays once; the shop would not charge twice either.

@@ -1,18 +1,15 @@
-// The order's page: follows the order until it is settled, then shows what came of it.
-// It listens to the shop's events; where those do not work it asks, often at first.
+// The order's page: shows each state the order comes to, until it is one that stays.
 
-import { OfflineError, ShopError, getJson, repeat } from "./api.js";
+import { OfflineError, ShopError } from "./api.js";
+import { followOrder, tellTabs } from "./follow.js";
 import { announce, localMoment, money, setText, showState } from "./format.js";
 
-const PAUSE_MS = 1000;
-const PAUSE_SLOW_MS = 5000;
 const SLOW_MS = 15000;
-// From these an order does not move on by itself.
-const SETTLED = new Set(["PAID", "PAID_UNFULFILLED", "FAILED", "CANCELED", "UNKNOWN"]);
 
 const root = document.querySelector("[data-order]");
 const orderId = root.dataset.order;
-const api = `/api/orders/${encodeURIComponent(orderId)}`;
+// The states that an order may still leave, as the shop has them.
+const mayChange = new Set(root.dataset.mayChange.split(" "));
 
 function field(name, text) {
   setText(root.querySelector(`[data-field="${name}"]`), text);
@@ -23,7 +20,7 @@ function showTicket(order) {
   field("amount", money(order.amount, order.currency));
   showPaidAt(order.paid_at);
   root.querySelector("[data-goodie]").hidden = !order.got_goodie;
-  root.querySelector("[data-qr]").src = `${api}/qr.svg`;
+  root.querySelector("[data-qr]").src = `/api/orders/${encodeURIComponent(orderId)}/qr.svg`;
 }
 
 function showPaidAt(iso) {
@@ -32,7 +29,7 @@ function showPaidAt(iso) {
   setText(time, localMoment(iso));
 }
 
-/** Shows the order; returns whether it is settled. */
+/** Shows the order; returns whether it stays so. */
 function show(order) {
   setPart("[data-offline]", false);
   if (order.status !== root.dataset.state) {
@@ -42,34 +39,16 @@ function show(order) {
     document.title = `${headline} · TigerFans`;
     announce(`${headline}.`);
   }
-  return SETTLED.has(order.status);
+  return !mayChange.has(order.status);
 }
 
 function setPart(selector, isShown) {
   root.querySelector(selector).hidden = !isShown;
 }
 
-function poll() {
-  repeat(
-    async () => show(await getJson(api)),
-    () => (performance.now() < SLOW_MS ? PAUSE_MS : PAUSE_SLOW_MS),
-    (error) => {
-      const isAway = error instanceof OfflineError || (error instanceof ShopError && error.isTemporary);
-      setPart("[data-offline]", isAway);
-    },
-  );
-}
-
-function follow() {
-  const events = new EventSource(`${api}/events`);
-  events.onmessage = ({ data }) => {
-    if (show(JSON.parse(data))) events.close();
-  };
-  // An EventSource tries again by itself, but not after every error: polling always does.
-  events.onerror = () => {
-    events.close();
-    poll();
-  };
+function onFailure(error) {
+  const isAway = error instanceof OfflineError || (error instanceof ShopError && error.isTemporary);
+  setPart("[data-offline]", isAway);
 }
 
 function onlyWithScript() {
@@ -81,7 +60,9 @@ function onlyWithScript() {
 }
 
 onlyWithScript();
-if (!SETTLED.has(root.dataset.state)) {
-  follow();
+if (mayChange.has(root.dataset.state)) {
+  followOrder(orderId, root.dataset.state, show, { onFailure });
   setTimeout(() => setPart("[data-slow]", true), SLOW_MS);
+} else {
+  tellTabs(orderId, root.dataset.state);
 }

@@ -48,12 +48,18 @@ from tigerfans.http.pages.rendering import (
     templates_directory,
     wants_page,
 )
-from tigerfans.http.pages.shop_pages import Offer, StockWords, pages_router
+from tigerfans.http.pages.shop_pages import (
+    AWAITED_REFRESH_SECONDS,
+    REFRESH_SECONDS,
+    Offer,
+    StockWords,
+    pages_router,
+)
 from tigerfans.http.problems import explain
 from tigerfans.offer.catalog import LISTINGS, Catalog, ClassCode
 from tigerfans.office.story import Chapter, Place, Story
 from tigerfans.shop.open_hold import OpenHold
-from tigerfans.stores.orders import Order, OrderStatus
+from tigerfans.stores.orders import MAY_CHANGE, Order, OrderStatus
 from tigerfans.stores.sessions import Session
 
 Client = AsyncTestClient[Litestar]
@@ -70,6 +76,15 @@ PAID = replace(
     got_goodie=True,
 )
 COOKIES = HeldCookies("secret", hold_seconds=300)
+# What the pages call each state.
+HEADLINES = [
+    (OrderStatus.PENDING, "Waiting for your payment"),
+    (OrderStatus.PAID, "You are in"),
+    (OrderStatus.PAID_UNFULFILLED, "Paid, but sold out"),
+    (OrderStatus.FAILED, "The payment failed"),
+    (OrderStatus.CANCELED, "You canceled the payment"),
+    (OrderStatus.EXPIRED, "Your hold has expired"),
+]
 OPERATOR = {"Authorization": "x"}
 SCRIPT = {"Accept": "application/json"}
 BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
@@ -475,22 +490,38 @@ async def test_the_checkout_opens_with_the_class_that_was_chosen(
     assert [code for code, choice in choices.items() if "checked" in choice] == [chosen]
 
 
-@pytest.mark.parametrize(
-    ("status", "words"),
-    [("failed", "The payment failed"), ("canceled", "You canceled the payment")],
-)
-async def test_the_checkout_tells_a_buyer_who_comes_back_what_happened(
-    client: Client, status: str, words: str
+@pytest.mark.parametrize("told", ["failed", "canceled", "succeeded", ""])
+@pytest.mark.parametrize(("status", "words"), HEADLINES)
+async def test_the_checkout_tells_a_buyer_who_comes_back_what_the_order_says(
+    client: Client, shop: FakeShop, status: OrderStatus, words: str, told: str
 ) -> None:
-    path = f"/demo/checkout?status={status}&order_id={ORDER_ID.hex_digits}"
+    shop.found = replace(PAID, status=status)
+    path = f"/demo/checkout?status={told}&order_id={ORDER_ID.hex_digits}"
     page = await get(client, path)
-    assert words in page.text
+    assert [headline for _, headline in HEADLINES if headline in page.text] == [words]
+    assert ("Nothing was charged" in page.text) == (status in ("FAILED", "CANCELED"))
     assert {"href": SUCCESS} in page.all("a")
+    has_script = any("returned.js" in (script["src"] or "") for script in page.all("script"))
+    assert has_script == (status in MAY_CHANGE)
 
 
-async def test_the_checkout_believes_no_other_status(client: Client) -> None:
-    page = await get(client, "/demo/checkout?status=%3Cb%3Efree%3C%2Fb%3E&order_id=x")
-    assert "free" not in page.text
+@pytest.mark.parametrize("order_id", ["", "Call%20+49%2030%201234", "0" * 32])
+async def test_the_checkout_says_nothing_of_a_payment_it_does_not_know(
+    client: Client, order_id: str
+) -> None:
+    path = "/demo/checkout?status=failed&order_id="
+    texts = [(await get(client, path + text)).text for text in ("", order_id)]
+    assert texts[0] == texts[1]
+    assert "charged" not in texts[1]
+
+
+async def test_the_checkout_sells_while_it_cannot_tell_what_became_of_a_payment(
+    client: Client, shop: FakeShop
+) -> None:
+    shop.error = UnavailableError()
+    text = (await get(client, f"/demo/checkout?order_id={ORDER_ID.hex_digits}")).text
+    assert "Hold my ticket" in text
+    assert "charged" not in text
 
 
 async def test_what_stands_in_the_address_reaches_the_page_as_text(client: Client) -> None:
@@ -849,25 +880,24 @@ async def test_an_unknown_payment_is_a_404_with_a_page(client: Client) -> None:
 # --- The order -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("status", "headline"),
-    [
-        (OrderStatus.PENDING, "Waiting for your payment"),
-        (OrderStatus.PAID_UNFULFILLED, "Paid, but sold out"),
-        (OrderStatus.FAILED, "The payment failed"),
-        (OrderStatus.CANCELED, "You canceled the payment"),
-        (OrderStatus.EXPIRED, "Your hold has expired"),
-    ],
-)
+@pytest.mark.parametrize(("status", "headline"), HEADLINES)
 async def test_every_state_of_an_order_has_its_own_words(
     client: Client, shop: FakeShop, status: OrderStatus, headline: str
 ) -> None:
-    shop.found = replace(PENDING, status=status, paid_at=PAID_AT)
+    shop.found = replace(PAID, status=status)
     response = await client.get(SUCCESS)
     assert f"<title>{headline} · TigerFans</title>" in response.text
     text = Page(response.text).text
-    assert headline in text
-    assert "You are in" not in text
+    assert [words for _, words in HEADLINES if words in text] == [headline]
+
+
+@pytest.mark.parametrize("status", [OrderStatus.EXPIRED, OrderStatus.FAILED, OrderStatus.CANCELED])
+async def test_an_order_that_ended_unpaid_says_that_a_payment_still_counts(
+    client: Client, shop: FakeShop, status: OrderStatus
+) -> None:
+    shop.found = replace(PENDING, status=status)
+    text = (await get(client, SUCCESS)).text
+    assert "wait before you buy again: this page keeps looking" in text
 
 
 async def test_a_paid_order_is_a_ticket(client: Client, shop: FakeShop) -> None:
@@ -887,12 +917,24 @@ async def test_a_ticket_without_goodie_promises_none(client: Client, shop: FakeS
     assert "Tiger pin" not in (await get(client, SUCCESS)).text
 
 
-async def test_a_pending_order_asks_again_without_a_script(client: Client, shop: FakeShop) -> None:
-    shop.found = PENDING
-    refreshes = [m for m in (await get(client, SUCCESS)).all("meta") if "http-equiv" in m]
-    assert refreshes == [{"http-equiv": "refresh", "content": "3"}]
-    shop.found = PAID
-    assert not [m for m in (await get(client, SUCCESS)).all("meta") if "http-equiv" in m]
+@pytest.mark.parametrize("status", OrderStatus)
+async def test_an_order_that_may_change_is_looked_at_again_without_a_script(
+    client: Client, shop: FakeShop, status: OrderStatus
+) -> None:
+    shop.found = replace(PAID, status=status)
+    page = await get(client, SUCCESS)
+    refreshes = [m["content"] for m in page.all("meta") if m.get("http-equiv") == "refresh"]
+    after = str(AWAITED_REFRESH_SECONDS if status is OrderStatus.PENDING else REFRESH_SECONDS)
+    assert refreshes == ([after] if status in MAY_CHANGE else [])
+    assert ("Look again" in page.text) == (status in MAY_CHANGE)
+    # The script is told by the same table.
+    [told] = [a["data-may-change"] for _, a in page.tags if "data-may-change" in a]
+    assert (told or "").split() == [*MAY_CHANGE]
+
+
+async def test_an_order_that_is_unknown_is_not_looked_for_again(client: Client) -> None:
+    page = await get(client, SUCCESS, status=404)
+    assert not [m for m in page.all("meta") if "http-equiv" in m]
 
 
 async def test_a_refund_that_was_made_says_when(client: Client, shop: FakeShop) -> None:

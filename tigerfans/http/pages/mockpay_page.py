@@ -21,7 +21,7 @@ from tigerfans.http.reading import body_in_time
 from tigerfans.offer.catalog import CURRENCY, Catalog
 from tigerfans.payments.base import WEBHOOK_BYTES_MAX, EventType
 from tigerfans.payments.mockpay import MockPay, Payment
-from tigerfans.stores.orders import Order
+from tigerfans.stores.orders import Order, OrderStatus
 from tigerfans.stores.sessions import Session
 
 # What a button sends, and where the buyer goes from there.
@@ -30,6 +30,9 @@ _BUTTONS: Final = {
     "failed": (EventType.FAILED, "/demo/checkout?status=failed&order_id={order_id}"),
     "canceled": (EventType.CANCELED, "/demo/checkout?status=canceled&order_id={order_id}"),
 }
+# A payment has buttons for as long as nothing is decided, also after its hold.
+_PAYABLE: Final = (OrderStatus.PENDING, OrderStatus.EXPIRED)
+_FINISHED: Final = tuple(status for status in OrderStatus if status not in _PAYABLE)
 
 
 class PaymentShop(Protocol):
@@ -57,6 +60,8 @@ def mockpay_page(shop: PaymentShop, renderer: Renderer) -> HTTPRouteHandler:
             "mockpay.html",
             session=session,
             order=order,
+            payable=_PAYABLE,
+            finished=_FINISHED,
             class_name=class_name(shop.catalog, session.cls),
             hold_seconds=shop.hold_seconds,
             remaining_seconds=max(0, session.expires_ms // 1000 - int(time.time())),

@@ -24,6 +24,7 @@ from litestar.params import FromPath
 
 import tigerfans
 from tigerfans.offer.show import SHOW
+from tigerfans.stores.orders import MAY_CHANGE
 
 CONTENT_SECURITY_POLICY: Final[Mapping[str, str]] = {
     "default-src": "'none'",
@@ -200,7 +201,11 @@ class Renderer:
             duration=duration,
         )
         self._environment.globals.update(
-            static=self.static.url, show=SHOW, provider=provider, demo=demo
+            static=self.static.url,
+            show=SHOW,
+            provider=provider,
+            demo=demo,
+            may_change=MAY_CHANGE,
         )
 
     def page(

@@ -47,6 +47,10 @@ FORM_SIZE_BYTES_MAX: Final = 16 * 1024
 # Of a form's own Idempotency-Key: however often the form is sent, it holds one ticket.
 FORM_KEY_BYTES: Final = 16
 _HEADERS: Final = {"Cache-Control": PAGE_CACHE_CONTROL, **SECURITY_HEADERS}
+# Without a script the page of an order that may change loads itself again: soon while its payment
+# is awaited, seldom where it ended unpaid.
+AWAITED_REFRESH_SECONDS: Final = 3
+REFRESH_SECONDS: Final = 15
 # Which words a stock deserves: its state on the ledger, and two more that only pages know.
 StockWords = Literal["on_sale", "going_fast", "on_hold", "sold_out", "unknown"]
 _BEST_FIRST: Final[tuple[StockWords, ...]] = ("on_sale", "unknown", "on_hold", "sold_out")
@@ -178,10 +182,13 @@ async def checkout_page(
     held: Cookies,
     # Litestar never fills a parameter that is itself called `cls`.
     chosen: Annotated[str, QueryParameter(name="cls")] = "",
-    status: FromQuery[str] = "",
     order_id: FromQuery[str] = "",
 ) -> Response[str]:
-    """The form; `status` and `order_id` say which payment the buyer comes back from."""
+    """The form; `order_id` says which payment the buyer comes back from.
+
+    What became of that payment is the order's to say. A provider's own word for it, such as
+    `status`, may stand in the address and is not read.
+    """
     own = held.orders(request.cookies)
     holds, order = await asyncio.gather(_open_holds(shop, own), _or_none(_order(shop, order_id)))
     # What the buyer comes back from, or else what was held last.
@@ -195,8 +202,7 @@ async def checkout_page(
             email=before.email if before and is_own else "",
         ),
         holds,
-        returned=status if status in ("failed", "canceled") else None,
-        returned_order_id=order_id,
+        returned=order,
     )
 
 
@@ -271,8 +277,9 @@ async def order_page(shop: Shop, pages: Pages, order_id: FromQuery[str] = "") ->
         "order.html",
         status_code=200 if order else 404,
         order=order,
-        order_id=order_id,
+        order_id=order.id.hex_digits if order else "",
         status=order.status if order else "UNKNOWN",
+        refresh_seconds=refresh_seconds(order),
         class_name=class_name(shop.catalog, order.cls) if order else "",
     )
 
@@ -308,8 +315,7 @@ async def _checkout_form(
     holds: Sequence[OpenHold],
     *,
     problem: Problem | None = None,
-    returned: str | None = None,
-    returned_order_id: str = "",
+    returned: Order | None = None,
 ) -> Response[str]:
     """The checkout's page, filled in as far as it was; with a new key where it has none."""
     offers = await _offers(shop)
@@ -326,7 +332,6 @@ async def _checkout_form(
         problem=problem,
         held=[HeldTicket.of(hold, shop.catalog) for hold in holds],
         returned=returned,
-        returned_order_id=returned_order_id,
     )
 
 
@@ -363,6 +368,12 @@ async def _form(request: Request[Any, Any, Any]) -> Mapping[str, object]:
     # Nothing else is read: in a multipart form, each part may be in an encoding that there is not.
     is_form = request.content_type[0] == RequestEncodingType.URL_ENCODED
     return await request.form() if is_form else {}
+
+
+def refresh_seconds(order: Order | None) -> int:
+    """After how long the page of an order loads itself again, where it may change."""
+    is_awaited = order is not None and order.status is OrderStatus.PENDING
+    return AWAITED_REFRESH_SECONDS if is_awaited else REFRESH_SECONDS
 
 
 async def _order(shop: PageShop, order_id: str) -> Order | None:
