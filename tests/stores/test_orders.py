@@ -76,7 +76,7 @@ async def test_recording_again_changes_nothing_and_says_so(orders: Orders) -> No
 STORED = sorted(set(OrderStatus) - {OrderStatus.PENDING, OrderStatus.EXPIRED})
 
 
-@pytest.mark.parametrize(("before", "after"), permutations(STORED, 2))
+@pytest.mark.parametrize(("before", "after"), [*permutations(STORED, 2)])
 async def test_a_row_changes_where_the_table_says_so_and_nowhere_else(
     orders: Orders, before: OrderStatus, after: OrderStatus
 ) -> None:
