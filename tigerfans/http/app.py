@@ -9,7 +9,7 @@ from litestar.types import ControllerRouterHandler
 from tigerfans.http.api.accounting import accounting_routes
 from tigerfans.http.api.buying import buying_routes
 from tigerfans.http.api.health import health_routes
-from tigerfans.http.api.openapi import OPENAPI_CONFIG, describe_routes
+from tigerfans.http.api.openapi import describe_routes, openapi_config
 from tigerfans.http.api.order_status import order_route
 from tigerfans.http.api.order_stream import OrderStreams
 from tigerfans.http.api.show import show_route
@@ -27,6 +27,7 @@ from tigerfans.http.office.sequencer_history import SequencerHistory
 from tigerfans.http.pages.bench_page import bench_router, find_charts
 from tigerfans.http.pages.mockpay_page import mockpay_buttons, mockpay_page
 from tigerfans.http.pages.rendering import Renderer, wants_page
+from tigerfans.http.pages.schema_page import SchemaPage, find_viewer, schema_router
 from tigerfans.http.pages.shop_pages import pages_router
 from tigerfans.http.problems import Problem, explain_or_log
 from tigerfans.http.reading import BODY_BYTES_MAX
@@ -96,7 +97,7 @@ def create_app(
         before_send=[add_pass],
         on_shutdown=[guesses.close],
         request_max_body_size=BODY_BYTES_MAX,
-        openapi_config=OPENAPI_CONFIG,
+        openapi_config=openapi_config(SchemaPage(renderer, find_viewer()), schema_router()),
         # The process that serves sets up logging, once for all.
         logging_config=None,
     )

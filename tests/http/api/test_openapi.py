@@ -3,6 +3,7 @@
 import re
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
+from html import unescape
 from typing import Any
 
 import httpx
@@ -18,6 +19,7 @@ from tigerfans.http.api.show import ShowAnswer
 from tigerfans.http.app import create_app
 from tigerfans.http.problems import RefusalAnswer
 from tigerfans.offer.show import SHOW
+from tigerfans.payments.mockpay import MockPay
 from tigerfans.settings.settings import LimitSettings, Settings
 from tigerfans.shop.checkout import ENDED
 from tigerfans.shop.shop import Shop
@@ -27,7 +29,9 @@ SETTINGS = Settings(bench=True)
 
 @pytest.fixture
 async def client(shop: Shop) -> AsyncIterator[httpx.AsyncClient]:
-    async with client_of_app(create_app(SETTINGS, shop, mockpay=None)) as client:
+    mockpay = shop.provider
+    assert isinstance(mockpay, MockPay)
+    async with client_of_app(create_app(SETTINGS, shop, mockpay)) as client:
         yield client
 
 
@@ -127,3 +131,20 @@ async def test_the_show_says_all_that_a_front_end_needs_but_the_stock(open_shop:
     assert (show.limits.holds_per_client, show.limits.holds_per_email) == (20, 0)
     assert (show.limits.tickets_per_order, show.limits.email_characters) == (1, 254)
     assert (show.payment.provider, show.payment.demo) == ("MockPay", True)
+
+
+async def test_the_page_lists_every_operation_without_a_script_and_loads_only_what_is_ours(
+    client: httpx.AsyncClient, schema: dict[str, Any]
+) -> None:
+    answer = await client.get("/schema")
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "text/html; charset=utf-8")
+    for _, operation in operations(schema):
+        assert operation["summary"] in unescape(answer.text)
+    policy = answer.headers["content-security-policy"]
+    assert "default-src 'none'; script-src 'self'; style-src 'self';" in policy
+    assert "unsafe" not in policy
+    loaded = re.findall(r'<(?:script|link)[^>]+(?:src|href)="([^"]+)"', answer.text)
+    assert len([url for url in loaded if url.startswith("/schema/viewer/")]) == 2
+    for url in loaded:
+        assert (await client.get(url)).status_code == 200, url
+    assert (await client.get("/schema/viewer/0.0/swagger-ui.css")).status_code == 404

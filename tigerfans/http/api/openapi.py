@@ -10,10 +10,10 @@ from inspect import cleandoc
 from typing import Any, Final
 
 import msgspec
-from litestar import Litestar
+from litestar import Litestar, Router
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi import OpenAPIConfig
-from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.openapi.plugins import JsonRenderPlugin, OpenAPIRenderPlugin
 from litestar.openapi.spec import (
     Components,
     OpenAPIMediaType,
@@ -72,27 +72,30 @@ def operation_id(
     return first + "".join(word.title() for word in more)
 
 
-OPENAPI_CONFIG: Final = OpenAPIConfig(
-    title="TigerFans",
-    version=__version__,
-    description=_DESCRIPTION.strip(),
-    tags=[
-        Tag("buying", "What is on offer, and a hold on a ticket."),
-        Tag("orders", "What became of an order, and its ticket. Its id is all that is asked for."),
-        Tag("payments", "What the payment provider tells the shop."),
-        Tag(OPERATOR, "The box office, behind its login."),
-        Tag("health", "Whether this worker is alive, and can sell."),
-    ],
-    components=Components(
-        security_schemes={
-            OPERATOR: SecurityScheme(
-                type="http", scheme="basic", description="`ADMIN_USERNAME` and `ADMIN_PASSWORD`."
-            )
-        }
-    ),
-    use_handler_docstrings=True,
-    operation_id_creator=operation_id,
-    render_plugins=[JsonRenderPlugin(path=["/openapi.json", "/"])],
+def openapi_config(page: OpenAPIRenderPlugin, router: Router) -> OpenAPIConfig:
+    """The framework's part of it: at `router`, as a `page` for readers and as JSON."""
+    return OpenAPIConfig(
+        title="TigerFans",
+        version=__version__,
+        description=_DESCRIPTION.strip(),
+        tags=_TAGS,
+        components=Components(security_schemes={OPERATOR: _LOGIN}),
+        use_handler_docstrings=True,
+        operation_id_creator=operation_id,
+        openapi_router=router,
+        render_plugins=[page, JsonRenderPlugin()],
+    )
+
+
+_TAGS: Final = [
+    Tag("buying", "What is on offer, and a hold on a ticket."),
+    Tag("orders", "What became of an order, and its ticket. Its id is all that is asked for."),
+    Tag("payments", "What the payment provider tells the shop."),
+    Tag(OPERATOR, "The box office, behind its login."),
+    Tag("health", "Whether this worker is alive, and can sell."),
+]
+_LOGIN: Final = SecurityScheme(
+    type="http", scheme="basic", description="`ADMIN_USERNAME` and `ADMIN_PASSWORD`."
 )
 
 
@@ -101,9 +104,10 @@ def describe_routes(app: Litestar, provider: PaymentProvider) -> None:
     schema = app.openapi_schema
     known = schema.paths or {}
     for path in known.values():
-        for operation in (path.get, path.post):
-            if operation is not None:
-                _correct(operation)
+        if path.get is not None:
+            _correct(path.get, changes=False)
+        if path.post is not None:
+            _correct(path.post, changes=True)
     benchmarks = any(route.path == "/api/accounting/reserve" for route in app.routes)
     schema.paths = known | _PATHS | _webhook(provider) | (_BENCHMARKS if benchmarks else {})
     components = schema.components
@@ -214,20 +218,21 @@ _OPERATORS: Final = {
     "401": _problem("The login is missing or wrong."),
     "429": _problem("Too many guess the login at this time: try again after Retry-After seconds."),
 }
-_ACTIONS: Final = {
-    "403": _problem("It does not come from the shop's own pages."),
-    "404": _problem("There is no such thing."),
-}
+_ELSEWHERE: Final = _problem("It does not come from the shop's own pages.")
+_NOTHING: Final = _problem("There is no such thing.")
 
 
-def _correct(operation: Operation) -> None:
+def _correct(operation: Operation, *, changes: bool) -> None:
     """What the framework says of errors, as it is here; and a first line that says what it does."""
     responses = operation.responses or {}
+    tags = operation.tags or ()
     if "400" in responses:
         responses["400"] = _INVALID
-    if OPERATOR in (operation.tags or ()):
-        responses |= _OPERATORS
-        responses |= _ACTIONS if any(p.param_in == "path" for p in _parameters(operation)) else {}
+    if any(parameter.param_in == "path" for parameter in _parameters(operation)):
+        responses["404"] = _NOTHING
+    if OPERATOR in tags:
+        responses |= _OPERATORS | ({"403": _ELSEWHERE} if changes else {})
+    if "health" not in tags:
         responses["503"] = _BUSY
     operation.responses = responses
     summary, _, more = (operation.description or "").partition("\n")

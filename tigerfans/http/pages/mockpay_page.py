@@ -76,8 +76,9 @@ def mockpay_buttons(shop: PaymentShop, mockpay: MockPay) -> HTTPRouteHandler:
         status_code=303,
         request_max_body_size=WEBHOOK_BYTES_MAX,
         middleware=[body_in_time],
+        tags=["payments"],
     )
-    async def emit(
+    async def press_button(
         psid: FromPath[str],
         data: Annotated[dict[str, str], Body(media_type=RequestEncodingType.URL_ENCODED)],
     ) -> Redirect:
@@ -100,4 +101,4 @@ def mockpay_buttons(shop: PaymentShop, mockpay: MockPay) -> HTTPRouteHandler:
         await mockpay.emit(payment, event_type)
         return Redirect(target.format(order_id=payment.order_id), status_code=303)
 
-    return emit
+    return press_button

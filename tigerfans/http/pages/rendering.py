@@ -208,6 +208,10 @@ class Renderer:
             may_change=MAY_CHANGE,
         )
 
+    def render(self, template: str, **context: object) -> str:
+        """The template as text."""
+        return self._environment.get_template(template).render(context)
+
     def page(
         self,
         template: str,
@@ -218,7 +222,7 @@ class Renderer:
     ) -> Response[str]:
         """The template as an HTML response with the headers of every page."""
         return Response(
-            self._environment.get_template(template).render(context),
+            self.render(template, **context),
             media_type=MediaType.HTML,
             status_code=status_code,
             headers={"Cache-Control": PAGE_CACHE_CONTROL, **SECURITY_HEADERS, **(headers or {})},
