@@ -23,6 +23,7 @@ function show(selector, isShown) {
 function expire() {
   show("[data-hold]", false);
   show("[data-pay]", false);
+  show("[data-start-again]", true);
   show("[data-pay-late]", true);
   show("[data-expired]", true);
   announce("Your hold has expired. The ticket went back on sale.");

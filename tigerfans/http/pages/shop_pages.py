@@ -257,8 +257,8 @@ async def give_back(
         return Response({"status": status}, status_code=200, headers=_HEADERS)
     # By another address, so that who comes back to it by the browser's button sends no form again.
     is_paid = status in (OrderStatus.PAID, OrderStatus.PAID_UNFULFILLED)
-    target = "/demo/success?" if is_paid else f"{PATH}?status=canceled&"
-    return Redirect(f"{target}order_id={order_id.hex_digits}", status_code=303)
+    page = "/demo/success" if is_paid else PATH
+    return Redirect(f"{page}?order_id={order_id.hex_digits}", status_code=303)
 
 
 @get(f"{PATH}/held")
