@@ -29,9 +29,32 @@ def test_text_that_shows_no_order_id_is_refused(text: str) -> None:
     assert OrderId.parse(text) is None
 
 
+@pytest.mark.parametrize(
+    "form",
+    ["{}", "{}.", "({})", " {} ", "{},", "<{}>", "\u00a0{}\u200b", "“{}”", "_{}_", "{}\r\n"],
+)
+def test_an_order_id_is_found_in_what_a_person_typed_copied_or_scanned(form: str) -> None:
+    assert OrderId.read(form.format(ORDER.hex_digits)) == ORDER
+    assert OrderId.read(form.format(ORDER.hex_digits.upper())) == ORDER
+
+
+@pytest.mark.parametrize(
+    "text", ["", "()", f"{ORDER.hex_digits}0", f"x{ORDER.hex_digits}", "ab" * 16, "١" * 32]
+)
+def test_text_in_which_there_is_no_order_id_names_none(text: str) -> None:
+    assert OrderId.read(text) is None
+
+
+def test_the_short_form_leaves_more_open_than_anybody_can_try() -> None:
+    assert ORDER.hex_digits.startswith(ORDER.short)
+    unknown = bytes.fromhex(ORDER.hex_digits.removeprefix(ORDER.short))
+    assert len(unknown) - 1 == 7
+
+
 @given(st.text())
 def test_parsing_an_order_id_never_raises(text: str) -> None:
     OrderId.parse(text)
+    OrderId.read(text)
 
 
 def test_a_transfer_id_is_the_order_id_with_its_last_byte_set_to_the_purpose() -> None:

@@ -3,9 +3,11 @@ import json
 import logging
 import sys
 from collections.abc import Callable, Iterator
+from uuid import UUID
 
 import pytest
 
+from tigerfans.booking.ids import OrderId
 from tigerfans.settings.settings import Environment
 from tigerfans.telemetry.logs import log_to_stderr, moment
 
@@ -62,6 +64,35 @@ def test_what_a_stranger_sent_cannot_break_a_line(start: Start) -> None:
     logger.error("a request failed: %s", '\ud800"\n{"level":"forged"}')
     (line,) = stderr.getvalue().splitlines()
     assert json.loads(line)["message"] == 'a request failed: \ud800"\n{"level":"forged"}'
+
+
+@pytest.mark.parametrize("environment", ["production", "development"])
+@pytest.mark.parametrize(
+    "form", ["{}", "mock_{}", "/api/orders/{}/qr.png", "({})", "TIGERFANS:{}:"]
+)
+def test_no_line_has_a_whole_order_id_wherever_it_comes_from(
+    start: Start, environment: Environment, form: str
+) -> None:
+    stderr = start(environment)
+    order_id = OrderId.new()
+    shown = UUID(order_id.hex_digits)
+    for text in (order_id.hex_digits, order_id.hex_digits.upper(), str(shown)):
+        logger.warning("what became of %s", form.format(text))
+        try:
+            raise ValueError(form.format(text))
+        except ValueError as error:
+            logger.error("it failed: %r", error, exc_info=error)
+    written = stderr.getvalue().decode().lower().replace("-", "")
+    assert order_id.hex_digits not in written
+    assert order_id.hex_digits[:17] not in written
+    assert written.count(order_id.short) == 3 * 3
+
+
+def test_what_is_longer_than_an_order_id_is_left_as_it_is(start: Start) -> None:
+    digest = "0123456789abcdef" * 4
+    stderr = start("development")
+    logger.info("downloaded %s", digest)
+    assert digest in stderr.getvalue().decode()
 
 
 def test_in_development_a_line_is_for_a_person(start: Start) -> None:

@@ -9,6 +9,7 @@ of them, its attempts: the first one that was not refused is the key's order.
 """
 
 import os
+import re
 import time
 from enum import IntEnum
 from functools import lru_cache
@@ -18,6 +19,11 @@ from typing import Final
 ORDER_ID_RANDOM_BYTES: Final = 9
 ORDER_ID_HEX_DIGITS: Final = 32
 KEY_ATTEMPTS_MAX: Final = 16
+# So many of its digits name an order to the operator; the others, 56 bits, open its ticket.
+SHORT_HEX_DIGITS: Final = 16
+
+# An id and what came along as it was copied: the end of a sentence, a bracket, a space.
+_COPIED: Final = re.compile(rf"[\W_]*([0-9A-Fa-f]{{{ORDER_ID_HEX_DIGITS}}})[\W_]*")
 
 
 class Purpose(IntEnum):
@@ -67,9 +73,22 @@ class OrderId(bytes):
             return None
         return order_id if order_id.hex_digits == text else None
 
+    @classmethod
+    def read(cls, text: str) -> "OrderId | None":
+        """The id that a person typed, copied or scanned: in capitals too, with signs around it."""
+        order_id = cls.parse(text)
+        if order_id is None and (copied := _COPIED.fullmatch(text)):
+            order_id = cls.parse(copied[1].lower())
+        return order_id
+
     @property
     def hex_digits(self) -> str:
         return self[::-1].hex()
+
+    @property
+    def short(self) -> str:
+        """How a log names the order: the box office finds it by that, and nobody its ticket."""
+        return self.hex_digits[:SHORT_HEX_DIGITS]
 
     def transfer_id(self, purpose: Purpose) -> bytes:
         return _PURPOSE_BYTE[purpose] + self[1:]

@@ -32,7 +32,7 @@ async def find_session(backends: Backends, psid: str) -> Session | None:
     Raises `UnavailableError` where Redis does not answer: a payment that was started without
     the email it is for would leave an order without one.
     """
-    order_id = OrderId.parse(backends.provider.order_id(psid) or "")
+    order_id = OrderId.read(backends.provider.order_id(psid) or "")
     if order_id is None:
         return None
     entry = await backends.sessions.find(order_id)

@@ -3,7 +3,8 @@
 There is a step for each ticket that is held and another for each that is paid, so they are logged
 in every rush. `StepLog` gathers the lines of some milliseconds and writes them as one, in the forms
 of `logs`: a line among twenty costs a seventh of one that is alone. `python -m bench.log_cost`
-measures it, and docs/operations.md says what part of a checkout that is.
+measures it, and docs/operations.md says what part of a checkout that is. An order is named by the
+beginning of its id, which opens nothing.
 """
 
 import asyncio
@@ -91,7 +92,7 @@ def _json_lines(at: str, process: str, noted: Sequence[Noted]) -> str:
     start = f'{{"time":"{at}","level":"info","process":{process},"logger":"{LOGGER}","message":"'
     return "".join(
         [
-            f'{start}{step}","order_id":"{order_id.hex_digits}","cls":"{cls}"}}\n'
+            f'{start}{step}","order":"{order_id.short}","cls":"{cls}"}}\n'
             for step, order_id, cls in noted
         ]
     )
@@ -99,9 +100,7 @@ def _json_lines(at: str, process: str, noted: Sequence[Noted]) -> str:
 
 def _text_lines(at: str, process: str, noted: Sequence[Noted]) -> str:
     start = f"{at} INFO {LOGGER}: "
-    return "".join(
-        [f"{start}{step} {cls} {order_id.hex_digits}\n" for step, order_id, cls in noted]
-    )
+    return "".join([f"{start}{step} {cls} {order_id.short}\n" for step, order_id, cls in noted])
 
 
 def _write_to_stderr(lines: bytes) -> None:

@@ -57,19 +57,21 @@ def admin_pages_router(
 
     @get("/admin/orders/{order_id:str}")
     async def order_page(order_id: FromPath[str]) -> Response[str]:
-        story = await stories.of(parse_order_id(order_id))
+        parsed = parse_order_id(order_id)
+        story = await stories.of(parsed)
         return renderer.page(
             "admin_order.html",
             story=story,
-            order_id=order_id,
+            order_id=parsed.hex_digits,
             class_name=class_name(shop.catalog, story.order.cls) if story.order else "",
         )
 
     @post("/admin/orders/{order_id:str}/refund", guards=[same_origin_guard])
     async def refund(order_id: FromPath[str]) -> Response[Any]:
         """What the story's one button does."""
-        await shop.refund(parse_order_id(order_id))
-        return Redirect(f"/admin/orders/{order_id}", status_code=303)
+        parsed = parse_order_id(order_id)
+        await shop.refund(parsed)
+        return Redirect(f"/admin/orders/{parsed.hex_digits}", status_code=303)
 
     return Router(
         "/",

@@ -91,7 +91,7 @@ def mockpay_buttons(shop: PaymentShop, mockpay: MockPay) -> HTTPRouteHandler:
             raise UnknownOrderError
         event_type, target = button
         payment = Payment(
-            session_id=psid,
+            session_id=session.psid,
             order_id=session.order_id.hex_digits,
             amount=session.amount_cents,
             currency=CURRENCY,
