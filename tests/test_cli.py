@@ -59,6 +59,18 @@ def test_a_setting_that_cannot_be_used_is_one_sentence_and_exit_code_2(
     assert captured.out == ""
 
 
+def test_a_variable_that_is_no_setting_is_named_at_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("TIGERFANS_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("TIGERFANS_TICKET_B", "200")
+    main(["ps"])
+    assert [record.getMessage() for record in caplog.records] == [
+        "TIGERFANS_TICKET_B is no setting, and nothing was done with it. Is TIGERFANS_TICKETS_B"
+        " meant?"
+    ]
+
+
 @pytest.mark.parametrize("command", ["ps", "reload"])
 def test_without_a_running_shop_a_sentence_says_so(
     command: str,

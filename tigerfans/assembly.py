@@ -137,7 +137,7 @@ async def _provider(
         case "mockpay":
             return MockPay(
                 payments.secrets,
-                payments.webhook_url or f"{settings.http.url}/payments/webhook",
+                settings.webhook_url,
                 # It talks to our own address; a proxy from the environment has no business there.
                 await stack.enter_async_context(httpx.AsyncClient(trust_env=False)),
                 Outbox(database),

@@ -5,6 +5,7 @@ imports its own part of the package when it runs, so that a worker does not load
 """
 
 import argparse
+import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -13,10 +14,12 @@ from typing import Final
 
 from tigerfans import __version__
 from tigerfans.command_help import HELP
-from tigerfans.settings.settings import Settings, SettingsError, worker_name
+from tigerfans.settings.settings import Settings, SettingsError, unknown_variables, worker_name
 
 EXIT_USAGE: Final = 2
 EXIT_INTERRUPTED: Final = 130
+
+logger = logging.getLogger(__name__)
 
 Command = Callable[[argparse.Namespace], int]
 
@@ -87,8 +90,16 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _settings() -> Settings:
-    return Settings.from_environment(os.environ)
+def _settings(process: str | None = None) -> Settings:
+    """The settings, and a word on each that is none; a `process` logs to stderr from here on."""
+    settings = Settings.from_environment(os.environ)
+    if process is not None:
+        from tigerfans.telemetry.logs import log_to_stderr
+
+        log_to_stderr(settings.environment, process)
+    for sentence in unknown_variables(os.environ).values():
+        logger.warning(sentence)
+    return settings
 
 
 def _up(_: argparse.Namespace) -> int:
@@ -111,29 +122,20 @@ def _reload(_: argparse.Namespace) -> int:
 
 def _sequencer(_: argparse.Namespace) -> int:
     from tigerfans.sequencer.main import run
-    from tigerfans.telemetry.logs import log_to_stderr
 
-    settings = _settings()
-    log_to_stderr(settings.environment, "sequencer")
-    return run(settings)
+    return run(_settings("sequencer"))
 
 
 def _migrate(_: argparse.Namespace) -> int:
     from tigerfans.office.migrate_command import run
-    from tigerfans.telemetry.logs import log_to_stderr
 
-    settings = _settings()
-    log_to_stderr(settings.environment, "migrate")
-    return run(settings)
+    return run(_settings("migrate"))
 
 
 def _worker(arguments: argparse.Namespace) -> int:
     from tigerfans.http.serving.worker import run
-    from tigerfans.telemetry.logs import log_to_stderr
 
-    settings = _settings()
-    log_to_stderr(settings.environment, worker_name(arguments.number))
-    return run(settings, arguments.number)
+    return run(_settings(worker_name(arguments.number)), arguments.number)
 
 
 def _replay(arguments: argparse.Namespace) -> int:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tigerfans.doctor.configuration import check_configuration
+from tigerfans.doctor.configuration import check_configuration, check_variables
 from tigerfans.doctor.findings import Finding, Findings, Verdict
 from tigerfans.doctor.identity import IdentityFacts, judge_identity
 from tigerfans.doctor.ledger import LedgerFacts, judge_ledger, judge_socket
@@ -40,6 +40,7 @@ DEPLOYED = Settings(
     admin=AdminSettings(password="p" + SECRET),
     ticket_secret="t" + SECRET,
     demo=True,
+    http=HttpSettings(public_url="https://tickets.example.org"),
     limits=LimitSettings(20, trusted_proxies=(ip_network("127.0.0.1"),)),
     environment="production",
 )
@@ -61,12 +62,18 @@ def test_a_deployment_of_its_own_secrets_on_this_machine_is_good() -> None:
     assert wrong(check_configuration(DEPLOYED)) == {}
 
 
+def test_a_variable_that_is_no_setting_is_named_with_the_one_that_was_meant() -> None:
+    findings = check_variables({"TIGERFANS_TICKET_B": "9", "TIGERFANS_PORT": "1"}, DEPLOYED)
+    assert wrong(findings) == {"TIGERFANS_TICKET_B": Verdict.WARNING}
+    assert "TIGERFANS_TICKETS_B" in findings[0].advice
+
+
 def test_the_settings_of_a_developer_are_worth_warnings_only() -> None:
     assert set(wrong(check_configuration(Settings())).values()) == {Verdict.WARNING}
 
 
 def test_every_secret_that_everybody_knows_is_named_in_production() -> None:
-    production = Settings(limits=DEPLOYED.limits, environment="production")
+    production = Settings(http=DEPLOYED.http, limits=DEPLOYED.limits, environment="production")
     assert wrong(check_configuration(production)) == {
         "MOCK_SECRET": Verdict.BAD,
         "TIGERFANS_TICKET_SECRET": Verdict.BAD,
@@ -97,11 +104,17 @@ def test_a_provider_that_takes_no_money_is_bad_in_production_unless_none_is_mean
         ({"admin": AdminSettings(password="short")}, "ADMIN_PASSWORD", "warning"),
         ({"ticket_secret": "m" + SECRET}, "secrets", "warning"),
         ({"bench": True}, "TIGERFANS_BENCH", "bad"),
-        ({"http": HttpSettings(host="0.0.0.0")}, "TIGERFANS_HOST", "warning"),  # noqa: S104
-        ({"http": HttpSettings(host="shop.example")}, "TIGERFANS_HOST", "warning"),
+        ({"http": replace(DEPLOYED.http, host="0.0.0.0")}, "TIGERFANS_HOST", "warning"),  # noqa: S104
+        ({"http": replace(DEPLOYED.http, host="shop.example")}, "TIGERFANS_HOST", "warning"),
         (
             {"sequencer": SequencerSettings(metrics_host="::")},
             "TIGERFANS_METRICS_ADDRESS",
+            "warning",
+        ),
+        ({"http": HttpSettings()}, "TIGERFANS_PUBLIC_URL", "warning"),
+        (
+            {"http": HttpSettings(public_url="http://shop.example")},
+            "TIGERFANS_PUBLIC_URL",
             "warning",
         ),
         ({"limits": LimitSettings()}, "TIGERFANS_HOLDS_PER_CLIENT", "warning"),
@@ -117,7 +130,9 @@ def test_a_setting_that_is_not_fit_for_the_world_is_named(
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "[::1]", "localhost"])
 def test_every_name_of_this_machine_alone_is_good(host: str) -> None:
-    assert wrong(check_configuration(replace(DEPLOYED, http=HttpSettings(host=host)))) == {}
+    assert (
+        wrong(check_configuration(replace(DEPLOYED, http=replace(DEPLOYED.http, host=host)))) == {}
+    )
 
 
 # --- The machine -----------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from tigerfans.offer.catalog import LISTINGS
 from tigerfans.settings import settings as settings_module
 from tigerfans.settings.settings import (
+    FOOT_LINKS,
     PROVIDER_SECRETS,
     AdminSettings,
     CatalogSettings,
@@ -19,6 +20,7 @@ from tigerfans.settings.settings import (
     Settings,
     SettingsError,
     StoreSettings,
+    unknown_variables,
 )
 
 DOCUMENTATION = Path(__file__).parents[2] / "docs" / "settings.md"
@@ -50,13 +52,20 @@ def test_settings_are_read_back_from_the_environment_they_make() -> None:
     settings = Settings(
         catalog=CatalogSettings({listing.code: listing.ledger for listing in LISTINGS}, goodies=3),
         http=HttpSettings(
-            host="::", port=1, workers=64, pins_workers=False, connections=9, backlog=8
+            host="::",
+            port=1,
+            workers=64,
+            pins_workers=False,
+            connections=9,
+            backlog=8,
+            public_url="https://tickets.example.org:8443",
         ),
         sequencer=SequencerSettings(Path("/run/a.sock"), metrics_host="::1", metrics_port=2),
         stores=StoreSettings("postgresql://u@/d?host=/run", "unix:///run/redis.sock", 7),
         payments=PaymentSettings("mockpay", ("new", "old"), "https://example.com/payments/webhook"),
         admin=AdminSettings("boss", "word"),
         limits=LimitSettings(3, 1, (ip_network("127.0.0.1"), ip_network("fd00::/8"))),
+        links={"Imprint": "https://example.org/imprint", "Contact": "mailto:fans@example.org"},
         ledger="tigerbeetle://10.0.0.1:3000,10.0.0.2:3000/340282366920938463463374607431768211455",
         data=Path("/var/lib/tigerfans"),
         hold_seconds=60,
@@ -115,6 +124,16 @@ def test_the_sequencers_socket_is_in_the_data_folder() -> None:
         ("DATABASE_URL", "mysql://localhost/shop"),
         ("REDIS_URL", "localhost:6379"),
         ("MOCK_WEBHOOK_URL", "ftp://localhost"),
+        ("TIGERFANS_PUBLIC_URL", "tickets.example.org"),
+        ("TIGERFANS_PUBLIC_URL", "https://"),
+        ("TIGERFANS_PUBLIC_URL", "ftp://tickets.example.org"),
+        ("TIGERFANS_PUBLIC_URL", "https://tickets.example.org/shop"),
+        ("TIGERFANS_PUBLIC_URL", "https://tickets.example.org?a=b"),
+        ("TIGERFANS_PUBLIC_URL", "https://user@tickets.example.org"),
+        ("TIGERFANS_PUBLIC_URL", "https://tickets.example.org:99999"),
+        ("TIGERFANS_PUBLIC_URL", "https://" + "a" * 64 + ".example"),
+        ("TIGERFANS_IMPRINT_URL", "/imprint"),
+        ("TIGERFANS_CONTACT_URL", "javascript:alert(1)"),
     ],
 )
 def test_a_value_that_cannot_be_used_is_named_in_one_sentence(variable: str, value: str) -> None:
@@ -122,6 +141,53 @@ def test_a_value_that_cannot_be_used_is_named_in_one_sentence(variable: str, val
         Settings.from_environment({variable: value})
     assert str(raised.value).startswith(variable)
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "origin"),
+    [
+        ("https://tickets.example.org", "https://tickets.example.org"),
+        ("HTTPS://Tickets.Example.org:443/", "https://tickets.example.org"),
+        ("http://tickets.example.org:80", "http://tickets.example.org"),
+        ("http://tickets.example.org:443", "http://tickets.example.org:443"),
+        ("https://bücher.example", "https://xn--bcher-kva.example"),
+        ("http://[2001:DB8::7]:8000", "http://[2001:db8::7]:8000"),
+    ],
+)
+def test_the_public_address_is_read_as_a_browser_writes_it(given: str, origin: str) -> None:
+    settings = Settings.from_environment({"TIGERFANS_PUBLIC_URL": given})
+    assert settings.http.public_url == origin
+
+
+def test_webhooks_come_to_the_public_address_unless_another_one_is_named() -> None:
+    assert Settings().webhook_url == "http://127.0.0.1:8000/payments/webhook"
+    public = {"TIGERFANS_PUBLIC_URL": "https://tickets.example.org/"}
+    read = Settings.from_environment(public)
+    assert read.webhook_url == "https://tickets.example.org/payments/webhook"
+    named = Settings.from_environment(public | {"MOCK_WEBHOOK_URL": "http://127.0.0.1:1/hook"})
+    assert named.webhook_url == "http://127.0.0.1:1/hook"
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("TIGERFANS_TICKET_B", "TIGERFANS_TICKETS_B"),
+        ("TIGERFANS_WORKER", "TIGERFANS_WORKERS"),
+        ("TIGERFANS_HOLD_SECOND", "TIGERFANS_HOLD_SECONDS"),
+        ("TIGERFANS_COLOUR", None),
+    ],
+)
+def test_a_variable_that_is_no_setting_is_told_with_the_nearest_that_is(
+    name: str, meant: str | None
+) -> None:
+    told = unknown_variables({name: "200", "TIGERFANS_PORT": "1", "HOME": "/", "MOCK_X": ""})
+    assert told.keys() == {name}
+    assert told[name].startswith(f"{name} is no setting")
+    assert (f"Is {meant} meant?" in told[name]) if meant else ("docs/settings.md" in told[name])
+
+
+def test_no_setting_is_told_as_none() -> None:
+    assert unknown_variables(dict.fromkeys(documented(), "")) == {}
 
 
 def test_a_secret_is_not_in_a_url_errors_message() -> None:
@@ -218,6 +284,8 @@ def test_every_variable_is_documented_with_its_default() -> None:
         stores=StoreSettings("postgresql://", "redis://"),
         payments=PaymentSettings(webhook_url="http://localhost"),
         limits=LimitSettings(trusted_proxies=(ip_network("127.0.0.1"),)),
+        http=HttpSettings(public_url="https://localhost"),
+        links=dict.fromkeys(FOOT_LINKS, "https://localhost"),
     ).to_environment()
     rows = documented()
     secrets = set(PROVIDER_SECRETS.values())

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from tigerfans.doctor.configuration import check_configuration
+from tigerfans.doctor.configuration import check_configuration, check_variables
 from tigerfans.doctor.findings import Finding, Verdict
 from tigerfans.doctor.identity import check_identity
 from tigerfans.doctor.ledger import check_ledger
@@ -38,7 +38,7 @@ def run(environ: Mapping[str, str], *, as_json: bool) -> int:
     except SettingsError as error:
         findings = [Finding("settings", "environment", Verdict.BAD, str(error), "Correct it.")]
     else:
-        findings = asyncio.run(examine(settings))
+        findings = [*check_variables(environ, settings), *asyncio.run(examine(settings))]
     is_good = all(finding.verdict is not Verdict.BAD for finding in findings)
     if as_json:
         report = {"good": is_good, "findings": [asdict(finding) for finding in findings]}

@@ -1,15 +1,24 @@
 """Are the secrets secret, and is nothing open to the world that should not be?"""
 
+from collections.abc import Mapping
 from typing import Final
 
 from tigerfans.doctor.findings import Findings
-from tigerfans.settings.settings import Settings, is_loopback
+from tigerfans.settings.settings import Settings, is_loopback, unknown_variables
 
 # Of random letters and digits, nobody guesses so many.
 SECRET_CHARACTERS_MIN: Final = 16
 PASSWORD_CHARACTERS_MIN: Final = 12
 
 AREA: Final = "settings"
+
+
+def check_variables(environ: Mapping[str, str], settings: Settings) -> Findings:
+    """Is everything that was set for the shop a setting?"""
+    findings = Findings(AREA, settings.environment)
+    for name, sentence in unknown_variables(environ).items():
+        findings.warn(name, "no setting", sentence)
+    return findings
 
 
 def check_configuration(settings: Settings) -> Findings:
@@ -27,6 +36,7 @@ def check_configuration(settings: Settings) -> Findings:
         "Unset it: it lets anybody take tickets without paying.",
     )
     _check_addresses(settings, findings)
+    _check_public_url(settings, findings)
     _check_limits(settings, findings)
     return findings
 
@@ -93,6 +103,18 @@ def _check_addresses(settings: Settings, findings: Findings) -> None:
             findings.good(name, f"{host}:{port}, this machine only")
         else:
             findings.warn(name, f"{host}:{port}, open to other machines", advice)
+
+
+def _check_public_url(settings: Settings, findings: Findings) -> None:
+    url = settings.http.public_url
+    if url is None:
+        found, advice = "not set", "Set it to where buyers find the shop: links lead there."
+        findings.warn("TIGERFANS_PUBLIC_URL", found, advice)
+    elif url.startswith("https://"):
+        findings.good("TIGERFANS_PUBLIC_URL", url)
+    else:
+        advice = "Have a proxy speak HTTPS: the operator's password goes over the wire."
+        findings.warn("TIGERFANS_PUBLIC_URL", url, advice)
 
 
 def _check_limits(settings: Settings, findings: Findings) -> None:

@@ -5,8 +5,9 @@ handed the values it needs. A variable that cannot be read raises `SettingsError
 that names it. `Settings.to_environment` is the way back, for the processes the stack starts.
 """
 
+import difflib
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
@@ -40,6 +41,18 @@ Network = IPv4Network | IPv6Network
 # The payment providers there are (`assembly` builds them), each with the variable of its secret.
 ProviderName = Literal["mockpay"]
 PROVIDER_SECRETS: Final[Mapping[ProviderName, str]] = {"mockpay": "MOCK_SECRET"}
+# What a buyer's page links to at its foot, each with the variable that says where it is.
+FOOT_LINKS: Final[Mapping[str, str]] = {
+    "Imprint": "TIGERFANS_IMPRINT_URL",
+    "Terms": "TIGERFANS_TERMS_URL",
+    "Privacy": "TIGERFANS_PRIVACY_URL",
+    "Contact": "TIGERFANS_CONTACT_URL",
+}
+# What a variable begins with that is certainly meant for the shop.
+PREFIX: Final = "TIGERFANS_"
+# How much of a name has to be right for another one to be meant.
+LIKENESS_MIN: Final = 0.6
+DEFAULT_PORTS: Final[Mapping[str, int]] = {"http": 80, "https": 443}
 # Those whose buyers pay nothing.
 DEMO_PROVIDERS: Final[frozenset[ProviderName]] = frozenset({"mockpay"})
 
@@ -71,6 +84,9 @@ class HttpSettings:
     # `backlog` of them; past that they are refused.
     connections: int = 4096
     backlog: int = 2048
+    # Where everybody else reaches the shop, as a browser names it: `https://tickets.example.org`.
+    # None where nobody has said so.
+    public_url: str | None = None
 
     @property
     def url(self) -> str:
@@ -149,6 +165,8 @@ class Settings:
     payments: PaymentSettings = PaymentSettings()
     limits: LimitSettings = LimitSettings()
     admin: AdminSettings = AdminSettings()
+    # At the foot of a buyer's page: addresses by their label.
+    links: Mapping[str, str] = field(default_factory=dict)
     # `embedded:DIR`, `tigerbeetle://ADDR[,ADDR…]/CLUSTER`, or None: `tigerfans up` decides.
     ledger: str | None = None
     data: Path = Path("data")
@@ -173,7 +191,10 @@ class Settings:
     @classmethod
     def unchecked(cls, environ: Mapping[str, str]) -> "Settings":
         """Reads the same, whether or not a shop may start with it."""
-        read = _Reader(environ)
+        return cls._read(_Reader(environ))
+
+    @classmethod
+    def _read(cls, read: "_Reader") -> "Settings":
         data = Path(read.text("TIGERFANS_DATA", "data"))
         metrics_host, metrics_port = read.address("TIGERFANS_METRICS_ADDRESS", "127.0.0.1:8001")
         provider = read.choice("TIGERFANS_PAYMENT_PROVIDER", ProviderName)
@@ -194,6 +215,7 @@ class Settings:
                 pins_workers=read.switch("TIGERFANS_PIN_WORKERS", default="1"),
                 connections=read.integer("TIGERFANS_CONNECTIONS", 4096, 1, CONNECTIONS_MAX),
                 backlog=read.integer("TIGERFANS_BACKLOG", 2048, 1, BACKLOG_MAX),
+                public_url=read.origin("TIGERFANS_PUBLIC_URL"),
             ),
             sequencer=SequencerSettings(
                 socket=Path(
@@ -230,6 +252,11 @@ class Settings:
                 username=read.text("ADMIN_USERNAME", "admin"),
                 password=read.text("ADMIN_PASSWORD", DEFAULT_ADMIN_PASSWORD),
             ),
+            links={
+                label: url
+                for label, name in FOOT_LINKS.items()
+                if (url := read.url(name, ("http", "https", "mailto")))
+            },
             ledger=read.ledger("TIGERFANS_LEDGER"),
             data=data,
             hold_seconds=read.integer("TIGERFANS_HOLD_SECONDS", 300, 1, HOLD_SECONDS_MAX),
@@ -238,6 +265,12 @@ class Settings:
             demo=read.switch("TIGERFANS_DEMO"),
             environment=environment,
         )
+
+    @property
+    def webhook_url(self) -> str:
+        """Where the payment provider sends its webhooks."""
+        base = self.http.public_url or self.http.url
+        return self.payments.webhook_url or f"{base}/payments/webhook"
 
     def check(self) -> None:
         """Raises `SettingsError` where these settings would give tickets away."""
@@ -289,6 +322,8 @@ class Settings:
             "REDIS_URL": self.stores.redis_url,
             "MOCK_WEBHOOK_URL": self.payments.webhook_url,
             "TIGERFANS_TRUSTED_PROXIES": ",".join(map(str, self.limits.trusted_proxies)) or None,
+            "TIGERFANS_PUBLIC_URL": self.http.public_url,
+            **{name: self.links.get(label) for label, name in FOOT_LINKS.items()},
         }
         metrics = f"{self.sequencer.metrics_host}:{self.sequencer.metrics_port}"
         return {
@@ -319,6 +354,25 @@ class Settings:
         }
 
 
+def unknown_variables(environ: Mapping[str, str]) -> dict[str, str]:
+    """The variables that are meant for the shop and are no setting, each with a sentence."""
+    known = _Reader({})
+    Settings._read(known)
+    return {
+        name: _unknown(name, known.names)
+        for name in sorted(environ)
+        if name.startswith(PREFIX) and name not in known.names
+    }
+
+
+def _unknown(name: str, known: Iterable[str]) -> str:
+    rests = [setting.removeprefix(PREFIX) for setting in known if setting.startswith(PREFIX)]
+    near = difflib.get_close_matches(name.removeprefix(PREFIX), rests, 1, LIKENESS_MIN)
+    if near:
+        return f"{name} is no setting, and nothing was done with it. Is {PREFIX}{near[0]} meant?"
+    return f"{name} is no setting, and nothing was done with it: docs/settings.md has all of them."
+
+
 def worker_name(number: int) -> str:
     """What `ps`, metrics and logs call a worker, by its number from 1 on."""
     return f"worker-{number}"
@@ -344,8 +398,11 @@ class _Reader:
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = environ
+        # All that were asked for, which are all there are.
+        self.names: set[str] = set()
 
     def text(self, name: str, default: str) -> str:
+        self.names.add(name)
         return self._environ.get(name) or default
 
     def secrets(self, name: str, default: str) -> tuple[str, ...]:
@@ -385,6 +442,27 @@ class _Reader:
             expected = " or ".join(f"{scheme}://…" for scheme in schemes)
             raise SettingsError(f"{name} must be a URL such as {expected}.")
         return raw
+
+    def origin(self, name: str) -> str | None:
+        """Scheme, host and port, written as a browser writes them in the header Origin."""
+        raw = self.text(name, "")
+        if not raw:
+            return None
+        try:
+            parts = urlsplit(raw)
+            host = (parts.hostname or "").encode("idna").decode()
+            port = parts.port
+        except ValueError:
+            host, port = "", None
+        is_plain = host and parts.username is None and parts.path in ("", "/")
+        if parts.scheme not in DEFAULT_PORTS or not is_plain or parts.query or parts.fragment:
+            raise SettingsError(
+                f"{name} must be where the shop is, with nothing after the host, such as"
+                " https://tickets.example.org."
+            )
+        host = f"[{host}]" if ":" in host else host
+        is_default = port in (None, DEFAULT_PORTS[parts.scheme])
+        return f"{parts.scheme}://{host}" + ("" if is_default else f":{port}")
 
     def networks(self, name: str) -> tuple[Network, ...]:
         raw = self.text(name, "")
