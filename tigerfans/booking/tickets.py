@@ -86,9 +86,15 @@ def _qr(ticket_code: str, order_id: str) -> QRCode:
 
 
 def calendar_entry(
-    ticket_code: str, order_id: str, class_name: str, issued_at: datetime, show: Show = SHOW
+    ticket_code: str,
+    order_id: str,
+    class_name: str,
+    issued_at: datetime,
+    show: Show = SHOW,
+    *,
+    url: str | None = None,
 ) -> str:
-    """An iCalendar file (RFC 5545) with the show as one entry.
+    """An iCalendar file (RFC 5545) with the show as one entry, which leads to `url`.
 
     Its UID is the order's, so that adding it twice still makes one entry. `issued_at` must carry
     its offset from UTC.
@@ -106,6 +112,7 @@ def calendar_entry(
         f"SUMMARY:{_escaped(show.name)}",
         f"LOCATION:{_escaped(show.venue)}",
         f"DESCRIPTION:{_escaped(f'{class_name} ticket {ticket_code}. Bring its QR code.')}",
+        *(() if url is None else (f"URL:{url}",)),
         "END:VEVENT",
         "END:VCALENDAR",
     )

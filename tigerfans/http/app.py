@@ -3,11 +3,14 @@
 from typing import Any
 
 from litestar import Litestar, Request, Response
+from litestar.datastructures import State
 from litestar.exceptions import HTTPException
 from litestar.types import ControllerRouterHandler
 
+from tigerfans.http.answer_headers import add_missing_headers
 from tigerfans.http.api.accounting import accounting_routes
 from tigerfans.http.api.buying import buying_routes
+from tigerfans.http.api.documents import Documents
 from tigerfans.http.api.health import health_routes
 from tigerfans.http.api.openapi import describe_routes, openapi_config
 from tigerfans.http.api.order_status import order_route
@@ -20,13 +23,14 @@ from tigerfans.http.office.admin import admin_routes
 from tigerfans.http.office.admin_orders import admin_order_routes
 from tigerfans.http.office.admin_pages import admin_pages_router
 from tigerfans.http.office.admin_unmatched import admin_unmatched_routes
-from tigerfans.http.office.auth import basic_auth_guard
+from tigerfans.http.office.auth import PUBLIC_URL, basic_auth_guard
 from tigerfans.http.office.guesses import GUESS_RATE, Guesses
 from tigerfans.http.office.passes import Passes, add_pass
 from tigerfans.http.office.sequencer_history import SequencerHistory
 from tigerfans.http.pages.bench_page import bench_router, find_charts
 from tigerfans.http.pages.mockpay_page import mockpay_buttons, mockpay_page
 from tigerfans.http.pages.rendering import Renderer, wants_page
+from tigerfans.http.pages.robots import robots_route
 from tigerfans.http.pages.schema_page import SchemaPage, find_viewer, schema_router
 from tigerfans.http.pages.shop_pages import pages_router
 from tigerfans.http.problems import Problem, explain_or_log
@@ -49,7 +53,7 @@ def create_app(
     MockPay's page and buttons are there where `mockpay` is the shop's payment provider.
     A process that stops hands its `streams` in, to end those that are open then.
     """
-    renderer = Renderer(provider=shop.provider.name, demo=settings.demo)
+    renderer = Renderer(provider=shop.provider.name, demo=settings.demo, links=settings.links)
     outbox = Outbox(shop.orders.database)
     clients = ClientAddresses(settings.limits.trusted_proxies)
     held_cookies = HeldCookies(settings.ticket_secret, shop.hold_seconds)
@@ -60,9 +64,10 @@ def create_app(
     guard = basic_auth_guard(settings.admin, passes, guesses, clients)
     search = OrderSearch(shop.orders.database)
     stories = Stories(shop, search, outbox)
+    documents = Documents(shop, settings.http.public_url)
     routes: list[ControllerRouterHandler] = [
         *buying_routes(shop, clients, held_cookies),
-        order_route(shop, streams or OrderStreams(shop.order_answer)),
+        order_route(shop, streams or OrderStreams(shop.order_answer), documents),
         webhook_route(shop),
         show_route(shop, settings),
         *health_routes(shop),
@@ -73,6 +78,7 @@ def create_app(
         admin_pages_router(shop=shop, stories=stories, renderer=renderer, guard=guard),
         bench_router(renderer, charts=find_charts()),
         renderer.static.router(),
+        robots_route(),
     ]
     if mockpay:
         routes += [mockpay_page(shop, renderer), mockpay_buttons(shop, mockpay)]
@@ -94,10 +100,11 @@ def create_app(
     app = Litestar(
         route_handlers=routes,
         exception_handlers={Exception: on_error},
-        before_send=[add_pass],
+        before_send=[add_pass, add_missing_headers],
         on_shutdown=[guesses.close],
         request_max_body_size=BODY_BYTES_MAX,
         openapi_config=openapi_config(SchemaPage(renderer, find_viewer()), schema_router()),
+        state=State({PUBLIC_URL: settings.http.public_url}),
         # The process that serves sets up logging, once for all.
         logging_config=None,
     )

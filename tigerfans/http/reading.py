@@ -12,6 +12,8 @@ from tigerfans.errors import InvalidRequestError, SlowRequestError, TooLargeErro
 
 BODY_BYTES_MAX: Final = 16 * 1024
 BODY_SECONDS_MAX: Final = 10.0
+# In the scope of a request whose answer is to be without a body.
+IS_HEAD: Final = "tigerfans.is_head"
 
 
 class Patience:
@@ -96,6 +98,11 @@ def body_in_time(app: ASGIApp) -> ASGIApp:
         await app(scope, receive_in_time, send)
 
     return serve
+
+
+def is_head(scope: Scope) -> bool:
+    """Whether only the headers are wanted of what a GET would get."""
+    return IS_HEAD in scope
 
 
 async def until_gone(receive: Receive) -> None:

@@ -31,7 +31,7 @@ from tigerfans.ledger.base import (
     TooManyRecordsError,
 )
 from tigerfans.payments.mockpay import MockPay
-from tigerfans.settings.settings import LimitSettings, Settings
+from tigerfans.settings.settings import HttpSettings, LimitSettings, Settings
 from tigerfans.shop.hold_limits import HoldLimits
 from tigerfans.shop.shop import Shop
 from tigerfans.stores import orders
@@ -679,6 +679,56 @@ async def test_another_site_cannot_act_with_the_operators_login(
     order = await checkout(client)
     path = f"/api/admin/orders/{order['order_id']}/refund"
     assert (await client.post(path, headers=OPERATOR | headers)).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("public_url", "headers"),
+    [
+        # The browser says whose page it was, whatever a proxy makes of the host.
+        (
+            None,
+            {"Sec-Fetch-Site": "same-origin", "Origin": "https://shop", "Host": "127.0.0.1:8000"},
+        ),
+        # An older one does not, and a proxy leaves the port out or adds it.
+        (None, {"Origin": "https://shop", "Host": "shop:443"}),
+        (None, {"Origin": "http://shop:80", "Host": "shop"}),
+        ("https://shop:8443", {"Origin": "https://shop:8443", "Host": "shop"}),
+        ("https://shop", {"Origin": "https://shop", "Host": "10.0.0.7:8000"}),
+        # No browser at all.
+        ("https://shop", {"Host": "10.0.0.7:8000"}),
+    ],
+)
+async def test_the_operator_acts_from_behind_any_proxy(
+    shop: Shop, public_url: str | None, headers: dict[str, str]
+) -> None:
+    settings = Settings(http=HttpSettings(public_url=public_url))
+    async with client_of(shop, settings) as client:
+        order = await checkout(client)
+        path = f"/api/admin/orders/{order['order_id']}/refund"
+        # No refund is due, and that is all that is wrong.
+        assert (await client.post(path, headers=OPERATOR | headers)).status_code in (400, 404)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "https://evil"},
+        {"Origin": "https://shop:8443"},
+        {"Origin": "http://shop"},
+        {"Origin": "null"},
+        {"Origin": "https://127.0.0.1:8000"},
+        {"Origin": "https://shop", "Sec-Fetch-Site": "same-site"},
+        {"Origin": "https://shop", "Sec-Fetch-Site": "none"},
+    ],
+)
+async def test_only_the_public_address_is_the_shops_own_where_it_is_set(
+    shop: Shop, headers: dict[str, str]
+) -> None:
+    settings = Settings(http=HttpSettings(public_url="https://shop"))
+    async with client_of(shop, settings) as client:
+        path = f"/api/admin/orders/{'0' * 32}/refund"
+        sent = OPERATOR | {"Host": "127.0.0.1:8000"} | headers
+        assert (await client.post(path, headers=sent)).status_code == 403
 
 
 async def test_a_webhook_that_is_not_confirmed_is_kept_and_sent_again(

@@ -1,6 +1,7 @@
 """The pages, as a browser without a script gets them, over a shop of this test's own."""
 
 import gzip
+import html
 import re
 import time
 from collections.abc import AsyncIterator
@@ -10,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
+from urllib.robotparser import RobotFileParser
 
 import pytest
 from litestar import Litestar, Request, Response
@@ -48,6 +50,7 @@ from tigerfans.http.pages.rendering import (
     templates_directory,
     wants_page,
 )
+from tigerfans.http.pages.robots import robots_route
 from tigerfans.http.pages.shop_pages import (
     AWAITED_REFRESH_SECONDS,
     REFRESH_SECONDS,
@@ -253,6 +256,7 @@ async def open_client(shop: FakeShop, renderer: Renderer) -> AsyncIterator[Clien
             mockpay_page(shop, renderer),
             admin_pages_router(shop=shop, stories=shop, renderer=renderer, guard=operator_only),
             renderer.static.router(),
+            robots_route(),
         ],
         exception_handlers={Exception: on_error},
         openapi_config=None,
@@ -335,6 +339,61 @@ async def test_a_page_is_well_formed_and_keeps_to_the_strict_policy(
             assert address is None or address.startswith(("/", "#"))
     ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
     assert len(ids) == len(set(ids))
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_search_engines_list_what_is_nobodys_own(
+    client: Client, shop: FakeShop, path: str
+) -> None:
+    shop.found, shop.session, shop.story = PAID, session_of(PENDING, 60), TOLD
+    response = await client.get(path, headers=OPERATOR)
+    assert response.headers["x-robots-tag"] == ("all" if path == "/" else "noindex")
+    assert response.headers["referrer-policy"] == "strict-origin"
+
+
+async def test_robots_are_kept_from_no_address_that_has_an_orders_id_in_it(client: Client) -> None:
+    rules = RobotFileParser()
+    rules.parse((await client.get("/robots.txt")).text.splitlines())
+    assert rules.can_fetch("*", "/")
+    # What they may not fetch they list all the same where somebody links to it: these say noindex.
+    for path in (SUCCESS, "/mockpay/psid-1", f"/api/orders/{ORDER_ID.hex_digits}/qr.png"):
+        assert rules.can_fetch("*", path)
+    assert not rules.can_fetch("*", "/admin")
+
+
+# --- The foot --------------------------------------------------------------------------------
+
+
+def links_at_the_foot(markup: str) -> dict[str, str | None]:
+    foot = markup.partition("<footer")[2]
+    return {label: url for url, label in re.findall(r'<a href="([^"]+)">([^<]+)</a>', foot)}
+
+
+async def test_a_buyers_page_ends_with_the_links_that_were_set_and_none_of_the_operators(
+    shop: FakeShop,
+) -> None:
+    links = {"Imprint": "https://example.org/imprint?a=1&b=2", "Contact": "mailto:a@example.org"}
+    for renderer, expected in ((Renderer(), {}), (Renderer(links=links), links)):
+        async with open_client(shop, renderer) as client:
+            for path in ("/", "/demo/checkout", SUCCESS):
+                text = (await client.get(path)).text
+                found = {k: html.unescape(v or "") for k, v in links_at_the_foot(text).items()}
+                assert found == expected
+
+
+async def test_the_operators_pages_lead_from_one_to_the_other(
+    client: Client, shop: FakeShop
+) -> None:
+    shop.story = TOLD
+    for path in ("/admin", STORY):
+        text = (await client.get(path, headers=OPERATOR)).text
+        assert links_at_the_foot(text) == {"TigerBench": "/bench", "Box office": "/admin"}
+
+
+async def test_without_a_demo_or_links_the_foot_names_the_show_alone(shop: FakeShop) -> None:
+    async with open_client(shop, Renderer(provider="Coins")) as client:
+        foot = (await client.get("/")).text.partition("<footer")[2]
+        assert foot.count("<p>") == 1
 
 
 def test_the_policy_allows_nothing_inline_and_nothing_from_elsewhere() -> None:
@@ -1104,6 +1163,15 @@ async def test_nothing_but_the_static_files_is_served(
     client: Client, renderer: Renderer, path: str
 ) -> None:
     assert renderer.static.get(path) is None
+
+
+async def test_a_static_file_is_not_packed_for_who_does_not_take_it(
+    client: Client, renderer: Renderer
+) -> None:
+    address = renderer.static.url("style.css")
+    response = await client.get(address, headers={"Accept-Encoding": "br, gzip;q=0"})
+    assert "content-encoding" not in response.headers
+    assert response.headers["vary"] == "Accept-Encoding"
 
 
 def test_a_changed_file_changes_every_address(tmp_path: Path) -> None:

@@ -25,6 +25,8 @@ HEADERS: Final[tuple[tuple[bytes, bytes], ...]] = (
     (b"cache-control", b"no-store"),
     (b"x-content-type-options", b"nosniff"),
 )
+# For search engines, of what is a buyer's own.
+NOT_INDEXED: Final = (b"x-robots-tag", b"noindex")
 
 Answer = Callable[[HTTPScope, Receive], Awaitable[bytes]]
 Handler = Callable[[HTTPScope, Receive, Send], Awaitable[None]]
@@ -77,6 +79,16 @@ async def respond(
     raw = [(b"content-type", media_type), (b"content-length", length), *headers]
     start: Any = {"type": "http.response.start", "status": status, "headers": raw}
     end: Any = {"type": "http.response.body", "body": body, "more_body": False}
+    await send(start)
+    await send(end)
+
+
+async def respond_head(
+    send: Send, headers: Iterable[tuple[bytes, bytes]], *, status: int = 200
+) -> None:
+    """Sends an answer that has no body, and so says nothing of its length."""
+    start: Any = {"type": "http.response.start", "status": status, "headers": [*headers]}
+    end: Any = {"type": "http.response.body", "body": b"", "more_body": False}
     await send(start)
     await send(end)
 

@@ -9,8 +9,10 @@ from litestar.types import Guard, Receive, Scope, Send
 
 from tigerfans.booking.ids import OrderId
 from tigerfans.errors import InvalidRequestError, UnknownOrderError
+from tigerfans.http.api.raw import respond_head
 from tigerfans.http.office.auth import OPERATOR, same_origin_guard
-from tigerfans.http.office.order_export import send_orders
+from tigerfans.http.office.order_export import HEADERS, send_orders
+from tigerfans.http.reading import is_head
 from tigerfans.office.order_search import (
     COUNT_MAX,
     TEXT_CHARACTERS_MAX,
@@ -64,7 +66,11 @@ def admin_order_routes(shop: Shop, search: OrderSearch, stories: Stories, guard:
 
     @asgi("/api/admin/orders.csv", copy_scope=False)
     async def export(scope: Scope, receive: Receive, send: Send) -> None:
-        await send_orders(search, _wanted(scope["query_string"]), receive, send)
+        wanted = _wanted(scope["query_string"])
+        if is_head(scope):
+            await respond_head(send, HEADERS)
+        else:
+            await send_orders(search, wanted, receive, send)
 
     @get("/api/admin/orders/{order_id:str}")
     async def tell_story(order_id: FromPath[str]) -> dict[str, Any]:
@@ -88,7 +94,7 @@ def admin_order_routes(shop: Shop, search: OrderSearch, stories: Stories, guard:
 
 def parse_order_id(text: str) -> OrderId:
     """Raises `UnknownOrderError` for what is no order's id."""
-    order_id = OrderId.parse(text)
+    order_id = OrderId.read(text)
     if order_id is None:
         raise UnknownOrderError
     return order_id

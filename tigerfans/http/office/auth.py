@@ -6,7 +6,6 @@ from base64 import b64decode
 from binascii import Error as Base64Error
 from functools import partial
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from litestar.connection import ASGIConnection
 from litestar.exceptions import (
@@ -20,7 +19,10 @@ from litestar.types import Guard
 from tigerfans.http.client_address import ClientAddresses
 from tigerfans.http.office.guesses import WAIT_SECONDS_MAX, Guesses, GuessRefusedError
 from tigerfans.http.office.passes import COOKIE, PASS_SECONDS, RENEW_SECONDS, Passes, hand_out
-from tigerfans.settings.settings import AdminSettings
+from tigerfans.settings.settings import DEFAULT_PORTS, AdminSettings
+
+# Where the application's state has the setting of that name.
+PUBLIC_URL: Final = "public_url"
 
 # What the schema calls this login, and the routes behind it.
 OPERATOR: Final = "operator"
@@ -60,12 +62,34 @@ def basic_auth_guard(
 def same_origin_guard(
     connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler
 ) -> None:
-    """A guard for actions: a browser sends the login along with other sites' forms, too."""
-    site = connection.headers.get("sec-fetch-site", "same-origin")
+    """A guard for actions: a browser sends the login along with other sites' forms, too.
+
+    Where a browser says itself whose page it was (Sec-Fetch-Site), that decides. One that does not
+    names the page's origin, which has to be the shop's public address; only where nobody has said
+    what that is, it is what the request calls this host, which a proxy may have changed.
+    """
+    site = connection.headers.get("sec-fetch-site")
     origin = connection.headers.get("origin")
+    if site is not None:
+        is_ours = site == "same-origin"
+    else:
+        # Who sends neither is no browser.
+        is_ours = origin is None or _is_ours(origin, connection)
+    if not is_ours:
+        raise PermissionDeniedException(
+            "This action has to come from the shop's own pages. Behind a proxy, is"
+            " TIGERFANS_PUBLIC_URL the address in your browser?"
+        )
+
+
+def _is_ours(origin: str, connection: ASGIConnection[Any, Any, Any, Any]) -> bool:
+    public_url = connection.app.state.get(PUBLIC_URL)
+    if public_url is not None:
+        return bool(origin == public_url)
+    scheme, _, netloc = origin.partition("://")
+    default_port = f":{DEFAULT_PORTS.get(scheme, '')}"
     host = connection.headers.get("host", "")
-    if site != "same-origin" or (origin is not None and urlsplit(origin).netloc != host):
-        raise PermissionDeniedException("This action has to come from the shop's own pages.")
+    return netloc.removesuffix(default_port) == host.removesuffix(default_port)
 
 
 def _credentials(header: str) -> bytes | None:

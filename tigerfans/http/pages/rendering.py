@@ -23,6 +23,7 @@ from litestar.exceptions import NotFoundException
 from litestar.params import FromPath
 
 import tigerfans
+from tigerfans.http.negotiation import takes_gzip, takes_page
 from tigerfans.offer.show import SHOW
 from tigerfans.stores.orders import MAY_CHANGE
 
@@ -50,11 +51,16 @@ SECURITY_HEADERS: Final[Mapping[str, str]] = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
-    # Order ids stand in addresses; no other site shall learn them.
-    "Referrer-Policy": "same-origin",
+    # Order ids stand in addresses: no other site learns them, and no log of a proxy gets them from
+    # every picture that a page loads. With `no-referrer`, forms would not say where they are from.
+    "Referrer-Policy": "strict-origin",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
+
+# For search engines: nearly every page is one buyer's, or the operator's.
+UNLISTED: Final[Mapping[str, str]] = {"X-Robots-Tag": "noindex"}
+LISTED: Final[Mapping[str, str]] = {"X-Robots-Tag": "all"}
 
 # A page shows one buyer's order or the stock of this second.
 PAGE_CACHE_CONTROL: Final = "no-store"
@@ -119,7 +125,7 @@ class StaticFile(NamedTuple):
         body = self.body
         if self.gzipped is not None:
             headers["Vary"] = "Accept-Encoding"
-            if "gzip" in request.headers.get("accept-encoding", ""):
+            if takes_gzip(request.headers.get("accept-encoding", "")):
                 headers["Content-Encoding"], body = "gzip", self.gzipped
         return Response(body, media_type=self.media_type, headers=headers)
 
@@ -176,11 +182,16 @@ class Renderer:
     """Renders the templates of one folder; its `static` are the files beside them.
 
     `provider` is what the pages call the payment provider; with `demo` they say that no money is
-    meant.
+    meant. `links` stand at the foot of a buyer's page.
     """
 
     def __init__(
-        self, directory: Path | None = None, *, provider: str = "MockPay", demo: bool = False
+        self,
+        directory: Path | None = None,
+        *,
+        provider: str = "MockPay",
+        demo: bool = False,
+        links: Mapping[str, str] | None = None,
     ) -> None:
         directory = directory or templates_directory()
         self.static = StaticFiles(directory / "static")
@@ -206,6 +217,7 @@ class Renderer:
             provider=provider,
             demo=demo,
             may_change=MAY_CHANGE,
+            links=links or {},
         )
 
     def render(self, template: str, **context: object) -> str:
@@ -225,7 +237,12 @@ class Renderer:
             self.render(template, **context),
             media_type=MediaType.HTML,
             status_code=status_code,
-            headers={"Cache-Control": PAGE_CACHE_CONTROL, **SECURITY_HEADERS, **(headers or {})},
+            headers={
+                "Cache-Control": PAGE_CACHE_CONTROL,
+                **SECURITY_HEADERS,
+                **UNLISTED,
+                **(headers or {}),
+            },
         )
 
     def error_page(
@@ -256,7 +273,7 @@ class Renderer:
 
 def wants_page(request: Request[Any, Any, Any]) -> bool:
     """Whether an error should answer with a page: a browser that is going somewhere."""
-    return "text/html" in request.headers.get("accept", "")
+    return takes_page(request.headers.get("accept", ""))
 
 
 def money(cents: int, currency: str) -> str:

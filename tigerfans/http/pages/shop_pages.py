@@ -29,6 +29,7 @@ from tigerfans.errors import UnknownOrderError
 from tigerfans.http.client_address import ClientAddresses
 from tigerfans.http.held_cookies import PATH, HeldCookies
 from tigerfans.http.pages.rendering import (
+    LISTED,
     PAGE_CACHE_CONTROL,
     SECURITY_HEADERS,
     Renderer,
@@ -166,6 +167,7 @@ async def landing_page(shop: Shop, pages: Pages) -> Response[str]:
     offers, goodies_are_gone = await asyncio.gather(_offers(shop), _goodies_are_gone(shop))
     return pages.page(
         "landing.html",
+        headers=LISTED,
         offers=offers,
         overall=overall_state(offers),
         goodies=shop.catalog.goodies.capacity,
@@ -377,7 +379,7 @@ def refresh_seconds(order: Order | None) -> int:
 
 
 async def _order(shop: PageShop, order_id: str) -> Order | None:
-    parsed = OrderId.parse(order_id)
+    parsed = OrderId.read(order_id)
     return None if parsed is None else await shop.order(parsed)
 
 

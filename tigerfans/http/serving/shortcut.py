@@ -1,6 +1,7 @@
 """Brings requests for hot routes to their handlers, past the framework's own way to them.
 
-And HEAD to where GET goes, which the framework leaves to each handler.
+And HEAD to where GET goes, which the framework leaves to each handler: one whose answer costs more
+than it would say in its headers asks `is_head`.
 
 The raw routes (`raw`) stand in the Litestar application like all others, so its schema, its tests
 and its checks know them. But its middleware, its router and its exception handling have nothing
@@ -14,6 +15,7 @@ from litestar.routes import ASGIRoute
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from tigerfans.http.api.raw import IS_RAW
+from tigerfans.http.reading import IS_HEAD
 
 
 class Shortcut:
@@ -38,6 +40,7 @@ class Shortcut:
         if scope.get("method") == "HEAD":
             # What a GET would say; the server leaves the body out.
             scope["method"] = "GET"  # type: ignore[typeddict-unknown-key]
+            scope[IS_HEAD] = True  # type: ignore[typeddict-unknown-key]
         path = scope.get("path", "")
         serve = self._exact.get(path)
         if serve is None:
