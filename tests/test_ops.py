@@ -23,7 +23,7 @@ from tigerfans.doctor.configuration import check_configuration
 from tigerfans.doctor.machine import FILES_SPARE
 from tigerfans.doctor.postgresql import judge_postgresql
 from tigerfans.doctor.redis import check_redis
-from tigerfans.http.api.order_stream import STREAM_SECONDS_MAX
+from tigerfans.http.api.order_stream import HEARTBEAT_SECONDS, STREAM_SECONDS_MAX
 from tigerfans.http.serving.draining import DRAIN_SECONDS
 from tigerfans.sequencer import main as sequencer
 from tigerfans.settings.settings import Settings, SettingsError
@@ -241,6 +241,24 @@ def test_caddy_hangs_up_before_a_worker_does_and_not_under_an_order_that_waits()
     assert caddy_value("reverse_proxy") == f"{SETTINGS.http.host}:{SETTINGS.http.port}"
     assert seconds(caddy_value("keepalive")) < DRAIN_SECONDS
     assert seconds(caddy_value("write")) > STREAM_SECONDS_MAX
+
+
+def test_nginx_hangs_up_before_a_worker_does_and_not_between_two_words_of_an_order() -> None:
+    conf = (OPS / "nginx.conf").read_text()
+
+    def value(name: str) -> str:
+        return re.findall(rf"^\s*{name} (\S+)", conf, re.MULTILINE)[0].rstrip(";")
+
+    assert value("server") == f"{SETTINGS.http.host}:{SETTINGS.http.port}"
+    assert seconds(value("keepalive_timeout")) < DRAIN_SECONDS
+    assert seconds(value("proxy_read_timeout")) > HEARTBEAT_SECONDS
+
+
+def test_the_proxies_answer_where_the_settings_say_that_the_shop_is() -> None:
+    assert SETTINGS.http.public_url is not None
+    assert f"{{$TIGERFANS_PUBLIC_URL:{SETTINGS.http.public_url}}}" in CADDYFILE
+    host = SETTINGS.http.public_url.removeprefix("https://")
+    assert f"server_name {host};" in (OPS / "nginx.conf").read_text()
 
 
 @needs_caddy

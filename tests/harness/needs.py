@@ -25,11 +25,13 @@ NO_FILES: Final = "too few files may be open at a time: `ulimit -Hn {needed}`"
 
 SYSTEMD_ANALYZE: Final = shutil.which("systemd-analyze")
 CADDY: Final = shutil.which("caddy")
+NGINX: Final = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 TIGERBEETLE: Final = tigerbeetle.find_binary(os.environ, ROOT)
 
 needs_tigerbeetle = pytest.mark.skipif(TIGERBEETLE is None, reason=NO_TIGERBEETLE)
 needs_wrk = pytest.mark.skipif(shutil.which("wrk") is None, reason=f"no wrk: `{_INSTALL} wrk`")
 needs_caddy = pytest.mark.skipif(CADDY is None, reason=f"no Caddy: `{_INSTALL} caddy`")
+needs_nginx = pytest.mark.skipif(NGINX is None, reason=f"no nginx: `{_INSTALL} nginx`")
 needs_systemd = pytest.mark.skipif(
     SYSTEMD_ANALYZE is None, reason=f"no systemd-analyze: `{_INSTALL} systemd`"
 )
