@@ -105,6 +105,18 @@ def test_the_page_that_waits_turns_into_the_ticket_by_itself(
     expect(tab).to_have_title("You are in · TigerFans")
 
 
+def test_every_time_names_its_zone(patient: BoxOffice, open_tab: OpenTab) -> None:
+    """The show's is where it takes place, others are the reader's."""
+    tab = open_tab(patient, timezone_id="America/New_York")
+    tab.goto(patient.buy().order_path)
+    facts = tab.locator(".ticket .facts")
+    expect(facts).to_contain_text("Friday 18 June 2027, 10:00 CEST")
+    expect(facts.locator("time")).to_have_text(re.compile(r"\d\d:\d\d:\d\d GMT-[45]$"))
+    for path in ("/", "/demo/checkout"):
+        tab.goto(path)
+        expect(tab.locator("main")).to_contain_text("Friday 18 June 2027, 10:00 CEST")
+
+
 @pytest.mark.parametrize("wish", ["reduce", "no-preference"])
 def test_nothing_moves_where_less_motion_is_asked_for(
     patient: BoxOffice, tab: Page, wish: Literal["reduce", "no-preference"]

@@ -9,3 +9,8 @@ from tigerfans.offer.show import SHOW
 def test_the_shows_day_reads_as_people_write_it() -> None:
     starts_at = datetime(2027, 6, 3, tzinfo=UTC)
     assert replace(SHOW, starts_at=starts_at).day == "Thursday 3 June 2027"
+
+
+def test_the_shows_time_names_the_zone_of_the_venue() -> None:
+    assert SHOW.time == "10:00 CEST"
+    assert all(at.tzname() == "CEST" for at in (SHOW.starts_at, SHOW.ends_at))

@@ -7,7 +7,7 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True)
 class Show:
-    """What the tickets are for; both times carry the venue's own offset."""
+    """What the tickets are for; both times are in the venue's own zone, which has a name."""
 
     name: str
     venue: str
@@ -19,8 +19,13 @@ class Show:
         """Such as `Friday 18 June 2027`."""
         return f"{self.starts_at:%A} {self.starts_at.day} {self.starts_at:%B %Y}"
 
+    @property
+    def time(self) -> str:
+        """When it begins, such as `10:00 CEST`: where the show is, wherever the reader is."""
+        return f"{self.starts_at:%H:%M %Z}"
 
-_HAMBURG_SUMMER: Final = timezone(timedelta(hours=2))
+
+_HAMBURG_SUMMER: Final = timezone(timedelta(hours=2), "CEST")
 
 SHOW: Final = Show(
     name="TigerFans 2027",

@@ -2,8 +2,17 @@
 // Nothing here, or anywhere, turns data into markup.
 
 const numbers = new Intl.NumberFormat("en");
-// British, for 18 Jun 2027: the order in which the pages write all dates.
-const moments = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "medium" });
+// British, for 18 Jun 2027: the order in which the pages write all dates. Part by part, for a ready
+// style names no zone.
+const moments = new Intl.DateTimeFormat("en-GB", {
+  day: "numeric",
+  month: "short",
+  year: "numeric",
+  hour: "2-digit",
+  minute: "2-digit",
+  second: "2-digit",
+  timeZoneName: "short",
+});
 
 const amounts = new Map();
 
@@ -24,9 +33,16 @@ export function count(number) {
   return numbers.format(number);
 }
 
-/** A moment in the reader's own time zone, from ISO 8601. */
+/** A moment in the reader's own time zone, which it names, from ISO 8601. */
 export function localMoment(iso) {
   return moments.format(new Date(iso));
+}
+
+/** The same for each moment that the server wrote below `root`, in UTC. */
+export function showLocalMoments(root) {
+  for (const time of root.querySelectorAll("time")) {
+    if (time.dateTime) setText(time, localMoment(time.dateTime));
+  }
 }
 
 /** 4:09 from 249 seconds. */

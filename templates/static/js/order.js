@@ -2,7 +2,7 @@
 
 import { OfflineError, ShopError } from "./api.js";
 import { followOrder, tellTabs } from "./follow.js";
-import { announce, localMoment, money, setText, showState } from "./format.js";
+import { announce, money, setText, showLocalMoments, showState } from "./format.js";
 
 const SLOW_MS = 15000;
 
@@ -18,15 +18,10 @@ function field(name, text) {
 function showTicket(order) {
   field("ticket_code", order.ticket_code);
   field("amount", money(order.amount, order.currency));
-  showPaidAt(order.paid_at);
+  root.querySelector("[data-field=paid_at]").dateTime = order.paid_at;
+  showLocalMoments(root);
   root.querySelector("[data-goodie]").hidden = !order.got_goodie;
   root.querySelector("[data-qr]").src = `/api/orders/${encodeURIComponent(orderId)}/qr.svg`;
-}
-
-function showPaidAt(iso) {
-  const time = root.querySelector("[data-field=paid_at]");
-  time.dateTime = iso;
-  setText(time, localMoment(iso));
 }
 
 /** Shows the order; returns whether it stays so. */
@@ -55,8 +50,7 @@ function onlyWithScript() {
   const print = root.querySelector("[data-print]");
   print.hidden = false;
   print.addEventListener("click", () => window.print());
-  const paidAt = root.querySelector("[data-field=paid_at]").dateTime;
-  if (paidAt) showPaidAt(paidAt);
+  showLocalMoments(root);
 }
 
 onlyWithScript();
