@@ -180,8 +180,10 @@ def test_the_keyboard_is_enough_and_shows_where_it_is(patient: BoxOffice, tab: P
         assert tab.evaluate(
             """() => {
                 const focused = document.activeElement;
-                const card = focused.closest(".choice") ?? focused;
-                return getComputedStyle(card).outlineStyle === "solid";
+                // A choice is a card, and its label goes all around it.
+                const label = focused.matches("[type=radio]") ? focused.labels[0] : null;
+                const ring = label ? getComputedStyle(label, "::after") : getComputedStyle(focused);
+                return ring.outlineStyle === "solid";
             }"""
         )
 
