@@ -49,7 +49,7 @@ export class Chart {
     const said = this.series.map((series, i) => {
       series.line.setAttribute("d", linePath(columns[i], samplesMax, peak));
       series.area.setAttribute("d", areaPath(columns[i], samplesMax, peak));
-      const now = columns[i].at(-1) ?? null;
+      const now = columns[i].slice(-1)[0] ?? null;
       setText(series.now, now === null ? "–" : figure(now));
       return `${now === null ? "no" : figure(now)} ${series.words}`;
     });
@@ -100,7 +100,7 @@ function linePath(column, samplesMax, peak) {
 function areaPath(column, samplesMax, peak) {
   return stretches(column, samplesMax, peak)
     .map((points) => {
-      const [first, last] = [points[0][0].toFixed(1), points.at(-1)[0].toFixed(1)];
+      const [first, last] = [points[0][0].toFixed(1), points.slice(-1)[0][0].toFixed(1)];
       return `M${first} ${HEIGHT}L${points.map(point).join("L")}L${last} ${HEIGHT}Z`;
     })
     .join("");

@@ -5,6 +5,7 @@ import { getJson } from "./api.js";
 import { fillOrder, statusCell } from "./admin-cells.js";
 import { count, setText } from "./format.js";
 import { LiveTable, cellText } from "./table.js";
+import { takeOver } from "./takeover.js";
 
 export class Orders {
   /** `root` is the section; `changed()` is called when something else is to be shown. */
@@ -20,10 +21,7 @@ export class Orders {
     this.empty = root.querySelector("[data-empty]");
     this.table = new LiveTable(root, (order) => order.id, fillRow);
     this.next = null;
-    this.form.addEventListener("submit", (event) => {
-      event.preventDefault();
-      this.go(this.asked(), [""]);
-    });
+    takeOver(this.form, () => this.go(this.asked(), [""]));
     this.form.elements.status.addEventListener("change", () => this.go(this.asked(), [""]));
     this.newer.addEventListener("click", () => this.go(this.wanted, this.trail.slice(0, -1)));
     this.older.addEventListener("click", () => this.go(this.wanted, [...this.trail, this.next]));
@@ -46,8 +44,8 @@ export class Orders {
   /** Shows another page; `trail` is where it and the pages before it begin. */
   go(wanted, trail) {
     const address = new URLSearchParams(wanted);
-    if (trail.at(-1)) address.set("after", trail.at(-1));
-    window.history.pushState({ trail }, "", address.size > 0 ? `?${address}` : "/admin");
+    if (trail.slice(-1)[0]) address.set("after", trail.slice(-1)[0]);
+    window.history.pushState({ trail }, "", String(address) ? `?${address}` : "/admin");
     this.readAddress();
     this.changed();
   }
@@ -60,7 +58,7 @@ export class Orders {
     this.trail = window.history.state?.trail ?? (after ? ["", after] : [""]);
     this.form.elements.q.value = address.get("q") ?? "";
     this.form.elements.status.value = address.get("status") ?? "";
-    this.link.href = `/api/admin/orders.csv${address.size > 0 ? `?${address}` : ""}`;
+    this.link.href = `/api/admin/orders.csv${String(address) ? `?${address}` : ""}`;
     this.newer.disabled = this.older.disabled = true;
   }
 
@@ -69,7 +67,7 @@ export class Orders {
     const { wanted, trail } = this;
     const query = new URLSearchParams(wanted);
     query.set("limit", this.limit);
-    if (trail.at(-1)) query.set("after", trail.at(-1));
+    if (trail.slice(-1)[0]) query.set("after", trail.slice(-1)[0]);
     try {
       const page = await getJson(`/api/admin/orders?${query}`);
       if (this.wanted === wanted && this.trail === trail) this.show(page);
@@ -86,7 +84,7 @@ export class Orders {
     this.newer.disabled = this.trail.length === 1;
     this.older.disabled = next === null;
     setText(this.total, isMore ? `more than ${count(total)}` : count(total));
-    setText(this.empty, this.wanted.size > 0 ? "No such order." : "No order yet.");
+    setText(this.empty, String(this.wanted) ? "No such order." : "No order yet.");
     this.problem.hidden = true;
   }
 

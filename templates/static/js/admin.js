@@ -4,7 +4,7 @@
 import { fillOrder, fillUnmatched, orderLink, timeCell } from "./admin-cells.js";
 import { Chart, figure, latest } from "./admin-charts.js";
 import { Orders } from "./admin-orders.js";
-import { OfflineError, getJson, postJson, repeat } from "./api.js";
+import { OfflineError, TroubleError, getJson, postJson, repeat } from "./api.js";
 import { age, count, money, setText } from "./format.js";
 import { showBar, showNumbers } from "./stock.js";
 import { LiveTable, cellText } from "./table.js";
@@ -165,12 +165,16 @@ async function refresh() {
   }
   const results = await Promise.allSettled(PARTS.map((part) => part()));
   const failed = results.find((result) => result.status === "rejected");
-  if (failed) throw failed.reason;
-  showLive("live", "Live");
+  if (!failed) return showLive("live", "Live");
+  // One part's fault leaves the others live.
+  if (!(failed.reason instanceof TroubleError)) return lost(failed.reason);
+  throw failed.reason;
 }
 
 function lost(error) {
-  showLive("lost", error instanceof OfflineError ? "No answer" : error.message);
+  if (error instanceof OfflineError) showLive("lost", "No answer");
+  else if (error instanceof TroubleError) showLive("lost", error.message);
+  else showLive("lost", `This page has a fault: ${error.message}`);
 }
 
 const wake = repeat(refresh, () => PAUSE_MS, lost);

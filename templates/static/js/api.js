@@ -1,11 +1,15 @@
 // Talks to the shop's JSON API: one error for each way it can go wrong, and patient repetition.
+// Everything else that is thrown is a fault of a script, or a function that this browser lacks.
 
 const TIMEOUT_MS = 8000;
 const RETRY_AFTER_DEFAULT_MS = 1000;
 const PAUSE_FACTOR_MAX = 10;
 
+/** What may go wrong between here and the shop. */
+export class TroubleError extends Error {}
+
 /** The shop answered, but not with what was asked for; the message is its sentence. */
-export class ShopError extends Error {
+export class ShopError extends TroubleError {
   constructor(status, problem, retryAfterMs) {
     super(problem.detail);
     this.status = status;
@@ -21,7 +25,7 @@ export class ShopError extends Error {
 }
 
 /** No answer came: no network, no shop, or none in time. What was asked may still happen. */
-export class OfflineError extends Error {}
+export class OfflineError extends TroubleError {}
 
 export function getJson(path) {
   return request(path, {});
@@ -40,19 +44,30 @@ export function postForm(path, fields) {
 }
 
 async function request(path, options) {
-  let response;
+  const deadline = new AbortController();
+  const timer = setTimeout(() => deadline.abort(), TIMEOUT_MS);
   try {
-    response = await fetch(path, {
+    // From the origin, since `fetch` takes no address with a name and a password in it, as a
+    // relative one has where the page's has them.
+    const asked = new Request(new URL(path, window.location.origin), {
       cache: "no-store",
-      signal: AbortSignal.timeout(TIMEOUT_MS),
+      signal: deadline.signal,
       ...options,
       headers: { Accept: "application/json", ...options.headers },
     });
-    if (response.ok) return await response.json();
-  } catch {
-    throw new OfflineError("The shop does not answer.");
+    const response = await orOffline(fetch(asked));
+    if (response.ok) return await orOffline(response.json());
+    throw new ShopError(response.status, await problemOf(response), retryAfterMs(response));
+  } finally {
+    clearTimeout(timer);
   }
-  throw new ShopError(response.status, await problemOf(response), retryAfterMs(response));
+}
+
+/** Only what was underway and failed is taken for no answer; what could not begin is a fault. */
+function orOffline(answer) {
+  return answer.catch(() => {
+    throw new OfflineError("The shop does not answer.");
+  });
 }
 
 async function problemOf(response) {
@@ -91,7 +106,8 @@ export function visible() {
  * Calls `ask` again and again, until it returns true, with a pause of `pauseMs()` between.
  *
  * Nothing is asked while nobody looks at the page. After failures the pause grows; each failure
- * is handed to `onFailure`. Returns a function that ends the pause at once.
+ * is handed to `onFailure`. A fault of a script ends it: asking again would mend nothing. Returns a
+ * function that ends the pause at once.
  */
 export function repeat(ask, pauseMs, onFailure) {
   let wake = () => {};
@@ -111,6 +127,7 @@ export function repeat(ask, pauseMs, onFailure) {
         if (await ask()) return;
         failures = 0;
       } catch (error) {
+        if (!(error instanceof TroubleError)) throw error;
         failures += 1;
         onFailure(error);
       }

@@ -282,7 +282,7 @@ function fastest(measured) {
 /** The configurations with the fewest and the most workers; nothing where there is only one. */
 function ends(measured) {
   const sorted = measured.filter((m) => m.workers !== null).sort((a, b) => a.workers - b.workers);
-  const [few, many] = [sorted[0], sorted.at(-1)];
+  const [few, many] = [sorted[0], sorted.slice(-1)[0]];
   return many && many.workers > few.workers ? [few, many] : [];
 }
 
@@ -318,7 +318,7 @@ function publishedWords(phase) {
 /** How the reference's published figures change with its workers. */
 function referenceTrend(phase, value) {
   const points = PUBLISHED.points.filter((p) => p.phase === phase && p.workers !== null && p[value] !== undefined);
-  const [few, many] = [points[0], points.at(-1)];
+  const [few, many] = [points[0], points.slice(-1)[0]];
   if (!few || few === many) return "";
   return ` The reference's author published ${figure(few[value])} with ${few.workers} worker and ${figure(many[value])} with ${many.workers}.`;
 }

@@ -226,7 +226,7 @@ function addStack(plot, chart, colours) {
 function addReference(plot, chart, reference, index, colours) {
   const edges = [0, -1].map((end) => ({
     ...reference,
-    values: reference.values.map((value) => (value === null ? null : [value].flat().at(end))),
+    values: reference.values.map((value) => (value === null ? null : [value].flat().slice(end)[0])),
   }));
   const isRange = reference.values.some((value) => Array.isArray(value));
   return (isRange ? edges : edges.slice(0, 1)).map((edge) => {

@@ -35,6 +35,6 @@ export function referenceThroughput({ points }, phase, workers) {
 
 /** The fastest point of a phase, whatever the workers, or null. */
 export function fastestReference({ points }, phase) {
-  const high = ({ throughput }) => [throughput].flat().at(-1);
+  const high = ({ throughput }) => [throughput].flat().slice(-1)[0];
   return points.filter((point) => point.phase === phase).sort((a, b) => high(b) - high(a))[0] ?? null;
 }

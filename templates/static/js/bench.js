@@ -41,14 +41,16 @@ async function readOwn(file) {
 async function open(name, read) {
   const number = ++asked;
   try {
-    const text = await read();
+    const text = await read().catch((error) => {
+      throw error instanceof ResultsError ? error : new ResultsError(`${name} cannot be read.`);
+    });
     if (number !== asked) return;
     results = readResults(text);
   } catch (error) {
     if (number !== asked) return;
-    const isOurs = error instanceof ResultsError;
-    setText(find("problem"), isOurs ? error.message : `${name} cannot be read.`);
-    if (!isOurs && !(error instanceof TypeError)) throw error;
+    const isSaid = error instanceof ResultsError;
+    setText(find("problem"), isSaid ? error.message : `This page has a fault: ${error.message}`);
+    if (!isSaid) throw error;
     return;
   }
   setText(find("problem"), "");
@@ -122,7 +124,9 @@ function newParts(root) {
 /** Without the library, the figures stand where the chart would. */
 function showChart(parts, chart) {
   showWords(parts, chart);
-  parts.canvas.hidden = parts.enlarge.hidden = parts.legend.hidden = !canDraw();
+  parts.canvas.hidden = parts.legend.hidden = !canDraw();
+  // Safari has dialogs since 15.4.
+  parts.enlarge.hidden = !canDraw() || !dialog.showModal;
   parts.table.hidden = canDraw();
   if (canDraw()) {
     parts.enlarge.onclick = () => enlarge(chart);

@@ -1,10 +1,11 @@
 // The checkout without leaving the page: posts the form as JSON, waits out a busy shop, and goes
 // on to the payment. Without this script the same form posts itself.
 
-import { OfflineError, ShopError, jittered, postJson, sleep } from "./api.js";
+import { OfflineError, ShopError, TroubleError, jittered, postJson, sleep } from "./api.js";
 import { setText } from "./format.js";
 import { giveBackHere, showHeld } from "./held.js";
 import { followStock } from "./stock.js";
+import { takeOver } from "./takeover.js";
 
 const ATTEMPTS_MAX = 30;
 const OFFLINE_PAUSE_MS = 3000;
@@ -97,8 +98,7 @@ async function placeHold(order) {
   }
 }
 
-async function submit(event) {
-  event.preventDefault();
+async function submit() {
   if (underway) return;
   email.removeAttribute("aria-invalid");
   const choice = chosen();
@@ -113,6 +113,7 @@ async function submit(event) {
     const placed = await placeHold(order);
     window.location.assign(placed.redirect_url);
   } catch (error) {
+    if (!(error instanceof TroubleError)) throw error;
     setUnderway(false);
     wakeStock();
     if (error instanceof ShopError && error.status === 400) complain(email, error.message);
@@ -132,9 +133,6 @@ function showAvailability(code, state) {
 }
 
 const wakeStock = followStock(showAvailability);
-// The messages below the button are kinder than the browser's bubbles, and read in our words.
-form.noValidate = true;
-form.addEventListener("submit", submit);
 giveBackHere(() => {
   wakeStock();
   say("Your ticket went back on sale, and nothing was charged. Now hold another one.", "wait");
@@ -154,3 +152,6 @@ window.addEventListener("pageshow", (event) => {
   }
 });
 showChoice();
+// The messages below the button are kinder than the browser's bubbles, and read in our words.
+form.noValidate = true;
+takeOver(form, submit);

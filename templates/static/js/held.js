@@ -2,8 +2,9 @@
 // scripts. The page brings a card for each; where that may be outdated, this asks for them again.
 // Giving one back leaves the page as it is, and what is typed there.
 
-import { getJson, postForm } from "./api.js";
+import { TroubleError, getJson, postForm } from "./api.js";
 import { localMoment, setText } from "./format.js";
+import { takeOver } from "./takeover.js";
 
 const list = document.querySelector("[data-held-list]");
 const template = document.querySelector("[data-held-template]");
@@ -22,17 +23,16 @@ export async function showHeld() {
 
 /** Gives back by a script what the cards' forms would; `onGivenBack` hears of it. */
 export function giveBackHere(onGivenBack) {
-  list.addEventListener("submit", async (event) => {
-    event.preventDefault();
-    const form = event.target;
+  takeOver(list, async (form) => {
     const orderId = form.elements.order_id.value;
     try {
-      const { status } = await postForm(form.action, { order_id: orderId });
+      const { status } = await postForm(form.getAttribute("action"), { order_id: orderId });
       if (status !== "CANCELED") {
         return window.location.assign(`/demo/success?order_id=${orderId}`);
       }
       form.remove();
-    } catch {
+    } catch (error) {
+      if (!(error instanceof TroubleError)) throw error;
       // It may have been given back, or not: the form that sends itself leads to an answer.
       return form.submit();
     }

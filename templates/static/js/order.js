@@ -3,6 +3,7 @@
 import { OfflineError, ShopError } from "./api.js";
 import { followOrder, tellTabs } from "./follow.js";
 import { announce, money, setText, showLocalMoments, showState } from "./format.js";
+import { keepCurrent } from "./takeover.js";
 
 const SLOW_MS = 15000;
 
@@ -60,3 +61,4 @@ if (mayChange.has(root.dataset.state)) {
 } else {
   tellTabs(orderId, root.dataset.state);
 }
+keepCurrent();
