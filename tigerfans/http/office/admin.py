@@ -54,7 +54,7 @@ def admin_routes(shop: Shop, outbox: Outbox, sequencer: SequencerHistory, guard:
         return {"items": [order_item(order) for order in due], "limit": limit, "total": total}
 
     @get("/api/admin/history")
-    async def get_history() -> Response[bytes]:
+    async def get_history() -> Response[Any]:
         """The shop's last minutes, a list for each figure: see the sequencer's `/history`."""
         return Response(await sequencer.page(), media_type=MediaType.JSON)
 
