@@ -4,10 +4,12 @@ import re
 from typing import Literal
 
 import pytest
+from PIL import Image
 from playwright.sync_api import Page, Route, expect
 
 from tests.browser.box_office import EMAIL, BoxOffice
 from tests.browser.conftest import OPERATOR_LOGIN, OpenTab
+from tigerfans.booking import ticket_sheet
 
 PAYMENT_URL = re.compile(r"/mockpay/\w+$")
 TICKET_CODE = re.compile(r"^TF(-[0-9A-Z]{4}){3}$")
@@ -54,7 +56,12 @@ def test_the_ticket_goes_along_as_a_picture_a_calendar_entry_and_on_paper(
     with tab.expect_download() as picture:
         tab.get_by_role("link", name="Download PNG").click()
     assert picture.value.suggested_filename == "tigerfans-ticket.png"
-    assert picture.value.path().read_bytes().startswith(b"\x89PNG")
+    with Image.open(picture.value.path()) as drawn:
+        assert drawn.size == ticket_sheet.SIZE
+    with tab.expect_download() as page:
+        tab.get_by_role("link", name="Download PDF").click()
+    assert page.value.suggested_filename == "tigerfans-ticket.pdf"
+    assert page.value.path().read_bytes().startswith(b"%PDF-")
     with tab.expect_download() as entry:
         tab.get_by_role("link", name="Add to calendar").click()
     assert entry.value.suggested_filename == "tigerfans.ics"

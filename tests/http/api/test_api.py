@@ -108,8 +108,13 @@ async def test_a_purchase_from_checkout_to_ticket(client: httpx.AsyncClient) -> 
         "ticket_code": "",
         "got_goodie": True,
     }
-    for ending, media_type in (("png", "image/png"), ("svg", "image/svg+xml")):
-        picture = await client.get(f"/api/orders/{order['order_id']}/qr.{ending}")
+    for document, media_type in (
+        ("qr.png", "image/png"),
+        ("qr.svg", "image/svg+xml"),
+        ("ticket.png", "image/png"),
+        ("ticket.pdf", "application/pdf"),
+    ):
+        picture = await client.get(f"/api/orders/{order['order_id']}/{document}")
         assert picture.status_code == 200
         assert picture.headers["content-type"].startswith(media_type)
 

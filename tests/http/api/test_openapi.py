@@ -14,7 +14,8 @@ from litestar.routes import ASGIRoute
 from tests.http.asgi import client_of_app
 from tests.shops import OpenShop
 from tigerfans.errors import OrderEndedError, ShopError
-from tigerfans.http.api.openapi import EXAMPLES
+from tigerfans.http.api.documents import DOCUMENTS
+from tigerfans.http.api.openapi import DOCUMENT_WORDS, EXAMPLES
 from tigerfans.http.api.show import ShowAnswer
 from tigerfans.http.app import create_app
 from tigerfans.http.problems import RefusalAnswer
@@ -86,6 +87,12 @@ async def test_every_operation_has_a_name_a_sentence_a_tag_and_models_of_its_err
                     path == "/readyz"
                 )
     assert len(set(names)) == len(names)
+
+
+def test_every_document_is_described_as_what_it_is() -> None:
+    assert {name: words[0] for name, words in DOCUMENT_WORDS.items()} == {
+        name: media_type.decode().partition(";")[0] for name, (media_type, _) in DOCUMENTS.items()
+    }
 
 
 async def test_every_model_that_is_named_is_there(schema: dict[str, Any]) -> None:

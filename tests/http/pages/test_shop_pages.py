@@ -968,7 +968,7 @@ async def test_a_paid_order_is_a_ticket(client: Client, shop: FakeShop) -> None:
     api = f"/api/orders/{ORDER_ID.hex_digits}"
     assert f"{api}/qr.svg" in [image.get("src") for image in page.all("img")]
     links = [link["href"] for link in page.all("a")]
-    assert {f"{api}/qr.png", f"{api}/ticket.ics"} <= set(links)
+    assert {f"{api}/ticket.png", f"{api}/ticket.pdf", f"{api}/ticket.ics"} <= set(links)
 
 
 async def test_a_ticket_without_goodie_promises_none(client: Client, shop: FakeShop) -> None:

@@ -57,7 +57,7 @@ Hold a ticket, pay for it, see what became of it. Amounts are in cents.
    a request whose answer got lost can be sent again, and still holds one ticket.
 3. Send the buyer to `redirect_url`, to pay there.
 4. `GET /api/orders/{order_id}` says what became of it, and `…/events` says so by itself. Where it
-   is `PAID`, `…/qr.png` is the ticket.
+   is `PAID`, `…/ticket.png` is the ticket.
 
 What goes wrong is a JSON object whose `detail` is a sentence that can be shown. After a 409, 429 or
 503 with `Retry-After`, the same request may be sent again in so many seconds.
@@ -355,10 +355,12 @@ _ORDERS_CSV: Final = Operation(
     },
 )
 
-# By their names below the order.
-DOCUMENTS: Final = {
+# Of `documents.DOCUMENTS`, by its name below the order: what it is called and what it is.
+DOCUMENT_WORDS: Final = {
     "qr.png": ("image/png", "getQrPng", "The ticket's QR code as PNG."),
     "qr.svg": ("image/svg+xml", "getQrSvg", "The ticket's QR code as SVG."),
+    "ticket.png": ("image/png", "getTicketPng", "The whole ticket as a picture of A6."),
+    "ticket.pdf": ("application/pdf", "getTicketPdf", "The whole ticket as a page of A6."),
     "ticket.ics": ("text/calendar", "getCalendar", "The show as an entry for a calendar."),
 }
 
@@ -383,7 +385,7 @@ _PATHS: Final = {
                 },
             )
         )
-        for name, (media_type, name_of_it, summary) in DOCUMENTS.items()
+        for name, (media_type, name_of_it, summary) in DOCUMENT_WORDS.items()
     },
 }
 
