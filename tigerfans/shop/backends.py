@@ -78,7 +78,7 @@ class Backends:
         return Inventory.unpack_all(budgets)
 
     async def record(self, order: Order) -> Recorded:
-        """Stores a terminal outcome durably; a step was taken where it is new."""
+        """Stores an outcome durably; a step was taken where it is new."""
         recorded = await timed(self.counters.order, self.orders.record(order))
         if recorded.is_new:
             self.took(_STEP_TO[recorded.order.status], order.id, order.cls)

@@ -57,7 +57,8 @@ Hold a ticket, pay for it, see what became of it. Amounts are in cents.
    a request whose answer got lost can be sent again, and still holds one ticket.
 3. Send the buyer to `redirect_url`, to pay there.
 4. `GET /api/orders/{order_id}` says what became of it, and `…/events` says so by itself. Where it
-   is `PAID`, `…/ticket.png` is the ticket.
+   is `PAID`, `…/ticket.png` is the ticket. What is `FAILED`, `CANCELED` or `EXPIRED` may still
+   become that, where the provider tells of another try.
 
 What goes wrong is a JSON object whose `detail` is a sentence that can be shown. After a 409, 429 or
 503 with `Retry-After`, the same request may be sent again in so many seconds.
