@@ -2,6 +2,7 @@
 
     ShopError
     ├── InvalidRequestError 400     the caller's data is wrong; nothing was changed
+    │   ├── InvalidEmailError
     │   └── InvalidKeyError
     ├── UnknownOrderError 404
     ├── SlowRequestError 408
@@ -39,6 +40,12 @@ class InvalidRequestError(ShopError):
     """The request is not valid."""
 
     status = 400
+
+
+class InvalidEmailError(InvalidRequestError):
+    """This does not look like an email address."""
+
+    fields: Mapping[str, str | bool] = {"field": "customer_email"}
 
 
 class InvalidKeyError(InvalidRequestError):

@@ -7,9 +7,12 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page, Route, expect
 
+from tests.booking.test_email_typos import AS_LIKELY_AS_ANY, MEANT
 from tests.browser.box_office import EMAIL, BoxOffice
 from tests.browser.conftest import OPERATOR_LOGIN, OpenTab
 from tigerfans.booking import ticket_sheet
+from tigerfans.booking.email_address import read_email
+from tigerfans.booking.email_typos import DOMAINS, likely_meant
 
 PAYMENT_URL = re.compile(r"/mockpay/\w+$")
 TICKET_CODE = re.compile(r"^TF(-[0-9A-Z]{4}){3}$")
@@ -213,18 +216,68 @@ def test_the_keyboard_is_enough_and_shows_where_it_is(patient: BoxOffice, tab: P
     expect_ticket(tab)
 
 
-def test_a_wrong_email_is_said_and_where_it_is_typed(patient: BoxOffice, tab: Page) -> None:
+def test_a_wrong_email_is_said_beside_where_it_is_typed(patient: BoxOffice, tab: Page) -> None:
     tab.goto("/demo/checkout")
-    field = tab.get_by_label("Email")
+    field = tab.get_by_label("Email", exact=True)
     for email, complaint in (
         ("", "Please enter your email address"),
         ("ada@nowhere", "does not look like an email"),
+        ("a\u202eda@example.org", "cannot be seen"),
+        ("a" * 300 + "@example.org", "has at most 254 characters; this one has 312"),
     ):
         field.fill(email)
         tab.get_by_role("button", name="Hold my ticket").click()
-        expect(tab.get_by_role("alert")).to_contain_text(complaint)
+        expect(tab.locator("[data-email-problem]")).to_contain_text(complaint)
         expect(field).to_be_focused()
         expect(field).to_have_attribute("aria-invalid", "true")
+        expect(tab.locator("[data-message]")).to_be_empty()
+    check_out(tab, " \xa0ada@example.org\u200b")
+
+
+@pytest.mark.parametrize("has_scripts", [True, False])
+def test_a_likely_typo_is_asked_about_once(
+    patient: BoxOffice, open_tab: OpenTab, has_scripts: bool
+) -> None:
+    tab = open_tab(patient, java_script_enabled=has_scripts)
+    held = tab.get_by_text("a…@")
+    for ticked, domain in ((True, "example.com"), (False, "exmaple.con")):
+        tab.goto("/demo/checkout")
+        field = tab.get_by_label("Email", exact=True)
+        field.fill("ada@exmaple.con")
+        tab.get_by_role("button", name="Hold my ticket").click()
+        expect(tab.get_by_text("Did you mean ada@example.com?")).to_be_visible()
+        if ticked:
+            tab.get_by_role("checkbox").click()
+        if ticked and has_scripts:
+            expect(field).to_have_value("ada@example.com")
+            expect(tab.get_by_text("Did you mean")).to_be_hidden()
+        tab.get_by_role("button", name="Hold my ticket").click()
+        expect(tab).to_have_url(PAYMENT_URL)
+        expect(held).to_have_text(f"a…@{domain}")
+
+
+def test_the_script_asks_of_the_same_typos_as_the_server(patient: BoxOffice, tab: Page) -> None:
+    tab.goto("/demo/checkout")
+    ask = """async (emails) => {
+        const script = document.querySelector("script[src*=checkout]").src;
+        const { likelyMeant } = await import(script.replace("checkout", "email"));
+        const tables = document.querySelector("[data-email-typos]").dataset.emailTypos;
+        return emails.map((email) => likelyMeant(email, JSON.parse(tables)));
+    }"""
+    emails = [*MEANT, *AS_LIKELY_AS_ANY, *(f"ada@{domain}" for domain in DOMAINS)]
+    assert tab.evaluate(ask, emails) == [likely_meant(email) for email in emails]
+
+
+@pytest.mark.parametrize("has_scripts", [True, False])
+@pytest.mark.parametrize("email", ["अजय@डाटा.भारत", "jürgen@mu\u0308ller.de", "ผู้ใช้@ตัวอย่าง.ไทย"])
+def test_an_address_of_any_script_is_taken(
+    patient: BoxOffice, open_tab: OpenTab, email: str, has_scripts: bool
+) -> None:
+    tab = open_tab(patient, java_script_enabled=has_scripts)
+    tab.goto("/demo/checkout")
+    check_out(tab, email)
+    masked = f"{email[0]}…@{read_email(email).partition('@')[2]}"
+    expect(tab.locator("bdi", has_text=masked)).to_be_visible()
 
 
 def test_a_hostile_email_is_text_wherever_it_shows(patient: BoxOffice, open_tab: OpenTab) -> None:

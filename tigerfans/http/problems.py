@@ -36,12 +36,13 @@ class ProblemAnswer(msgspec.Struct):
 class RefusalAnswer(ProblemAnswer):
     """Why no ticket is held: none is left, as `state` says, or another Idempotency-Key is needed,
     for this one is not valid, sent with another body, refused too often, or used for an order that
-    has ended as `order_status` says.
+    has ended as `order_status` says; or what `field` names is wrong.
     """
 
     state: Literal["on_hold", "sold_out"] | UnsetType = UNSET
     new_key_needed: bool | UnsetType = UNSET
     order_status: Literal["FAILED", "CANCELED", "EXPIRED"] | UnsetType = UNSET
+    field: Literal["customer_email"] | UnsetType = UNSET
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,6 @@ was placed before may have been promised to its buyer, who may be paying for it.
 hold is given back leaves it to nobody, and it expires.
 """
 
-import re
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -15,12 +14,12 @@ from typing import Final
 
 import msgspec
 
+from tigerfans.booking.email_address import read_email
 from tigerfans.booking.ids import KEY_ATTEMPTS_MAX, OrderId, Purpose
 from tigerfans.booking.outcomes import HoldOutcome, decode_hold, decode_release
 from tigerfans.booking.transfers import fingerprint
 from tigerfans.errors import (
     InvalidKeyError,
-    InvalidRequestError,
     KeyConflictError,
     KeyRefusedError,
     OrderEndedError,
@@ -38,21 +37,7 @@ from tigerfans.stores.sessions import Holder, NotSaved, Session
 from tigerfans.telemetry.counters import timed
 from tigerfans.telemetry.steps import Step
 
-EMAIL_CHARACTERS_MAX: Final = 254
 IDEMPOTENCY_KEY_CHARACTERS_MAX: Final = 255
-
-# Only the shape; the proof of an address is that the ticket arrives. A quoted local part may hold
-# nearly anything, which is valid and must be harmless on every page.
-_CONTROLS: Final = r"\x00-\x1f\x7f-\x9f\ud800-\udfff"
-# What a name of a host may hold. Beyond ASCII it is everything but signs, spaces, and what is not
-# seen: which of those are letters depends on the version of Python.
-_NO_LETTERS: Final = r"\x00-\x2f:-@\[-`{-\xa9\s\u2000-\u206f\ufeff\ud800-\udfff"
-_LETTER: Final = f"[^{_NO_LETTERS}]"
-_LABEL: Final = f"{_LETTER}(?:(?:{_LETTER}|[_-])*{_LETTER})?"
-_EMAIL: Final = re.compile(
-    rf'(?:"[^"\\{_CONTROLS}]+"|[^\s"<>()\[\]:;,\\@{_CONTROLS}]+)@(?:{_LABEL}\.)+{_LABEL}'
-)
-
 
 # How an order ends unpaid. A key that leads to one places no second hold behind the buyer's back.
 ENDED: Final = {
@@ -85,7 +70,7 @@ async def hold_ticket(
     tries the same order again.
     """
     ticket_class = backends.ticket_class(cls)
-    check_email(email)
+    email = read_email(email)
     body = fingerprint(ticket_class.code, email)
     for order_id in _order_ids(backends, idempotency_key):
         hold = backends.booking.hold(order_id, ticket_class.code, body)
@@ -125,18 +110,6 @@ async def hold_ticket(
     if idempotency_key is None:
         raise await refusal(backends, ticket_class.code)
     raise KeyRefusedError
-
-
-def check_email(email: str) -> None:
-    """Raises `InvalidRequestError` unless `email` has the shape of an address."""
-    if not email:
-        raise InvalidRequestError("Please give an email address for the ticket.")
-    if len(email) > EMAIL_CHARACTERS_MAX:
-        raise InvalidRequestError(
-            f"An email address has at most {EMAIL_CHARACTERS_MAX} characters."
-        )
-    if not _EMAIL.fullmatch(email):
-        raise InvalidRequestError("This does not look like an email address.")
 
 
 async def _session_before(

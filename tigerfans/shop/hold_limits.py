@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from hashlib import blake2b
 from typing import Final
 
+from tigerfans.booking.email_address import folded
 from tigerfans.booking.ids import hash_key
 from tigerfans.errors import TooManyHoldsError
 from tigerfans.stores.sessions import Holder, OverLimit
@@ -36,7 +37,7 @@ class HoldLimits:
             digest = _digest(self._client, client)
             holders.append(Holder(f"{_CLIENT}:{digest}", self._per_client))
         if self._per_email:
-            digest = _digest(self._email, email.casefold())
+            digest = _digest(self._email, folded(email))
             holders.append(Holder(f"{_EMAIL}:{digest}", self._per_email))
         return holders
 

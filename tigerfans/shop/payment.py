@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 import orjson
 
+from tigerfans.booking.email_address import read_email
 from tigerfans.booking.ids import OrderId
 from tigerfans.booking.moments import moment_at
 from tigerfans.booking.outcomes import (
@@ -20,13 +21,12 @@ from tigerfans.booking.outcomes import (
     decode_sale,
 )
 from tigerfans.booking.tickets import ticket_code
-from tigerfans.errors import InvalidRequestError
+from tigerfans.errors import InvalidEmailError, InvalidRequestError
 from tigerfans.ledger.wire import Operation
 from tigerfans.payments.base import EventType, PaymentEvent, UnreadableWebhookError
 from tigerfans.payments.unmatched import Misfit
 from tigerfans.shop.answers import order_answer
 from tigerfans.shop.backends import Backends
-from tigerfans.shop.checkout import check_email
 from tigerfans.shop.lookup import find_entry, session_on_ledger
 from tigerfans.shop.misfits import keep_body, keep_event, misfit
 from tigerfans.shop.order_state import order_of
@@ -143,9 +143,7 @@ async def _keep(backends: Backends, event: PaymentEvent, reason: Misfit) -> Sett
 
 def _email_told(event: PaymentEvent) -> str:
     """The email that an event brings along, where it is one that an order may have."""
-    email = event.customer_email or ""
     try:
-        check_email(email)
-    except InvalidRequestError:
+        return read_email(event.customer_email or "")
+    except InvalidEmailError:
         return ""
-    return email

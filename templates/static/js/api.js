@@ -16,6 +16,8 @@ export class ShopError extends TroubleError {
     this.retryAfterMs = retryAfterMs;
     /** The Idempotency-Key is used up: only another one gets further. */
     this.needsNewKey = problem.new_key_needed === true;
+    /** What of the request is wrong, by its name there, where the shop says so. */
+    this.field = problem.field;
   }
 
   /** Whether the same request may well succeed in a moment. */

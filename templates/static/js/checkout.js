@@ -2,6 +2,7 @@
 // on to the payment. Without this script the same form posts itself.
 
 import { OfflineError, ShopError, TroubleError, jittered, postJson, sleep } from "./api.js";
+import { likelyMeant } from "./email.js";
 import { setText } from "./format.js";
 import { giveBackHere, showHeld } from "./held.js";
 import { followStock } from "./stock.js";
@@ -16,6 +17,9 @@ const email = form.elements.customer_email;
 const button = form.querySelector("[data-submit]");
 const price = form.querySelector("[data-submit-price]");
 const message = form.querySelector("[data-message]");
+const emailProblem = form.querySelector("[data-email-problem]");
+const emailMeant = form.querySelector("[data-email-meant]");
+const emailTypos = JSON.parse(form.querySelector("[data-email-typos]").dataset.emailTypos);
 
 let underway = false;
 let saysGone = false;
@@ -60,10 +64,37 @@ function setUnderway(value) {
   button.setAttribute("aria-disabled", String(value));
 }
 
-function complain(field, text) {
-  say(text, "bad");
-  field.setAttribute("aria-invalid", "true");
-  field.focus();
+/** What is wrong with the email, beside it; nothing where `text` is empty. */
+function sayOfEmail(text) {
+  setText(emailProblem, text);
+  emailProblem.hidden = !text;
+  emailMeant.hidden = true;
+  if (!text) return email.removeAttribute("aria-invalid");
+  say("", "");
+  email.setAttribute("aria-invalid", "true");
+  return email.focus();
+}
+
+/** Asks once whether another address was meant; whoever goes on with this one meant this one. */
+function asksWhatWasMeant() {
+  const { asked_email: asked, meant_email: change } = form.elements;
+  const meant = likelyMeant(email.value, emailTypos);
+  if (!meant || asked.value === email.value) return false;
+  asked.value = email.value;
+  change.value = meant;
+  change.checked = false;
+  setText(form.querySelector("[data-email-meant-words]"), meant);
+  say("", "");
+  emailMeant.hidden = false;
+  email.focus();
+  return true;
+}
+
+function changeToMeant() {
+  email.value = form.elements.meant_email.value;
+  form.elements.meant_email.checked = false;
+  sayOfEmail("");
+  button.focus();
 }
 
 /**
@@ -100,12 +131,13 @@ async function placeHold(order) {
 
 async function submit() {
   if (underway) return;
-  email.removeAttribute("aria-invalid");
+  sayOfEmail("");
   const choice = chosen();
   if (!choice) return say("Please choose a ticket that is still to be had.", "bad");
   if (!/.@./.test(email.value)) {
-    return complain(email, "Please enter your email address, such as ada@example.com.");
+    return sayOfEmail("Please enter your email address, such as ada@example.com.");
   }
+  if (asksWhatWasMeant()) return;
   setUnderway(true);
   say("Holding your ticket", "wait");
   try {
@@ -116,7 +148,7 @@ async function submit() {
     if (!(error instanceof TroubleError)) throw error;
     setUnderway(false);
     wakeStock();
-    if (error instanceof ShopError && error.status === 400) complain(email, error.message);
+    if (error.field === "customer_email") sayOfEmail(error.message);
     else if (error instanceof ShopError) {
       say(error.message, "bad");
       await showOwnHolds(error.message);
@@ -138,6 +170,7 @@ giveBackHere(() => {
   say("Your ticket went back on sale, and nothing was charged. Now hold another one.", "wait");
   email.focus();
 });
+form.elements.meant_email.addEventListener("change", changeToMeant);
 form.addEventListener("change", () => {
   if (!underway) say("", "");
   showChoice();

@@ -24,6 +24,7 @@ from tigerfans.booking.ids import OrderId
 from tigerfans.booking.inventory import Inventory
 from tigerfans.errors import (
     AllOnHoldError,
+    InvalidEmailError,
     InvalidKeyError,
     InvalidRequestError,
     KeyConflictError,
@@ -626,8 +627,51 @@ async def test_a_refused_form_comes_back_filled_in_with_the_reason(
     page = Page(response.text)
     assert str(error) in page.text
     assert "checked" in page.choices["B"]
-    [email] = [i for i in page.all("input") if i["type"] == "email"]
-    assert email["value"] == HOSTILE_EMAIL
+    assert named(page, "customer_email")["value"] == HOSTILE_EMAIL
+
+
+def named(page: "Page", name: str) -> dict[str, Any]:
+    """The checkout's input of that name; a ticket on hold has a form of its own."""
+    [*_, field] = [field for field in page.all("input") if field.get("name") == name]
+    return field
+
+
+def part_with(page: "Page", attribute: str) -> dict[str, Any]:
+    [attributes] = [attributes for _, attributes in page.tags if attribute in attributes]
+    return attributes
+
+
+async def test_what_is_wrong_with_an_email_is_said_beside_it(
+    client: Client, shop: FakeShop
+) -> None:
+    shop.error = InvalidEmailError("An email address has at most 254 characters.")
+    form = {"cls": "B", "customer_email": "a" * 300}
+    response = await client.post("/demo/checkout", data=form)
+    assert response.status_code == 400
+    page = Page(response.text)
+    assert named(page, "customer_email")["aria-invalid"] == "true"
+    assert named(page, "customer_email")["value"] == "a" * 300
+    assert "hidden" not in part_with(page, "data-email-problem")
+    assert part_with(page, "data-message")["data-kind"] == ""
+    assert page.text.count(str(shop.error)) == 1
+
+
+async def test_a_likely_typo_is_asked_about_once_and_holds_nothing_meanwhile(
+    client: Client, shop: FakeShop
+) -> None:
+    form = {"cls": "B", "customer_email": "ada@exmaple.con", "idempotency_key": "k1"}
+    asking = Page((await client.post("/demo/checkout", data=form)).text)
+    assert "Did you mean ada@example.com" in asking.text
+    assert "hidden" not in part_with(asking, "data-email-meant")
+    assert named(asking, "idempotency_key")["value"] == "k1"
+    assert shop.checkouts == []
+    form["asked_email"] = named(asking, "asked_email")["value"]
+    change = {"meant_email": named(asking, "meant_email")["value"]}
+    for answered, email in (({}, "ada@exmaple.con"), (change, "ada@example.com")):
+        await client.post("/demo/checkout", data=form | answered, follow_redirects=False)
+        assert shop.checkouts.pop() == ("B", email)
+    other = form | {"customer_email": "ada@gmial.com"}
+    assert "ada@gmail.com" in Page((await client.post("/demo/checkout", data=other)).text).text
 
 
 async def test_each_form_brings_a_key_of_its_own_along(client: Client, shop: FakeShop) -> None:
@@ -696,7 +740,7 @@ def remember(client: Client, order_id: OrderId = ORDER_ID) -> None:
 
 
 def email_of(page: Page) -> str | None:
-    [email] = [i["value"] for i in page.all("input") if i["type"] == "email"]
+    [email] = [i["value"] for i in page.all("input") if i.get("id") == "email"]
     return email
 
 
@@ -1049,7 +1093,8 @@ async def test_a_storys_refund_is_a_plain_form(client: Client, shop: FakeShop) -
     page = Page((await client.get(STORY, headers=OPERATOR)).text)
     (form,) = page.all("form")
     assert (form["method"], form["action"]) == ("post", f"{STORY}/refund")
-    assert "Refund €65.00" in page.text
+    assert "Refund €65.00 The money goes back to the buyer, for good. Give €65.00 back" in page.text
+    assert [summary for summary, _ in page.tags if summary == "summary"] == ["summary"]
     answer = await client.post(f"{STORY}/refund", headers=OPERATOR, follow_redirects=False)
     assert (answer.status_code, answer.headers["location"]) == (303, STORY)
     assert shop.refunded == [ORDER_ID]

@@ -7,6 +7,7 @@ from typing import Annotated, Final
 import msgspec
 from litestar.types import ControllerRouterHandler, HTTPScope, Receive, Send
 
+from tigerfans.booking.email_address import EMAIL_CHARACTERS_MAX
 from tigerfans.booking.inventory import StockState
 from tigerfans.errors import InvalidRequestError
 from tigerfans.http.api.raw import HEADERS, json_route, raw_route, respond
@@ -16,7 +17,6 @@ from tigerfans.http.reading import BodyReader, header
 from tigerfans.json_input import InvalidJsonError, decode
 from tigerfans.offer.catalog import CURRENCY, LISTINGS
 from tigerfans.shop.answers import Cents, ClassText, Count, Currency, Moment, OrderIdText
-from tigerfans.shop.checkout import EMAIL_CHARACTERS_MAX
 from tigerfans.shop.shop import Shop
 
 # Described only: the shop refuses a longer one in a sentence of its own.

@@ -10,12 +10,13 @@ from litestar.handlers import ASGIRouteHandler
 from litestar.types import HTTPScope, Receive
 from msgspec import Meta
 
+from tigerfans.booking.email_address import EMAIL_CHARACTERS_MAX
 from tigerfans.http.api.raw import json_route
 from tigerfans.offer.catalog import CURRENCY
 from tigerfans.offer.show import SHOW, Show
 from tigerfans.settings.settings import Settings
 from tigerfans.shop.answers import Cents, ClassText, Count, Currency, Moment
-from tigerfans.shop.checkout import EMAIL_CHARACTERS_MAX, IDEMPOTENCY_KEY_CHARACTERS_MAX
+from tigerfans.shop.checkout import IDEMPOTENCY_KEY_CHARACTERS_MAX
 from tigerfans.shop.shop import Shop
 
 # What one checkout holds.

@@ -23,6 +23,8 @@ from litestar.enums import RequestEncodingType
 from litestar.params import FromQuery, QueryParameter, SkipValidation
 from litestar.response import Redirect
 
+from tigerfans.booking.email_typos import TABLES as EMAIL_TYPOS
+from tigerfans.booking.email_typos import likely_meant
 from tigerfans.booking.ids import OrderId
 from tigerfans.booking.inventory import Inventory
 from tigerfans.errors import UnknownOrderError
@@ -121,8 +123,11 @@ class Filled:
 
     @classmethod
     def of(cls, form: Mapping[str, object]) -> "Filled":
-        names = ("cls", "customer_email", "idempotency_key")
-        return cls(*(_text(form.get(name)) for name in names))
+        email, meant = _text(form.get("customer_email")), _text(form.get("meant_email"))
+        # Where the buyer was asked which address was meant, and typed no third one since.
+        if meant and email == _text(form.get("asked_email")):
+            email = meant
+        return cls(_text(form.get("cls")), email, _text(form.get("idempotency_key")))
 
 
 class HeldTicket(msgspec.Struct, frozen=True):
@@ -217,7 +222,13 @@ async def checkout_submit(
     The form keeps its key while that may still lead to a ticket, so that a press whose answer got
     lost is found again by the next.
     """
-    filled = Filled.of(await _form(request))
+    form = await _form(request)
+    filled = Filled.of(form)
+    # Who goes on with an address after being asked has meant it.
+    meant = None if filled.email == _text(form.get("asked_email")) else likely_meant(filled.email)
+    if meant is not None:
+        holds = await _open_holds(shop, held.orders(request.cookies))
+        return await _checkout_form(shop, pages, filled, holds, email_meant=meant)
     try:
         placed = await shop.checkout(
             filled.cls, filled.email, filled.key or None, client=clients.of(request.scope)
@@ -317,6 +328,7 @@ async def _checkout_form(
     holds: Sequence[OpenHold],
     *,
     problem: Problem | None = None,
+    email_meant: str | None = None,
     returned: Order | None = None,
 ) -> Response[str]:
     """The checkout's page, filled in as far as it was; with a new key where it has none."""
@@ -331,6 +343,8 @@ async def _checkout_form(
         idempotency_key=filled.key or secrets.token_hex(FORM_KEY_BYTES),
         chosen=filled.cls,
         email=filled.email,
+        email_meant=email_meant,
+        email_typos=EMAIL_TYPOS,
         problem=problem,
         held=[HeldTicket.of(hold, shop.catalog) for hold in holds],
         returned=returned,
