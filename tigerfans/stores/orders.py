@@ -16,6 +16,7 @@ from typing import Any, Final
 import asyncpg
 
 from tigerfans.batching import BatchedCalls
+from tigerfans.booking.email_address import folded
 from tigerfans.booking.ids import ORDER_ID_HEX_DIGITS, OrderId
 from tigerfans.errors import UnavailableError
 from tigerfans.offer.catalog import CURRENCY, ClassCode
@@ -62,13 +63,15 @@ _CHANGES: Final = ", ".join(
 
 _RECORD: Final = f"""
     INSERT INTO orders (id, status, cls, amount_cents, currency, email, created_at, paid_at,
-                        ticket_code, got_goodie)
+                        ticket_code, got_goodie, email_folded)
     SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::int[], $5::text[], $6::text[],
-                         $7::timestamptz[], $8::timestamptz[], $9::text[], $10::bool[])
+                         $7::timestamptz[], $8::timestamptz[], $9::text[], $10::bool[], $11::text[])
     ON CONFLICT (id) DO UPDATE
     SET status = EXCLUDED.status, paid_at = EXCLUDED.paid_at, ticket_code = EXCLUDED.ticket_code,
         got_goodie = EXCLUDED.got_goodie, recorded_at = now(),
         email = CASE orders.email WHEN '' THEN EXCLUDED.email ELSE orders.email END,
+        email_folded = CASE orders.email WHEN '' THEN EXCLUDED.email_folded
+                                         ELSE orders.email_folded END,
         earlier_status = orders.status, earlier_at = orders.recorded_at
     WHERE (orders.status, EXCLUDED.status) IN ({_CHANGES})
     RETURNING id, email
@@ -83,11 +86,15 @@ _PAID_PAGE: Final = f"""
     SELECT {COLUMNS} FROM orders WHERE id > $1 AND status = 'PAID' AND paid_at <= $2
     ORDER BY id LIMIT $3
 """  # noqa: S608
+# An email address as `folded` gives it: outside ASCII, the column has what was folded here.
+FOLDED_EMAIL: Final = """coalesce(email_folded, lower(email COLLATE "C"))"""
 _REFUND_IS_DUE: Final = "status = 'PAID_UNFULFILLED' AND refunded_at IS NULL"
 _REFUNDS_DUE: Final = f"""
     SELECT {COLUMNS} FROM orders WHERE {_REFUND_IS_DUE} ORDER BY recorded_at LIMIT $1
 """  # noqa: S608
-_ADD_EMAIL: Final = "UPDATE orders SET email = $2 WHERE id = $1 AND email = ''"
+_ADD_EMAIL: Final = """
+    UPDATE orders SET email = $2, email_folded = $3 WHERE id = $1 AND email = ''
+"""
 _MARK_REFUNDED: Final = f"""
     UPDATE orders SET refunded_at = now() WHERE id = $1 AND {_REFUND_IS_DUE} RETURNING id
 """  # noqa: S608
@@ -207,7 +214,9 @@ class Orders:
                     raise UnavailableError(f"Order {order_id.hex_digits} vanished while recorded.")
                 email = wanted[order_id].email
                 if email and not found.email:
-                    await self._recording.fetch(_ADD_EMAIL, order_id.hex_digits, email)
+                    await self._recording.fetch(
+                        _ADD_EMAIL, order_id.hex_digits, email, _email_folded(email)
+                    )
                     found = _with_email(found, email)
                 stored[order_id] = found
         return [
@@ -264,4 +273,10 @@ def _columns(orders: list[Order]) -> tuple[list[Any], ...]:
         [o.paid_at for o in orders],
         [o.ticket_code for o in orders],
         [o.got_goodie for o in orders],
+        [_email_folded(o.email) for o in orders],
     )
+
+
+def _email_folded(email: str) -> str | None:
+    """What the column `email_folded` has: only what PostgreSQL cannot fold as we do."""
+    return None if email.isascii() else folded(email)

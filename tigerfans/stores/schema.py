@@ -108,6 +108,16 @@ MIGRATIONS: Final[tuple[Migration, ...]] = (
     -- Until then one worker resolves it.
     ALTER TABLE unmatched_payments ADD COLUMN claimed_until timestamptz;
     """),
+    Transaction("""
+    -- An email address in the form in which it is compared, where that takes more than small
+    -- letters of ASCII. It is looked for anywhere in an address, which the index is of no use for.
+    ALTER TABLE orders ADD COLUMN email_folded text;
+    DROP INDEX orders_email;
+    """),
+    # By itself: it reads the whole table, and keeps no lock meanwhile but on the rows it changes.
+    Transaction("""
+    UPDATE orders SET email_folded = lower(email) WHERE octet_length(email) > char_length(email);
+    """),
 )
 
 

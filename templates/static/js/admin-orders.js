@@ -7,6 +7,9 @@ import { count, setText } from "./format.js";
 import { LiveTable, cellText } from "./table.js";
 import { takeOver } from "./takeover.js";
 
+// A search that takes the shop long is not asked again before it has rested so many times as long.
+const REST_FACTOR = 10;
+
 export class Orders {
   /** `root` is the section; `changed()` is called when something else is to be shown. */
   constructor(root, limit, changed) {
@@ -55,6 +58,7 @@ export class Orders {
     const after = address.get("after") ?? "";
     address.delete("after");
     this.wanted = address;
+    this.restUntil = 0;
     this.trail = window.history.state?.trail ?? (after ? ["", after] : [""]);
     this.form.elements.q.value = address.get("q") ?? "";
     this.form.elements.status.value = address.get("status") ?? "";
@@ -65,12 +69,16 @@ export class Orders {
   /** Asks the shop; an answer that comes after something else was asked for is not shown. */
   async refresh() {
     const { wanted, trail } = this;
+    const began = Date.now();
+    if (began < this.restUntil) return;
     const query = new URLSearchParams(wanted);
     query.set("limit", this.limit);
     if (trail.slice(-1)[0]) query.set("after", trail.slice(-1)[0]);
     try {
       const page = await getJson(`/api/admin/orders?${query}`);
-      if (this.wanted === wanted && this.trail === trail) this.show(page);
+      if (this.wanted !== wanted || this.trail !== trail) return;
+      this.show(page);
+      this.restUntil = Date.now() + REST_FACTOR * (Date.now() - began);
     } catch (error) {
       // The search is not valid: said where it was typed, and nothing to try again.
       if (error.status !== 400) throw error;
