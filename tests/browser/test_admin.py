@@ -1,14 +1,17 @@
 """The operator's page: who may see it, that it lives, and what is found there."""
 
 import csv
+from typing import Final
 
 import httpx
-from playwright.sync_api import expect
+from playwright.sync_api import ViewportSize, expect
 
 from tests.browser.box_office import BoxOffice
 from tests.browser.conftest import OPERATOR_LOGIN, OpenTab
 
 SHOWN_ID_DIGITS = 18
+PHONE: Final[ViewportSize] = {"width": 390, "height": 844}
+WIDE: Final[ViewportSize] = {"width": 1280, "height": 800}
 HOSTILE = "<img src=x onerror=alert(1)>"
 
 
@@ -44,7 +47,7 @@ def test_an_order_is_found_taken_along_and_told(patient: BoxOffice, open_tab: Op
     expect(orders.locator("tbody tr")).to_have_count(1)
     with tab.expect_download() as export:
         tab.get_by_role("link", name="Download CSV").click()
-    (row,) = csv.DictReader(export.value.path().read_text().splitlines())
+    (row,) = csv.DictReader(export.value.path().read_text("utf-8-sig").splitlines())
     assert (row["order_id"], row["email"]) == (bought.order_id, "found@example.org")
     orders.get_by_role("link", name=bought.order_id[:SHOWN_ID_DIGITS]).click()
     for event, purpose in (("Ticket held", "00"), ("Ticket sold", "")):
@@ -53,6 +56,49 @@ def test_an_order_is_found_taken_along_and_told(patient: BoxOffice, open_tab: Op
     tab.go_back()
     expect(search).to_have_value("found@")
     expect(orders.locator("tbody tr")).to_have_count(1)
+
+
+def test_a_search_of_parameters_that_nobody_knows_shows_nobody_and_says_so(
+    patient: BoxOffice, open_tab: OpenTab
+) -> None:
+    tab = open_tab(patient, http_credentials=OPERATOR_LOGIN)
+    patient.buy()
+    tab.goto("/admin?text=anna")
+    orders = tab.locator("[data-table=orders]")
+    expect(orders.get_by_role("alert")).to_contain_text("There is no parameter 'text'.")
+    expect(orders.locator("tbody tr")).to_have_count(0)
+
+
+def test_the_box_office_works_where_its_address_has_the_login_in_it(
+    patient: BoxOffice, open_tab: OpenTab
+) -> None:
+    tab = open_tab(patient)
+    patient.buy()
+    user, password = OPERATOR_LOGIN["username"], OPERATOR_LOGIN["password"]
+    tab.goto(patient.url.replace("://", f"://{user}:{password}@") + "/admin")
+    expect(tab.get_by_role("status").filter(has_text="Live")).to_be_visible()
+    expect(tab.locator("[data-table=orders] tbody tr").first).to_be_visible()
+    tab.get_by_role("searchbox").fill("nobody@")
+    tab.get_by_role("button", name="Search").click()
+    expect(tab.get_by_text("No such order.")).to_be_visible()
+
+
+def test_on_a_phone_the_orders_come_first(patient: BoxOffice, open_tab: OpenTab) -> None:
+    tab = open_tab(patient, http_credentials=OPERATOR_LOGIN, viewport=PHONE)
+    tab.goto("/admin")
+    headings = ("Orders", "Now", "The last minutes")
+
+    def shown_in_this_order() -> list[str]:
+        shown = tab.get_by_role("heading", level=2).evaluate_all(
+            """shown => shown
+                .sort((a, b) => a.getBoundingClientRect().top - b.getBoundingClientRect().top)
+                .map((heading) => heading.firstChild.textContent.trim())"""
+        )
+        return [words for words in shown if words in headings]
+
+    assert shown_in_this_order() == ["Orders", "Now", "The last minutes"]
+    tab.set_viewport_size(WIDE)
+    assert shown_in_this_order() == ["Now", "The last minutes", "Orders"]
 
 
 def test_a_payment_that_fits_no_order_is_given_back_or_dismissed(
@@ -72,14 +118,17 @@ def test_a_payment_that_fits_no_order_is_given_back_or_dismissed(
     expect(wrong.get_by_role("link", name=held.order_id[:SHOWN_ID_DIGITS])).to_be_visible()
     for words in ("100 doubloons", "no order", HOSTILE, "It names no order."):
         expect(stranger).to_contain_text(words)
-    expect(unread.get_by_role("button", name="Refund")).to_be_hidden()
+    expect(unread.get_by_text("Refund", exact=True)).to_be_hidden()
     unread.get_by_text("What was told").click()
     expect(unread.get_by_text(HOSTILE)).to_be_visible()
 
-    wrong.get_by_role("button", name="Refund").click()
+    expect(wrong.get_by_role("button")).to_have_count(0)
+    wrong.get_by_text("Refund", exact=True).click()
+    wrong.get_by_role("button", name="Give €1.00 back").click()
     expect(rows).to_have_count(2)
-    for left in (1, 0):
-        rows.first.get_by_role("button", name="Dismiss").click()
+    for left, words in ((1, "Dismiss, and keep 100 doubloons"), (0, "Dismiss it")):
+        rows.first.get_by_text("Dismiss", exact=True).click()
+        rows.first.get_by_role("button", name=words).click()
         expect(rows).to_have_count(left)
     expect(tab.get_by_text("Every payment is an order’s.")).to_be_visible()
     tab.goto(f"/admin/orders/{held.order_id}")

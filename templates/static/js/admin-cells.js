@@ -36,6 +36,11 @@ export function statusCell(cell, order) {
   cell.dataset.status = status;
 }
 
+/** The button of what is asked once more. */
+export function askedCell(cells, name, words) {
+  cellText(cells[`${name}_button`], words);
+}
+
 /** A payment that fits no order: what is told of one may be anything, and name no order at all. */
 export function fillUnmatched(cells, payment) {
   const isOrderId = ORDER_ID.test(payment.order_id);
@@ -49,6 +54,9 @@ export function fillUnmatched(cells, payment) {
   cellText(cells.other, isOrderId ? "" : payment.order_id);
   cellText(cells.email, payment.email);
   cells.refund.hidden = !payment.can_be_refunded;
+  const amount = payment.amount === null ? "" : toldMoney(payment.amount, payment.currency);
+  askedCell(cells, "refund", `Give ${amount} back`);
+  askedCell(cells, "dismiss", amount ? `Dismiss, and keep ${amount}` : "Dismiss it");
 }
 
 /** What every table of orders has. */

@@ -1,7 +1,7 @@
 // The box office: figures, charts, orders, payments and what needs attention, refreshed every two
 // seconds.
 
-import { fillOrder, fillUnmatched, orderLink, timeCell } from "./admin-cells.js";
+import { askedCell, fillOrder, fillUnmatched, orderLink, timeCell } from "./admin-cells.js";
 import { Chart, figure, latest } from "./admin-charts.js";
 import { Orders } from "./admin-orders.js";
 import { OfflineError, TroubleError, getJson, postJson, repeat } from "./api.js";
@@ -43,8 +43,9 @@ const refunds = new LiveTable(
   (order) => order.id,
   (cells, order) => {
     fillOrder(cells, order);
+    askedCell(cells, "refund", `Give ${money(order.amount, order.currency)} back`);
     const path = `orders/${encodeURIComponent(order.id)}/refund`;
-    cells.refund.onclick = () => act(path, [cells.refund]);
+    cells.refund_button.onclick = () => act(path, [cells.refund_button]);
   },
 );
 
@@ -53,10 +54,10 @@ const unmatched = new LiveTable(
   (payment) => payment.id,
   (cells, payment) => {
     fillUnmatched(cells, payment);
-    const buttons = [cells.refund, cells.dismiss];
+    const buttons = [cells.refund_button, cells.dismiss_button];
     const path = `unmatched/${encodeURIComponent(payment.id)}`;
-    cells.refund.onclick = () => act(`${path}/refund`, buttons);
-    cells.dismiss.onclick = () => act(`${path}/dismiss`, buttons);
+    cells.refund_button.onclick = () => act(`${path}/refund`, buttons);
+    cells.dismiss_button.onclick = () => act(`${path}/dismiss`, buttons);
   },
 );
 

@@ -2,8 +2,10 @@
 
 import asyncio
 import csv
+import tempfile
 from base64 import b64encode
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -14,11 +16,13 @@ from tests.http.api.test_api import checkout, client_of, event, send
 from tests.shops import OpenShop
 from tigerfans.booking.ids import OrderId
 from tigerfans.http.app import create_app
+from tigerfans.http.office import order_export
 from tigerfans.office.order_search import EXPORT_ROWS
 from tigerfans.payments.mockpay import MockPay
 from tigerfans.settings.settings import SequencerSettings, Settings
 from tigerfans.shop.shop import Shop
 
+SHOP = "http://shop"
 OPERATOR = {"Authorization": "Basic " + b64encode(b"admin:supasecret").decode()}
 
 
@@ -117,6 +121,44 @@ async def test_what_cannot_be_searched_for_is_a_400(
     assert response.json()["detail"]
 
 
+@pytest.mark.parametrize(
+    ("path", "known"),
+    [
+        ("/api/admin/orders", "There is only: q, status, after, limit."),
+        ("/api/admin/orders.csv", "There is only: q, status."),
+        ("/api/admin/orders/1", "This takes none."),
+        ("/api/admin/refunds", "There is only: limit."),
+        ("/api/admin/webhooks", "There is only: limit."),
+        ("/api/admin/unmatched", "There is only: limit, resolved."),
+        ("/api/admin/goodies", "This takes none."),
+        ("/api/admin/history", "This takes none."),
+        ("/api/pending", "There is only: limit."),
+    ],
+)
+async def test_a_parameter_that_nobody_knows_is_refused_and_the_others_are_named(
+    client: httpx.AsyncClient, path: str, known: str
+) -> None:
+    response = await client.get(path, params={"text": "anna", "q": "fan"})
+    assert response.status_code == 400
+    assert response.json()["detail"] == f"There is no parameter 'text'. {known}"
+
+
+async def test_every_parameter_of_the_operators_routes_is_one_that_they_know(shop: Shop) -> None:
+    async with client_of(shop) as client:
+        schema = (await client.get("/schema/openapi.json")).json()
+        asked = 0
+        for path, operations in schema["paths"].items():
+            if not path.startswith(("/api/admin", "/api/pending")) or "get" not in operations:
+                continue
+            names = [
+                p["name"] for p in operations["get"].get("parameters", ()) if p["in"] == "query"
+            ]
+            response = await client.get(path, params=dict.fromkeys(names, "1"), headers=OPERATOR)
+            assert "no parameter" not in response.text
+            asked += len(names)
+    assert asked >= 7
+
+
 # --- Export ----------------------------------------------------------------------------------
 
 
@@ -127,7 +169,9 @@ async def test_the_export_is_what_was_searched_for(client: httpx.AsyncClient, sh
     assert response.headers["content-type"] == "text/csv; charset=utf-8"
     assert "attachment" in response.headers["content-disposition"]
     assert response.headers["cache-control"] == "no-store"
-    (row,) = csv.DictReader(response.text.splitlines())
+    assert response.content.startswith(b"\xef\xbb\xbforder_id,")
+    assert int(response.headers["content-length"]) == len(response.content)
+    (row,) = csv.DictReader(response.content.decode("utf-8-sig").splitlines())
     assert (row["order_id"], row["status"]) == (paid, "PAID")
 
 
@@ -138,26 +182,8 @@ async def test_what_cannot_be_exported_is_a_400(client: httpx.AsyncClient, query
     assert response.json()["detail"]
 
 
-async def test_a_reader_who_leaves_ends_the_export(open_shop: OpenShop) -> None:
-    shop: Shop = await open_shop(tickets_a=3 * EXPORT_ROWS)
-    assert isinstance(shop.provider, MockPay)
-    app = create_app(Settings(), shop, shop.provider)
-    async with client_of(shop) as client:
-        await asyncio.gather(*(buy(client, shop) for _ in range(3 * EXPORT_ROWS)))
-    left = asyncio.Event()
-    bodies: list[bytes] = []
-
-    async def receive() -> Any:
-        await left.wait()
-        return {"type": "http.disconnect"}
-
-    async def send_to_slow_reader(message: Any) -> None:
-        if message["type"] == "http.response.body":
-            bodies.append(message["body"])
-            left.set()
-            await asyncio.sleep(0)
-
-    scope: Any = {
+def export_scope() -> Any:
+    return {
         "type": "http",
         "method": "GET",
         "path": "/api/admin/orders.csv",
@@ -170,12 +196,60 @@ async def test_a_reader_who_leaves_ends_the_export(open_shop: OpenShop) -> None:
         "client": ("127.0.0.1", 1),
         "root_path": "",
     }
-    await app(scope, receive, send_to_slow_reader)
-    assert 1 <= len(bodies) < 3
-    # The connection was given back, and the next export has all of it.
+
+
+async def test_a_reader_who_leaves_ends_the_export_and_one_who_stands_still_keeps_nobody(
+    open_shop: OpenShop,
+) -> None:
+    shop: Shop = await open_shop(tickets_a=3 * EXPORT_ROWS)
+    assert isinstance(shop.provider, MockPay)
+    app = create_app(Settings(), shop, shop.provider)
     async with client_of(shop) as client:
-        again = await client.get("/api/admin/orders.csv", headers=OPERATOR)
-    assert len(again.text.splitlines()) == 1 + 3 * EXPORT_ROWS
+        await asyncio.gather(*(buy(client, shop) for _ in range(3 * EXPORT_ROWS)))
+    left, stands_still, nobody_left = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    bodies: list[bytes] = []
+
+    async def receive() -> Any:
+        await left.wait()
+        return {"type": "http.disconnect"}
+
+    async def send_to_one_who_reads_nothing(message: Any) -> None:
+        if message["type"] == "http.response.body":
+            bodies.append(message["body"])
+            stands_still.set()
+            await nobody_left.wait()
+
+    scope = export_scope()
+    still = asyncio.create_task(app(scope, receive, send_to_one_who_reads_nothing))
+    await stands_still.wait()
+    other: Any = app
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(other), base_url=SHOP) as client:
+        exported = await client.get("/api/admin/orders.csv", headers=OPERATOR)
+    assert len(exported.text.splitlines()) == 1 + 3 * EXPORT_ROWS
+    left.set()
+    nobody_left.set()
+    await still
+    assert len(bodies) == 1
+
+
+async def test_a_disk_that_is_full_is_told_before_anything_is_sent(
+    client: httpx.AsyncClient, shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await buy(client, shop)
+    full = Path("/dev/full")
+    monkeypatch.setattr(tempfile, "TemporaryFile", lambda **how: full.open("r+b", **how))
+    response = await client.get("/api/admin/orders.csv")
+    assert response.status_code == 503
+    assert "no room" in response.json()["detail"]
+
+
+async def test_more_exports_than_there_may_be_are_refused_at_once(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(order_export, "EXPORTS_MAX", 0)
+    response = await client.get("/api/admin/orders.csv")
+    assert response.status_code == 503
+    assert "exports are under way" in response.json()["detail"]
 
 
 # --- Stories ---------------------------------------------------------------------------------

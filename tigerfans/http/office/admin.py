@@ -11,6 +11,7 @@ from litestar.types import Guard
 
 from tigerfans.http.office.admin_orders import ITEMS_MAX, Limit, order_item
 from tigerfans.http.office.auth import OPERATOR
+from tigerfans.http.office.parameters import known_parameters
 from tigerfans.http.office.sequencer_history import SequencerHistory
 from tigerfans.offer.catalog import CURRENCY
 from tigerfans.payments.outbox import Outbox, Undelivered
@@ -20,7 +21,7 @@ from tigerfans.stores.sessions import Session
 
 
 def admin_routes(shop: Shop, outbox: Outbox, sequencer: SequencerHistory, guard: Guard) -> Router:
-    @get("/api/pending")
+    @get("/api/pending", parameters=("limit",))
     async def list_pending(limit: Limit = ITEMS_MAX) -> dict[str, Any]:
         """The latest payment sessions that can still be paid."""
         sessions, total = await shop.sessions.pending(limit)
@@ -37,7 +38,7 @@ def admin_routes(shop: Shop, outbox: Outbox, sequencer: SequencerHistory, guard:
         stock = await shop.goodies()
         return {"used": stock.sold, "limit": stock.capacity}
 
-    @get("/api/admin/webhooks")
+    @get("/api/admin/webhooks", parameters=("limit",))
     async def list_webhooks(limit: Limit = ITEMS_MAX) -> dict[str, Any]:
         """The oldest webhooks of MockPay that nobody confirmed."""
         undelivered, total = await outbox.undelivered(limit)
@@ -47,7 +48,7 @@ def admin_routes(shop: Shop, outbox: Outbox, sequencer: SequencerHistory, guard:
             "total": total,
         }
 
-    @get("/api/admin/refunds")
+    @get("/api/admin/refunds", parameters=("limit",))
     async def list_refunds(limit: Limit = ITEMS_MAX) -> dict[str, Any]:
         """The oldest orders that were paid and cannot be fulfilled."""
         due, total = await shop.orders.refunds_due(limit)
@@ -61,7 +62,7 @@ def admin_routes(shop: Shop, outbox: Outbox, sequencer: SequencerHistory, guard:
     return Router(
         "/",
         route_handlers=[list_pending, count_goodies, list_webhooks, list_refunds, get_history],
-        guards=[guard],
+        guards=[guard, known_parameters],
         response_headers={"cache-control": "no-store"},
         tags=[OPERATOR],
         security=[{OPERATOR: []}],

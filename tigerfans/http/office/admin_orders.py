@@ -11,7 +11,8 @@ from tigerfans.booking.ids import OrderId
 from tigerfans.errors import InvalidRequestError, UnknownOrderError
 from tigerfans.http.api.raw import respond_head
 from tigerfans.http.office.auth import OPERATOR, same_origin_guard
-from tigerfans.http.office.order_export import HEADERS, send_orders
+from tigerfans.http.office.order_export import HEADERS, OrderExports
+from tigerfans.http.office.parameters import known_parameters
 from tigerfans.http.reading import is_head
 from tigerfans.office.order_search import (
     COUNT_MAX,
@@ -33,7 +34,8 @@ Text = Annotated[
     QueryParameter(
         name="q",
         max_length=TEXT_CHARACTERS_MAX,
-        description="An order's id, or the beginning of an id, an email address or a ticket code.",
+        description="An order's id or ticket code, or the beginning of one, whatever stands around"
+        " it; or any part of an email address.",
     ),
 ]
 Status = Annotated[Kind | None, QueryParameter(description="What became of the orders.")]
@@ -41,7 +43,9 @@ After = Annotated[str, QueryParameter(description="`next` of the page before.")]
 
 
 def admin_order_routes(shop: Shop, search: OrderSearch, stories: Stories, guard: Guard) -> Router:
-    @get("/api/admin/orders")
+    exports = OrderExports(search)
+
+    @get("/api/admin/orders", parameters=("q", "status", "after", "limit"))
     async def find_orders(
         limit: Limit = ITEMS_MAX, text: Text = "", status: Status = None, after: After = ""
     ) -> dict[str, Any]:
@@ -55,7 +59,8 @@ def admin_order_routes(shop: Shop, search: OrderSearch, stories: Stories, guard:
         if not found and wanted.order_id and status is None and not after:
             unpaid = await shop.order(wanted.order_id)
             found = [unpaid] if unpaid else []
-        total = max(await search.count(wanted), len(found))
+        # What fits on one page is counted.
+        total = len(found) if page.next is None and not after else await search.count(wanted)
         return {
             "items": [order_item(order) for order in found],
             "limit": limit,
@@ -64,13 +69,13 @@ def admin_order_routes(shop: Shop, search: OrderSearch, stories: Stories, guard:
             "total_is_more": total > COUNT_MAX,
         }
 
-    @asgi("/api/admin/orders.csv", copy_scope=False)
+    @asgi("/api/admin/orders.csv", copy_scope=False, parameters=("q", "status"))
     async def export(scope: Scope, receive: Receive, send: Send) -> None:
         wanted = _wanted(scope["query_string"])
         if is_head(scope):
             await respond_head(send, HEADERS)
         else:
-            await send_orders(search, wanted, receive, send)
+            await exports.send(wanted, receive, send)
 
     @get("/api/admin/orders/{order_id:str}")
     async def tell_story(order_id: FromPath[str]) -> dict[str, Any]:
@@ -85,7 +90,7 @@ def admin_order_routes(shop: Shop, search: OrderSearch, stories: Stories, guard:
     return Router(
         "/",
         route_handlers=[find_orders, export, tell_story, refund_order],
-        guards=[guard],
+        guards=[guard, known_parameters],
         response_headers={"cache-control": "no-store"},
         tags=[OPERATOR],
         security=[{OPERATOR: []}],

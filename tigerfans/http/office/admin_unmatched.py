@@ -8,6 +8,7 @@ from litestar.types import Guard
 
 from tigerfans.http.office.admin_orders import ITEMS_MAX, Limit
 from tigerfans.http.office.auth import OPERATOR, same_origin_guard
+from tigerfans.http.office.parameters import known_parameters
 from tigerfans.payments.unmatched import MISFIT_WORDS, UnmatchedPayment
 from tigerfans.shop.shop import Shop
 
@@ -17,7 +18,7 @@ Resolved = Annotated[bool, QueryParameter(description="Those that were resolved 
 def admin_unmatched_routes(shop: Shop, operator: str, guard: Guard) -> Router:
     """The routes; `operator` is who resolves what is resolved here."""
 
-    @get("/api/admin/unmatched")
+    @get("/api/admin/unmatched", parameters=("limit", "resolved"))
     async def list_unmatched(
         limit: Limit = ITEMS_MAX, resolved: Resolved = False
     ) -> dict[str, Any]:
@@ -47,7 +48,7 @@ def admin_unmatched_routes(shop: Shop, operator: str, guard: Guard) -> Router:
     return Router(
         "/",
         route_handlers=[list_unmatched, refund_unmatched, dismiss_unmatched],
-        guards=[guard],
+        guards=[guard, known_parameters],
         response_headers={"cache-control": "no-store"},
         tags=[OPERATOR],
         security=[{OPERATOR: []}],
