@@ -6,7 +6,7 @@ from tests.browser.box_office import BoxOffice, Held
 from tests.browser.conftest import OpenTab
 from tests.browser.test_buying import PAYMENT_URL, check_out, expect_ticket
 
-TYPO = "ada@exmaple.org"
+TYPO = "eda@example.org"
 ON_HOLD = {"detail": "All on hold.", "state": "on_hold"}
 
 

@@ -100,7 +100,7 @@ async def test_a_ticket_is_given_back_once_however_often_it_is_asked_for(
 async def test_the_last_ticket_can_be_given_back_and_held_again(open_shop: OpenShop) -> None:
     limits = HoldLimits("secret", per_client=1, per_email=1)
     shop = await open_shop(tickets_a=1, limits=limits)
-    mistyped = await shop.checkout("A", "fan@exmaple.org", client="192.0.2.7")
+    mistyped = await shop.checkout("A", "fam@example.org", client="192.0.2.7")
     assert (await shop.inventory())["A"].available == 0
     await shop.give_back(id_of(mistyped))
     # What is shown of the stock knows of it at once, and so does the limit.

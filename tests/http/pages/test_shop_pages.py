@@ -765,11 +765,11 @@ async def test_the_checkout_offers_to_go_on_with_what_is_on_hold_or_to_give_it_b
 async def test_who_comes_back_from_a_mistyped_email_finds_the_form_filled_in(
     client: Client, shop: FakeShop
 ) -> None:
-    shop.holds = [on_hold(replace(PENDING, cls="B", email="ada@exmaple.org"))]
+    shop.holds = [on_hold(replace(PENDING, cls="B", email="eda@example.org"))]
     assert email_of(await get(client, "/demo/checkout")) == ""
     remember(client)
     page = await get(client, "/demo/checkout")
-    assert email_of(page) == "ada@exmaple.org"
+    assert email_of(page) == "eda@example.org"
     assert "checked" in page.choices["B"]
     # What is chosen anew counts for more.
     assert "checked" in (await get(client, "/demo/checkout?cls=A")).choices["A"]
