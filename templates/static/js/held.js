@@ -12,9 +12,9 @@ const template = document.querySelector("[data-held-template]");
 /** Shows what is on hold now; the first card, or null where there is none or nobody can tell. */
 export async function showHeld() {
   try {
-    const held = await getJson("/demo/checkout/held");
+    const cards = (await getJson("/demo/checkout/held")).map(card);
     setText(list, "");
-    for (const hold of held) list.append(card(hold));
+    for (const one of cards) list.append(one);
   } catch {
     // What is shown stays, and leads to an answer.
   }
