@@ -247,7 +247,7 @@ def test_nginx_hangs_up_before_a_worker_does_and_not_between_two_words_of_an_ord
     conf = (OPS / "nginx.conf").read_text()
 
     def value(name: str) -> str:
-        return re.findall(rf"^\s*{name} (\S+)", conf, re.MULTILINE)[0].rstrip(";")
+        return str(re.findall(rf"^\s*{name} (\S+)", conf, re.MULTILINE)[0]).rstrip(";")
 
     assert value("server") == f"{SETTINGS.http.host}:{SETTINGS.http.port}"
     assert seconds(value("keepalive_timeout")) < DRAIN_SECONDS
