@@ -79,7 +79,7 @@ def lines(sheet: Sheet) -> list[tuple[str, str]]:
     """What a ticket says beside its code, each line with what it is about."""
     show = sheet.show
     return [
-        ("When", f"{show.day}, {show.starts_at:%H:%M %Z}"),
+        ("When", f"{show.day}, {show.time}"),
         ("Where", show.venue),
         ("Ticket", sheet.class_name),
     ]

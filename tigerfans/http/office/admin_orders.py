@@ -1,6 +1,6 @@
 """Orders for the operator, as JSON and as a file: found, told one by one, and given money back."""
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 from urllib.parse import parse_qsl
 
 from litestar import Router, asgi, get, post
@@ -10,6 +10,7 @@ from litestar.types import Guard, Receive, Scope, Send
 from tigerfans.booking.ids import OrderId
 from tigerfans.errors import InvalidRequestError, UnknownOrderError
 from tigerfans.http.api.raw import respond_head
+from tigerfans.http.office.answers import OrderItem, OrdersAnswer, StoryAnswer
 from tigerfans.http.office.auth import OPERATOR, same_origin_guard
 from tigerfans.http.office.order_export import HEADERS, OrderExports
 from tigerfans.http.office.parameters import known_parameters
@@ -22,9 +23,8 @@ from tigerfans.office.order_search import (
     OrderSearch,
     Search,
 )
-from tigerfans.office.story import Chapter, Stories, Story
+from tigerfans.office.story import Stories
 from tigerfans.shop.shop import Shop
-from tigerfans.stores.orders import Order
 
 ITEMS_MAX: Final = 200
 
@@ -48,7 +48,7 @@ def admin_order_routes(shop: Shop, search: OrderSearch, stories: Stories, guard:
     @get("/api/admin/orders", parameters=("q", "status", "after", "limit"))
     async def find_orders(
         limit: Limit = ITEMS_MAX, text: Text = "", status: Status = None, after: After = ""
-    ) -> dict[str, Any]:
+    ) -> OrdersAnswer:
         """The stored orders that are looked for, those recorded last first.
 
         An order that nobody has paid yet is not stored; its whole id finds it all the same.
@@ -61,13 +61,13 @@ def admin_order_routes(shop: Shop, search: OrderSearch, stories: Stories, guard:
             found = [unpaid] if unpaid else []
         # What fits on one page is counted.
         total = len(found) if page.next is None and not after else await search.count(wanted)
-        return {
-            "items": [order_item(order) for order in found],
-            "limit": limit,
-            "next": page.next and str(page.next),
-            "total": min(total, COUNT_MAX),
-            "total_is_more": total > COUNT_MAX,
-        }
+        return OrdersAnswer(
+            items=[OrderItem.of(order) for order in found],
+            limit=limit,
+            next=str(page.next) if page.next else None,
+            total=min(total, COUNT_MAX),
+            total_is_more=total > COUNT_MAX,
+        )
 
     @asgi("/api/admin/orders.csv", copy_scope=False, parameters=("q", "status"))
     async def export(scope: Scope, receive: Receive, send: Send) -> None:
@@ -78,14 +78,14 @@ def admin_order_routes(shop: Shop, search: OrderSearch, stories: Stories, guard:
             await exports.send(wanted, receive, send)
 
     @get("/api/admin/orders/{order_id:str}")
-    async def tell_story(order_id: FromPath[str]) -> dict[str, Any]:
+    async def tell_story(order_id: FromPath[str]) -> StoryAnswer:
         """All that happened to one order, and where it is recorded."""
-        return story_item(await stories.of(parse_order_id(order_id)))
+        return StoryAnswer.of(await stories.of(parse_order_id(order_id)))
 
     @post("/api/admin/orders/{order_id:str}/refund", status_code=200, guards=[same_origin_guard])
-    async def refund_order(order_id: FromPath[str]) -> dict[str, Any]:
+    async def refund_order(order_id: FromPath[str]) -> OrderItem:
         """Gives the money of an unfulfilled order back."""
-        return order_item(await shop.refund(parse_order_id(order_id)))
+        return OrderItem.of(await shop.refund(parse_order_id(order_id)))
 
     return Router(
         "/",
@@ -103,41 +103,6 @@ def parse_order_id(text: str) -> OrderId:
     if order_id is None:
         raise UnknownOrderError
     return order_id
-
-
-def order_item(order: Order) -> dict[str, Any]:
-    return {
-        "id": order.id.hex_digits,
-        "status": order.status,
-        "cls": order.cls,
-        "qty": 1,
-        "amount": order.amount_cents,
-        "currency": order.currency,
-        "created_at_iso": order.created_at.isoformat(),
-        "paid_at_iso": order.paid_at and order.paid_at.isoformat(),
-        "got_goodie": order.got_goodie,
-        "ticket_code": order.ticket_code,
-        "email": order.email,
-        "refunded_at_iso": order.refunded_at and order.refunded_at.isoformat(),
-    }
-
-
-def story_item(story: Story) -> dict[str, Any]:
-    return {
-        "order": story.order and order_item(story.order),
-        "events": [_chapter_item(chapter) for chapter in story.chapters],
-        "away": story.away,
-    }
-
-
-def _chapter_item(chapter: Chapter) -> dict[str, Any]:
-    return {
-        "at_iso": chapter.at.isoformat(),
-        "what": chapter.what,
-        "place": chapter.place,
-        "detail": chapter.detail,
-        "transfer_id": chapter.transfer_id,
-    }
 
 
 def _wanted(query: bytes) -> Search:

@@ -1,15 +1,15 @@
 """Unmatched payments for the operator, as JSON: listed, and each given back or dismissed."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from litestar import Router, get, post
 from litestar.params import FromPath, QueryParameter
 from litestar.types import Guard
 
 from tigerfans.http.office.admin_orders import ITEMS_MAX, Limit
+from tigerfans.http.office.answers import UnmatchedAnswer, UnmatchedItem
 from tigerfans.http.office.auth import OPERATOR, same_origin_guard
 from tigerfans.http.office.parameters import known_parameters
-from tigerfans.payments.unmatched import MISFIT_WORDS, UnmatchedPayment
 from tigerfans.shop.shop import Shop
 
 Resolved = Annotated[bool, QueryParameter(description="Those that were resolved instead.")]
@@ -21,29 +21,25 @@ def admin_unmatched_routes(shop: Shop, operator: str, guard: Guard) -> Router:
     @get("/api/admin/unmatched", parameters=("limit", "resolved"))
     async def list_unmatched(
         limit: Limit = ITEMS_MAX, resolved: Resolved = False
-    ) -> dict[str, Any]:
+    ) -> UnmatchedAnswer:
         """The oldest payments that fit no order and wait for somebody to see to them."""
         listed = shop.unmatched.resolved if resolved else shop.unmatched.waiting
         payments, total = await listed(limit)
-        return {
-            "items": [unmatched_item(payment) for payment in payments],
-            "limit": limit,
-            "total": total,
-        }
+        return UnmatchedAnswer([UnmatchedItem.of(payment) for payment in payments], limit, total)
 
     @post(
         "/api/admin/unmatched/{payment_id:str}/refund", status_code=200, guards=[same_origin_guard]
     )
-    async def refund_unmatched(payment_id: FromPath[str]) -> dict[str, Any]:
+    async def refund_unmatched(payment_id: FromPath[str]) -> UnmatchedItem:
         """Gives the money back through the payment provider, once."""
-        return unmatched_item(await shop.refund_unmatched(payment_id, operator))
+        return UnmatchedItem.of(await shop.refund_unmatched(payment_id, operator))
 
     @post(
         "/api/admin/unmatched/{payment_id:str}/dismiss", status_code=200, guards=[same_origin_guard]
     )
-    async def dismiss_unmatched(payment_id: FromPath[str]) -> dict[str, Any]:
+    async def dismiss_unmatched(payment_id: FromPath[str]) -> UnmatchedItem:
         """Marks the payment as seen to: nothing is given back."""
-        return unmatched_item(await shop.dismiss_unmatched(payment_id, operator))
+        return UnmatchedItem.of(await shop.dismiss_unmatched(payment_id, operator))
 
     return Router(
         "/",
@@ -53,22 +49,3 @@ def admin_unmatched_routes(shop: Shop, operator: str, guard: Guard) -> Router:
         tags=[OPERATOR],
         security=[{OPERATOR: []}],
     )
-
-
-def unmatched_item(payment: UnmatchedPayment) -> dict[str, Any]:
-    return {
-        "id": payment.id,
-        "reason": payment.reason,
-        "why": MISFIT_WORDS[payment.reason],
-        "amount": payment.amount_cents,
-        "currency": payment.currency,
-        "order_id": payment.order_id,
-        "payment_session_id": payment.session_id,
-        "email": payment.email,
-        "body": None if payment.body is None else payment.body.decode(errors="replace"),
-        "received_at_iso": payment.received_at and payment.received_at.isoformat(),
-        "can_be_refunded": payment.can_be_refunded,
-        "resolution": payment.resolution,
-        "resolved_at_iso": payment.resolved_at and payment.resolved_at.isoformat(),
-        "resolved_by": payment.resolved_by,
-    }
