@@ -8,6 +8,8 @@ from tests.browser.test_buying import expect_ticket
 
 # Over HTTP/1.1 a browser has so many connections to a host.
 CONNECTIONS = 6
+# By then one that has no stream has asked.
+PAUSE_MS = 2_000
 # By then a page has found its stream too silent, and asked.
 SILENCE_MS = 5_000
 # By then the page of a payment has looked at its order again.
@@ -111,6 +113,9 @@ def test_the_tabs_of_a_browser_share_one_stream_and_a_hidden_one_leaves_it_to_th
         "request", lambda request: streams.append(request.url) if "/events" in request.url else None
     )
     orders = [patient.hold() for _ in range(CONNECTIONS + 1)]
+    # However slow the machine is, no stream is taken for a silent one.
+    tab.clock.install(time=0)
+    tab.clock.pause_at(1)
     with tab.context.expect_event("request", lambda request: "/events" in request.url):
         tab.goto(orders[0].order_path)
     tabs = [tab, *(tab.context.new_page() for _ in orders[1:])]
@@ -121,5 +126,6 @@ def test_the_tabs_of_a_browser_share_one_stream_and_a_hidden_one_leaves_it_to_th
     with tab.context.expect_event("request", lambda request: "/events" in request.url):
         tab.evaluate(HIDE)
     patient.end(orders[-1], "succeeded")
+    tab.clock.fast_forward(PAUSE_MS)
     expect_ticket(tabs[-1])
     assert len(streams) == 2
