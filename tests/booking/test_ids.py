@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tigerfans.booking.ids import KEY_ATTEMPTS_MAX, OrderId, Purpose
+from tigerfans.booking.ids import CHECK_BYTES, KEY_ATTEMPTS_MAX, OrderId, OrderIds, Purpose
 
 ORDER = OrderId(b"\0" + bytes(range(1, 16)))
 
@@ -60,6 +60,43 @@ def test_parsing_an_order_id_never_raises(text: str) -> None:
 def test_a_transfer_id_is_the_order_id_with_its_last_byte_set_to_the_purpose() -> None:
     shown = OrderId(ORDER.transfer_id(Purpose.LATE_SALE)).hex_digits
     assert shown == ORDER.hex_digits[:-2] + "08"
+
+
+# --- Which a shop can have made --------------------------------------------------------------
+
+IDS = OrderIds("secret", are_checked=True)
+
+
+def made_by(ids: OrderIds) -> list[OrderId]:
+    return [ids.new(), *(ids.of_key("key", attempt) for attempt in range(KEY_ATTEMPTS_MAX))]
+
+
+def test_a_shop_knows_the_ids_that_it_made_and_no_others() -> None:
+    made = made_by(IDS)
+    assert len(set(made)) == len(made)
+    assert all(IDS.may_have_made(order_id) for order_id in made)
+    assert all(OrderId.parse(order_id.hex_digits) == order_id for order_id in made)
+    another = OrderIds("another secret", are_checked=True)
+    assert sum(IDS.may_have_made(order_id) for order_id in made_by(another)) < 2
+    assert not IDS.may_have_made(OrderId(bytes(16)))
+
+
+@given(st.sampled_from(range(1, 16)), st.integers(1, 255))
+def test_an_id_that_differs_anywhere_was_made_by_somebody_else(position: int, change: int) -> None:
+    order_id = bytearray(IDS.of_key("key", 0))
+    order_id[position] ^= change
+    assert not IDS.may_have_made(OrderId(order_id))
+
+
+def test_a_key_leads_to_the_same_order_for_ever() -> None:
+    assert IDS.of_key("key", 0) == IDS.of_key("key", 0)
+    assert IDS.of_key("key", 0)[1 + CHECK_BYTES :] == OrderId.from_key("key", "secret")[4:]
+
+
+def test_a_shop_from_before_ids_were_checked_goes_on_as_it_began() -> None:
+    ids = OrderIds("secret", are_checked=False)
+    assert ids.of_key("key", 0) == OrderId.from_key("key", "secret")
+    assert ids.may_have_made(OrderId(bytes(16)))
 
 
 def test_an_idempotency_key_always_gives_the_same_order_id() -> None:

@@ -25,7 +25,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from tests.ledger.by_hand import SECOND, BooksByHand
 from tests.shops import catalog_at
-from tigerfans.booking.ids import KEY_ATTEMPTS_MAX, OrderId, Purpose
+from tigerfans.booking.ids import KEY_ATTEMPTS_MAX, OrderId, OrderIds, Purpose
 from tigerfans.booking.inventory import Inventory, StockState
 from tigerfans.booking.transfers import Booking
 from tigerfans.caching import Cached
@@ -211,6 +211,7 @@ class IdentityByMessage:
 
     def __init__(self) -> None:
         self.id = ShopId.new()
+        self.are_ids_checked = True
 
     def read(self) -> Message:
         return _to_a_store(lambda: Identity(self.id, b"", funded_at=None, is_on_ledger=True))
@@ -514,7 +515,8 @@ class OrdersUnderFaults(RuleBasedStateMachine):
 
     def _held_by(self, key: str) -> OrderId | None:
         """The one order of a key that was held and not given back, as over the email's limit."""
-        attempts = [OrderId.from_key(key, SECRET, n) for n in range(KEY_ATTEMPTS_MAX)]
+        made = OrderIds(SECRET, are_checked=True)
+        attempts = [made.of_key(key, n) for n in range(KEY_ATTEMPTS_MAX)]
         ids = b"".join(attempts)
         holds = Transfer.unpack_all(self.books.books.execute(Operation.LOOKUP_TRANSFERS, ids))
         held = [OrderId(u128(hold.id)) for hold in holds]

@@ -182,6 +182,7 @@ async def test_a_shop_that_comes_first_on_a_ledger_between_look_and_opening_keep
 
     class Another:
         id = ShopId.new()
+        are_ids_checked = True
 
         async def read(self) -> Identity:
             return Identity(self.id, b"", funded_at=None, is_on_ledger=True)

@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 
 from tests.harness.patience import patience
 from tests.shops import OpenShop, event, latest
-from tigerfans.booking.ids import KEY_ATTEMPTS_MAX, OrderId
+from tigerfans.booking.ids import KEY_ATTEMPTS_MAX, OrderId, OrderIds
 from tigerfans.booking.transfers import fingerprint
 from tigerfans.errors import (
     AllOnHoldError,
@@ -758,3 +758,29 @@ async def test_a_look_with_other_capacities_is_refused(open_shop: OpenShop) -> N
 async def test_the_body_of_a_checkout_is_on_the_ledger_as_a_fingerprint(shop: Shop) -> None:
     assert fingerprint("A", EMAIL) != fingerprint("B", EMAIL)
     assert fingerprint("A", EMAIL) != fingerprint("A", "other@example.org")
+
+
+async def test_an_id_that_somebody_made_up_costs_a_look_into_redis_and_no_more(
+    shop: Shop,
+) -> None:
+    before = shop.counters.order.count, shop.counters.ledger.count
+    for order_id in (OrderId.new(), OrderId(bytes(16))):
+        assert await shop.order(order_id) is None
+        assert await shop.order_answer(order_id) is None
+        assert await shop.payment_session(f"mock_{order_id.hex_digits}") is None
+    assert (shop.counters.order.count, shop.counters.ledger.count) == before
+
+
+@pytest.mark.parametrize("key", [None, "key"])
+async def test_an_order_of_a_shop_from_before_ids_were_checked_is_found(
+    open_shop: OpenShop, redis_url: str, key: str | None
+) -> None:
+    shop = await open_shop()
+    shop.ids = OrderIds(shop.secret, are_checked=False)
+    checkout = await shop.checkout("A", EMAIL, key)
+    order_id = OrderId.parse(checkout.order_id)
+    assert order_id is not None
+    await wipe_where(True, redis_url)
+    found = await shop.order(order_id)
+    assert found is not None
+    assert found.status is OrderStatus.PENDING

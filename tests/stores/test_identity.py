@@ -98,3 +98,15 @@ async def test_what_a_funded_row_says_is_known_also_while_postgresql_is_away(
     assert said.funded_at is not None
     await database.close()
     assert await row.read() == said
+
+
+async def test_ids_are_checked_from_the_first_order_on_or_never(database: Database) -> None:
+    assert (await IdentityRow.claim(database, SECRET)).are_ids_checked
+    async with database.connection() as connection:
+        await connection.execute(
+            "DELETE FROM shop; INSERT INTO orders (id, status, cls, amount_cents, currency, email,"
+            " created_at, got_goodie)"
+            " VALUES (gen_random_uuid(), 'FAILED', 'A', 1, 'eur', 'x', now(), false)"
+        )
+    assert not (await IdentityRow.claim(database, SECRET)).are_ids_checked
+    assert not (await IdentityRow.find(database, SECRET)).are_ids_checked

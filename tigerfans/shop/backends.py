@@ -3,7 +3,7 @@
 from collections.abc import Awaitable
 from typing import Final
 
-from tigerfans.booking.ids import OrderId
+from tigerfans.booking.ids import OrderId, OrderIds
 from tigerfans.booking.inventory import Inventory
 from tigerfans.booking.transfers import Booking
 from tigerfans.caching import Cached
@@ -60,6 +60,7 @@ class Backends:
         self.limits = limits or HoldLimits(secret)
         self.secret = secret
         self.identity = identity
+        self.ids = OrderIds(secret, are_checked=identity.are_ids_checked)
         self.classes: dict[str, TicketClass] = {c.code: c for c in self.catalog.classes}
         # The stock, read at most so often however many ask.
         self.stock = Cached(self.read_stock, INVENTORY_SECONDS)

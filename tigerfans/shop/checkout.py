@@ -178,12 +178,9 @@ async def _give_back(backends: Backends, session: Session) -> None:
 def _order_ids(backends: Backends, idempotency_key: str | None) -> Iterable[OrderId]:
     """The ids to try, one after the other, while what was held by them is nobody's any more."""
     if idempotency_key is None:
-        return (OrderId.new(),)
+        return (backends.ids.new(),)
     if not 0 < len(idempotency_key) <= IDEMPOTENCY_KEY_CHARACTERS_MAX:
         raise InvalidKeyError(
             f"Idempotency-Key takes 1 to {IDEMPOTENCY_KEY_CHARACTERS_MAX} characters."
         )
-    return (
-        OrderId.from_key(idempotency_key, backends.secret, attempt)
-        for attempt in range(KEY_ATTEMPTS_MAX)
-    )
+    return (backends.ids.of_key(idempotency_key, attempt) for attempt in range(KEY_ATTEMPTS_MAX))

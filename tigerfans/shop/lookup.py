@@ -36,7 +36,9 @@ async def find_session(backends: Backends, psid: str) -> Session | None:
     if order_id is None:
         return None
     entry = await backends.sessions.find(order_id)
-    return entry.session if entry else await session_on_ledger(backends, order_id)
+    if entry:
+        return entry.session
+    return await session_on_ledger(backends, order_id) if _may_exist(backends, order_id) else None
 
 
 async def find_entry(
@@ -78,7 +80,17 @@ def session_of(backends: Backends, order_id: OrderId, hold: Hold, email: str = "
     )
 
 
+def _may_exist(backends: Backends, order_id: OrderId) -> bool:
+    """Whether it is worth asking for an order of which Redis knows nothing.
+
+    Only then, for that is rare: of an order that somebody waits for it knows.
+    """
+    return backends.ids.may_have_made(order_id)
+
+
 async def _find_order(backends: Backends, order_id: OrderId, entry: Entry | None) -> Order | None:
+    if entry is None and not _may_exist(backends, order_id):
+        return None
     order = await timed(backends.counters.order, backends.orders.find(order_id))
     if order is not None:
         return order

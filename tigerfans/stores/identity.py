@@ -23,15 +23,15 @@ KEY_PREFIX_HEX_DIGITS: Final = 8
 # What the digest is made of never changes: it has to be the same for as long as a shop lives.
 _DIGESTED: Final = b"The ticket secret of a TigerFans shop"
 
-_FIND: Final = "SELECT id, ticket_secret_digest, funded_at, is_on_ledger FROM shop"
+_FIND: Final = "SELECT id, ticket_secret_digest, funded_at, is_on_ledger, are_ids_checked FROM shop"
 # Whoever comes first makes the row. Where somebody was charged before there was one, the stock was
 # put on a ledger before shops had an identity: no other may take that one's place.
 _INSERT: Final = """
-    INSERT INTO shop (id, ticket_secret_digest, funded_at, is_on_ledger)
-    SELECT $1, $2, CASE WHEN has_charged THEN now() END, NOT has_charged
+    INSERT INTO shop (id, ticket_secret_digest, funded_at, is_on_ledger, are_ids_checked)
+    SELECT $1, $2, CASE WHEN has_charged THEN now() END, NOT has_charged, NOT has_orders
     FROM (
         SELECT EXISTS (SELECT FROM orders WHERE status IN ('PAID', 'PAID_UNFULFILLED'))
-            AS has_charged
+            AS has_charged, EXISTS (SELECT FROM orders) AS has_orders
     ) AS before
     WHERE NOT EXISTS (SELECT FROM shop)
     ON CONFLICT DO NOTHING
@@ -71,6 +71,8 @@ class Identity:
     ticket_secret_digest: bytes
     funded_at: datetime | None
     is_on_ledger: bool
+    # Whether every order's id has the digest by which it is known (`booking.ids.OrderIds`).
+    are_ids_checked: bool = True
 
     def has_secret(self, ticket_secret: str) -> bool:
         """Whether the shop was opened with this ticket secret."""
@@ -83,9 +85,10 @@ class IdentityRow:
     Every method raises `UnavailableError` where PostgreSQL gives no answer.
     """
 
-    def __init__(self, database: Database, shop_id: ShopId) -> None:
+    def __init__(self, database: Database, identity: Identity) -> None:
         self._database = database
-        self.id: Final = shop_id
+        self.id: Final = identity.id
+        self.are_ids_checked: Final = identity.are_ids_checked
         # Once the stock is on the ledger nothing of the row changes any more.
         self._funded: Identity | None = None
 
@@ -114,7 +117,7 @@ class IdentityRow:
                 "TIGERFANS_TICKET_SECRET is not the one that this shop was opened with: set that"
                 " again, for the codes of its tickets derive from it."
             )
-        return cls(database, identity.id)
+        return cls(database, identity)
 
     async def read(self) -> Identity:
         if self._funded is not None:
@@ -141,7 +144,8 @@ async def find_identity(connection: asyncpg.Connection) -> Identity | None:
     if row is None:
         return None
     shop_id = ShopId(row["id"].bytes[::-1])
-    return Identity(shop_id, row["ticket_secret_digest"], row["funded_at"], row["is_on_ledger"])
+    _, *rest = row
+    return Identity(shop_id, *rest)
 
 
 def secret_digest(ticket_secret: str) -> bytes:

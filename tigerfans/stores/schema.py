@@ -118,6 +118,10 @@ MIGRATIONS: Final[tuple[Migration, ...]] = (
     Transaction("""
     UPDATE orders SET email_folded = lower(email) WHERE octet_length(email) > char_length(email);
     """),
+    Transaction("""
+    -- A shop that there is already has orders whose ids have no digest in them.
+    ALTER TABLE shop ADD COLUMN are_ids_checked boolean NOT NULL DEFAULT false;
+    """),
 )
 
 
