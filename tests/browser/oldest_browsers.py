@@ -178,6 +178,13 @@ def newer(tab: Page, uses: Iterable[Uses]) -> list[str]:
     )
 
 
+def has(tab: Page, path: str) -> bool:
+    """Whether the browser has it, on the tab's page."""
+    holder, name = path.rsplit(".", 1)
+    there: list[list[str]] = tab.evaluate(_MEMBERS, [holder])
+    return name in there[0]
+
+
 def deletion(path: str) -> str:
     """A script that takes it away, as in a browser that never had it."""
     holder, name = path.rsplit(".", 1)
