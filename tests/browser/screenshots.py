@@ -36,7 +36,7 @@ BENCH: Final = "bench"
 ON_A_PHONE: Final = ("landing", "payment", "order-ticket")
 PICTURES: Final = (
     {name: (scene, WIDE) for name, scene in SCENES.items()}
-    | {BENCH: (Scene("/bench", "TigerBench"), WIDE)}
+    | {BENCH: (Scene("/bench", "Every operation"), WIDE)}
     | {f"{name}-phone": (SCENES[name], PHONE) for name in ON_A_PHONE}
 )
 # It draws the last minutes.

@@ -122,7 +122,9 @@ def test_what_a_program_reads_of_an_error_is_in_its_model() -> None:
 
 async def test_the_show_says_all_that_a_front_end_needs_but_the_stock(open_shop: OpenShop) -> None:
     shop = await open_shop(tickets_a=7, prices={"A": 7100}, hold_seconds=90)
-    settings = replace(SETTINGS, limits=LimitSettings(holds_per_client=20), demo=True)
+    links = {"Imprint": "https://example.org/imprint"}
+    limits = LimitSettings(holds_per_client=20)
+    settings = replace(SETTINGS, limits=limits, demo=True, links=links)
     async with client_of_app(create_app(settings, shop, mockpay=None)) as client:
         answer = await client.get("/api/show")
     assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json")
@@ -138,6 +140,7 @@ async def test_the_show_says_all_that_a_front_end_needs_but_the_stock(open_shop:
     assert (show.limits.holds_per_client, show.limits.holds_per_email) == (20, 0)
     assert (show.limits.tickets_per_order, show.limits.email_characters) == (1, 254)
     assert (show.payment.provider, show.payment.demo) == ("MockPay", True)
+    assert show.links == links
 
 
 async def test_the_page_lists_every_operation_without_a_script_and_loads_only_what_is_ours(

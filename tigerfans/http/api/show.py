@@ -68,6 +68,7 @@ class ShowAnswer(msgspec.Struct):
     hold_seconds: Count
     limits: LimitsAnswer
     payment: PaymentAnswer
+    links: Annotated[dict[str, str], Meta(description="Such as the imprint, by their words.")]
 
 
 def show_route(shop: Shop, settings: Settings) -> ASGIRouteHandler:
@@ -106,4 +107,5 @@ def show_answer(shop: Shop, settings: Settings, show: Show = SHOW) -> ShowAnswer
             idempotency_key_characters=IDEMPOTENCY_KEY_CHARACTERS_MAX,
         ),
         payment=PaymentAnswer(provider=shop.provider.name, demo=settings.demo),
+        links=dict(settings.links),
     )
