@@ -355,13 +355,13 @@ class OrdersUnderFaults(RuleBasedStateMachine):
 
     @precondition(lambda self: self.told)
     @rule(data=st.data(), worker=st.integers(1, WORKERS))
-    def give_back(self, data: st.DataObject, worker: int) -> None:
+    def release(self, data: st.DataObject, worker: int) -> None:
         order_id = data.draw(st.sampled_from(sorted(self.told)))
         self.told[order_id].is_unwanted = True
         self._start(
             worker,
-            self.shops[worker].give_back(_order_id(order_id)),
-            lambda status: self._on_given_back(order_id, status),
+            self.shops[worker].release(_order_id(order_id)),
+            lambda status: self._on_released(order_id, status),
         )
 
     @precondition(lambda self: self.told)
@@ -610,7 +610,7 @@ class OrdersUnderFaults(RuleBasedStateMachine):
             assert told.final in ("", settled.order_status)
             told.final = settled.order_status
 
-    def _on_given_back(self, order_id: str, status: str | None) -> None:
+    def _on_released(self, order_id: str, status: str | None) -> None:
         """Nothing is on hold any more; what is paid stays paid."""
         told, row = self.told[order_id], self._row(order_id)
         assert row is not None

@@ -56,7 +56,7 @@ async def test_whatever_a_payment_meets_its_buyer_has_a_ticket_or_the_money_back
     # At the same moment, each of them first as often as the other.
     for turn in range(8):
         checkout = await paying.checkout("A", EMAIL)
-        both = [paying.settle(event(checkout)), giving_back.give_back(id_of(checkout))]
+        both = [paying.settle(event(checkout)), giving_back.release(id_of(checkout))]
         await asyncio.gather(*(both if turn % 2 else reversed(both)))
         assert await status(paying, checkout) == "PAID"
     assert await stock(paying) == (2, 0, 8)
@@ -64,19 +64,19 @@ async def test_whatever_a_payment_meets_its_buyer_has_a_ticket_or_the_money_back
     # First the payment: there is nothing to give back any more.
     paid = await paying.checkout("A", EMAIL)
     await paying.settle(event(paid))
-    assert await giving_back.give_back(id_of(paid)) == "PAID"
+    assert await giving_back.release(id_of(paid)) == "PAID"
     assert await stock(paying) == (1, 0, 9)
 
     # First the buyer, of the last ticket, which somebody else buys before the payment is told.
     last = await paying.checkout("A", EMAIL)
-    assert await giving_back.give_back(id_of(last)) == "CANCELED"
+    assert await giving_back.release(id_of(last)) == "CANCELED"
     assert await status(paying, last) == "CANCELED"
     other = await giving_back.checkout("A", "other@example.org")
     with pytest.raises(AllOnHoldError):
         await paying.checkout("A", EMAIL)
     await giving_back.settle(event(other))
     assert (await paying.settle(event(last))).order_status == "PAID_UNFULFILLED"
-    assert await giving_back.give_back(id_of(last)) == "PAID_UNFULFILLED"
+    assert await giving_back.release(id_of(last)) == "PAID_UNFULFILLED"
     assert await stock(paying) == (0, 0, 10)
 
 
@@ -85,7 +85,7 @@ async def test_a_ticket_is_given_back_once_however_often_it_is_asked_for(
 ) -> None:
     workers = [await open_shop(on=each_ledger) for _ in range(3)]
     checkout = await workers[0].checkout("A", EMAIL, "key-1")
-    asked = [worker.give_back(id_of(checkout)) for worker in workers * 3]
+    asked = [worker.release(id_of(checkout)) for worker in workers * 3]
     assert set(await asyncio.gather(*asked)) == {"CANCELED"}
     assert sum(worker.counters.steps[Step.CANCELED] for worker in workers) == 1
     assert await stock(workers[0]) == (10, 0, 0)
@@ -93,7 +93,7 @@ async def test_a_ticket_is_given_back_once_however_often_it_is_asked_for(
         await workers[0].checkout("A", EMAIL, "key-1")
     # Paid all the same while there are tickets, it is one.
     assert (await workers[0].settle(event(checkout))).order_status == "PAID"
-    assert await workers[1].give_back(id_of(checkout)) == "PAID"
+    assert await workers[1].release(id_of(checkout)) == "PAID"
     assert await stock(workers[0]) == (9, 0, 1)
 
 
@@ -102,7 +102,7 @@ async def test_the_last_ticket_can_be_given_back_and_held_again(open_shop: OpenS
     shop = await open_shop(tickets_a=1, limits=limits)
     mistyped = await shop.checkout("A", "fam@example.org", client="192.0.2.7")
     assert (await shop.inventory())["A"].available == 0
-    await shop.give_back(id_of(mistyped))
+    await shop.release(id_of(mistyped))
     # What is shown of the stock knows of it at once, and so does the limit.
     assert (await shop.inventory())["A"].available == 1
     await shop.sessions._finishes.drain()
@@ -124,5 +124,5 @@ async def test_an_open_hold_says_where_and_until_when_it_can_be_paid(open_shop: 
 async def test_an_order_that_nobody_knows_is_neither_open_nor_given_back(shop: Shop) -> None:
     nobodys = OrderId.new()
     assert await shop.open_hold(nobodys) is None
-    assert await shop.give_back(nobodys) is None
+    assert await shop.release(nobodys) is None
     assert await shop.orders.find(nobodys) is None

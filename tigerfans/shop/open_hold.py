@@ -48,7 +48,7 @@ async def find_open_hold(backends: Backends, order_id: OrderId) -> OpenHold | No
     )
 
 
-async def give_back(backends: Backends, order_id: OrderId) -> str | None:
+async def release(backends: Backends, order_id: OrderId) -> str | None:
     """Voids a hold that its buyer does not want to pay; the order's status then, None where it is
     unknown.
 

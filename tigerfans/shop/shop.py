@@ -86,9 +86,9 @@ class Shop(Backends):
         """The open hold of an order; None where there is none, or none any more."""
         return open_hold.find_open_hold(self, order_id)
 
-    def give_back(self, order_id: OrderId) -> Coroutine[Any, Any, str | None]:
+    def release(self, order_id: OrderId) -> Coroutine[Any, Any, str | None]:
         """Voids a hold that its buyer does not want to pay; the order's status then."""
-        return open_hold.give_back(self, order_id)
+        return open_hold.release(self, order_id)
 
     def payment_session(self, psid: str) -> Coroutine[Any, Any, Session | None]:
         """The session a buyer pays for at the provider's page; None where it is unknown."""

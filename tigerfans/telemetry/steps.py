@@ -29,7 +29,9 @@ GATHER_SECONDS: Final = 0.01
 class Step(StrEnum):
     """What happened to an order, in the words of its line."""
 
+    # Its session is saved, so that it can be paid.
     HELD = "held"
+    # It was over a limit: nobody was told of it, and it was not "held".
     GIVEN_BACK = "given back"
     PAID = "paid"
     FAILED = "failed"

@@ -157,7 +157,7 @@ class FakeShop:
             raise self.stock_error
         return next((hold for hold in self.holds if hold.order.id == order_id), None)
 
-    async def give_back(self, order_id: OrderId) -> str:
+    async def release(self, order_id: OrderId) -> str:
         self.given_back.append(order_id)
         if isinstance(self.ends_as, Exception):
             raise self.ends_as

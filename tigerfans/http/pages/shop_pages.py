@@ -14,7 +14,7 @@ import secrets
 from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Annotated, Any, Final, Literal, Protocol, TypeVar
+from typing import Annotated, Any, Final, Literal, NamedTuple, Protocol, TypeVar
 
 import msgspec
 from litestar import Request, Response, Router, get, post
@@ -95,7 +95,7 @@ class PageShop(Protocol):
     async def open_hold(self, order_id: OrderId) -> OpenHold | None:
         """The hold of an order that can be paid; None where there is none, or none any more."""
 
-    async def give_back(self, order_id: OrderId) -> str | None:
+    async def release(self, order_id: OrderId) -> str | None:
         """Voids the hold of an order, unless it is paid; the order's status then."""
 
 
@@ -197,20 +197,15 @@ async def checkout_page(
     `status`, may stand in the address and is not read.
     """
     own = held.orders(request.cookies)
-    holds, order = await asyncio.gather(_open_holds(shop, own), _or_none(_order(shop, order_id)))
+    shelf, order = await asyncio.gather(_shelf(shop, own), _or_none(_order(shop, order_id)))
     # What the buyer comes back from, or else what was held last.
-    before = order or (holds[-1].order if holds else None)
+    before = order or (shelf.holds[-1].order if shelf.holds else None)
     is_own = before is not None and before.id in own
-    return await _checkout_form(
-        shop,
-        pages,
-        Filled(
-            cls=chosen or (before.cls if before else ""),
-            email=before.email if before and is_own else "",
-        ),
-        holds,
-        returned=order,
+    filled = Filled(
+        cls=chosen or (before.cls if before else ""),
+        email=before.email if before and is_own else "",
     )
+    return _checkout_form(shop, pages, shelf, filled, returned=order)
 
 
 @post(PATH, request_max_body_size=FORM_SIZE_BYTES_MAX, middleware=[body_in_time])
@@ -227,8 +222,8 @@ async def checkout_submit(
     # Who goes on with an address after being asked has meant it.
     meant = None if filled.email == _text(form.get("asked_email")) else likely_meant(filled.email)
     if meant is not None:
-        holds = await _open_holds(shop, held.orders(request.cookies))
-        return await _checkout_form(shop, pages, filled, holds, email_meant=meant)
+        shelf = await _shelf(shop, held.orders(request.cookies))
+        return _checkout_form(shop, pages, shelf, filled, email_meant=meant)
     try:
         placed = await shop.checkout(
             filled.cls, filled.email, filled.key or None, client=clients.of(request.scope)
@@ -242,8 +237,8 @@ async def checkout_submit(
         return Redirect(placed.redirect_url, status_code=303, headers=cookie)
     if problem.fields.get("new_key_needed"):
         filled = replace(filled, key="")
-    holds = await _open_holds(shop, held.orders(request.cookies))
-    return await _checkout_form(shop, pages, filled, holds, problem=problem)
+    shelf = await _shelf(shop, held.orders(request.cookies))
+    return _checkout_form(shop, pages, shelf, filled, problem=problem)
 
 
 @post(f"{PATH}/give-back", request_max_body_size=FORM_SIZE_BYTES_MAX, middleware=[body_in_time])
@@ -259,13 +254,12 @@ async def give_back(
     try:
         if order_id is None or order_id not in own:
             raise UnknownOrderError("This browser has no such ticket on hold.")
-        status = await shop.give_back(order_id)
+        status = await shop.release(order_id)
     except Exception as error:
         problem = explain(error)
         if problem is None or not wants_page(request):
             raise
-        holds = await _open_holds(shop, own)
-        return await _checkout_form(shop, pages, Filled(), holds, problem=problem)
+        return _checkout_form(shop, pages, await _shelf(shop, own), Filled(), problem=problem)
     if not wants_page(request):
         return Response({"status": status}, status_code=200, headers=_HEADERS)
     # By another address, so that who comes back to it by the browser's button sends no form again.
@@ -321,24 +315,35 @@ def pages_router(
     )
 
 
-async def _checkout_form(
+class Shelf(NamedTuple):
+    """What is on offer, and what of it this browser has on hold."""
+
+    offers: Sequence[Offer]
+    holds: Sequence[OpenHold]
+
+
+async def _shelf(shop: PageShop, own: Sequence[OrderId]) -> Shelf:
+    # Both at once, so that without the ledger only one deadline passes.
+    return Shelf(*await asyncio.gather(_offers(shop), _open_holds(shop, own)))
+
+
+def _checkout_form(
     shop: PageShop,
     pages: Renderer,
+    shelf: Shelf,
     filled: Filled,
-    holds: Sequence[OpenHold],
     *,
     problem: Problem | None = None,
     email_meant: str | None = None,
     returned: Order | None = None,
 ) -> Response[str]:
     """The checkout's page, filled in as far as it was; with a new key where it has none."""
-    offers = await _offers(shop)
     return pages.page(
         "checkout.html",
         status_code=problem.status_code if problem else 200,
         headers=problem.headers if problem else None,
-        offers=offers,
-        overall=overall_state(offers),
+        offers=shelf.offers,
+        overall=overall_state(shelf.offers),
         hold_seconds=shop.hold_seconds,
         idempotency_key=filled.key or secrets.token_hex(FORM_KEY_BYTES),
         chosen=filled.cls,
@@ -346,7 +351,7 @@ async def _checkout_form(
         email_meant=email_meant,
         email_typos=EMAIL_TYPOS,
         problem=problem,
-        held=[HeldTicket.of(hold, shop.catalog) for hold in holds],
+        held=[HeldTicket.of(hold, shop.catalog) for hold in shelf.holds],
         returned=returned,
     )
 
