@@ -62,6 +62,16 @@ def test_head_says_what_get_says_and_no_more(shop: RunningShop, path: str) -> No
         assert client.get(path).status_code == 200
 
 
+def test_the_head_of_an_orders_events_is_told_and_opens_no_stream(shop: RunningShop) -> None:
+    with httpx.Client(base_url=shop.url, trust_env=False) as client:
+        head = client.head(f"/api/orders/{checkout(shop)}/events")
+        assert (head.status_code, head.content) == (200, b"")
+        assert head.headers["content-type"] == "text/event-stream"
+        # A request that is over is counted; a stream would be under way for minutes.
+        counted = 'route="/api/orders/events",status="200"'
+        until(lambda: counted in client.get(f"{shop.metrics_url}/metrics").text)
+
+
 def test_ps_shows_each_process_as_a_line_of_json(shop: RunningShop) -> None:
     rows = shop.ps()
     assert [row["name"] for row in rows] == ALL_NAMES

@@ -43,9 +43,10 @@ def banner(plan: Plan) -> str:
     """What a person wants to know about a shop that has just opened."""
     settings = plan.settings
     metrics = f"{settings.sequencer.metrics_host}:{settings.sequencer.metrics_port}"
+    url = settings.http.public_url or settings.http.url
     lines = {
-        "shop": settings.http.url,
-        "admin": f"{settings.http.url}/admin  ({_login(settings)})",
+        "shop": url,
+        "admin": f"{url}/admin  ({_login(settings)})",
         "metrics": f"http://{metrics}/metrics",
         "ledger": plan.ledger.description,
         "workers": str(settings.http.workers),
