@@ -32,13 +32,16 @@ from litestar.types import Method
 from litestar.types.internal_types import PathParameterDefinition
 
 from tigerfans import __version__
+from tigerfans.booking.email_address import EMAIL_CHARACTERS_MAX
+from tigerfans.booking.inventory import StockState
 from tigerfans.http.api.accounting import TransferIdsAnswer
 from tigerfans.http.api.buying import CheckoutBody, HoldAnswer, InventoryAnswer, StockAnswer
-from tigerfans.http.api.show import ShowAnswer
+from tigerfans.http.api.show import LimitsAnswer, PaymentAnswer, ShowAnswer, TicketClassAnswer
 from tigerfans.http.api.webhook import WebhookAnswer
 from tigerfans.http.office.auth import OPERATOR
 from tigerfans.http.problems import ProblemAnswer, RefusalAnswer
 from tigerfans.offer.catalog import LISTINGS
+from tigerfans.offer.show import SHOW
 from tigerfans.office.order_search import TEXT_CHARACTERS_MAX, Kind
 from tigerfans.payments.base import EventType, PaymentEvent, PaymentProvider
 from tigerfans.payments.mockpay import MockPay
@@ -152,6 +155,17 @@ for _model in _COMPONENTS.values():
 _TEXT: Final = Schema(type=OpenAPIType.STRING)
 _ORDER_ID: Final = "0199a3f0c5b77d2e4f8a1b6c3d9e5f00"
 
+_STOCK: Final = StockAnswer(
+    capacity=1_000,
+    sold=830,
+    active_holds=25,
+    available=145,
+    state=StockState.ON_SALE,
+    going_fast=False,
+    sold_out=False,
+    timestamp="2026-11-28T12:00:00.123456+00:00",
+)
+
 # One of each, as it is sent: what a reader looks at first.
 EXAMPLES: Final[dict[type[msgspec.Struct], msgspec.Struct]] = {
     CheckoutBody: CheckoutBody(cls=LISTINGS[0].code, customer_email="ada@example.org"),
@@ -161,6 +175,7 @@ EXAMPLES: Final[dict[type[msgspec.Struct], msgspec.Struct]] = {
         amount=LISTINGS[0].price_cents,
         currency="eur",
     ),
+    InventoryAnswer: InventoryAnswer(**{listing.code: _STOCK for listing in LISTINGS}),
     OrderAnswer: OrderAnswer(
         order_id=_ORDER_ID,
         status=OrderStatus.PAID,
@@ -181,6 +196,28 @@ EXAMPLES: Final[dict[type[msgspec.Struct], msgspec.Struct]] = {
     ),
     RefusalAnswer: RefusalAnswer(
         detail="Sold out: every ticket of this class is sold.", state="sold_out"
+    ),
+    ShowAnswer: ShowAnswer(
+        name=SHOW.name,
+        venue=SHOW.venue,
+        starts_at=SHOW.starts_at.isoformat(),
+        ends_at=SHOW.ends_at.isoformat(),
+        currency="eur",
+        classes=[
+            TicketClassAnswer(each.code, each.name, each.price_cents, list(each.perks), 1_000)
+            for each in LISTINGS
+        ],
+        goodies=100,
+        hold_seconds=300,
+        limits=LimitsAnswer(
+            tickets_per_order=1,
+            holds_per_client=20,
+            holds_per_email=0,
+            email_characters=EMAIL_CHARACTERS_MAX,
+            idempotency_key_characters=IDEMPOTENCY_KEY_CHARACTERS_MAX,
+        ),
+        payment=PaymentAnswer(provider="MockPay", demo=True),
+        links={"Imprint": "https://example.org/imprint"},
     ),
     WebhookAnswer: WebhookAnswer(ok=True, order_status=OrderStatus.PAID),
 }
