@@ -31,7 +31,7 @@ _GLOBALS: Final = "Window"
 # What scripts of a page come by: all that the language has, and these of the browser.
 _OBJECTS: Final = re.compile(
     r"Abort.+|Blob|Crypto|Document(Fragment)?|DOM(Exception|StringMap|TokenList)|Element|Event(Source"
-    r"|Target)?|File|FormData|Headers|History|HTML(?!Frame|Font|Marquee|Param).+|KeyboardEvent"
+    r"|Target)?|File|FormData|Headers|History|HTML(?!Frame|Font|Marquee|Param|Slot).+|KeyboardEvent"
     r"|Location|MediaQueryList|MessageEvent|Navigator|Node(List)?|PageTransitionEvent|Performance"
     r"|PopStateEvent|Request|Response|Storage|SVG(SVG)?Element|URL(SearchParams)?|Window"
 )
@@ -58,8 +58,10 @@ _DECLARING: Final = {
 }
 # Grammar that came after the oldest browsers: such a script they cannot read at all.
 NEWER_GRAMMAR: Final = frozenset(
-    {"class_static_block", "private_property_identifier", "&&=", "||=", "??="}
+    {"class_static_block", "namespace_export", "private_property_identifier", "&&=", "||=", "??="}
+    | {"await at the top", "lookbehind"}
 )
+_FUNCTIONS: Final = re.compile(r".*function.*|method_definition")
 
 
 class Uses:
@@ -67,7 +69,7 @@ class Uses:
 
     def __init__(self, source: bytes) -> None:
         nodes = list(_walk(_PARSER.parse(source).root_node))
-        self.grammar = {node.type for node in nodes}
+        self.grammar = set(chain.from_iterable(map(_grammar, nodes)))
         self.members = {
             _text(node)
             for node in nodes
@@ -91,6 +93,20 @@ def _walk(node: Node) -> Iterator[Node]:
 def _text(node: Node) -> str:
     assert node.text is not None
     return node.text.decode()
+
+
+def _grammar(node: Node) -> Iterator[str]:
+    yield node.type
+    if node.type == "regex_pattern" and re.search(r"\(\?<[=!]", _text(node)):
+        yield "lookbehind"
+    if node.type == "await_expression" and not _is_in_function(node):
+        yield "await at the top"
+
+
+def _is_in_function(node: Node | None) -> bool:
+    while node is not None and not _FUNCTIONS.fullmatch(node.type):
+        node = node.parent
+    return node is not None
 
 
 def _is_member(node: Node) -> bool:

@@ -4,6 +4,7 @@ same, or leaves it to the server's plain one."""
 import re
 from collections.abc import Iterator, Set
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Final
 
 import pytest
@@ -11,7 +12,7 @@ from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.browser.box_office import BoxOffice
 from tests.browser.conftest import OPERATOR_LOGIN, OpenTab, new_context, watch
-from tests.browser.oldest_browsers import NEWER_GRAMMAR, Uses, deletion, has, newer, uses_of
+from tests.browser.oldest_browsers import NEWER_GRAMMAR, OLDEST, Uses, deletion, has, newer, uses_of
 from tests.browser.test_buying import check_out, expect_ticket
 from tigerfans.http.pages.rendering import templates_directory
 
@@ -114,6 +115,22 @@ def test_the_oldest_browsers_can_read_every_script() -> None:
     assert named.keys() == {path.name for path in SCRIPTS.iterdir()}
     assert not [name for name, uses in named.items() if uses.grammar & NEWER_GRAMMAR]
     assert not named["retry.js"].grammar & LATER_THAN_ALL
+
+
+@pytest.mark.parametrize(
+    "script",
+    ["await fetch('/');", "/(?<=a)b/.test(c);", "a ??= b;", "export * as a from './b.js';"],
+)
+def test_a_script_that_the_oldest_browsers_cannot_read_is_found(script: str) -> None:
+    assert Uses(script.encode()).grammar & NEWER_GRAMMAR
+
+
+def test_the_documentation_names_the_oldest_browsers() -> None:
+    words = " ".join((Path(__file__).parents[2] / "docs" / "pages.md").read_text().split())
+    assert (
+        "Chrome and Edge from {chrome}, Firefox from {firefox}, and Safari from {safari}, "
+        "on iOS from {safari_ios}"
+    ).format(**OLDEST) in words
 
 
 def test_what_a_script_uses_is_told_from_what_is_its_own() -> None:
