@@ -1,7 +1,7 @@
 """What the framework refuses, in a sentence for a person; it speaks of types.
 
-Only parameters of addresses come to this: bodies are read by our own code, which knows better what
-to say of them.
+Of a body it says only that it cannot be read: nearly all are read by our own code, which knows
+better what to say of them.
 """
 
 import re
@@ -17,6 +17,7 @@ _WORDS: Final = (
     (re.compile(r"Expected `str` of length <= (\d+)"), "may have at most {} characters"),
 )
 _OTHERWISE: Final = "cannot be read"
+_BODY: Final = "The form cannot be read: each of its fields may be sent only once"
 
 
 def sentence(error: HTTPException) -> str:
@@ -27,6 +28,8 @@ def sentence(error: HTTPException) -> str:
 
 
 def _field(refused: dict[str, Any]) -> str:
+    if refused.get("source") == "body":
+        return _BODY
     for pattern, words in _WORDS:
         if matched := pattern.fullmatch(str(refused.get("message", ""))):
             return f"{refused['key']} {words.format(*matched.groups())}"
