@@ -136,7 +136,7 @@ def open_box_office(root: Path, **settings: object) -> Iterator[BoxOffice]:
 
 
 def open_patient(root: Path, **settings: object) -> AbstractContextManager[BoxOffice]:
-    """A shop where a hold lasts for the usual five minutes."""
+    """A shop where no hold expires while one waits for it."""
     return open_box_office(root, WORKERS=2, **settings)
 
 

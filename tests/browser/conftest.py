@@ -4,9 +4,9 @@ Most of them share one tab, `tab`, because a new one costs half a second; what t
 browser, one test does not leave to the next. `open_tab` is for those that need another browser, or
 more than one.
 
-The shop called `patient` holds a ticket for five minutes; in `brief` holds expire while a test
-waits for it. Tests share their tickets, so each looks at its own orders, or at a class that no
-other test buys.
+The shop called `patient` holds a ticket for an hour and has a goodie for nearly everybody; in
+`brief` holds expire while a test waits for it. Tests share their tickets, so each looks at its own
+orders, or at a class that no other test buys.
 """
 
 import os
@@ -42,7 +42,7 @@ def browser() -> Iterator[Browser]:
 def patient(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[BoxOffice]:
     """Has plenty of class A, and three tickets of class B for the one test that sells out."""
     root = tmp_path_factory.mktemp("patient")
-    with open_patient(root, TICKETS_A=1000, TICKETS_B=3, GOODIES=30) as office:
+    with open_patient(root, HOLD_SECONDS=3600, TICKETS_A=1000, TICKETS_B=3, GOODIES=100) as office:
         yield office
 
 

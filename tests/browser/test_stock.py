@@ -136,7 +136,9 @@ def test_while_the_last_tickets_are_on_hold_the_pages_say_that_some_may_come_bac
 def test_the_last_goodie_is_on_the_ticket_and_the_next_ticket_has_none(
     patient: BoxOffice, tab: Page
 ) -> None:
-    for _ in range(patient.goodies_left() - 1):
+    left = patient.goodies_left()
+    assert left > 0
+    for _ in range(left - 1):
         patient.buy()
     for has_goodie in (True, False):
         tab.goto("/demo/checkout?cls=A")

@@ -41,8 +41,6 @@ ALL_NAMES = ("postgres", "redis", "sequencer", "worker-1", "worker-2")
 WAIT_SECONDS_MAX = 60.0
 # The next connection may be another worker's, where one does not run.
 ANSWER_SECONDS = 2.0
-# More than PostgreSQL has of its log in one file, so that it needs another one.
-LOG_BYTES = 17 << 20
 LOG_PIECE_BYTES = 1 << 20
 
 
@@ -166,10 +164,13 @@ async def buy(shop: FaultyShop, number: int) -> str:
 
 
 async def write_much(shop: FaultyShop) -> None:
-    """Has PostgreSQL write more of its log than there is room for, which ends all of it."""
+    """Has PostgreSQL write more of its log than there is room for, which ends all of it.
+
+    It may have files ready that take some, so all of the disk is asked of it.
+    """
     with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
         database = await asyncpg.connect(shop.database_url)
-        for _ in range(LOG_BYTES // LOG_PIECE_BYTES):
+        for _ in range(DISK_BYTES // LOG_PIECE_BYTES):
             await database.execute(
                 f"SELECT pg_logical_emit_message(false, 'test', repeat('x', {LOG_PIECE_BYTES}))"
             )

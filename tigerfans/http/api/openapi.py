@@ -171,7 +171,7 @@ EXAMPLES: Final[dict[type[msgspec.Struct], msgspec.Struct]] = {
     CheckoutBody: CheckoutBody(cls=LISTINGS[0].code, customer_email="ada@example.org"),
     HoldAnswer: HoldAnswer(
         order_id=_ORDER_ID,
-        redirect_url=f"/mockpay/mock_{_ORDER_ID}",
+        redirect_url=f"https://pay.example.org/{_ORDER_ID}",
         amount=LISTINGS[0].price_cents,
         currency="eur",
     ),
@@ -216,7 +216,7 @@ EXAMPLES: Final[dict[type[msgspec.Struct], msgspec.Struct]] = {
             email_characters=EMAIL_CHARACTERS_MAX,
             idempotency_key_characters=IDEMPOTENCY_KEY_CHARACTERS_MAX,
         ),
-        payment=PaymentAnswer(provider="MockPay", demo=True),
+        payment=PaymentAnswer(provider="Example Pay", demo=False),
         links={"Imprint": "https://example.org/imprint"},
     ),
     WebhookAnswer: WebhookAnswer(ok=True, order_status=OrderStatus.PAID),

@@ -44,7 +44,7 @@ def admin_routes(shop: Shop, outbox: Outbox, sequencer: SequencerHistory, guard:
 
     @get("/api/admin/webhooks", parameters=("limit",))
     async def list_webhooks(limit: Limit = ITEMS_MAX) -> WebhooksAnswer:
-        """The oldest webhooks of MockPay that nobody confirmed."""
+        """The oldest webhooks that nobody confirmed."""
         undelivered, total = await outbox.undelivered(limit)
         return WebhooksAnswer([WebhookItem.of(each) for each in undelivered], limit, total)
 

@@ -189,7 +189,7 @@ class PendingAnswer(msgspec.Struct):
 
 
 class WebhookItem(msgspec.Struct):
-    """A webhook of MockPay that nobody has confirmed yet."""
+    """A webhook that nobody has confirmed yet."""
 
     order_id: str
     type: str
