@@ -194,6 +194,14 @@ async def test_what_is_special_to_sql_is_a_letter_like_others(
     assert await found(search, text) == [order]
 
 
+@pytest.mark.parametrize("text", ["\u200b", "\ufeff\u202e", "\xad"])
+async def test_what_nobody_sees_finds_nobody(
+    orders: Orders, search: OrderSearch, text: str
+) -> None:
+    await record(orders, paid(), paid("ümlaut@example.org"))
+    assert await found(search, text) == []
+
+
 async def test_a_ticket_is_found_by_its_code_even_if_it_was_misread(
     orders: Orders, search: OrderSearch
 ) -> None:
@@ -376,7 +384,20 @@ async def test_an_unknown_order_is_none(search: OrderSearch) -> None:
 # --- The schema ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("email", "text"), [("Ada@x.io", "ada@"), ("bär@x.io", "BÄR@")])
+@pytest.mark.parametrize(
+    ("email", "text"),
+    [
+        ("Ada@x.io", "ada@"),
+        ("bär@x.io", "BÄR@"),
+        # Where PostgreSQL's collation is C, it has no small letter for this one.
+        ("ÜMLAUT@x.io", "ümlaut@"),
+        ("ÜMLAUT@x.io", "ÜMLAUT@x.io"),
+        ("straße@x.io", "STRASSE@"),
+        ("bu\u0308cher@x.io", "bücher@"),
+        ("a\u200bda@x.io", "ada@"),
+        ("ada@XN--bcher-kva.example", "ada@bücher.example"),
+    ],
+)
 async def test_orders_of_the_first_schema_are_found_with_the_latest(
     empty_database_url: str, email: str, text: str
 ) -> None:

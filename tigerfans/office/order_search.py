@@ -222,7 +222,8 @@ def _condition(search: Search) -> tuple[str, list[Any]]:
         numbers = range(len(values) + 1, len(values) + len(several) + 1)
         conditions.append(sql.format(*(f"${number}" for number in numbers)))
         values += several
-    return f"{kind} AND ({' OR '.join(conditions)})", values
+    # What nobody sees means nothing, and finds nothing.
+    return f"{kind} AND ({' OR '.join(conditions) or 'false'})", values
 
 
 def _meanings(search: Search) -> Iterator[tuple[str, Sequence[str]]]:
@@ -240,8 +241,9 @@ def _meanings(search: Search) -> Iterator[tuple[str, Sequence[str]]]:
         yield between, [begins, begins + _LAST_CHARACTER]
     # An id is found by its index, and hardly ever a part of somebody's address.
     if search.order_id is None or "@" in text:
-        # Before there was one form to store it in, an address was stored as it was typed.
-        for part in sorted({folded(text), text.lower()}):
+        # Before there was one form to store it in, an address was stored as it was typed. And every
+        # address would have a part that is empty.
+        for part in sorted({folded(text), text.lower()} - {""}):
             yield f"strpos({FOLDED_EMAIL}, {{}}::text) > 0", [part]
 
 

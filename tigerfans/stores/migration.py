@@ -27,7 +27,7 @@ CLOSE_SECONDS_MAX: Final = 1.0
 TABLE_LOCK_MILLISECONDS_MAX: Final = 200
 PAUSE_SECONDS: Final = 0.5
 
-_RECORD: Final = "INSERT INTO schema_version VALUES ($1)"
+RECORD: Final = "INSERT INTO schema_version VALUES ($1)"
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ class Transaction:
                         f"SET LOCAL lock_timeout = {TABLE_LOCK_MILLISECONDS_MAX}"
                     )
                     await connection.execute(self.sql)
-                    await connection.execute(_RECORD, version)
+                    await connection.execute(RECORD, version)
             except asyncpg.LockNotAvailableError:
                 if not waits:
                     waits = True
@@ -81,7 +81,7 @@ class ConcurrentIndex:
         if not is_valid:
             logger.info("version %d builds the index %s", version, self.name)
             await connection.execute(f"CREATE INDEX CONCURRENTLY {self.name} {self.definition}")
-        await connection.execute(_RECORD, version)
+        await connection.execute(RECORD, version)
 
 
 async def read_version(connection: asyncpg.Connection) -> int:

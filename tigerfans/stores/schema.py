@@ -11,6 +11,7 @@ from typing import Final
 import asyncpg
 
 from tigerfans.settings.settings import SettingsError
+from tigerfans.stores.folded_emails import FoldedEmails
 from tigerfans.stores.migration import Migration, Transaction, apply, migrating, read_version
 
 MIGRATIONS: Final[tuple[Migration, ...]] = (
@@ -114,10 +115,7 @@ MIGRATIONS: Final[tuple[Migration, ...]] = (
     ALTER TABLE orders ADD COLUMN email_folded text;
     DROP INDEX orders_email;
     """),
-    # By itself: it reads the whole table, and keeps no lock meanwhile but on the rows it changes.
-    Transaction("""
-    UPDATE orders SET email_folded = lower(email) WHERE octet_length(email) > char_length(email);
-    """),
+    FoldedEmails(),
     Transaction("""
     -- A shop that there is already has orders whose ids have no digest in them.
     ALTER TABLE shop ADD COLUMN are_ids_checked boolean NOT NULL DEFAULT false;
