@@ -294,6 +294,19 @@ async def test_the_same_key_gives_the_same_order_also_after_holds_last_longer(
             await shop.checkout(cls, email, "key-1")
 
 
+@pytest.mark.parametrize("email", ["Ada@Example.ORG", "ada@xn--bcher-kva.de", "bu\u0308cher@x.io"])
+async def test_a_key_from_before_emails_had_one_form_leads_to_its_order(
+    shop: Shop, email: str
+) -> None:
+    order_id = shop.ids.of_key("key-1", 0)
+    hold = shop.booking.hold(order_id, "A", fingerprint("A", email))
+    await shop.submit(Operation.CREATE_TRANSFERS, hold)
+    assert (await shop.checkout("A", email, "key-1")).order_id == order_id.hex_digits
+    assert await stock(shop) == (9, 1, 0)
+    with pytest.raises(KeyConflictError):
+        await shop.checkout("A", "other@example.org", "key-1")
+
+
 @pytest.mark.parametrize("key", ["", "k" * 256])
 async def test_a_key_that_is_empty_or_too_long_is_refused(shop: Shop, key: str) -> None:
     with pytest.raises(InvalidRequestError, match="Idempotency-Key"):

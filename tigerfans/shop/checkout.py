@@ -7,7 +7,7 @@ hold is given back leaves it to nobody, and it expires.
 """
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from enum import Enum
 from typing import Final
@@ -26,7 +26,6 @@ from tigerfans.errors import (
 )
 from tigerfans.ledger.base import LedgerError
 from tigerfans.ledger.wire import Operation
-from tigerfans.offer.catalog import TicketClass
 from tigerfans.shop.backends import Backends
 from tigerfans.shop.hold_limits import too_many_holds
 from tigerfans.shop.lookup import hold_on_ledger, session_of
@@ -70,7 +69,7 @@ async def hold_ticket(
     tries the same order again.
     """
     ticket_class = backends.ticket_class(cls)
-    email = read_email(email)
+    typed, email = email, read_email(email)
     body = fingerprint(ticket_class.code, email)
     for order_id in _order_ids(backends, idempotency_key):
         hold = backends.booking.hold(order_id, ticket_class.code, body)
@@ -80,7 +79,9 @@ async def hold_ticket(
         if outcome is HoldOutcome.NONE_LEFT:
             raise await refusal(backends, ticket_class.code)
         if outcome is HoldOutcome.CONFLICT:
-            session = await _session_before(backends, order_id, ticket_class, email)
+            # Before there was one form to keep an email in, a hold had it as it was typed.
+            bodies = {body, fingerprint(ticket_class.code, typed)}
+            session = await _session_before(backends, order_id, bodies, email)
         else:
             held_ms = held_ns // 1_000_000
             session = backends.session(
@@ -113,15 +114,14 @@ async def hold_ticket(
 
 
 async def _session_before(
-    backends: Backends, order_id: OrderId, ticket_class: TicketClass, email: str
+    backends: Backends, order_id: OrderId, bodies: Collection[bytes], email: str
 ) -> Session:
     """The session of a hold with the same body, placed at another price or for another time.
 
-    Raises `KeyConflictError` where it is the body that differs.
+    Raises `KeyConflictError` where it is the body that differs: it has the class as well.
     """
     hold = await hold_on_ledger(backends, order_id)
-    # It covers the class as well.
-    if hold is None or hold.fingerprint != fingerprint(ticket_class.code, email):
+    if hold is None or hold.fingerprint not in bodies:
         raise KeyConflictError
     return session_of(backends, order_id, hold, email)
 
