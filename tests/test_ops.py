@@ -25,6 +25,7 @@ from tigerfans.doctor.postgresql import judge_postgresql
 from tigerfans.doctor.redis import check_redis
 from tigerfans.http.api.order_stream import HEARTBEAT_SECONDS, STREAM_SECONDS_MAX
 from tigerfans.http.serving.draining import DRAIN_SECONDS
+from tigerfans.office.order_search import EXPORT_SECONDS_MAX, EXPORT_TURN_SECONDS_MAX
 from tigerfans.sequencer import main as sequencer
 from tigerfans.settings.settings import Settings, SettingsError
 from tigerfans.stack import redis as stack_redis
@@ -238,7 +239,7 @@ def caddy_value(name: str) -> str:
 
 
 def test_caddy_hangs_up_before_a_worker_does_and_not_under_an_order_that_waits() -> None:
-    assert caddy_value("reverse_proxy") == f"{SETTINGS.http.host}:{SETTINGS.http.port}"
+    assert caddy_value("to") == f"{SETTINGS.http.host}:{SETTINGS.http.port}"
     assert seconds(caddy_value("keepalive")) < DRAIN_SECONDS
     assert seconds(caddy_value("write")) > STREAM_SECONDS_MAX
 
@@ -252,6 +253,23 @@ def test_nginx_hangs_up_before_a_worker_does_and_not_between_two_words_of_an_ord
     assert value("server") == f"{SETTINGS.http.host}:{SETTINGS.http.port}"
     assert seconds(value("keepalive_timeout")) < DRAIN_SECONDS
     assert seconds(value("proxy_read_timeout")) > HEARTBEAT_SECONDS
+
+
+@pytest.mark.parametrize(
+    ("file", "export", "timeout"),
+    [
+        ("Caddyfile", "reverse_proxy /api/admin/orders.csv", "response_header_timeout"),
+        ("nginx.conf", "location = /api/admin/orders.csv", "proxy_read_timeout"),
+    ],
+)
+def test_the_proxies_wait_for_an_export_as_long_as_it_may_take_to_be_read(
+    file: str, export: str, timeout: str
+) -> None:
+    _, _, block = (OPS / file).read_text().partition(export)
+    assert block, "as every other answer, it would have to begin within seconds"
+    match = re.search(rf"\b{timeout} (\w+)", block)
+    assert match is not None
+    assert seconds(match[1]) >= EXPORT_TURN_SECONDS_MAX + EXPORT_SECONDS_MAX
 
 
 def test_the_proxies_answer_where_the_settings_say_that_the_shop_is() -> None:
