@@ -19,7 +19,7 @@ from tigerfans.booking.ids import OrderId, hash_key
 PATH: Final = "/demo/checkout"
 # Who comes back when the hold has just ended still finds the form filled in.
 AFTER_HOLD_SECONDS: Final = 600
-# So many are looked at, whatever is sent: as many as a client may hold by default.
+# So many are looked at, the newest, whatever is sent: as many as a client may hold by default.
 HOLDS_MAX: Final = 20
 # It is guessed one request at a time.
 DIGEST_BYTES: Final = 8
@@ -41,7 +41,7 @@ class HeldCookies:
         return f"{_PREFIX}{order_id}={self._digest(order_id)}{self._ending}"
 
     def orders(self, cookies: Mapping[str, str]) -> list[OrderId]:
-        """The orders whose holds a browser placed, by the cookies it sends."""
+        """The orders whose holds a browser placed, by the cookies it sends: the oldest first."""
         orders = []
         for name, digest in cookies.items():
             order_id = OrderId.parse(name.removeprefix(_PREFIX))
@@ -51,7 +51,7 @@ class HeldCookies:
                 and hmac.compare_digest(digest.encode(), self._digest(order_id.hex_digits).encode())
             ):
                 orders.append(order_id)
-        return orders[:HOLDS_MAX]
+        return orders[-HOLDS_MAX:]
 
     def _digest(self, order_id: str) -> str:
         digest = self._keyed.copy()
