@@ -270,6 +270,18 @@ async def test_pages_hold_each_order_once_also_where_many_were_recorded_together
     assert sorted(seen) == sorted(order.id for order in together)
 
 
+@pytest.mark.parametrize(("text", "sorts"), [("ada@", True), ("", False)])
+async def test_what_few_orders_have_is_not_looked_for_along_the_list(
+    database: Database, text: str, *, sorts: bool
+) -> None:
+    query, values = order_search.page_query(Search(text), None, 10)
+    async with database.connection() as connection, connection.transaction():
+        # As with very many orders, whichever plan a handful of them would get.
+        await connection.execute("SET LOCAL enable_seqscan = off")
+        plan = await connection.fetch(f"EXPLAIN {query}", *values)
+    assert ("Sort" in str(plan)) is sorts
+
+
 async def test_a_full_last_page_has_no_next_one(orders: Orders, search: OrderSearch) -> None:
     await record(orders, paid(), paid())
     page = await search.page(Search(), None, 2)

@@ -148,14 +148,7 @@ class OrderSearch:
 
     async def page(self, search: Search, after: Cursor | None, limit: int) -> Page:
         """Up to `limit` orders, the latest first."""
-        condition, values = _condition(search)
-        if after is not None:
-            values += after.recorded_at, after.order_id.hex_digits
-            condition += f" AND (recorded_at, id) < (${len(values) - 1}, ${len(values)}::uuid)"
-        query = f"""
-            SELECT {_ROW} FROM orders WHERE {condition}
-            ORDER BY recorded_at DESC, id DESC LIMIT {limit + 1:d}
-        """  # noqa: S608
+        query, values = page_query(search, after, limit)
         async with self._database.connection(PAGE_SECONDS_MAX) as connection:
             stored = [_stored(row) for row in await connection.fetch(query, *values)]
         shown = stored[:limit]
@@ -204,6 +197,22 @@ class OrderSearch:
             raise UnavailableError(
                 "Another export is under way; please wait for its end."
             ) from None
+
+
+def page_query(search: Search, after: Cursor | None, limit: int) -> tuple[str, list[Any]]:
+    """A page and one order more in SQL, and the values of its parameters."""
+    condition, values = _condition(search)
+    if after is not None:
+        values += after.recorded_at, after.order_id.hex_digits
+        condition += f" AND (recorded_at, id) < (${len(values) - 1}, ${len(values)}::uuid)"
+    # PostgreSQL takes a text for one that a third of all orders have, and would look for it along
+    # the list's index: where few have it, that takes ten times as long as to read all and sort.
+    listed = "recorded_at + interval '0'" if search.text.strip() else "recorded_at"
+    query = f"""
+        SELECT {_ROW} FROM orders WHERE {condition}
+        ORDER BY {listed} DESC, id DESC LIMIT {limit + 1:d}
+    """  # noqa: S608
+    return query, values
 
 
 def _condition(search: Search) -> tuple[str, list[Any]]:
