@@ -19,19 +19,24 @@ APART_FILES: Final = (
     "tests/browser/test_oldest_browsers.py",
     "tests/browser/test_quality.py",
 )
-# Half of all the time, the longest first.
+# Two thirds of all the time and more, the longest first.
 LONG: Final = (
     "tests/browser",
     APART,
     "tests/stack/test_up.py",
+    "tests/stack/test_identity.py",
     "tests/faults",
     "tests/faults/test_short.py",
+    "tests/http/api/test_api.py",
     "tests/doctor/test_doctor.py",
-    "tests/stack/test_rush.py",
+    "tests/shop/test_shop.py",
     "tests/stack/test_reload.py",
-    "tests/stack/test_identity.py",
+    "tests/stack/test_rush.py",
     "tests/http/office/test_admin.py",
+    "tests/harness/test_time_limit.py",
     "tests/bench/test_main.py",
+    "tests/stack/test_outage.py",
+    "tests/http/serving/test_exposure.py",
     "tests/test_wheel.py",
     "tests/shop/test_histories.py",
 )
