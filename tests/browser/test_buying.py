@@ -157,6 +157,30 @@ def test_without_a_script_the_forms_do_it(patient: BoxOffice, open_tab: OpenTab)
     expect(tab.locator(".ticket-code code")).to_have_text(TICKET_CODE)
 
 
+def test_without_a_script_a_phone_shows_what_the_form_was_answered(
+    patient: BoxOffice, open_tab: OpenTab
+) -> None:
+    """Though it stands far below the head of a new page."""
+    phone = open_tab(
+        patient, java_script_enabled=False, viewport={"width": 390, "height": 664}, has_touch=True
+    )
+    press = phone.get_by_role("button", name="Hold my ticket")
+    for email, selector, words in (
+        ("ada", "[data-email-problem]", "does not look like an email address"),
+        ("ada@gmial.com", "[data-email-meant]", "Did you mean ada@gmail.com?"),
+    ):
+        phone.goto("/demo/checkout")
+        phone.get_by_label("Email").fill(email)
+        press.click()
+        expect(phone.locator(selector)).to_contain_text(words)
+        expect(phone.locator(selector)).to_be_in_viewport(ratio=1)
+    phone.goto("/demo/checkout?cls=A")
+    phone.get_by_label("Email").fill(EMAIL)
+    phone.get_by_role("radio", name="Premium").evaluate("radio => (radio.value = 'Z')")
+    press.click()
+    expect(phone.get_by_text("Please choose ticket class A or B.")).to_be_in_viewport(ratio=1)
+
+
 def test_without_a_script_the_page_that_waits_looks_again(
     patient: BoxOffice, open_tab: OpenTab
 ) -> None:
