@@ -33,9 +33,12 @@ export function count(number) {
   return numbers.format(number);
 }
 
-/** A moment in the reader's own time zone, which it names, from ISO 8601. */
+/**
+ * A moment in the reader's own time zone, which it names, from ISO 8601. GMT−5 with a minus, for a
+ * line may end behind a hyphen.
+ */
 export function localMoment(iso) {
-  return moments.format(new Date(iso));
+  return moments.format(new Date(iso)).replace("GMT-", "GMT\u2212");
 }
 
 /** The same for each moment that the server wrote below `root`, in UTC. */
