@@ -126,4 +126,6 @@ async def test_the_schema_names_the_providers_header_and_nothing_of_mockpay(
     assert "/payments/webhook" in description["paths"]
     assert description["components"]["securitySchemes"]["provider"]["name"] == "x-word"
     assert b"MockPay" not in schema
+    # How MockPay signs is nothing of this provider's.
+    assert b"HMAC" not in schema
     assert not [path for path in description["paths"] if "mockpay" in path]
