@@ -12,7 +12,7 @@ from typing import Final
 from litestar.types import Message, Scope
 
 from tigerfans.http.api.raw import IS_RAW
-from tigerfans.http.pages.rendering import PAGE_CACHE_CONTROL, SECURITY_HEADERS
+from tigerfans.http.pages.rendering import PAGE_HEADERS
 
 _Headers = tuple[tuple[bytes, bytes], ...]
 
@@ -22,13 +22,10 @@ def _raw(headers: Mapping[str, str]) -> _Headers:
 
 
 _OF_ALL: Final = _raw(
-    {
-        "Cache-Control": PAGE_CACHE_CONTROL,
-        "X-Content-Type-Options": SECURITY_HEADERS["X-Content-Type-Options"],
-    }
+    {name: PAGE_HEADERS[name] for name in ("Cache-Control", "X-Content-Type-Options")}
 )
 # One may be opened in a browser as well as a page.
-_OF_ERRORS: Final = _raw({"Cache-Control": PAGE_CACHE_CONTROL, **SECURITY_HEADERS})
+_OF_ERRORS: Final = _raw(PAGE_HEADERS)
 
 
 async def add_missing_headers(message: Message, scope: Scope) -> None:

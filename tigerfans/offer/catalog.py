@@ -143,6 +143,10 @@ class Catalog:
         """The tickets of each class, and the goodies last."""
         return *(c.tickets for c in self.classes), self.goodies
 
+    def class_name(self, code: ClassCode) -> str:
+        """Such as `Premium`."""
+        return next(c.name for c in self.classes if c.code == code)
+
     def by_ledger(self, ledger: int) -> TicketClass | None:
         """The ticket class on that ledger number; None for goodies and strangers."""
         return next((c for c in self.classes if c.tickets.ledger == ledger), None)

@@ -56,6 +56,14 @@ async def find_entry(
         return None
 
 
+async def session_of_order(
+    backends: Backends, order_id: OrderId, *, is_needed: bool = False
+) -> Session | None:
+    """The order's session, as Redis or else the ledger has it; raises as `find_entry`."""
+    entry = await find_entry(backends, order_id, is_needed=is_needed)
+    return entry.session if entry else await session_on_ledger(backends, order_id)
+
+
 async def hold_on_ledger(backends: Backends, order_id: OrderId) -> Hold | None:
     """The hold of an order; None where the ledger has none."""
     record = await backends.submit(Operation.LOOKUP_TRANSFERS, bytes(order_id))

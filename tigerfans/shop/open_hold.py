@@ -15,11 +15,10 @@ from tigerfans.booking.moments import moment_at
 from tigerfans.offer.catalog import CURRENCY
 from tigerfans.payments.base import EventType, PaymentEvent
 from tigerfans.shop.backends import Backends
-from tigerfans.shop.lookup import find_entry, session_on_ledger
+from tigerfans.shop.lookup import session_of_order
 from tigerfans.shop.order_state import unpaid_order
 from tigerfans.shop.payment import settle
 from tigerfans.stores.orders import Order, OrderStatus
-from tigerfans.stores.sessions import Session
 from tigerfans.telemetry.counters import timed
 
 
@@ -35,7 +34,7 @@ async def find_open_hold(backends: Backends, order_id: OrderId) -> OpenHold | No
     """The open hold of an order; None where there is none, or none any more."""
     if await timed(backends.counters.order, backends.orders.find(order_id)):
         return None
-    session = await _session(backends, order_id)
+    session = await session_of_order(backends, order_id)
     if session is None:
         return None
     order = unpaid_order(session)
@@ -55,7 +54,7 @@ async def release(backends: Backends, order_id: OrderId) -> str | None:
     Told again it changes nothing. Raises a `LedgerError` or `UnavailableError`: then it may be
     asked for again.
     """
-    session = await _session(backends, order_id)
+    session = await session_of_order(backends, order_id)
     if session is None:
         return None
     canceled = PaymentEvent(
@@ -70,8 +69,3 @@ async def release(backends: Backends, order_id: OrderId) -> str | None:
     # Whoever gave a ticket back looks for another one at once.
     backends.stock.forget()
     return settled.order_status
-
-
-async def _session(backends: Backends, order_id: OrderId) -> Session | None:
-    entry = await find_entry(backends, order_id)
-    return entry.session if entry else await session_on_ledger(backends, order_id)

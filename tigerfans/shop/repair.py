@@ -2,7 +2,7 @@
 
 from tigerfans.booking.ids import OrderId
 from tigerfans.shop.backends import Backends
-from tigerfans.shop.lookup import find_entry, session_on_ledger
+from tigerfans.shop.lookup import session_of_order
 from tigerfans.shop.payment import sell
 from tigerfans.stores.orders import Order
 
@@ -14,8 +14,7 @@ async def restore(backends: Backends, order_id: OrderId) -> Order | None:
     email is lost with it. Raises `UnavailableError` where Redis does not answer: an order that
     is stored without its email stays so.
     """
-    entry = await find_entry(backends, order_id, is_needed=True)
-    session = entry.session if entry else await session_on_ledger(backends, order_id)
+    session = await session_of_order(backends, order_id, is_needed=True)
     if session is None:
         return None
     return (await backends.record(await sell(backends, session))).order

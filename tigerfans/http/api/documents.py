@@ -145,7 +145,7 @@ class Ticket(NamedTuple):
 
     @property
     def class_name(self) -> str:
-        return next(c.name for c in self.shop.catalog.classes if c.code == self.order.cls)
+        return self.shop.catalog.class_name(self.order.cls)
 
     @property
     def issued_at(self) -> datetime:

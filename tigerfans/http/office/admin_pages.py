@@ -15,7 +15,6 @@ from tigerfans.booking.ids import OrderId
 from tigerfans.http.office.admin_orders import ITEMS_MAX, parse_order_id
 from tigerfans.http.office.auth import same_origin_guard
 from tigerfans.http.pages.rendering import Renderer
-from tigerfans.http.pages.shop_pages import class_name
 from tigerfans.offer.catalog import Catalog
 from tigerfans.office.order_search import TEXT_CHARACTERS_MAX, Kind
 from tigerfans.office.story import Story
@@ -63,7 +62,7 @@ def admin_pages_router(
             "admin_order.html",
             story=story,
             order_id=parsed.hex_digits,
-            class_name=class_name(shop.catalog, story.order.cls) if story.order else "",
+            class_name=shop.catalog.class_name(story.order.cls) if story.order else "",
         )
 
     @post("/admin/orders/{order_id:str}/refund", guards=[same_origin_guard])

@@ -16,7 +16,6 @@ from litestar.response import Redirect
 from tigerfans.booking.ids import OrderId
 from tigerfans.errors import InvalidRequestError, UnknownOrderError
 from tigerfans.http.pages.rendering import Renderer
-from tigerfans.http.pages.shop_pages import class_name
 from tigerfans.http.reading import body_in_time
 from tigerfans.offer.catalog import CURRENCY, Catalog
 from tigerfans.payments.base import WEBHOOK_BYTES_MAX, EventType
@@ -62,7 +61,7 @@ def mockpay_page(shop: PaymentShop, renderer: Renderer) -> HTTPRouteHandler:
             order=order,
             payable=_PAYABLE,
             finished=_FINISHED,
-            class_name=class_name(shop.catalog, session.cls),
+            class_name=shop.catalog.class_name(session.cls),
             hold_seconds=shop.hold_seconds,
             remaining_seconds=max(0, session.expires_ms // 1000 - int(time.time())),
         )

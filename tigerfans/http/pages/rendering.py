@@ -63,7 +63,7 @@ UNLISTED: Final[Mapping[str, str]] = {"X-Robots-Tag": "noindex"}
 LISTED: Final[Mapping[str, str]] = {"X-Robots-Tag": "all"}
 
 # A page shows one buyer's order or the stock of this second.
-PAGE_CACHE_CONTROL: Final = "no-store"
+PAGE_HEADERS: Final[Mapping[str, str]] = {"Cache-Control": "no-store", **SECURITY_HEADERS}
 STATIC_CACHE_CONTROL: Final = "public, max-age=31536000, immutable"
 # Asked for under another release's address, while workers are being replaced.
 STATIC_MISMATCH_CACHE_CONTROL: Final = "no-cache"
@@ -238,8 +238,7 @@ class Renderer:
             media_type=MediaType.HTML,
             status_code=status_code,
             headers={
-                "Cache-Control": PAGE_CACHE_CONTROL,
-                **SECURITY_HEADERS,
+                **PAGE_HEADERS,
                 **UNLISTED,
                 **(headers or {}),
             },

@@ -32,8 +32,7 @@ from tigerfans.http.client_address import ClientAddresses
 from tigerfans.http.held_cookies import PATH, HeldCookies
 from tigerfans.http.pages.rendering import (
     LISTED,
-    PAGE_CACHE_CONTROL,
-    SECURITY_HEADERS,
+    PAGE_HEADERS,
     Renderer,
     money,
     wants_page,
@@ -49,7 +48,6 @@ Value = TypeVar("Value")
 FORM_SIZE_BYTES_MAX: Final = 16 * 1024
 # Of a form's own Idempotency-Key: however often the form is sent, it holds one ticket.
 FORM_KEY_BYTES: Final = 16
-_HEADERS: Final = {"Cache-Control": PAGE_CACHE_CONTROL, **SECURITY_HEADERS}
 # Without a script the page of an order that may change loads itself again: soon while its payment
 # is awaited, seldom where it ended unpaid.
 AWAITED_REFRESH_SECONDS: Final = 3
@@ -145,7 +143,7 @@ class HeldTicket(msgspec.Struct, frozen=True):
         order = hold.order
         return cls(
             order.id.hex_digits,
-            class_name(catalog, order.cls),
+            catalog.class_name(order.cls),
             money(order.amount_cents, order.currency),
             order.email,
             hold.redirect_url,
@@ -261,7 +259,7 @@ async def give_back(
             raise
         return _checkout_form(shop, pages, await _shelf(shop, own), Filled(), problem=problem)
     if not wants_page(request):
-        return Response({"status": status}, status_code=200, headers=_HEADERS)
+        return Response({"status": status}, status_code=200, headers=PAGE_HEADERS)
     # By another address, so that who comes back to it by the browser's button sends no form again.
     is_paid = status in (OrderStatus.PAID, OrderStatus.PAID_UNFULFILLED)
     page = "/demo/success" if is_paid else PATH
@@ -274,7 +272,7 @@ async def held_tickets(
 ) -> Response[list[HeldTicket]]:
     """What this browser has on hold, for a page that was made before it was."""
     holds = await _open_holds(shop, held.orders(request.cookies))
-    return Response([HeldTicket.of(hold, shop.catalog) for hold in holds], headers=_HEADERS)
+    return Response([HeldTicket.of(hold, shop.catalog) for hold in holds], headers=PAGE_HEADERS)
 
 
 @get("/demo/success")
@@ -287,7 +285,7 @@ async def order_page(shop: Shop, pages: Pages, order_id: FromQuery[str] = "") ->
         order_id=order.id.hex_digits if order else "",
         status=order.status if order else "UNKNOWN",
         refresh_seconds=refresh_seconds(order),
-        class_name=class_name(shop.catalog, order.cls) if order else "",
+        class_name=shop.catalog.class_name(order.cls) if order else "",
     )
 
 
@@ -400,11 +398,6 @@ def refresh_seconds(order: Order | None) -> int:
 async def _order(shop: PageShop, order_id: str) -> Order | None:
     parsed = OrderId.read(order_id)
     return None if parsed is None else await shop.order(parsed)
-
-
-def class_name(catalog: Catalog, code: ClassCode) -> str:
-    """Such as `Premium`."""
-    return next(c.name for c in catalog.classes if c.code == code)
 
 
 def _text(value: object) -> str:
