@@ -201,8 +201,8 @@ class Sessions:
         """Saves a session that counts for `holders`, unless one of them is over its limit.
 
         None once it is saved. One that is saved already stays as it is, and counts no second time.
-        One that was over a
-        limit is not saved any more, whoever saves it until its hold would have ended.
+        One that was over a limit is not saved any more, whoever saves it until its hold would have
+        ended.
         """
         return self._saves.call((session, holders))
 
