@@ -2,22 +2,33 @@
 their own. They end with the test run, also when that is killed.
 
 Durability is off: a test that needs it starts the whole stack.
+
+`PostgresHost` and `RedisHost` are for what happens between hosts: each is one server of several,
+which is found by its address, needs a password, and can be killed, promoted and joined again.
 """
 
 import asyncio
+import shutil
 import subprocess
 from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from signal import SIGINT, SIGQUIT
+from typing import Final, TypeVar
 
-from tests.harness.patience import PATIENCE_SECONDS, patience
+import asyncpg
+
+from tests.harness.patience import PATIENCE_SECONDS, patience, until
 from tigerfans.settings import located
 from tigerfans.stack import postgres, redis
 from tigerfans.stack.programs import Program, launch_command
 from tigerfans.stack.readiness import Asking
 
 CONNECTIONS_MAX = 100
+# Of everything that several hosts talk by; it has what an address has to have percent-encoded.
+PASSWORD: Final = "p@ss:w/rd"
+PASSWORD_IN_URL: Final = "p%40ss%3Aw%2Frd"
 
 Result = TypeVar("Result")
 
@@ -85,3 +96,162 @@ def redis_server(folder: Path) -> Iterator[str]:
     socket = folder / "redis.sock"
     with running(redis.program(folder, socket), folder / "redis.log", ["--appendonly", "no"]):
         yield located.redis_url(socket)
+
+
+@dataclass
+class PostgresHost:
+    """One of the hosts of a database: a primary, or a standby that follows one.
+
+    `prefix` is what its commands begin with, such as `ip netns exec NAME`. With `is_synchronous`
+    nothing is confirmed before a standby has it.
+    """
+
+    folder: Path
+    address: str
+    port: int
+    prefix: Sequence[str] = ()
+    is_synchronous: bool = False
+    _server: "subprocess.Popen[bytes] | None" = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        self.folder.mkdir(mode=0o755, exist_ok=True)
+        self._data, self._sockets = self.folder / "data", self.folder / "pg"
+        self._user = postgres.choose_user(self._data, self._sockets)
+        postgres.own_folder(self._sockets, self._user)
+
+    @property
+    def name(self) -> str:
+        """What DATABASE_URL and the shop's messages call it."""
+        return f"{self.address}:{self.port}"
+
+    @property
+    def is_running(self) -> bool:
+        return self._server is not None
+
+    async def is_standby(self) -> bool:
+        return bool(await self.execute("SELECT pg_is_in_recovery()"))
+
+    async def found(self) -> None:
+        """Makes it a primary with an empty database, and starts it."""
+        postgres.initialise(self._data, self._user)
+        rules = "\n".join(f"host {what} all all scram-sha-256" for what in ("all", "replication"))
+        # By its Unix socket everybody comes in.
+        (self._data / "pg_hba.conf").write_text(f"local all all trust\n{rules}\n")
+        with (self._data / "postgresql.conf").open("a") as settings:
+            # What a rewind looks for; in the file, for it starts the server by itself.
+            settings.write("wal_log_hints = on\nwal_keep_size = 128MB\n")
+        await self.start()
+        await self.execute(f"ALTER ROLE {located.ROLE} PASSWORD '{PASSWORD}'")
+        await self.execute(f"CREATE DATABASE {located.DATABASE}")
+
+    async def follow(self, primary: "PostgresHost") -> None:
+        """Makes it a standby of `primary`, of which it takes a copy, and starts it."""
+        shutil.rmtree(self._data, ignore_errors=True)
+        postgres.own_folder(self._data, self._user)
+        source = f"{postgres_url([primary], 'postgres')}?application_name=port{self.port}"
+        copy = ["--checkpoint=fast", "--no-sync", "--write-recovery-conf", f"--dbname={source}"]
+        self._run("pg_basebackup", f"--pgdata={self._data}", *copy)
+        await self.start()
+
+    async def rejoin(self, primary: "PostgresHost") -> None:
+        """Makes what was a primary before a standby of today's: what it has too much is undone."""
+        source = f"--source-server={postgres_url([primary], 'postgres')}"
+        self._run(
+            "pg_rewind",
+            f"--target-pgdata={self._data}",
+            source,
+            "--write-recovery-conf",
+            "--no-sync",
+        )
+        await self.start()
+
+    async def start(self) -> None:
+        """Starts it as what it was; it answers when this returns."""
+        program = postgres.program(
+            self._data, self._sockets, self._user, connections_max=CONNECTIONS_MAX
+        )
+        options = {
+            "fsync": "off",
+            "listen_addresses": self.address,
+            "port": str(self.port),
+            "synchronous_standby_names": "ANY 1 (*)" if self.is_synchronous else "",
+            "wal_retrieve_retry_interval": "100ms",
+        }
+        arguments = [word for name, value in options.items() for word in ("-c", f"{name}={value}")]
+        command = launch_command([*program.argv, *arguments], self._user, program.end_signal)
+        with (self.folder / "log").open("ab") as log:
+            self._server = subprocess.Popen(  # noqa: ASYNC220 - it returns at once
+                [*self.prefix, *command],
+                cwd="/",
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                process_group=0,
+            )
+        await self._until_it_answers()
+
+    async def catch_up(self, primary: "PostgresHost") -> None:
+        """Returns once the standby has all that `primary` has now."""
+        position = await primary.execute("SELECT pg_current_wal_lsn()::text")
+
+        async def has_it() -> object:
+            return await self.execute(
+                "SELECT pg_last_wal_replay_lsn() >= $1::text::pg_lsn", position
+            )
+
+        await until(has_it)
+
+    async def promote(self) -> None:
+        """Makes the standby a primary; it is one when this returns."""
+        await self.execute("SELECT pg_promote()")
+
+    def kill(self) -> None:
+        """Ends it at once, with nothing more written to its disk."""
+        self._end(SIGQUIT)
+
+    def stop(self) -> None:
+        self._end(SIGINT)
+
+    async def execute(self, sql: str, *arguments: object) -> object:
+        """One value of what the query gives, by its Unix socket; waits for no standby."""
+        connection = await asyncpg.connect(
+            host=str(self._sockets),
+            port=self.port,
+            user=located.ROLE,
+            database="postgres",
+            server_settings={"synchronous_commit": "local"},
+        )
+        try:
+            return await connection.fetchval(sql, *arguments)
+        finally:
+            await connection.close()
+
+    async def _until_it_answers(self) -> None:
+        async def answers() -> bool:
+            if self._server is None or self._server.poll() is not None:
+                raise RuntimeError(f"PostgreSQL did not start; see {self.folder / 'log'}")
+            try:
+                await self.execute("SELECT 1")
+            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                return False
+            return True
+
+        async with patience():
+            await Asking(answers).wait()
+
+    def _end(self, number: int) -> None:
+        if self._server is not None:
+            self._server.send_signal(number)
+            self._server.wait(PATIENCE_SECONDS)
+            self._server = None
+
+    def _run(self, command: str, *arguments: str) -> None:
+        launched = launch_command([str(postgres.binaries() / command), *arguments], self._user)
+        with (self.folder / "log").open("ab") as log:
+            subprocess.run([*self.prefix, *launched], check=True, cwd="/", stdout=log, stderr=log)
+
+
+def postgres_url(hosts: Sequence[PostgresHost], database: str = located.DATABASE) -> str:
+    """A DATABASE_URL that names them all."""
+    names = ",".join(host.name for host in hosts)
+    return f"postgresql://{located.ROLE}:{PASSWORD_IN_URL}@{names}/{database}"

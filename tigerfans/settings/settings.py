@@ -15,6 +15,13 @@ from typing import Any, Final, Literal, get_args
 from urllib.parse import urlsplit
 
 from tigerfans.offer.catalog import GOODIES_SETTING, LISTINGS, ClassCode
+from tigerfans.settings.store_urls import (
+    SENTINEL_SCHEME,
+    UrlError,
+    is_sentinel_url,
+    read_database_url,
+    read_sentinel_url,
+)
 
 DEFAULT_WEBHOOK_SECRET: Final = "supersecret"  # noqa: S105
 DEFAULT_TICKET_SECRET: Final = "supersecret-tickets"  # noqa: S105
@@ -225,8 +232,8 @@ class Settings:
                 metrics_port=metrics_port,
             ),
             stores=StoreSettings(
-                database_url=read.url("DATABASE_URL", ("postgresql", "postgres")),
-                redis_url=read.url("REDIS_URL", ("redis", "rediss", "unix")),
+                database_url=read.database_url("DATABASE_URL"),
+                redis_url=read.redis_url("REDIS_URL"),
                 database_connections=read.integer(
                     "TIGERFANS_DATABASE_CONNECTIONS",
                     4,
@@ -386,6 +393,10 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
+def _scheme(url: str) -> str:
+    return url.partition(":")[0].lower()
+
+
 def _local_url(host: str, port: int) -> str:
     """How this machine reaches what listens there; a wildcard is reached over loopback."""
     host = host.strip("[]")
@@ -438,9 +449,29 @@ class _Reader:
         raw = self.text(name, "")
         if not raw:
             return None
-        if urlsplit(raw).scheme not in schemes:
+        if _scheme(raw) not in schemes:
             expected = " or ".join(f"{scheme}://…" for scheme in schemes)
             raise SettingsError(f"{name} must be a URL such as {expected}.")
+        return raw
+
+    def database_url(self, name: str) -> str | None:
+        raw = self.text(name, "")
+        if not raw:
+            return None
+        try:
+            read_database_url(raw)
+        except UrlError as error:
+            raise SettingsError(f"{name} {error}") from None
+        return raw
+
+    def redis_url(self, name: str) -> str | None:
+        raw = self.text(name, "")
+        if not is_sentinel_url(raw):
+            return self.url(name, ("redis", "rediss", "unix", SENTINEL_SCHEME))
+        try:
+            read_sentinel_url(raw)
+        except UrlError as error:
+            raise SettingsError(f"{name} {error}") from None
         return raw
 
     def origin(self, name: str) -> str | None:

@@ -8,13 +8,14 @@ error of it is a bug and must look like one.
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from typing import Final
+from typing import Any, Final
 
 import asyncpg
 
 from tigerfans.errors import UnavailableError
 from tigerfans.presence import Presence
 from tigerfans.stores.away_postgresql import POSTGRESQL_AWAY, POSTGRESQL_ENDED
+from tigerfans.stores.postgresql_primary import NoPrimaryError, Primary, check_takes_writes
 from tigerfans.stores.schema import check_version
 
 DEADLINE_SECONDS: Final = 1.5
@@ -57,21 +58,25 @@ async def _keep_session(connection: asyncpg.Connection) -> None:
 
 
 class Database:
-    def __init__(self, url: str, pool: asyncpg.Pool) -> None:
-        self.url = url
-        # Connections of an earlier generation are used no more.
-        self.generation = 0
+    def __init__(self, primary: Primary, pool: asyncpg.Pool) -> None:
+        self.primary = primary
         self.presence = Presence("postgresql", "PostgreSQL")
         self._pool = pool
+        self._generation = primary.generation
         self._turns = asyncio.Semaphore(pool.get_max_size())
 
     @classmethod
     async def connect(cls, url: str, connections_max: int = CONNECTIONS_MAX) -> "Database":
-        """Connects to a database that was migrated; raises `UnavailableError`, or `SettingsError`
-        where its schema is of another version.
+        """Connects to a database that was migrated; raises `UnavailableError`, also where it takes
+        no writes, or `SettingsError` where its schema is of another version.
         """
+        primary = Primary(url)
+
+        async def connect(_: None, **options: Any) -> asyncpg.Connection:
+            return await primary.connect(**options)
+
         pool = await asyncpg.create_pool(
-            url,
+            connect=connect,
             # With one at least, the pool would log each failure to keep it open.
             min_size=0,
             max_size=connections_max - CONNECTIONS_HELD,
@@ -80,13 +85,16 @@ class Database:
         )
         try:
             async with asyncio.timeout(DEADLINE_SECONDS), pool.acquire() as connection:
+                await check_takes_writes(connection)
                 await check_version(connection)
         except BaseException as error:
             pool.terminate()
+            if isinstance(error, NoPrimaryError):
+                raise UnavailableError(str(error)) from error
             if isinstance(error, POSTGRESQL_AWAY):
                 raise UnavailableError(_AWAY) from error
             raise
-        return cls(url, pool)
+        return cls(primary, pool)
 
     async def close(self) -> None:
         await self._pool.close()
@@ -101,6 +109,9 @@ class Database:
         """
         ends_at = asyncio.get_running_loop().time() + deadline_seconds
         async with self._turn(ends_at):
+            if self._generation != self.primary.generation:
+                self._generation = self.primary.generation
+                await self._pool.expire_connections()
             try:
                 async with (
                     asyncio.timeout_at(ends_at),
@@ -146,12 +157,12 @@ class Database:
         self.presence.failed(error)
         if isinstance(error, asyncpg.ReadOnlySQLTransactionError):
             # There is another primary now, and what is only read here would grow old unnoticed.
-            self.generation += 1
-            await self._pool.expire_connections()
+            self.primary.leave()
         return UnavailableError(_AWAY)
 
     async def ping(self) -> None:
         """Raises `UnavailableError` also where it takes no writes: no order would be recorded."""
+        await self.primary.look()
         async with self.connection() as connection:
             # On a replica it is on, whatever the settings say.
             if await connection.fetchval("SELECT current_setting('transaction_read_only')") == "on":
@@ -177,11 +188,11 @@ class HeldConnection:
         database = self._database
         try:
             async with asyncio.timeout(DEADLINE_SECONDS):
-                if self._generation != database.generation:
+                if self._generation != database.primary.generation:
                     self.close()
                 if self._connection is None or self._connection.is_closed():
-                    self._generation = database.generation
-                    self._connection = await asyncpg.connect(database.url)
+                    self._connection = await database.primary.connect()
+                    self._generation = database.primary.generation
                 with _using(self._connection):
                     rows: list[asyncpg.Record] = await self._connection.fetch(query, *arguments)
         except POSTGRESQL_AWAY as error:

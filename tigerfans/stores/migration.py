@@ -17,6 +17,7 @@ import asyncpg
 
 from tigerfans.errors import UnavailableError
 from tigerfans.stores.away_postgresql import POSTGRESQL_AWAY
+from tigerfans.stores.postgresql_primary import NoPrimaryError, Primary, check_takes_writes
 
 # Any fixed number; it only has to be ours within the database.
 ADVISORY_LOCK: Final = 0x7167_6572
@@ -95,8 +96,9 @@ async def read_version(connection: asyncpg.Connection) -> int:
 async def migrating(url: str) -> AsyncIterator[asyncpg.Connection]:
     """A connection that is the only one to migrate; raises `UnavailableError`."""
     try:
-        connection = await asyncpg.connect(url, timeout=CONNECT_SECONDS_MAX)
+        connection = await Primary(url).connect(timeout=CONNECT_SECONDS_MAX)
         try:
+            await check_takes_writes(connection)
             # Whatever the operator allows others.
             await connection.execute("SET statement_timeout = 0; SET lock_timeout = 0")
             await _lock(connection)
@@ -108,6 +110,8 @@ async def migrating(url: str) -> AsyncIterator[asyncpg.Connection]:
         except BaseException:
             connection.terminate()
             raise
+    except NoPrimaryError as error:
+        raise UnavailableError(f"The database cannot be migrated: {error}") from error
     except POSTGRESQL_AWAY as error:
         raise UnavailableError(
             f"The database cannot be migrated: {type(error).__name__}: {error}"

@@ -1,0 +1,235 @@
+"""The host of `DATABASE_URL` that takes writes: every connection to the orders is made here.
+
+Of one host it is that one, and nothing is asked before. Of several, all are asked at once, each
+under a deadline of its own, so that one that swallows everything costs no more than that. The one
+that takes writes is taken; of two that do, the one on the newest timeline: PostgreSQL counts one
+further whenever a standby is promoted, so the other is a primary of before, which came back or was
+never told. One that is older than what this process has found before is not taken, whoever else is
+silent.
+"""
+
+import asyncio
+import time
+from collections.abc import Collection
+from functools import partial
+from typing import Any, Final, NamedTuple
+
+import asyncpg
+
+from tigerfans.settings.store_urls import Host, read_database_url
+from tigerfans.stores.away_postgresql import POSTGRESQL_AWAY
+
+# What one of several hosts has to let us in and say what it is. A batch of orders has 1.5 s for
+# that and for its query.
+HOST_SECONDS_MAX: Final = 0.7
+# For how long what was found is the answer for all who ask, where no host takes writes: to ask two
+# standbys costs 6 ms of CPU, and a rush would do nothing else.
+PAUSE_SECONDS: Final = 0.25
+# How long an older primary is read from at most, where its connections work and nobody writes.
+LOOK_SECONDS: Final = 10.0
+
+# A primary's timeline, 8 hex digits; of a standby, and of what takes no writes, the reason.
+_STATE: Final = """
+    SELECT CASE
+        WHEN pg_is_in_recovery() THEN 'is a standby'
+        WHEN current_setting('transaction_read_only') = 'on' THEN 'takes no writes for now'
+    END, CASE
+        WHEN NOT pg_is_in_recovery() THEN left(pg_walfile_name(pg_current_wal_insert_lsn()), 8)
+    END
+"""
+_ADVICE: Final = "bring the primary back, or promote a standby"
+
+
+class NoPrimaryError(ConnectionError):
+    """None of the hosts takes writes, or none of those that do may be used."""
+
+
+class State(NamedTuple):
+    """What a host is: why it takes no writes, empty where it does; and its `timeline`, 0 then."""
+
+    refusal: str
+    timeline: int
+
+
+class _Candidate(NamedTuple):
+    connection: asyncpg.Connection
+    state: State
+
+
+class Primary:
+    """The primary of one database, as one process knows it.
+
+    `timeline` is the newest that was found, 0 where nobody had to look; whenever it grows, and
+    whenever the primary was left, so does `generation`: connections of an earlier one are not to be
+    used any more.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._database = read_database_url(url)
+        self.timeline = 0
+        self.generation = 0
+        # Those that said nothing the last time, for which nobody waits who has found a primary.
+        self._silent: set[Host] = set()
+        self._looked_at = time.monotonic()
+        # What was found where there is none, and until when nobody looks again.
+        self._none = ""
+        self._none_until = 0.0
+
+    def leave(self) -> None:
+        """It takes no writes any more."""
+        self.generation += 1
+
+    async def connect(self, **options: Any) -> asyncpg.Connection:
+        """A connection to it, made with asyncpg's own `options`.
+
+        Raises `NoPrimaryError`, and what asyncpg raises where the only host is away.
+        """
+        if len(self._database.hosts) < 2:
+            try:
+                return await asyncpg.connect(self._url, **options)
+            except asyncpg.TargetServerAttributeNotMatched:
+                raise _refused("takes no writes") from None
+        if time.monotonic() < self._none_until:
+            raise NoPrimaryError(self._none)
+        return await self._find(options, not_waited_for=self._silent)
+
+    async def look(self) -> None:
+        """Finds out now and then whether there is a newer primary, where there are several hosts.
+
+        A process that only reads would not notice: a primary of before answers as well as ever.
+        """
+        if len(self._database.hosts) < 2 or time.monotonic() - self._looked_at < LOOK_SECONDS:
+            return
+        self._looked_at = time.monotonic()
+        try:
+            connection = await self._find({}, not_waited_for=())
+        except NoPrimaryError:
+            # Whatever is needed next says so.
+            return
+        connection.terminate()
+
+    async def _find(
+        self, options: dict[str, Any], not_waited_for: Collection[Host]
+    ) -> asyncpg.Connection:
+        asking = {
+            host: asyncio.create_task(self._ask(host, options), name=f"asking {host}")
+            for host in self._database.hosts
+        }
+        chosen: _Candidate | None = None
+        try:
+            heard = [task for host, task in asking.items() if host not in not_waited_for]
+            if heard:
+                await asyncio.wait(heard)
+            chosen = self._choose(asking)
+            if chosen is None:
+                await asyncio.wait(asking.values())
+                chosen = self._choose(asking)
+            self._silent = {host for host, task in asking.items() if _is_silent(task)}
+            if chosen is None:
+                raise self._no_primary(asking)
+            if chosen.state.timeline > self.timeline:
+                self.generation += bool(self.timeline)
+                self.timeline = chosen.state.timeline
+            return chosen.connection
+        finally:
+            for task in asking.values():
+                task.cancel()
+                task.add_done_callback(partial(_give_up, chosen))
+            try:
+                await asyncio.wait(asking.values())
+            except BaseException:
+                if chosen is not None:
+                    chosen.connection.terminate()
+                raise
+
+    async def _ask(self, host: Host, options: dict[str, Any]) -> _Candidate:
+        async with asyncio.timeout(HOST_SECONDS_MAX):
+            connection = await asyncpg.connect(
+                self._database.rest,
+                host=host.name,
+                port=host.port,
+                target_session_attrs="any",
+                **options,
+            )
+            try:
+                return _Candidate(connection, await read_state(connection))
+            except BaseException:
+                connection.terminate()
+                raise
+
+    def _choose(self, asking: dict[Host, asyncio.Task[_Candidate]]) -> _Candidate | None:
+        """Of those on the newest timeline the first that is named, so that all choose the same."""
+        candidates = [candidate for task in asking.values() if (candidate := _candidate(task))]
+        usable = [each for each in candidates if self._why_not(each.state) == ""]
+        return max(usable, key=lambda each: each.state.timeline, default=None)
+
+    def _why_not(self, state: State) -> str:
+        if state.refusal:
+            return state.refusal
+        if state.timeline < self.timeline:
+            return (
+                f"is a primary of before (timeline {state.timeline}, and {self.timeline} is used)"
+            )
+        return ""
+
+    def _no_primary(self, asking: dict[Host, asyncio.Task[_Candidate]]) -> BaseException:
+        said = []
+        for host, task in asking.items():
+            error = task.exception()
+            if error is None:
+                said.append(f"{host} {self._why_not(task.result().state)}")
+            elif isinstance(error, POSTGRESQL_AWAY):
+                said.append(f"{host} does not answer ({_reason(error)})")
+            else:
+                # Ours, and to be seen as it is.
+                return error
+        self._none = (
+            f"DATABASE_URL names no PostgreSQL that takes writes: {', '.join(said)}. Name all hosts"
+            f" of the database, and {_ADVICE}."
+        )
+        self._none_until = time.monotonic() + PAUSE_SECONDS
+        return NoPrimaryError(self._none)
+
+
+async def read_state(connection: asyncpg.Connection) -> State:
+    """What the host behind a connection is."""
+    refusal, timeline = await connection.fetchrow(_STATE)
+    return State(refusal or "", int(timeline or "0", 16))
+
+
+async def check_takes_writes(connection: asyncpg.Connection) -> None:
+    """Raises `NoPrimaryError` where it does not: of a single host, nobody has looked before."""
+    state = await read_state(connection)
+    if state.refusal:
+        raise _refused(state.refusal)
+
+
+def _refused(refusal: str) -> NoPrimaryError:
+    return NoPrimaryError(
+        f"DATABASE_URL names a PostgreSQL that {refusal}: name the primary, or all hosts of the"
+        f" database, and {_ADVICE}."
+    )
+
+
+def _candidate(task: asyncio.Task[_Candidate]) -> _Candidate | None:
+    """What a host answered, if it did."""
+    if not task.done() or task.cancelled() or task.exception() is not None:
+        return None
+    return task.result()
+
+
+def _give_up(chosen: _Candidate | None, task: asyncio.Task[_Candidate]) -> None:
+    """Ends what was not chosen, whenever it comes."""
+    candidate = _candidate(task)
+    if candidate is not None and candidate is not chosen:
+        candidate.connection.terminate()
+
+
+def _is_silent(task: asyncio.Task[_Candidate]) -> bool:
+    return not task.done() or isinstance(task.exception(), TimeoutError)
+
+
+def _reason(error: BaseException) -> str:
+    first, _, _ = str(error).partition("\n")
+    return f"{type(error).__name__}: {first}".removesuffix(": ")
