@@ -14,13 +14,14 @@ import pytest
 from tigerfans.doctor.configuration import check_configuration, check_variables
 from tigerfans.doctor.findings import Finding, Findings, Verdict
 from tigerfans.doctor.identity import IdentityFacts, judge_identity
-from tigerfans.doctor.ledger import LedgerFacts, judge_ledger, judge_socket
+from tigerfans.doctor.ledger import LedgerFacts, judge_ledger, judge_replicas, judge_socket
 from tigerfans.doctor.machine import Disk, MachineFacts, judge_machine, version_tuple
 from tigerfans.doctor.postgresql import PostgresqlFacts, judge_postgresql
 from tigerfans.doctor.redis import RedisFacts, judge_access, judge_redis
 from tigerfans.doctor.shop import ShopFacts, judge_shop
 from tigerfans.doctor.sockets import SocketFacts
 from tigerfans.ledger.base import RECORDS_MAX
+from tigerfans.ledger.replicas import Replicas
 from tigerfans.offer.catalog import Catalog
 from tigerfans.settings.settings import (
     AdminSettings,
@@ -342,6 +343,20 @@ def test_a_socket_of_another_user_is_named(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 CAPACITIES = {resource.setting: resource.capacity for resource in CATALOG.resources}
+
+
+@pytest.mark.parametrize(
+    ("replicas", "verdict", "found"),
+    [
+        (Replicas(("A", "B", "C"), ()), "good", "3, each takes connections"),
+        (Replicas(("A", "B"), ("C",)), "warning", "nothing listens at C"),
+        (Replicas(("A",), ("B", "C")), "bad", "nothing listens at B, C"),
+    ],
+)
+def test_a_replica_that_is_not_there_is_named(replicas: Replicas, verdict: str, found: str) -> None:
+    findings = Findings("ledger", "production")
+    judge_replicas(replicas, findings)
+    assert [(f.verdict, f.found) for f in findings] == [(verdict, found)]
 
 
 @pytest.mark.parametrize(

@@ -138,6 +138,16 @@ async def test_a_server_that_starts_later_than_the_ledger_is_found(
     await ledger.close()
 
 
+async def test_a_server_of_another_cluster_is_a_sentence(
+    server: TigerBeetleServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tigerbeetle, "CONNECT_SECONDS", CONNECT_SECONDS)
+    ledger = await open_tigerbeetle(server.addresses, CLUSTER_ID + 7)
+    with pytest.raises(LedgerUnavailableError, match="may be another cluster than 7"):
+        ledger.submit(Operation.CREATE_ACCOUNTS, ACCOUNTS)
+    await ledger.close()
+
+
 async def test_a_cancelled_waiter_does_not_cancel_its_transfers(ledger: TigerBeetleLedger) -> None:
     records = transfers(100)
     ledger.submit(Operation.CREATE_TRANSFERS, records).cancel()
@@ -166,7 +176,7 @@ async def test_a_production_server_takes_large_batches_and_an_evicted_ledger_com
 
         for _ in range(SESSION_WAVES):
             await register_sessions(server, SESSIONS_MAX // SESSION_WAVES)
-        with pytest.raises(LedgerTimeoutError, match="client_evicted"):
+        with pytest.raises(LedgerTimeoutError, match="a cluster has 64 sessions"):
             await ledger.submit(Operation.CREATE_TRANSFERS, transfers())
         reply = await submit_once_available(ledger, Operation.CREATE_TRANSFERS, transfers())
         assert statuses(reply) == {TransferStatus.CREATED}

@@ -13,7 +13,9 @@ from tigerfans.booking.inventory import Inventory
 from tigerfans.doctor.findings import Findings
 from tigerfans.doctor.sockets import SocketFacts, read_socket
 from tigerfans.ipc.client import SequencerClient
+from tigerfans.ledger import tigerbeetle_cluster
 from tigerfans.ledger.base import RECORDS_MAX, LedgerError, LedgerUnavailableError
+from tigerfans.ledger.replicas import Replicas, look_at_replicas
 from tigerfans.ledger.wire import Operation, u128
 from tigerfans.offer.catalog import Catalog
 from tigerfans.settings.settings import Settings
@@ -52,6 +54,8 @@ async def read_ledger(socket: Path, catalog: Catalog) -> LedgerFacts:
 
 async def check_ledger(settings: Settings) -> Findings:
     findings = Findings(AREA, settings.environment)
+    if cluster := tigerbeetle_cluster(settings.ledger or ""):
+        judge_replicas(await look_at_replicas(cluster[0]), findings)
     catalog = Catalog.build(settings.catalog.tickets, settings.catalog.goodies)
     path = settings.sequencer.socket
     facts = await asyncio.to_thread(read_socket, path)
@@ -82,6 +86,19 @@ def judge_socket(facts: SocketFacts, findings: Findings) -> None:
         findings.bad("socket", f"{facts}, not ours", advice)
     else:
         findings.good("socket", str(facts))
+
+
+def judge_replicas(replicas: Replicas, findings: Findings) -> None:
+    """Without one of them the shop sells on, and without the next it does not."""
+    listening, away = replicas.listening, ", ".join(replicas.away)
+    if not away:
+        findings.good("replicas", f"{len(listening)}, each takes connections")
+    elif replicas.has_majority:
+        advice = "Start it before the next one goes, or replace it with `tigerbeetle recover`."
+        findings.warn("replicas", f"nothing listens at {away}", advice)
+    else:
+        advice = "Start them: nobody buys until a majority is there."
+        findings.bad("replicas", f"nothing listens at {away}", advice)
 
 
 def judge_ledger(

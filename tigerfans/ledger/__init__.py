@@ -16,11 +16,18 @@ async def open_ledger(address: str) -> Ledger:
         from tigerfans.ledger.embedded import open_embedded
 
         return await open_embedded(Path(rest))
-    addresses, _, cluster = rest.removeprefix("//").partition("/")
-    if scheme == "tigerbeetle" and rest.startswith("//") and addresses and cluster.isdecimal():
+    if cluster := tigerbeetle_cluster(address):
         from tigerfans.ledger.tigerbeetle import open_tigerbeetle
 
-        return await open_tigerbeetle(addresses, int(cluster))
+        return await open_tigerbeetle(*cluster)
     raise LedgerOpenError(
         f"A ledger is embedded:DIR or tigerbeetle://ADDR[,ADDR…]/CLUSTER, not {address!r}."
     )
+
+
+def tigerbeetle_cluster(address: str) -> tuple[str, int] | None:
+    """The replicas' addresses and the cluster's id; None where a ledger is something else."""
+    scheme, _, rest = address.partition("://")
+    addresses, _, cluster = rest.partition("/")
+    is_one = scheme == "tigerbeetle" and addresses and cluster.isdecimal()
+    return (addresses, int(cluster)) if is_one else None

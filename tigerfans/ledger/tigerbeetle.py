@@ -12,7 +12,7 @@ Relies on `tigerbeetle_client` for packets, replies and deadlines.
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Final
 
@@ -23,6 +23,7 @@ from tigerfans.ledger.base import (
     TooManyRecordsError,
     count_records,
 )
+from tigerfans.ledger.replicas import Replicas, look_at_replicas
 from tigerfans.ledger.tigerbeetle_client import TigerBeetleClient
 from tigerfans.ledger.wire import TRANSFER_SIZE, Operation
 
@@ -31,6 +32,9 @@ DEADLINE_SECONDS: Final = 3.0
 # How long a new client may take to connect and register: 0.6 s as a rule, because it asks again
 # only after half a second. Much less than this, and no client would live to see an answer.
 CONNECT_SECONDS: Final = 3.0
+
+# Takes the addresses that a client was given.
+LookAtReplicas = Callable[[str], Awaitable[Replicas]]
 
 logger = logging.getLogger(__name__)
 
@@ -45,9 +49,11 @@ class TigerBeetleLedger:
         connect: Callable[[], TigerBeetleClient],
         *,
         deadline_seconds: float = DEADLINE_SECONDS,
+        look_at: LookAtReplicas = look_at_replicas,
     ) -> None:
         """Makes the first client, and so raises what `connect` raises."""
         self._connect = connect
+        self._look_at_replicas = look_at
         self._deadline_seconds = deadline_seconds
         self._records_max = RECORDS_MAX
         self._client: TigerBeetleClient | None = None
@@ -97,13 +103,19 @@ class TigerBeetleLedger:
 
     async def _use(self, client: TigerBeetleClient) -> None:
         """Lets submissions use `client`, from the moment it is connected until it is lost."""
+        has_answered = False
         with suppress(LedgerTimeoutError, LedgerUnavailableError):  # then it is lost already
             before, self._records_max = self._records_max, await _learn_records_max(client)
+            has_answered = True
             self._client = client
             if self._records_max != before or not self._attempted.done():
                 logger.info("%s takes %d records at once", client.server, self._records_max)
             self._end_attempt()
-        self._away = f"{client.server} {await client.lost}."
+        reason = await client.lost
+        if client.is_silent and not has_answered:
+            replicas = await self._look_at_replicas(client.addresses)
+            reason = f"does not answer: {replicas.explain_silence(client.cluster_id)}"
+        self._away = f"{client.server} {reason}."
         self._end_attempt()
 
     def _end_attempt(self) -> None:

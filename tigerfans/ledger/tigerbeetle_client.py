@@ -41,6 +41,10 @@ OUTSTANDING_MAX: Final = 64
 # `tb_client_init`, or `tb_client_init_echo`, whose client answers with what it was sent.
 InitFunction = Callable[..., InitStatus]
 
+# A cluster's, for all that are connected to it; whoever comes next takes the place of the one that
+# has been quiet for the longest.
+SESSIONS_MAX: Final = 64
+
 # The native thread calls into these, so they must not be collected before they are closed.
 _open_clients: set["TigerBeetleClient"] = set()
 
@@ -73,6 +77,9 @@ class TigerBeetleClient:
             raise LedgerOpenError(f"A TigerBeetle cluster's id has 128 bits, unlike {cluster_id}.")
         _quieten_native_log()
         self.addresses = addresses
+        self.cluster_id = cluster_id
+        # Whether it was lost because nothing came.
+        self.is_silent = False
         self._loop = asyncio.get_running_loop()
         self.lost: asyncio.Future[str] = self._loop.create_future()
         # By the address of the packet.
@@ -174,11 +181,12 @@ class TigerBeetleClient:
             self._lose("is too old for its client")
         else:
             # An evicted request may have been done by an earlier attempt, whose reply was lost.
-            reason = f"gave up a submission ({PacketStatus(status).name.lower()})"
+            reason = _explain_packet(PacketStatus(status))
             _fail(future, self._unknown(reason))
             self._lose(reason)
 
     def _expire(self, deadline_seconds: float) -> None:
+        self.is_silent = not self.lost.done()
         self._lose(f"did not answer within {deadline_seconds:g} s")
 
     def _lose(self, reason: str) -> None:
@@ -198,6 +206,12 @@ def _fail(future: asyncio.Future[bytes], error: LedgerError) -> None:
 
 def _client_name() -> str:
     return f"this client, which speaks {version('tigerbeetle')}"
+
+
+def _explain_packet(status: PacketStatus) -> str:
+    if status == PacketStatus.CLIENT_EVICTED:
+        return f"evicted this client: a cluster has {SESSIONS_MAX} sessions, and more want one"
+    return f"gave up a submission ({status.name.lower()})"
 
 
 def _explain_init(status: InitStatus, addresses: str) -> str:
