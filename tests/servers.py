@@ -15,9 +15,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from signal import SIGINT, SIGQUIT
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import asyncpg
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
 
 from tests.harness.patience import PATIENCE_SECONDS, patience, until
 from tigerfans.settings import located
@@ -255,3 +257,101 @@ def postgres_url(hosts: Sequence[PostgresHost], database: str = located.DATABASE
     """A DATABASE_URL that names them all."""
     names = ",".join(host.name for host in hosts)
     return f"postgresql://{located.ROLE}:{PASSWORD_IN_URL}@{names}/{database}"
+
+
+@dataclass
+class RedisHost:
+    """A Redis, or a Sentinel, that needs a password; `prefix` is as of `PostgresHost`."""
+
+    folder: Path
+    address: str
+    port: int
+    prefix: Sequence[str] = ()
+    _server: "subprocess.Popen[bytes] | None" = field(default=None, init=False)
+
+    @property
+    def name(self) -> str:
+        return f"{self.address}:{self.port}"
+
+    @property
+    def url(self) -> str:
+        return f"redis://:{PASSWORD_IN_URL}@{self.name}/0"
+
+    @property
+    def is_running(self) -> bool:
+        return self._server is not None
+
+    async def start(self, primary: "RedisHost | None" = None) -> None:
+        """Starts it empty, as a primary or as the replica of one; it answers when this returns."""
+        options = {
+            "bind": self.address,
+            "port": str(self.port),
+            "requirepass": PASSWORD,
+            "masterauth": PASSWORD,
+            "maxmemory-policy": "noeviction",
+            "save": "",
+        }
+        if primary is not None:
+            options["replicaof"] = f"{primary.address} {primary.port}"
+        lines = "".join(f"{name} {_quoted(value)}\n" for name, value in options.items())
+        await self._start("redis.conf", lines)
+
+    async def watch(self, primary: "RedisHost", name: str) -> None:
+        """Starts it as a Sentinel that needs nobody else to promote a replica of `primary`."""
+        lines = f"""
+            bind {self.address}
+            port {self.port}
+            requirepass "{PASSWORD}"
+            sentinel monitor {name} {primary.address} {primary.port} 1
+            sentinel auth-pass {name} "{PASSWORD}"
+            sentinel down-after-milliseconds {name} 1000
+            sentinel failover-timeout {name} 1000
+        """
+        await self._start("sentinel.conf", lines, "--sentinel")
+
+    async def execute(self, *command: str) -> Any:
+        async with Redis.from_url(self.url, decode_responses=True) as redis:
+            return await redis.execute_command(*command)  # type: ignore[no-untyped-call]
+
+    def kill(self) -> None:
+        if self._server is not None:
+            self._server.kill()
+            self._server.wait()
+            self._server = None
+
+    async def _start(self, name: str, lines: str, *options: str) -> None:
+        self.folder.mkdir(exist_ok=True)
+        configuration = self.folder / name
+        configuration.write_text(f"dir {self.folder}\n{lines}")
+        command = launch_command([str(redis.binary()), str(configuration), *options])
+        with (self.folder / "log").open("ab") as log:
+            self._server = subprocess.Popen(  # noqa: ASYNC220 - it returns at once
+                [*self.prefix, *command],
+                cwd="/",
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                process_group=0,
+            )
+
+        async def answers() -> bool:
+            if self._server is None or self._server.poll() is not None:
+                raise RuntimeError(f"Redis did not start; see {self.folder / 'log'}")
+            try:
+                return bool(await self.execute("PING"))
+            except (OSError, RedisError):
+                return False
+
+        async with patience():
+            await Asking(answers).wait()
+
+
+def _quoted(value: str) -> str:
+    return value if value and "#" not in value and " " in value else f'"{value}"'
+
+
+def sentinel_url(sentinels: Sequence[RedisHost], name: str) -> str:
+    """A REDIS_URL by Sentinels."""
+    names = ",".join(sentinel.name for sentinel in sentinels)
+    address = f"redis+sentinel://:{PASSWORD_IN_URL}@{names}/{name}/0"
+    return f"{address}?sentinel_password={PASSWORD_IN_URL}"

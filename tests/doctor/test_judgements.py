@@ -17,7 +17,7 @@ from tigerfans.doctor.identity import IdentityFacts, judge_identity
 from tigerfans.doctor.ledger import LedgerFacts, judge_ledger, judge_replicas, judge_socket
 from tigerfans.doctor.machine import Disk, MachineFacts, judge_machine, version_tuple
 from tigerfans.doctor.postgresql import PostgresqlFacts, judge_postgresql
-from tigerfans.doctor.redis import RedisFacts, judge_access, judge_redis
+from tigerfans.doctor.redis import RedisFacts, judge_access, judge_redis, judge_sentinels
 from tigerfans.doctor.shop import ShopFacts, judge_shop
 from tigerfans.doctor.sockets import SocketFacts
 from tigerfans.ledger.base import RECORDS_MAX
@@ -31,8 +31,10 @@ from tigerfans.settings.settings import (
     SequencerSettings,
     Settings,
 )
+from tigerfans.settings.store_urls import Host
 from tigerfans.shop.identity import NO_ID
 from tigerfans.stores.identity import Identity, ShopId, secret_digest
+from tigerfans.stores.redis_primary import States
 from tigerfans.stores.schema import MIGRATIONS
 
 SECRET = "5f1c0d9e8b7a6f5e4d3c2b1a"
@@ -299,6 +301,9 @@ SOCKET = SocketFacts(Path("/run/x.sock"), True, 0o600, os.geteuid(), is_folder_o
         ("redis:///0", None, True),
         ("redis://10.0.0.7:6379/0", None, False),
         ("redis://:secret@10.0.0.7:6379/0", None, True),
+        ("redis+sentinel://10.0.0.7,10.0.0.8/shop", None, False),
+        ("redis+sentinel://:secret@10.0.0.7,[::1]:1/shop", None, True),
+        ("redis+sentinel://127.0.0.1,[::1]:1/shop", None, True),
         ("unix:///run/x.sock", SOCKET, True),
         ("unix:///run/x.sock", replace(SOCKET, mode=0o660), True),
         ("unix:///run/x.sock", replace(SOCKET, mode=0o777), False),
@@ -312,6 +317,20 @@ def test_a_redis_that_anybody_may_read_is_named(
     findings = Findings("Redis", "production")
     judge_access(url, socket, findings)
     assert wrong(findings) == ({} if is_good else {"access": "bad"})
+
+
+def test_a_sentinel_that_does_not_answer_is_named() -> None:
+    findings = Findings("Redis", "production")
+    answers = {
+        Host("10.0.0.7", 26379): States({"shop": {}}),
+        Host("10.0.0.8", 26379): States(reason="TimeoutError"),
+    }
+    judge_sentinels(answers, findings)
+    assert wrong(findings) == {"Sentinel 10.0.0.8:26379": "bad"}
+    assert [finding.found for finding in findings] == [
+        "watches shop",
+        "does not answer: TimeoutError",
+    ]
 
 
 # --- Ledger ----------------------------------------------------------------------------------

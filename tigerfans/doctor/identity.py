@@ -10,7 +10,6 @@ from itertools import islice
 from typing import Final
 
 import asyncpg
-from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from tigerfans.booking.transfers import Booking
@@ -22,6 +21,8 @@ from tigerfans.offer.catalog import Catalog
 from tigerfans.settings.settings import Settings
 from tigerfans.shop.identity import Refusal, Step, decide, ids_carried
 from tigerfans.stores.identity import KEY_PREFIX_HEX_DIGITS, Identity, find_identity
+from tigerfans.stores.postgresql_primary import Primary
+from tigerfans.stores.redis_primary import connect_redis
 
 AREA: Final = "identity"
 SECONDS_MAX: Final = 5.0
@@ -49,8 +50,11 @@ class IdentityFacts:
 
 async def check_identity(settings: Settings) -> Findings:
     findings = Findings(AREA, settings.environment)
+    url = settings.stores.database_url
+    if url is None:
+        return findings
     try:
-        identity = await _read_row(settings)
+        identity = await _read_row(url)
     except (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError):
         return findings
     ids_on_ledger, key_prefixes = await asyncio.gather(_read_ledger(settings), _read_keys(settings))
@@ -100,10 +104,10 @@ def _judge_keys(others: frozenset[str], findings: Findings) -> None:
         findings.good("Redis", "no other shop's keys")
 
 
-async def _read_row(settings: Settings) -> Identity | None:
+async def _read_row(url: str) -> Identity | None:
     """Raises `OSError` (a timeout is one) or what asyncpg raises where it cannot be asked."""
     async with asyncio.timeout(SECONDS_MAX):
-        connection = await asyncpg.connect(settings.stores.database_url)
+        connection = await Primary(url).connect()
         try:
             has_table = await connection.fetchval("SELECT to_regclass('shop')")
             return await find_identity(connection) if has_table else None
@@ -132,7 +136,7 @@ async def _read_keys(settings: Settings) -> frozenset[str] | None:
     try:
         async with (
             asyncio.timeout(SECONDS_MAX),
-            Redis.from_url(settings.stores.redis_url) as redis,
+            connect_redis(settings.stores.redis_url) as redis,
         ):
             looked_at = 0
             async for key in redis.scan_iter(count=KEYS_PER_ROUND):

@@ -6,6 +6,7 @@ what can be wrong here is a warning.
 
 import asyncio
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -18,6 +19,8 @@ from tigerfans.doctor.findings import Findings, reason
 from tigerfans.doctor.machine import version_tuple
 from tigerfans.doctor.sockets import SocketFacts, read_socket
 from tigerfans.settings.settings import Settings, is_loopback
+from tigerfans.settings.store_urls import Host, is_sentinel_url, read_sentinel_url
+from tigerfans.stores.redis_primary import States, ask_sentinels, connect_redis
 
 AREA: Final = "Redis"
 
@@ -41,7 +44,7 @@ class RedisFacts:
 
 async def read_redis(url: str) -> RedisFacts:
     """Raises `OSError` (a timeout is one) or `RedisError` where it cannot be asked."""
-    async with asyncio.timeout(SECONDS_MAX), Redis.from_url(url, decode_responses=True) as redis:
+    async with asyncio.timeout(SECONDS_MAX), connect_redis(url, decode_responses=True) as redis:
         info: dict[str, Any] = await redis.info()
         asked = time.time()
         seconds, microseconds = await redis.time()
@@ -70,33 +73,56 @@ async def check_redis(settings: Settings) -> Findings:
     if url is None:
         findings.bad("REDIS_URL", "not set", "Set it, or start the shop with `tigerfans up`.")
         return findings
+    judge_sentinels(await ask_sentinels(url), findings)
     try:
         facts = await read_redis(url)
     except (OSError, ValueError, RedisError) as error:
         advice = "Start it, let this user in, or correct REDIS_URL."
         findings.bad("answers", f"no: {reason(error)}", advice)
         return findings
-    address = urlsplit(url)
-    is_unix = address.scheme == "unix"
-    socket = await asyncio.to_thread(read_socket, Path(address.path)) if is_unix else None
+    path = urlsplit(url).path if url.startswith("unix:") else None
+    socket = await asyncio.to_thread(read_socket, Path(path)) if path else None
     judge_access(url, socket, findings)
     findings += judge_redis(facts, settings)
     return findings
 
 
+def judge_sentinels(answers: Mapping[Host, States], findings: Findings) -> None:
+    """Are there enough to promote another Redis, which a majority of them has to want?"""
+    for host, states in answers.items():
+        if states:
+            findings.good(f"Sentinel {host}", f"watches {', '.join(sorted(states))}")
+        else:
+            advice = "Start it: a majority of them has to see that the primary is gone."
+            findings.bad(f"Sentinel {host}", f"does not answer: {states.reason}", advice)
+
+
 def judge_access(url: str, socket: SocketFacts | None, findings: Findings) -> None:
     """Who else reads the buyers' email addresses? `socket` is for an address that is one."""
-    address = urlsplit(url)
-    if address.password or "password" in parse_qs(address.query):
+    if _has_password(url):
         findings.good("access", "by password")
     elif socket is not None:
         advice = "Set unixsocketperm 600, or 660 with a group for the workers."
         findings.required("access", not socket.is_open, f"{socket}, no password", advice)
     else:
-        is_local = is_loopback(address.hostname or "localhost")
-        found = f"{address.hostname}, no password"
+        hosts = _hosts(url)
+        is_local = all(map(is_loopback, hosts))
+        found = f"{', '.join(hosts)}, no password"
         advice = "Set requirepass, and the password in REDIS_URL."
         findings.required("access", is_local, found, advice)
+
+
+def _has_password(url: str) -> bool:
+    if is_sentinel_url(url):
+        return read_sentinel_url(url).password is not None
+    address = urlsplit(url)
+    return bool(address.password) or "password" in parse_qs(address.query)
+
+
+def _hosts(url: str) -> Sequence[str]:
+    if is_sentinel_url(url):
+        return [host.name for host in read_sentinel_url(url).sentinels]
+    return [urlsplit(url).hostname or "localhost"]
 
 
 def judge_redis(facts: RedisFacts, settings: Settings) -> Findings:

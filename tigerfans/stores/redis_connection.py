@@ -73,6 +73,9 @@ class RedisConnection:
 
     async def _exchange(self, connection: AbstractConnection, packed: bytes) -> Any:
         try:
+            if not connection.is_connected:
+                # By itself it would send to the default address where Sentinels know the right one.
+                await connection.connect()  # type: ignore[no-untyped-call]
             await connection.send_packed_command([packed], check_health=False)
             return await connection.read_response()
         except ResponseError:

@@ -38,6 +38,7 @@ from tigerfans.offer.catalog import ClassCode
 from tigerfans.presence import Presence
 from tigerfans.stores.away_redis import is_redis_away, is_redis_replica
 from tigerfans.stores.redis_connection import Argument, RedisConnection, Script
+from tigerfans.stores.redis_primary import connect_redis
 from tigerfans.stores.session_scripts import CLAIM, FINISH, POSTPONE, SAVE
 
 # How long an unpaid session outlives its hold, and how long a paid order's answer is kept.
@@ -178,7 +179,7 @@ class Sessions:
     @classmethod
     def connect(cls, url: str, key_prefix: str) -> "Sessions":
         """Sessions in the Redis at `url`; connections are made when they are needed."""
-        redis = Redis.from_url(
+        redis = connect_redis(
             url,
             # The deadline is ours, once for each batch: redis-py's costs 70 µs a command.
             socket_timeout=None,
