@@ -14,6 +14,7 @@ CLIENT: Final = "client"
 WORKER: Final = "worker-"
 WORKERS: Final = "workers"
 SEQUENCER: Final = "sequencer"
+REPLICA: Final = "replica-"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -142,7 +142,7 @@ def _measure(bench: Bench, phase: Phase, rate: float | None, row: dict[str, Any]
         if seconds < cpu_before.get(name, math.inf):
             raise BenchError(f"{name} was started again while it was measured.")
         row["cpu_seconds"][name] = seconds - cpu_before[name]
-    row["average_batch"] = _average_batch(before, after)
+    row["average_batch"] = average_batch(before, after)
     row["stage_ms"] = {} if phase.serve else _stage_ms(before, after)
 
 
@@ -158,7 +158,7 @@ def _columns(figures: Figures) -> dict[str, Any]:
     }
 
 
-def _average_batch(before: Status, after: Status) -> float | None:
+def average_batch(before: Status, after: Status) -> float | None:
     """Transfers in a batch between two looks at the sequencer."""
     then, now = (status["operations"]["create_transfers"] for status in (before, after))
     batches, events = (now[name] - then[name] for name in ("batches", "events"))

@@ -74,7 +74,9 @@ class Stack:
         if running is None:
             raise StackError(f"The shop has ended: {_last_words(self.log)}")
         try:
-            return {p.name: _cpu_seconds(p.pid) for p in running.processes if p.pid is not None}
+            return {
+                p.name: process_cpu_seconds(p.pid) for p in running.processes if p.pid is not None
+            }
         except psutil.NoSuchProcess as error:
             raise StackError(f"A process of the shop has ended: {error}.") from None
 
@@ -189,7 +191,7 @@ def _stop(process: "subprocess.Popen[bytes]") -> None:
             process.wait()
 
 
-def _cpu_seconds(pid: int) -> float:
+def process_cpu_seconds(pid: int) -> float:
     """Of one process, its children (PostgreSQL has one for each connection) and theirs."""
     process = psutil.Process(pid)
     times = [process.cpu_times()]

@@ -33,6 +33,18 @@ def test_with_many_cores_what_has_one_thread_is_the_limit() -> None:
     assert Prediction.of(64, costs(redis=0.2)).limit == "redis"
 
 
+def test_hosts_share_workers_and_sequencers_but_not_the_ledger_and_the_stores() -> None:
+    replicas = {"replica-1": 0.02, "replica-2": 0.05, "replica-3": 0.02, "redis": 0.04}
+    shared = costs(**replicas)
+    assert shared.of_busiest_host(4) == pytest.approx(
+        {"workers": 150.0, "sequencer": 25.0, "postgres": 100.0, "replica-2": 50.0, "redis": 40.0}
+    )
+    assert Prediction.of(64, shared, 1).limit == "sequencer"
+    # The primary's thread is everybody's.
+    assert Prediction.of(64, shared, 4).limit == "replica-2"
+    assert "cores of each of 4 hosts" in describe(shared, 4)
+
+
 def test_processes_that_spread_are_no_limit() -> None:
     assert Prediction.of(64, costs(postgres=5.0)).limit != "postgres"
 
