@@ -491,6 +491,7 @@ async def test_a_failure_told_before_the_paid_order_is_stored_stores_the_paid_or
     # The sale is on the ledger, and then the worker died.
     entry = await shop.sessions.find(order_id)
     assert entry is not None
+    assert entry.session is not None
     await sell(shop, entry.session)
     settled = await shop.settle(event(checkout, EventType.FAILED))
     assert (settled.order_status, settled.is_replay) == ("PAID", False)
@@ -669,6 +670,21 @@ async def test_with_redis_wiped_the_ledger_still_knows_the_order(
     session = await shop.payment_session(f"mock_{checkout.order_id}")
     assert session is not None
     assert (session.cls, session.amount_cents) == ("B", 3500)
+
+
+async def test_a_session_that_a_newer_release_wrote_in_its_own_format_is_sold_by_the_ledgers_hold(
+    shop: Shop, redis_url: str
+) -> None:
+    checkout = await shop.checkout("B", EMAIL)
+    before = await answer(shop, checkout)
+    async with Redis.from_url(redis_url) as redis:
+        [key] = await redis.keys("*:order:*")
+        await redis.set(key, b'[2, "whatever it holds"]\n')
+    assert await answer(shop, checkout) == before
+    assert await shop.payment_session(f"mock_{checkout.order_id}") is not None
+    await shop.settle(event(checkout, cls="B", customer_email=EMAIL))
+    [order] = await latest(shop.orders)
+    assert (order.status, order.email) == (OrderStatus.PAID, EMAIL)
 
 
 async def test_with_redis_wiped_the_signed_event_brings_the_email_back(

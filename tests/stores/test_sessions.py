@@ -1,6 +1,7 @@
 """Payment sessions, against a real Redis."""
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator
 
@@ -66,6 +67,49 @@ async def test_a_session_is_read_back_as_it_was_saved(sessions: Sessions) -> Non
     assert entry is not None
     assert entry.session == session
     assert entry.paid_answer == b""
+
+
+async def rewrite(redis: Redis, session: Session, fields: list[object]) -> None:
+    """As a release that is newer would have saved it."""
+    key = f"0123abcd:order:{session.order_id.hex_digits}"
+    await redis.set(key, json.dumps(fields).encode() + b"\n")
+
+
+async def test_what_a_newer_release_appends_to_a_session_is_passed_over(
+    sessions: Sessions, redis: Redis
+) -> None:
+    session = a_session()
+    await sessions.save(session)
+    await rewrite(redis, session, [*json.loads(session.pack()), "EN", 7])
+    entry = await sessions.find(session.order_id)
+    assert entry is not None
+    assert entry.session == session
+    assert await sessions.pending(10) == ([session], 1)
+
+
+async def test_a_session_of_a_format_that_nobody_knows_yet_is_none(
+    sessions: Sessions, redis: Redis
+) -> None:
+    session = a_session()
+    await sessions.save(session)
+    await rewrite(redis, session, [2, {"order": session.order_id.hex_digits}])
+    entry = await sessions.find(session.order_id)
+    assert entry is not None
+    assert entry.session is None
+    assert await sessions.pending(10) == ([], 1)
+
+
+def test_a_session_is_written_as_the_release_before_reads_it() -> None:
+    session = a_session()
+    assert json.loads(session.pack()) == [
+        session.psid,
+        session.order_id.hex_digits,
+        "A",
+        6500,
+        session.email,
+        session.created_ms,
+        session.expires_ms,
+    ]
 
 
 async def test_two_shops_on_one_redis_never_meet(sessions: Sessions, redis_url: str) -> None:

@@ -173,9 +173,9 @@ def _ledger_chapters(
 
 
 def _session_chapters(entry: Entry | None) -> Iterator[Chapter]:
-    if entry is None:
+    session = entry.session if entry else None
+    if session is None:
         return
-    session = entry.session
     opened_at = _at_ns(session.created_ms * 1_000_000)
     detail = f"{session.psid}, kept for {AFTER_HOLD_SECONDS // 60} minutes after its hold"
     yield Chapter(opened_at, "Payment session opened", Place.REDIS, detail)

@@ -36,9 +36,9 @@ async def find_session(backends: Backends, psid: str) -> Session | None:
     if order_id is None:
         return None
     entry = await backends.sessions.find(order_id)
-    if entry:
-        return entry.session
-    return await session_on_ledger(backends, order_id) if _may_exist(backends, order_id) else None
+    if entry or _may_exist(backends, order_id):
+        return await session_behind(backends, order_id, entry)
+    return None
 
 
 async def find_entry(
@@ -61,7 +61,15 @@ async def session_of_order(
 ) -> Session | None:
     """The order's session, as Redis or else the ledger has it; raises as `find_entry`."""
     entry = await find_entry(backends, order_id, is_needed=is_needed)
-    return entry.session if entry else await session_on_ledger(backends, order_id)
+    return await session_behind(backends, order_id, entry)
+
+
+async def session_behind(
+    backends: Backends, order_id: OrderId, entry: Entry | None
+) -> Session | None:
+    """An entry's session; the ledger has it where there is no entry, or none that can be read."""
+    session = entry.session if entry else None
+    return session or await session_on_ledger(backends, order_id)
 
 
 async def hold_on_ledger(backends: Backends, order_id: OrderId) -> Hold | None:
@@ -102,5 +110,5 @@ async def _find_order(backends: Backends, order_id: OrderId, entry: Entry | None
     order = await timed(backends.counters.order, backends.orders.find(order_id))
     if order is not None:
         return order
-    session = entry.session if entry else await session_on_ledger(backends, order_id)
+    session = await session_behind(backends, order_id, entry)
     return None if session is None else unpaid_order(session)

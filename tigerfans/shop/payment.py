@@ -27,7 +27,7 @@ from tigerfans.payments.base import EventType, PaymentEvent, UnreadableWebhookEr
 from tigerfans.payments.unmatched import Misfit
 from tigerfans.shop.answers import order_answer
 from tigerfans.shop.backends import Backends
-from tigerfans.shop.lookup import find_entry, session_on_ledger
+from tigerfans.shop.lookup import find_entry, session_behind
 from tigerfans.shop.misfits import keep_body, keep_event, misfit
 from tigerfans.shop.order_state import order_of
 from tigerfans.stores.orders import Order, OrderStatus
@@ -78,7 +78,7 @@ async def settle(backends: Backends, event: PaymentEvent) -> Settlement:
         # again, and an order without an email would stay so.
         is_needed = event.type is EventType.SUCCEEDED and not event.customer_email
         entry = await find_entry(backends, order_id, is_needed=is_needed)
-        session = entry.session if entry else await session_on_ledger(backends, order_id)
+        session = await session_behind(backends, order_id, entry)
     reason = misfit(event, session_id, session)
     if session is None or reason is not None:
         return await _keep(backends, event, reason or Misfit.UNKNOWN_ORDER)

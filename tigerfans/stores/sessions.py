@@ -13,6 +13,11 @@ longer than their holds last.
 
 Every key begins with digits of the shop's id, so that two shops on one Redis never meet.
 
+While a shop is upgraded, two releases read each other's sessions. A format that only grew at its
+end is read by all: what was appended is passed over. Any other one begins with its number, and who
+does not know the number takes it for no session, so that the ledger's hold has to do. A release
+writes what the one before it reads: this one writes format 1, which has no number.
+
 Reads and writes travel by the auto-batcher: one MGET for all that was asked while the last one
 was under way, one script call for all that was written.
 """
@@ -85,9 +90,17 @@ class Session(msgspec.Struct, frozen=True):
         )
 
     @classmethod
-    def unpack(cls, packed: bytes) -> "Session":
-        psid, order_id, *rest = orjson.loads(packed)
+    def unpack(cls, packed: bytes) -> "Session | None":
+        """None where the session is of a format that this release does not know."""
+        fields = orjson.loads(packed)
+        if isinstance(fields[0], int):
+            return None
+        psid, order_id, *rest = fields[:_FIELDS]
         return cls(psid, OrderId(bytes.fromhex(order_id)[::-1]), *rest)
+
+
+# Of format 1; there may be more, of a later release.
+_FIELDS: Final = len(Session.__struct_fields__)
 
 
 class Holder(NamedTuple):
@@ -127,7 +140,7 @@ class Entry(msgspec.Struct, frozen=True):
     paid_answer: bytes
 
     @property
-    def session(self) -> Session:
+    def session(self) -> Session | None:
         return Session.unpack(self.packed_session)
 
 
@@ -237,7 +250,8 @@ class Sessions:
             return entries, await self._redis.zcount(self._unpaid, after_now, "+inf")
 
         entries, total = await self._answered(read())
-        return [_unpack(entry).session for entry in entries if entry], total
+        unpacked = [_unpack(entry).session for entry in entries if entry]
+        return [session for session in unpacked if session], total
 
     async def run(self, script: Script, key: str, *arguments: Argument) -> Any:
         """What a script answers that has nothing to do with sessions, on a key of the shop's."""
