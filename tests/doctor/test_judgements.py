@@ -18,6 +18,7 @@ from tigerfans.doctor.ledger import LedgerFacts, judge_ledger, judge_replicas, j
 from tigerfans.doctor.machine import Disk, MachineFacts, judge_machine, version_tuple
 from tigerfans.doctor.postgresql import PostgresqlFacts, judge_postgresql
 from tigerfans.doctor.redis import RedisFacts, judge_access, judge_redis, judge_sentinels
+from tigerfans.doctor.replication import HostFacts, judge_hosts, judge_replication
 from tigerfans.doctor.shop import ShopFacts, judge_shop
 from tigerfans.doctor.sockets import SocketFacts
 from tigerfans.ledger.base import RECORDS_MAX
@@ -252,6 +253,65 @@ def test_a_schema_of_another_version_is_named(version: int | None) -> None:
 def test_a_clock_that_is_off_is_named(ahead: float) -> None:
     facts = replace(POSTGRESQL, clock_ahead_seconds=ahead)
     assert wrong(judge_postgresql(facts, DEPLOYED)) == {"clock": "bad"}
+
+
+HOSTS = (
+    HostFacts("10.0.0.1:5432", timeline=3, position=50 << 20),
+    HostFacts("10.0.0.2:5432", refusal="is a standby", position=49 << 20),
+    HostFacts("10.0.0.3:5432", refusal="is a standby", position=50 << 20),
+)
+
+
+def test_a_primary_and_those_that_follow_it_are_good() -> None:
+    findings = Findings("PostgreSQL", "production")
+    judge_hosts(HOSTS, findings)
+    assert wrong(findings) == {}
+    assert [finding.found for finding in findings] == [
+        "the primary, timeline 3",
+        "a standby, 1,024 KiB behind",
+        "a standby, 0 KiB behind",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "subject", "verdict"),
+    [
+        ({"away": "TimeoutError"}, "host 10.0.0.2:5432", "bad"),
+        ({"refusal": "", "timeline": 2}, "host 10.0.0.2:5432", "bad"),
+        # Both were promoted: the first is the shop's.
+        ({"refusal": "", "timeline": 3}, "host 10.0.0.2:5432", "bad"),
+        ({"refusal": "", "timeline": 4}, "host 10.0.0.1:5432", "bad"),
+        ({"position": 33 << 20}, "host 10.0.0.2:5432", "warning"),
+        ({"clock_ahead_seconds": -2.0}, "clock of 10.0.0.2:5432", "bad"),
+    ],
+)
+def test_a_host_that_could_not_take_over_is_named(
+    changes: dict[str, Any], subject: str, verdict: str
+) -> None:
+    findings = Findings("PostgreSQL", "production")
+    judge_hosts((HOSTS[0], replace(HOSTS[1], **changes), HOSTS[2]), findings)
+    assert wrong(findings) == {subject: verdict}
+
+
+@pytest.mark.parametrize(
+    ("names", "commit", "followers", "verdict"),
+    [
+        ("ANY 1 (*)", "on", 2, "good"),
+        ("ANY 1 (b, c)", "remote_apply", 1, "warning"),
+        ("ANY 2 (b, c)", "on", 1, "bad"),
+        ("b", "on", 0, "bad"),
+        ("", "on", 2, "warning"),
+        ("ANY 1 (*)", "local", 2, "warning"),
+    ],
+)
+def test_what_would_be_lost_with_the_primary_is_told(
+    names: str, commit: str, followers: int, verdict: str
+) -> None:
+    findings = Findings("PostgreSQL", "production")
+    settings = {"synchronous_standby_names": names, "synchronous_commit": commit}
+    judge_replication(settings, followers, HOSTS, findings)
+    assert [finding.verdict for finding in findings] == [verdict]
+    wrong(findings)
 
 
 # --- Redis -----------------------------------------------------------------------------------

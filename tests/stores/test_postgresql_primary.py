@@ -17,7 +17,9 @@ from tests.harness.ports import HOST, free_port
 from tests.servers import PASSWORD, PASSWORD_IN_URL, PostgresHost, postgres_url, run
 from tests.stack.running_shop import environment, free_addresses, tigerfans
 from tests.stores.test_orders import paid_order
+from tigerfans.doctor.postgresql import check_postgresql
 from tigerfans.errors import UnavailableError
+from tigerfans.settings.settings import Settings, StoreSettings
 from tigerfans.stores import postgresql_primary
 from tigerfans.stores.database import Database
 from tigerfans.stores.orders import Orders
@@ -278,3 +280,55 @@ async def test_a_wrong_password_is_said_and_not_shown(pair: Pair) -> None:
     with pytest.raises(NoPrimaryError, match="password authentication failed") as raised:
         await Primary(url).connect()
     assert "wrong" not in str(raised.value)
+
+
+# --- What the doctor sees of them -----------------------------------------------------------------
+
+
+async def seen(url: str) -> dict[str, tuple[str, str]]:
+    """What the doctor finds of the hosts, as verdict and words by its subject."""
+    findings = await check_postgresql(Settings(stores=StoreSettings(url)))
+    subjects = ("host ", "clock of ", "replication", "primary", "answers")
+    return {f.subject: (f.verdict, f.found) for f in findings if f.subject.startswith(subjects)}
+
+
+async def test_the_doctor_says_who_is_the_primary_and_who_follows(pair: Pair) -> None:
+    # As the shop's own user, who is told little of replication.
+    role = f"CREATE ROLE plain LOGIN PASSWORD '{PASSWORD}' IN ROLE pg_read_all_data"
+    await pair.primary.execute(role)
+    await pair.standby.catch_up(pair.primary)
+    url = pair.url.replace("tigerfans:", "plain:", 1)
+    before = await Primary(url).connect()
+    timeline = (await postgresql_primary.read_state(before)).timeline
+    await before.close()
+    standby, primary = f"host {pair.standby.name}", f"host {pair.primary.name}"
+    try:
+        assert await seen(url) == {
+            standby: ("good", "a standby, 0 KiB behind"),
+            primary: ("good", f"the primary, timeline {timeline}"),
+            "replication": ("warning", "asynchronous, 1 of 1 standbys follow"),
+        }
+    finally:
+        await pair.primary.execute("DROP ROLE plain")
+    # Of one host there is nothing to say.
+    assert await seen(postgres_url([pair.primary])) == {}
+
+    await pair.promote()
+    assert await seen(pair.url) == {
+        primary: ("bad", f"takes writes as well, timeline {timeline}"),
+        standby: ("good", f"the primary, timeline {timeline + 1}"),
+        "replication": ("warning", "asynchronous, 0 of 1 standbys follow"),
+    }
+
+
+async def test_the_doctor_says_of_a_failover_under_way_what_to_do(pair: Pair) -> None:
+    pair.primary.kill()
+    found = await seen(pair.url)
+    assert found.keys() == {f"host {pair.standby.name}", f"host {pair.primary.name}", "primary"}
+    assert found[f"host {pair.standby.name}"] == ("good", "a standby")
+    assert found[f"host {pair.primary.name}"][0] == found["primary"][0] == "bad"
+    assert found["primary"][1].startswith("DATABASE_URL names no PostgreSQL that takes writes: ")
+    alone = await seen(postgres_url([pair.standby]))
+    assert alone.keys() == {"primary"}
+    assert "that is a standby: name the primary" in alone["primary"][1]
+    assert PASSWORD not in str((found, alone))

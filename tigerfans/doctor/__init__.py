@@ -4,6 +4,7 @@
     configuration   secrets and addresses
     machine         versions, limits, clock and disks of this machine
     postgresql      the database of the orders
+    replication     its hosts, where it has several
     redis           the payment sessions
     ledger          the sequencer's socket, and the ledger behind it
     identity        whether database, secret, ledger and Redis belong to one shop

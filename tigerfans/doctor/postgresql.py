@@ -1,7 +1,9 @@
-"""PostgreSQL: does what it confirms survive a power failure, and is there room for every worker?"""
+"""PostgreSQL: does what it confirms survive a power failure, and is there room for every worker?
+
+What several hosts of it are to each other is looked at in `replication`.
+"""
 
 import asyncio
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,14 +13,22 @@ import asyncpg
 
 from tigerfans.doctor.findings import Findings, reason
 from tigerfans.doctor.machine import judge_disk, read_disk
+from tigerfans.doctor.replication import (
+    CLOCK_SECONDS_MAX,
+    NO_ANSWER,
+    judge_hosts,
+    judge_replication,
+    read_clock_ahead,
+    read_hosts,
+)
 from tigerfans.settings.settings import Settings
+from tigerfans.stores.postgresql_primary import NoPrimaryError, Primary, check_takes_writes
 from tigerfans.stores.schema import MIGRATIONS
 
 AREA: Final = "PostgreSQL"
 
 VERSION_MIN: Final = 15
 SECONDS_MAX: Final = 5.0
-CLOCK_SECONDS_MAX: Final = 1.0
 
 _SETTINGS: Final = (
     "server_version_num",
@@ -29,26 +39,30 @@ _SETTINGS: Final = (
     "server_encoding",
     "max_connections",
     "superuser_reserved_connections",
+    "synchronous_standby_names",
 )
 
 
 @dataclass(frozen=True, slots=True)
 class PostgresqlFacts:
     """`settings` as pg_settings shows them, `schema_version` None where the shop never started,
-    `data` where it is on this machine and may be known, `clock_ahead_seconds` of ours.
+    `data` where it is on this machine and may be known, `clock_ahead_seconds` of ours. `followers`
+    is the number of standbys that are connected.
     """
 
     settings: Mapping[str, str]
     schema_version: int | None
     data: Path | None
     clock_ahead_seconds: float
+    followers: int = 0
 
 
 async def read_postgresql(url: str) -> PostgresqlFacts:
     """Raises `OSError` (a timeout is one) or what asyncpg raises where it cannot be asked."""
     async with asyncio.timeout(SECONDS_MAX):
-        connection = await asyncpg.connect(url)
+        connection = await Primary(url).connect()
         try:
+            await check_takes_writes(connection)
             rows = await connection.fetch(
                 "SELECT name, setting FROM pg_settings WHERE name = ANY($1)", _SETTINGS
             )
@@ -56,15 +70,12 @@ async def read_postgresql(url: str) -> PostgresqlFacts:
             version = has_schema and await connection.fetchval(
                 "SELECT max(version) FROM schema_version"
             )
-            asked = time.time()
-            clock = await connection.fetchval("SELECT extract(epoch FROM clock_timestamp())")
-            # Half of the round trip had passed when it looked at its clock.
-            ahead = round(float(clock) - (asked + time.time()) / 2, 1) + 0.0
             return PostgresqlFacts(
                 {row["name"]: row["setting"] for row in rows},
                 version,
                 await _data_directory(connection),
-                ahead,
+                await read_clock_ahead(connection),
+                await connection.fetchval("SELECT count(*) FROM pg_stat_replication"),
             )
         finally:
             await connection.close(timeout=SECONDS_MAX)
@@ -84,13 +95,21 @@ async def check_postgresql(settings: Settings) -> Findings:
     if url is None:
         findings.bad("DATABASE_URL", "not set", "Set it, or start the shop with `tigerfans up`.")
         return findings
+    hosts = await read_hosts(url)
+    judge_hosts(hosts, findings)
     try:
         facts = await read_postgresql(url)
-    except (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+    except NoPrimaryError as error:
+        advice = "Bring the primary back, or promote a standby: until then no payment is confirmed."
+        findings.bad("primary", str(error), advice)
+        return findings
+    except NO_ANSWER as error:
         advice = "Start it, let this user in, or correct DATABASE_URL."
         findings.bad("answers", f"no: {reason(error)}", advice)
         return findings
     findings += judge_postgresql(facts, settings)
+    if hosts:
+        judge_replication(facts.settings, facts.followers, hosts, findings)
     if facts.data and (disk := await asyncio.to_thread(read_disk, facts.data)):
         judge_disk(disk, findings)
     return findings

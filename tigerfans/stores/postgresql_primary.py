@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple
 
 import asyncpg
 
-from tigerfans.settings.store_urls import Host, read_database_url
+from tigerfans.settings.store_urls import DatabaseUrl, Host, read_database_url
 from tigerfans.stores.away_postgresql import POSTGRESQL_AWAY
 
 # What one of several hosts has to let us in and say what it is. A batch of orders has 1.5 s for
@@ -145,13 +145,7 @@ class Primary:
 
     async def _ask(self, host: Host, options: dict[str, Any]) -> _Candidate:
         async with asyncio.timeout(HOST_SECONDS_MAX):
-            connection = await asyncpg.connect(
-                self._database.rest,
-                host=host.name,
-                port=host.port,
-                target_session_attrs="any",
-                **options,
-            )
+            connection = await connect_to(host, self._database, **options)
             try:
                 return _Candidate(connection, await read_state(connection))
             except BaseException:
@@ -190,6 +184,13 @@ class Primary:
         )
         self._none_until = time.monotonic() + PAUSE_SECONDS
         return NoPrimaryError(self._none)
+
+
+async def connect_to(host: Host, database: DatabaseUrl, **options: Any) -> asyncpg.Connection:
+    """A connection to one of the hosts, whatever it is."""
+    return await asyncpg.connect(
+        database.rest, host=host.name, port=host.port, target_session_attrs="any", **options
+    )
 
 
 async def read_state(connection: asyncpg.Connection) -> State:
