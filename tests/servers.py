@@ -146,18 +146,22 @@ class PostgresHost:
         await self.execute(f"ALTER ROLE {located.ROLE} PASSWORD '{PASSWORD}'")
         await self.execute(f"CREATE DATABASE {located.DATABASE}")
 
-    async def follow(self, primary: "PostgresHost") -> None:
-        """Makes it a standby of `primary`, of which it takes a copy, and starts it."""
+    async def follow(self, *hosts: "PostgresHost") -> None:
+        """Makes it a standby of whichever of them is the primary, now and after a failover, with a
+        copy of that, and starts it.
+        """
         shutil.rmtree(self._data, ignore_errors=True)
         postgres.own_folder(self._data, self._user)
-        source = f"{postgres_url([primary], 'postgres')}?application_name=port{self.port}"
+        source = f"{_primary_url(hosts)}&application_name=port{self.port}"
         copy = ["--checkpoint=fast", "--no-sync", "--write-recovery-conf", f"--dbname={source}"]
         self._run("pg_basebackup", f"--pgdata={self._data}", *copy)
         await self.start()
 
-    async def rejoin(self, primary: "PostgresHost") -> None:
-        """Makes what was a primary before a standby of today's: what it has too much is undone."""
-        source = f"--source-server={postgres_url([primary], 'postgres')}"
+    async def rejoin(self, *hosts: "PostgresHost") -> None:
+        """Makes what was a primary before a standby of today's, one of `hosts`: what it has too
+        much is undone.
+        """
+        source = f"--source-server={_primary_url(hosts)}"
         self._run(
             "pg_rewind",
             f"--target-pgdata={self._data}",
@@ -257,6 +261,10 @@ def postgres_url(hosts: Sequence[PostgresHost], database: str = located.DATABASE
     """A DATABASE_URL that names them all."""
     names = ",".join(host.name for host in hosts)
     return f"postgresql://{located.ROLE}:{PASSWORD_IN_URL}@{names}/{database}"
+
+
+def _primary_url(hosts: Sequence[PostgresHost]) -> str:
+    return f"{postgres_url(hosts, 'postgres')}?target_session_attrs=read-write&connect_timeout=2"
 
 
 @dataclass

@@ -37,7 +37,6 @@ _STATE: Final = """
         WHEN NOT pg_is_in_recovery() THEN left(pg_walfile_name(pg_current_wal_insert_lsn()), 8)
     END
 """
-_ADVICE: Final = "bring the primary back, or promote a standby"
 
 
 class NoPrimaryError(ConnectionError):
@@ -179,8 +178,8 @@ class Primary:
                 # Ours, and to be seen as it is.
                 return error
         self._none = (
-            f"DATABASE_URL names no PostgreSQL that takes writes: {', '.join(said)}. Name all hosts"
-            f" of the database, and {_ADVICE}."
+            f"DATABASE_URL names no PostgreSQL that takes writes: {', '.join(said)}. Bring the"
+            " primary back, promote a standby, or name the host that is missing."
         )
         self._none_until = time.monotonic() + PAUSE_SECONDS
         return NoPrimaryError(self._none)
@@ -209,7 +208,7 @@ async def check_takes_writes(connection: asyncpg.Connection) -> None:
 def _refused(refusal: str) -> NoPrimaryError:
     return NoPrimaryError(
         f"DATABASE_URL names a PostgreSQL that {refusal}: name the primary, or all hosts of the"
-        f" database, and {_ADVICE}."
+        " database."
     )
 
 
