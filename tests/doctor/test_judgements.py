@@ -35,6 +35,7 @@ from tigerfans.settings.settings import (
 from tigerfans.settings.store_urls import Host
 from tigerfans.shop.identity import NO_ID
 from tigerfans.stores.identity import Identity, ShopId, secret_digest
+from tigerfans.stores.migration import SchemaVersion
 from tigerfans.stores.redis_primary import States
 from tigerfans.stores.schema import MIGRATIONS
 
@@ -214,7 +215,7 @@ POSTGRESQL = PostgresqlFacts(
         "max_connections": "100",
         "superuser_reserved_connections": "3",
     },
-    schema_version=len(MIGRATIONS),
+    schema_version=SchemaVersion(len(MIGRATIONS)),
     data=None,
     clock_ahead_seconds=0.1,
 )
@@ -243,10 +244,24 @@ def test_a_setting_of_postgresql_that_loses_orders_is_named(
     assert wrong(judge_postgresql(facts, DEPLOYED)) == {subject: verdict}
 
 
-@pytest.mark.parametrize("version", [None, len(MIGRATIONS) - 1, len(MIGRATIONS) + 1])
-def test_a_schema_of_another_version_is_named(version: int | None) -> None:
+@pytest.mark.parametrize(
+    "version",
+    [
+        SchemaVersion(),
+        SchemaVersion(len(MIGRATIONS) - 1),
+        SchemaVersion(len(MIGRATIONS) - 1, len(MIGRATIONS) - 1),
+        SchemaVersion(len(MIGRATIONS) + 1),
+        SchemaVersion(len(MIGRATIONS) + 1, len(MIGRATIONS) + 1),
+    ],
+)
+def test_a_schema_of_another_version_is_named(version: SchemaVersion) -> None:
     facts = replace(POSTGRESQL, schema_version=version)
     assert wrong(judge_postgresql(facts, DEPLOYED)) == {"schema": "bad"}
+
+
+def test_a_newer_schema_that_this_version_works_on_is_good() -> None:
+    version = SchemaVersion(len(MIGRATIONS) + 1, len(MIGRATIONS))
+    assert wrong(judge_postgresql(replace(POSTGRESQL, schema_version=version), DEPLOYED)) == {}
 
 
 @pytest.mark.parametrize("ahead", [1.5, -1.5])

@@ -1,10 +1,12 @@
 """`tigerfans migrate`, and what workers say where nobody ran it."""
 
+import asyncio
 from pathlib import Path
 
 from tests.stack.running_shop import environment, tigerfans
 from tigerfans.stack.ports import free_port
-from tigerfans.stores.schema import MIGRATIONS
+from tigerfans.stores.migration import Transaction
+from tigerfans.stores.schema import MIGRATIONS, migrate
 
 
 def test_it_says_what_it_did_and_that_there_is_nothing_left_to_do(
@@ -17,6 +19,19 @@ def test_it_says_what_it_did_and_that_there_is_nothing_left_to_do(
         assert migrated.stdout == (
             f"The database had schema version {before} and has {len(MIGRATIONS)}.\n"
         )
+
+
+async def test_a_newer_release_that_this_one_works_beside_is_left_as_it_is(
+    tmp_path: Path, database_url: str
+) -> None:
+    newer = (*MIGRATIONS, Transaction("CREATE TABLE notes (note text)"))
+    await migrate(database_url, newer, works_with=len(MIGRATIONS))
+    environ = environment(tmp_path / "data", {"DATABASE_URL": database_url})
+    migrated = await asyncio.to_thread(tigerfans, "migrate", environ=environ, cwd=tmp_path)
+    assert migrated.returncode == 0, migrated.stderr
+    assert migrated.stdout == (
+        f"The database has schema version {len(newer)}, on which this version works as well.\n"
+    )
 
 
 def test_without_a_database_it_is_one_sentence_and_exit_code_1(tmp_path: Path) -> None:

@@ -14,7 +14,13 @@ from tigerfans.stores import migration
 from tigerfans.stores.database import Database
 from tigerfans.stores.migration import ADVISORY_LOCK, ConcurrentIndex, Transaction
 from tigerfans.stores.orders import Orders, Recorded
-from tigerfans.stores.schema import MIGRATIONS, SchemaTooNewError, SchemaTooOldError, migrate
+from tigerfans.stores.schema import (
+    MIGRATIONS,
+    WORKS_WITH,
+    SchemaTooNewError,
+    SchemaTooOldError,
+    migrate,
+)
 
 INDEX = ConcurrentIndex("orders_currency", "ON orders (currency)")
 COLUMN = Transaction("ALTER TABLE orders ADD COLUMN note text; CREATE TABLE notes (note text)")
@@ -69,6 +75,49 @@ async def test_a_database_of_a_newer_version_is_refused_by_both(
         await migrate(database_url)
     with pytest.raises(SchemaTooNewError, match="schema version 999"):
         await Database.connect(database_url)
+
+
+async def test_a_newer_release_may_say_that_this_one_goes_on_beside_it(
+    database_url: str, operator: asyncpg.Connection
+) -> None:
+    newer = (*MIGRATIONS, COLUMN)
+    assert await migrate(database_url, newer, works_with=len(MIGRATIONS)) == len(MIGRATIONS)
+    database = await Database.connect(database_url)
+    orders = Orders(database)
+    assert (await orders.record(paid_order())).is_new
+    await orders.close()
+    await database.close()
+    # What a worker's unit runs before it starts again.
+    assert await migrate(database_url) == len(newer)
+    assert (await versions(operator))[-1] == len(newer)
+    # The one after that may have no use for it any more.
+    await migrate(database_url, (*newer, INDEX), works_with=len(newer))
+    with pytest.raises(SchemaTooNewError):
+        await Database.connect(database_url)
+
+
+async def test_a_database_that_an_older_release_has_migrated_gets_what_is_said_of_it(
+    database_url: str, operator: asyncpg.Connection, caplog: pytest.LogCaptureFixture
+) -> None:
+    await operator.execute("ALTER TABLE schema_version DROP COLUMN works_with")
+    database = await Database.connect(database_url)
+    await database.close()
+    async with operator.transaction():
+        # As a backup does for as long as it takes.
+        await operator.execute("LOCK TABLE schema_version IN ACCESS SHARE MODE")
+        migrating = asyncio.create_task(migrate(database_url), name="migrate")
+
+        async def waits() -> bool:
+            return "waits for a table that others use" in caplog.text
+
+        await until(waits)
+    assert await migrating == len(MIGRATIONS)
+    newest = "SELECT works_with FROM schema_version ORDER BY version DESC LIMIT 1"
+    assert await operator.fetchval(newest) == WORKS_WITH
+
+
+def test_the_oldest_schema_that_a_shop_works_beside_is_none_to_come() -> None:
+    assert 1 <= WORKS_WITH <= len(MIGRATIONS)
 
 
 @pytest.mark.parametrize(("migrated", "version"), [(0, "none"), (1, "1")])

@@ -22,6 +22,7 @@ from tigerfans.doctor.replication import (
     read_hosts,
 )
 from tigerfans.settings.settings import Settings
+from tigerfans.stores.migration import SchemaVersion, read_version
 from tigerfans.stores.postgresql_primary import NoPrimaryError, Primary, check_takes_writes
 from tigerfans.stores.schema import MIGRATIONS
 
@@ -45,13 +46,12 @@ _SETTINGS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class PostgresqlFacts:
-    """`settings` as pg_settings shows them, `schema_version` None where the shop never started,
-    `data` where it is on this machine and may be known, `clock_ahead_seconds` of ours. `followers`
-    is the number of standbys that are connected.
+    """`settings` as pg_settings shows them, `data` where it is on this machine and may be known,
+    `clock_ahead_seconds` of ours. `followers` is the number of standbys that are connected.
     """
 
     settings: Mapping[str, str]
-    schema_version: int | None
+    schema_version: SchemaVersion
     data: Path | None
     clock_ahead_seconds: float
     followers: int = 0
@@ -66,13 +66,9 @@ async def read_postgresql(url: str) -> PostgresqlFacts:
             rows = await connection.fetch(
                 "SELECT name, setting FROM pg_settings WHERE name = ANY($1)", _SETTINGS
             )
-            has_schema = await connection.fetchval("SELECT to_regclass('schema_version')")
-            version = has_schema and await connection.fetchval(
-                "SELECT max(version) FROM schema_version"
-            )
             return PostgresqlFacts(
                 {row["name"]: row["setting"] for row in rows},
-                version,
+                await read_version(connection),
                 await _data_directory(connection),
                 await read_clock_ahead(connection),
                 await connection.fetchval("SELECT count(*) FROM pg_stat_replication"),
@@ -182,15 +178,16 @@ def _judge_connections(facts: PostgresqlFacts, settings: Settings, findings: Fin
     )
 
 
-def _judge_schema(version: int | None, findings: Findings) -> None:
-    newest = len(MIGRATIONS)
-    if version is None:
+def _judge_schema(version: SchemaVersion, findings: Findings) -> None:
+    newest, number = len(MIGRATIONS), version.number
+    if number == 0:
         findings.bad("schema", "none yet", "Run `tigerfans migrate`: no worker starts without it.")
-    elif version > newest:
+    elif version.suits(newest):
+        newer = "" if number == newest else ", of a newer release that this one works beside"
+        findings.good("schema", f"version {number}{newer}")
+    elif number > newest:
         advice = f"Install the newer release that made it: this one knows up to {newest}."
-        findings.bad("schema", f"version {version}", advice)
-    elif version < newest:
-        advice = f"Run `tigerfans migrate`: a worker starts with version {newest} only."
-        findings.bad("schema", f"version {version}", advice)
+        findings.bad("schema", f"version {number}", advice)
     else:
-        findings.good("schema", f"version {version}")
+        advice = f"Run `tigerfans migrate`: a worker needs version {newest}."
+        findings.bad("schema", f"version {number}", advice)

@@ -30,5 +30,8 @@ def run(settings: Settings) -> int:
     except UnavailableError as error:
         print(error, file=sys.stderr)
         return EXIT_AWAY
-    print(f"The database had schema version {before} and has {len(MIGRATIONS)}.")
+    if before > len(MIGRATIONS):
+        print(f"The database has schema version {before}, on which this version works as well.")
+    else:
+        print(f"The database had schema version {before} and has {len(MIGRATIONS)}.")
     return EXIT_DONE

@@ -8,10 +8,11 @@ beside all writes, which PostgreSQL does in no transaction.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Final, Protocol
+from functools import partial
+from typing import Final, NamedTuple, Protocol
 
 import asyncpg
 
@@ -29,6 +30,16 @@ TABLE_LOCK_MILLISECONDS_MAX: Final = 200
 PAUSE_SECONDS: Final = 0.5
 
 RECORD: Final = "INSERT INTO schema_version VALUES ($1)"
+_SCHEMA_VERSION: Final = (
+    "CREATE TABLE IF NOT EXISTS schema_version (version integer NOT NULL, works_with integer)"
+)
+# Where a release of before made the table. It is no version of its own: that release reads and
+# writes beside it.
+_HAS_WORKS_WITH: Final = """
+    SELECT EXISTS (SELECT FROM pg_attribute WHERE attname = 'works_with'
+        AND attrelid = 'schema_version'::regclass AND NOT attisdropped)
+"""
+_ADD_WORKS_WITH: Final = "ALTER TABLE schema_version ADD COLUMN works_with integer"
 
 logger = logging.getLogger(__name__)
 
@@ -47,22 +58,11 @@ class Transaction:
     sql: str
 
     async def apply(self, connection: asyncpg.Connection, version: int) -> None:
-        waits = False
-        while True:
-            try:
-                async with connection.transaction():
-                    await connection.execute(
-                        f"SET LOCAL lock_timeout = {TABLE_LOCK_MILLISECONDS_MAX}"
-                    )
-                    await connection.execute(self.sql)
-                    await connection.execute(RECORD, version)
-            except asyncpg.LockNotAvailableError:
-                if not waits:
-                    waits = True
-                    logger.info("version %d waits for a table that others use", version)
-                await asyncio.sleep(PAUSE_SECONDS)
-            else:
-                return
+        async def change() -> None:
+            await connection.execute(self.sql)
+            await connection.execute(RECORD, version)
+
+        await _change_tables(connection, change, f"version {version}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +85,29 @@ class ConcurrentIndex:
         await connection.execute(RECORD, version)
 
 
-async def read_version(connection: asyncpg.Connection) -> int:
-    """The version of the database's schema; 0 where there is none."""
+class SchemaVersion(NamedTuple):
+    """The version of a database's schema, 0 where there is none, and the oldest version whose
+    shop goes on working on it. That is None where nobody has said so: no other does.
+    """
+
+    number: int = 0
+    works_with: int | None = None
+
+    def suits(self, own: int) -> bool:
+        """Whether a shop works on it that knows the versions up to `own`."""
+        oldest = self.number if self.works_with is None else self.works_with
+        return oldest <= own <= self.number
+
+
+async def read_version(connection: asyncpg.Connection) -> SchemaVersion:
+    # A shop of before has made it with one column, and none at all is empty.
     if await connection.fetchval("SELECT to_regclass('schema_version')") is None:
-        return 0
-    return await connection.fetchval("SELECT max(version) FROM schema_version") or 0
+        return SchemaVersion()
+    newest = await connection.fetchrow(
+        "SELECT version, (to_jsonb(s) ->> 'works_with')::integer AS works_with"
+        " FROM schema_version AS s ORDER BY version DESC LIMIT 1"
+    )
+    return SchemaVersion(*newest) if newest else SchemaVersion()
 
 
 @asynccontextmanager
@@ -102,9 +120,10 @@ async def migrating(url: str) -> AsyncIterator[asyncpg.Connection]:
             # Whatever the operator allows others.
             await connection.execute("SET statement_timeout = 0; SET lock_timeout = 0")
             await _lock(connection)
-            await connection.execute(
-                "CREATE TABLE IF NOT EXISTS schema_version (version integer NOT NULL)"
-            )
+            await connection.execute(_SCHEMA_VERSION)
+            if not await connection.fetchval(_HAS_WORKS_WITH):
+                adding = partial(connection.execute, _ADD_WORKS_WITH)
+                await _change_tables(connection, adding, "what is said of versions")
             yield connection
             await connection.close(timeout=CLOSE_SECONDS_MAX)
         except BaseException:
@@ -119,12 +138,35 @@ async def migrating(url: str) -> AsyncIterator[asyncpg.Connection]:
 
 
 async def apply(
-    connection: asyncpg.Connection, migrations: Sequence[Migration], version: int
+    connection: asyncpg.Connection, migrations: Sequence[Migration], version: int, works_with: int
 ) -> None:
     """Applies those that the database, at `version`, does not have yet."""
     for number, migration in enumerate(migrations[version:], start=version + 1):
         await migration.apply(connection, number)
         logger.info("the database is at version %d", number)
+    # At the end: between two steps there may be what no shop works on.
+    await connection.execute(
+        "UPDATE schema_version SET works_with = $1 WHERE version = $2", works_with, len(migrations)
+    )
+
+
+async def _change_tables(
+    connection: asyncpg.Connection, change: Callable[[], Awaitable[object]], name: str
+) -> None:
+    """Does it in one transaction as soon as nobody has the tables, and keeps nobody waiting."""
+    waits = False
+    while True:
+        try:
+            async with connection.transaction():
+                await connection.execute(f"SET LOCAL lock_timeout = {TABLE_LOCK_MILLISECONDS_MAX}")
+                await change()
+        except asyncpg.LockNotAvailableError:
+            if not waits:
+                waits = True
+                logger.info("%s waits for a table that others use", name)
+            await asyncio.sleep(PAUSE_SECONDS)
+        else:
+            return
 
 
 async def _lock(connection: asyncpg.Connection) -> None:

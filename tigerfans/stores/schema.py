@@ -12,7 +12,14 @@ import asyncpg
 
 from tigerfans.settings.settings import SettingsError
 from tigerfans.stores.folded_emails import FoldedEmails
-from tigerfans.stores.migration import Migration, Transaction, apply, migrating, read_version
+from tigerfans.stores.migration import (
+    Migration,
+    SchemaVersion,
+    Transaction,
+    apply,
+    migrating,
+    read_version,
+)
 
 MIGRATIONS: Final[tuple[Migration, ...]] = (
     Transaction("""
@@ -122,6 +129,11 @@ MIGRATIONS: Final[tuple[Migration, ...]] = (
     """),
 )
 
+# The oldest version whose shop goes on working on the newest one, so that two releases sell side by
+# side while one takes the other's place, and each of their workers may start again. A migration
+# that such a shop does not survive raises it; one that only adds what may be left out does not.
+WORKS_WITH: Final = 9
+
 
 class SchemaTooNewError(SettingsError):
     """The database was set up by a newer version of the shop."""
@@ -131,33 +143,37 @@ class SchemaTooOldError(SettingsError):
     """The database was not brought to this version of the shop."""
 
 
-async def migrate(url: str, migrations: Sequence[Migration] = MIGRATIONS) -> int:
+async def migrate(
+    url: str, migrations: Sequence[Migration] = MIGRATIONS, works_with: int = WORKS_WITH
+) -> int:
     """Brings a database to this version's schema, whoever else tries; gives the version it had.
 
-    Raises `SchemaTooNewError`, and `UnavailableError` where PostgreSQL does not answer.
+    A newer one that this version works on is left as it is. Raises `SchemaTooNewError` for others,
+    and `UnavailableError` where PostgreSQL does not answer.
     """
     async with migrating(url) as connection:
         version = await read_version(connection)
-        if version > len(migrations):
-            raise _too_new(version)
-        await apply(connection, migrations, version)
-    return version
+        if version.number > len(migrations):
+            _check_newer(version, len(migrations))
+        else:
+            await apply(connection, migrations, version.number, works_with)
+    return version.number
 
 
 async def check_version(connection: asyncpg.Connection) -> None:
-    """Raises `SchemaTooOldError` or `SchemaTooNewError` unless the schema is this version's."""
+    """Raises `SchemaTooOldError` or `SchemaTooNewError` unless this version works on the schema."""
     version = await read_version(connection)
-    if version > len(MIGRATIONS):
-        raise _too_new(version)
-    if version < len(MIGRATIONS):
+    if version.number < len(MIGRATIONS):
         raise SchemaTooOldError(
-            f"DATABASE_URL names a database with schema version {version or 'none'}; this version"
-            f" of the shop needs {len(MIGRATIONS)}: run `tigerfans migrate`."
+            f"DATABASE_URL names a database with schema version {version.number or 'none'}; this"
+            f" version of the shop needs {len(MIGRATIONS)}: run `tigerfans migrate`."
         )
+    _check_newer(version, len(MIGRATIONS))
 
 
-def _too_new(version: int) -> SchemaTooNewError:
-    return SchemaTooNewError(
-        f"DATABASE_URL names a database with schema version {version};"
-        f" this version of the shop knows up to {len(MIGRATIONS)}."
-    )
+def _check_newer(version: SchemaVersion, known: int) -> None:
+    if not version.suits(known):
+        raise SchemaTooNewError(
+            f"DATABASE_URL names a database with schema version {version.number};"
+            f" this version of the shop knows up to {known}."
+        )
