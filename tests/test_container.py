@@ -356,9 +356,12 @@ OPTIONS: Final = (
 )
 
 
-def podman(*arguments: str, seconds: float = 60) -> "subprocess.CompletedProcess[str]":
+def podman(
+    *arguments: str, seconds: float = 60, **environ: str
+) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         [PODMAN or "podman", *arguments],
+        env=os.environ | environ,
         check=False,
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -382,6 +385,7 @@ def why_not() -> str | None:
 
 @pytest.fixture
 def image(tmp_path: Path) -> Iterator[str]:
+    """The image as it is built here, which is removed again."""
     if reason := why_not():
         pytest.skip(reason)
     pip = pip_environment()
@@ -395,7 +399,10 @@ def image(tmp_path: Path) -> Iterator[str]:
         *("build", "--network=host", f"--secret=id=pip,src={tmp_path / 'pip.conf'}", *mounted),
         *(f"--file={ROOT / 'Containerfile'}", "--target=tigerfans", f"--tag={IMAGE}", str(ROOT)),
         seconds=BUILD_SECONDS_MAX,
+        # For what is cached from one build to the next, which would outlive the test.
+        TMPDIR=str(tmp_path),
     )
+    shutil.rmtree(tmp_path / "buildah-cache", ignore_errors=True)
     assert built.returncode == 0, built.stderr
     yield IMAGE
     podman("rmi", "--force", IMAGE)
