@@ -17,7 +17,8 @@ unfinished=$target.unfinished
 mkdir -p "$unfinished"
 
 # One snapshot, whatever is sold meanwhile; compressed, and restored by any newer PostgreSQL.
-$as_shop pg_dump --format=custom "$DATABASE_URL" >"$unfinished/orders.dump"
+DATABASE_URL=$DATABASE_URL $as_shop /opt/tigerfans/ops/with-orders pg_dump --format=custom \
+	>"$unfinished/orders.dump"
 
 case $TIGERFANS_LEDGER in
 embedded:*)

@@ -10,9 +10,14 @@ backup=$1
 now=$(date -u +%Y%m%dT%H%M%SZ)
 # What a query of the orders' database gives.
 orders() {
-	runuser -u tigerfans -- psql "$DATABASE_URL" -Atc "$1"
+	DATABASE_URL=$DATABASE_URL runuser -u tigerfans -- /opt/tigerfans/ops/with-orders psql -Atc "$1"
 }
 database=$(orders 'SELECT current_database()')
+# The new database is made here, on the host whose PostgreSQL is the primary.
+if [ "$(runuser -u postgres -- psql -Atc 'SELECT pg_is_in_recovery()')" != f ]; then
+	echo "The PostgreSQL of this host is a standby: restore on the primary's host." >&2
+	exit 1
+fi
 
 (cd "$backup" && sha256sum --check --quiet SHA256SUMS)
 # Each by its name: of a target alone, systemctl does not wait for what is part of it, and a
@@ -55,7 +60,8 @@ esac
 has_id=$(orders "SELECT to_regclass('shop')")
 if [ -n "$has_id" ]; then
 	shop=$(orders 'SELECT left(id::text, 8) FROM shop')
-	redis-cli -s "${REDIS_URL#unix://}" --eval /opt/tigerfans/ops/forget-answers.lua , "$shop"
+	REDIS_URL=$REDIS_URL runuser -u tigerfans -- \
+		/opt/tigerfans/ops/in-redis /opt/tigerfans/ops/forget-answers.lua "$shop"
 fi
 
 # The copy may be of an earlier release.

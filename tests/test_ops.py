@@ -346,6 +346,34 @@ async def test_the_doctor_likes_a_redis_that_was_started_with_its_file(redis_soc
     assert {"access", "appendfsync", "maxmemory-policy"} <= {f.subject for f in findings}
 
 
+def test_a_backup_shows_nobody_the_password_of_the_orders() -> None:
+    url = "postgresql://me:p%40ss@[::1]:7/orders?target_session_attrs=read-write&password=other"
+    show = "import os, sys; print(sys.argv[1:], os.environ.get('DATABASE_URL'));"
+    show += "print(*(os.environ[name] for name in ('PGHOST', 'PGPORT', 'PGPASSWORD')))"
+    shown = subprocess.run(
+        [sys.executable, str(OPS / "with-orders"), sys.executable, "-c", show, "--quiet"],
+        env=os.environ | {"DATABASE_URL": url},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    public = "postgresql://me@/orders?target_session_attrs=read-write"
+    assert shown.stdout == f"['--quiet', '{public}'] None\n::1 7 p@ss\n"
+    for script in ("backup.sh", "restore.sh"):
+        assert '"$DATABASE_URL"' not in (OPS / script).read_text()
+
+
+def forget_answers(redis_url: str, key_prefix: str) -> int:
+    """As `restore.sh` does it; gives how many there were."""
+    forgotten = subprocess.run(
+        [sys.executable, OPS / "in-redis", OPS / "forget-answers.lua", key_prefix],
+        env=os.environ | {"REDIS_URL": redis_url},
+        check=True,
+        stdout=subprocess.PIPE,
+    )
+    return int(forgotten.stdout)
+
+
 async def test_after_a_restore_redis_knows_sessions_but_no_answers(
     redis_url: str, database_url: str
 ) -> None:
@@ -371,8 +399,7 @@ async def test_after_a_restore_redis_knows_sessions_but_no_answers(
             while not (entry := await sessions.find(paid.order_id)) or not entry.paid_answer:
                 await sessions.ping()
             await redis.set(anothers, "session\nanswer")
-            forgotten = await redis.eval((OPS / "forget-answers.lua").read_text(), 0, told)
-            assert forgotten == 1
+            assert forget_answers(redis_url, told) == 1
             assert await redis.ttl(f"{key_prefix}:order:{paid.order_id.hex_digits}") > 0
             assert await redis.get(anothers) == b"session\nanswer"
         for session in (paid, waiting):

@@ -2,8 +2,11 @@
 
 import asyncio
 import logging
+import os
 import shutil
 import socket
+import subprocess
+import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
@@ -12,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.harness.needs import ROOT
 from tests.harness.patience import PATIENCE_SECONDS, until
 from tests.harness.ports import HOST, free_port
 from tests.servers import PASSWORD, PASSWORD_IN_URL, PostgresHost, postgres_url, run
@@ -20,6 +24,7 @@ from tests.stores.test_orders import paid_order
 from tigerfans.doctor.postgresql import check_postgresql
 from tigerfans.errors import UnavailableError
 from tigerfans.settings.settings import Settings, StoreSettings
+from tigerfans.stack import postgres
 from tigerfans.stores import postgresql_primary
 from tigerfans.stores.database import Database
 from tigerfans.stores.orders import Orders
@@ -280,6 +285,25 @@ async def test_a_wrong_password_is_said_and_not_shown(pair: Pair) -> None:
     with pytest.raises(NoPrimaryError, match="password authentication failed") as raised:
         await Primary(url).connect()
     assert "wrong" not in str(raised.value)
+
+
+async def test_a_backup_is_of_the_primary(pair: Pair) -> None:
+    found = with_orders(pair.url, "psql", "-Atc", PORT)
+    assert (found.stdout, found.stderr) == (f"{pair.primary.port}\n", "")
+    pair.primary.kill()
+    missed = with_orders(pair.url, "psql", "-Atc", PORT)
+    assert missed.returncode == 1
+    assert missed.stderr.startswith("DATABASE_URL names no PostgreSQL that takes writes: ")
+    for secret in ("Traceback", PASSWORD, PASSWORD_IN_URL):
+        assert secret not in missed.stderr
+
+
+def with_orders(url: str, program: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, str(ROOT / "ops/with-orders"), str(postgres.binaries() / program)]
+    environ = os.environ | {"DATABASE_URL": url}
+    return subprocess.run(
+        [*command, *arguments], env=environ, check=False, capture_output=True, text=True
+    )
 
 
 # --- What the doctor sees of them -----------------------------------------------------------------

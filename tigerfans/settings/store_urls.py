@@ -7,7 +7,7 @@ and not percent-encoded, any part of it may be the password's.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 from urllib.parse import parse_qs, unquote
@@ -48,11 +48,13 @@ class Host(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class DatabaseUrl:
     """A `DATABASE_URL`: its `hosts`, none where it leaves that to the defaults, and the rest of it
-    in a form that is good for each of them.
+    in a form that is good for each of them, with the password and without.
     """
 
     hosts: tuple[Host, ...]
     rest: str = field(repr=False)
+    public_rest: str
+    password: str | None = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +90,25 @@ def read_database_url(url: str) -> DatabaseUrl:
         hosts = tuple(_hosts_of_query(query["host"], query.get("port", "")))
     else:
         hosts = ()
-    user = f"{match['user']}@" if match["user"] is not None else ""
-    rest = f"{match['scheme']}://{user}{match['path'] or ''}"
-    # One that is named twice is one.
-    hosts = tuple(dict.fromkeys(hosts))
-    return DatabaseUrl(hosts, f"{rest}?{match['query']}" if match["query"] else rest)
+    user, colon, password = (match["user"] or "").partition(":")
+    path, others = match["path"] or "", _others(match["query"], {"host", "port"})
+    return DatabaseUrl(
+        # One that is named twice is one.
+        hosts=tuple(dict.fromkeys(hosts)),
+        rest=_join(match["scheme"], f"{user}{colon}{password}", path, others),
+        public_rest=_join(match["scheme"], user, path, _others(others, {"password"})),
+        password=unquote(password) or query.get("password"),
+    )
+
+
+def _join(scheme: str, user: str, path: str, query: str) -> str:
+    return f"{scheme}://{user}{'@' * bool(user)}{path}{'?' * bool(query)}{query}"
+
+
+def _others(query: str | None, names: Collection[str]) -> str:
+    """Of the options of an address those with none of these names, as they are written."""
+    options = (query or "").split("&")
+    return "&".join(each for each in options if each.partition("=")[0] not in names)
 
 
 def is_sentinel_url(url: str) -> bool:

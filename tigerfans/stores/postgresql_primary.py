@@ -51,6 +51,7 @@ class State(NamedTuple):
 
 
 class _Candidate(NamedTuple):
+    host: Host
     connection: asyncpg.Connection
     state: State
 
@@ -66,6 +67,8 @@ class Primary:
     def __init__(self, url: str) -> None:
         self._url = url
         self._database = read_database_url(url)
+        # The one that was found last; nobody looks for the only one.
+        self.host = self._database.hosts[0] if self._database.hosts else None
         self.timeline = 0
         self.generation = 0
         # Those that said nothing the last time, for which nobody waits who has found a primary.
@@ -130,6 +133,7 @@ class Primary:
             if chosen.state.timeline > self.timeline:
                 self.generation += bool(self.timeline)
                 self.timeline = chosen.state.timeline
+            self.host = chosen.host
             return chosen.connection
         finally:
             for task in asking.values():
@@ -146,7 +150,7 @@ class Primary:
         async with asyncio.timeout(HOST_SECONDS_MAX):
             connection = await connect_to(host, self._database, **options)
             try:
-                return _Candidate(connection, await read_state(connection))
+                return _Candidate(host, connection, await read_state(connection))
             except BaseException:
                 connection.terminate()
                 raise
