@@ -64,7 +64,7 @@ HELP: Final[Mapping[str, Help]] = {
         ("TIGERFANS_LEDGER", "TIGERFANS_SEQUENCER_SOCKET", "TIGERFANS_METRICS_ADDRESS"),
     ),
     "migrate": Help(
-        {0: "the database has this version's schema", 1: "PostgreSQL does not answer"}
+        {0: "the database has this version's schema", 1: "PostgreSQL is away, or takes no writes"}
         | _USAGE
         | _INTERRUPTED,
         "DATABASE_URL=postgresql://shop@db.example/shop tigerfans migrate",
