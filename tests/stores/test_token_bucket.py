@@ -75,7 +75,7 @@ def test_the_shares_of_all_workers_are_no_more_than_the_rate(workers: int) -> No
 async def workers(redis_url: str) -> AsyncIterator[list[SharedTokenBucket]]:
     """The same bucket, in two workers."""
     sessions = [Sessions.connect(redis_url, "0123abcd") for _ in range(2)]
-    yield [SharedTokenBucket(each.run, "guesses", SLOW, workers=2) for each in sessions]
+    yield [SharedTokenBucket(each.store.run, "guesses", SLOW, workers=2) for each in sessions]
     for each in sessions:
         await each.close()
 
@@ -112,7 +112,7 @@ async def test_a_clock_that_was_set_back_keeps_nobody_waiting_for_as_long(
 
 async def test_a_bucket_that_is_full_again_takes_no_room(redis_url: str) -> None:
     sessions = Sessions.connect(redis_url, "0123abcd")
-    bucket = SharedTokenBucket(sessions.run, "guesses", Rate(0.5, 3), workers=2)
+    bucket = SharedTokenBucket(sessions.store.run, "guesses", Rate(0.5, 3), workers=2)
     await bucket.take()
     async with Redis.from_url(redis_url) as redis:
         assert 0 < await redis.pttl("0123abcd:guesses") <= 2_000
@@ -121,7 +121,7 @@ async def test_a_bucket_that_is_full_again_takes_no_room(redis_url: str) -> None
 
 async def test_without_redis_each_worker_has_its_share(tmp_path: object) -> None:
     sessions = Sessions.connect(f"unix://{tmp_path}/nothing.sock", "0123abcd")
-    bucket = SharedTokenBucket(sessions.run, "guesses", SLOW, workers=3)
+    bucket = SharedTokenBucket(sessions.store.run, "guesses", SLOW, workers=3)
     token = await bucket.take()
     assert token == (0, False)
     [wait] = await waits(bucket, 1)

@@ -58,7 +58,7 @@ def create_app(
     clients = ClientAddresses(settings.limits.trusted_proxies)
     held_cookies = HeldCookies(settings.ticket_secret, shop.hold_seconds)
     guesses = Guesses(
-        SharedTokenBucket(shop.sessions.run, "guesses", GUESS_RATE, settings.http.workers)
+        SharedTokenBucket(shop.sessions.store.run, "guesses", GUESS_RATE, settings.http.workers)
     )
     passes = Passes(settings.admin, settings.ticket_secret)
     guard = basic_auth_guard(settings.admin, passes, guesses, clients)

@@ -11,8 +11,6 @@ Whoever may hold only so much (`Holder`) has a list of open holds. The script th
 counts there: a session over a limit is not saved. Holders are known by digests only, and for no
 longer than their holds last.
 
-Every key begins with digits of the shop's id, so that two shops on one Redis never meet.
-
 While a shop is upgraded, two releases read each other's sessions. A format that only grew at its
 end is read by all: what was appended is passed over. Any other one begins with its number, and who
 does not know the number takes it for no session, so that the ledger's hold has to do. A release
@@ -22,42 +20,31 @@ Reads and writes travel by the auto-batcher: one MGET for all that was asked whi
 was under way, one script call for all that was written.
 """
 
-import asyncio
 import time
 from collections.abc import Awaitable, Sequence
 from contextlib import suppress
 from enum import Enum
-from typing import Any, Final, NamedTuple, TypeVar, cast
+from typing import Final, NamedTuple, cast
 
 import msgspec
 import orjson
-from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import MaxConnectionsError, RedisError
 
 from tigerfans.batching import BatchedCalls, Batcher, QueueFullError
 from tigerfans.booking.ids import OrderId
 from tigerfans.errors import UnavailableError
 from tigerfans.offer.catalog import ClassCode
-from tigerfans.presence import Presence
-from tigerfans.stores.away_redis import is_redis_away, is_redis_replica
-from tigerfans.stores.redis_connection import Argument, RedisConnection, Script
-from tigerfans.stores.redis_primary import connect_redis
+from tigerfans.stores.redis_connection import Argument
 from tigerfans.stores.session_scripts import CLAIM, FINISH, POSTPONE, SAVE
+from tigerfans.stores.shop_redis import ShopRedis
 
 # How long an unpaid session outlives its hold, and how long a paid order's answer is kept.
 AFTER_HOLD_SECONDS: Final = 3600
 ANSWER_SECONDS: Final = 24 * 3600
 # For how long after its hold a session can wait to be asked about, for a shop that was closed.
 ASKED_WITHIN_SECONDS: Final = 7 * 24 * 3600
-DEADLINE_SECONDS: Final = 1.5
 BATCH_MAX: Final = 500
 # As many as wait for the ledger at most (`ipc.client`): what is too much is refused at once.
 QUEUE_MAX: Final = 2_048
-CONNECTIONS_MAX: Final = 8
-
-Output = TypeVar("Output")
 
 
 class Session(msgspec.Struct, frozen=True):
@@ -152,15 +139,15 @@ class Claim(NamedTuple):
 
 
 class Sessions:
-    """Payment sessions; a method that answers raises `UnavailableError` where Redis does not.
+    """Payment sessions; a method that answers raises `UnavailableError` where Redis does not."""
 
-    `key_prefix` is the shop's own (`ShopId.key_prefix`).
-    """
-
-    def __init__(self, redis: Redis, key_prefix: str) -> None:
-        self.presence = Presence("redis", "Redis")
-        self._redis = redis
-        self._prefix: Final = f"{key_prefix}:"
+    def __init__(self, store: ShopRedis) -> None:
+        self.store: Final = store
+        self.presence: Final = store.presence
+        self.ping: Final = store.ping
+        self._redis = store.client
+        self._answered = store.answered
+        key_prefix = store.key_prefix
         self._entry: Final = f"{key_prefix}:order:".encode()
         # The unpaid sessions by the end of their hold. Those whose end is still to come are
         # pending; the others stay until the provider is asked about them, or for as long as
@@ -174,11 +161,10 @@ class Sessions:
         self._attempts: Final = f"{key_prefix}:asked:attempts"
         # What a holder has had open lately: the order ids, of 32 hex digits each, end to end.
         self._holds: Final = f"{key_prefix}:holds:"
-        self._reading = RedisConnection(redis)
-        self._saving = RedisConnection(redis)
-        self._finishing = RedisConnection(redis)
-        self._claiming = RedisConnection(redis)
-        self._kept = (self._reading, self._saving, self._finishing, self._claiming)
+        self._reading = store.keep()
+        self._saving = store.keep()
+        self._finishing = store.keep()
+        self._claiming = store.keep()
         self._reads = BatchedCalls[OrderId, Entry | None](
             "session reads", self._find_many, batch_max=BATCH_MAX, queue_max=QUEUE_MAX
         )
@@ -192,24 +178,13 @@ class Sessions:
     @classmethod
     def connect(cls, url: str, key_prefix: str) -> "Sessions":
         """Sessions in the Redis at `url`; connections are made when they are needed."""
-        redis = connect_redis(
-            url,
-            # The deadline is ours, once for each batch: redis-py's costs 70 µs a command.
-            socket_timeout=None,
-            socket_connect_timeout=DEADLINE_SECONDS,
-            # One attempt more, for a connection that died while it was idle.
-            retry=Retry(NoBackoff(), 1),
-            max_connections=CONNECTIONS_MAX,
-        )
-        return cls(redis, key_prefix)
+        return cls(ShopRedis.connect(url, key_prefix))
 
     async def close(self) -> None:
         await self._reads.close()
         await self._saves.close()
         await self._finishes.close()
-        for connection in self._kept:
-            await connection.close()
-        await self._redis.aclose()
+        await self.store.close()
 
     def save(self, session: Session, holders: Sequence[Holder] = ()) -> Awaitable[Saved]:
         """Saves a session that counts for `holders`, unless one of them is over its limit.
@@ -253,12 +228,6 @@ class Sessions:
         unpacked = [_unpack(entry).session for entry in entries if entry]
         return [session for session in unpacked if session], total
 
-    async def run(self, script: Script, key: str, *arguments: Argument) -> Any:
-        """What a script answers that has nothing to do with sessions, on a key of the shop's."""
-        return await self._answered(
-            self._redis.eval(script.text, 1, self._prefix + key, *arguments)
-        )
-
     async def claim_ended(self, limit: int, lease_seconds: float) -> list[Claim]:
         """Some sessions to be asked about, each for one caller only until the lease is over.
 
@@ -298,9 +267,6 @@ class Sessions:
         order_id = claim.order_id.hex_digits
         postponed = self._redis.eval(POSTPONE.text, 3, *keys, order_id, due_ms, claim.attempts)
         await self._answered(postponed)
-
-    async def ping(self) -> None:
-        await self._answered(self._redis.ping())
 
     async def _find_many(self, order_ids: list[OrderId]) -> Sequence[Entry | None]:
         entry = self._entry
@@ -343,30 +309,6 @@ class Sessions:
                 FINISH, 3, self._unpaid, self._asked, self._attempts, *arguments
             )
             await self._answered(finish)
-
-    async def _answered(self, command: Awaitable[Output]) -> Output:
-        try:
-            async with asyncio.timeout(DEADLINE_SECONDS):
-                reply = await command
-        except MaxConnectionsError as error:
-            # Ours are all in use: Redis has nothing to do with it.
-            raise UnavailableError from error
-        except (RedisError, OSError, TimeoutError) as error:
-            if not is_redis_away(error):
-                raise
-            self.presence.failed(error)
-            if is_redis_replica(error):
-                await self._expire_connections()
-            raise UnavailableError("Payment sessions are away (Redis does not answer).") from error
-        self.presence.answered()
-        return reply
-
-    async def _expire_connections(self) -> None:
-        """There is another primary now, and what is only read here would grow old unnoticed."""
-        for connection in self._kept:
-            connection.expire()
-        with suppress(RedisError, OSError):
-            await self._redis.connection_pool.disconnect(inuse_connections=False)
 
 
 def _pack(session: Session, paid_answer: bytes) -> bytes:
