@@ -62,7 +62,10 @@ def _parser() -> argparse.ArgumentParser:
         return added
 
     add("up", _up, "Start the shop with everything it needs, and keep it running until Ctrl-C.")
-    add("ps", _ps, "Print each process of the running shop, as one JSON object a line.")
+    ps = add("ps", _ps, "Print each process of the running shop, as one JSON object a line.")
+    ps.add_argument(
+        "--hosts", action="store_true", help="print each host of the shop, and what is wrong there"
+    )
     add("reload", _reload, "Replace the workers of the running shop one after the other.")
     add("sequencer", _sequencer, "Run the sequencer alone.")
     add("migrate", _migrate, "Bring the database of the orders to the schema of this version.")
@@ -108,7 +111,11 @@ def _up(_: argparse.Namespace) -> int:
     return up.run(_settings(), os.environ)
 
 
-def _ps(_: argparse.Namespace) -> int:
+def _ps(arguments: argparse.Namespace) -> int:
+    if arguments.hosts:
+        from tigerfans.hosts import command
+
+        return command.run(_settings())
     from tigerfans.stack import control
 
     return control.ps(_settings())

@@ -43,9 +43,13 @@ HELP: Final[Mapping[str, Help]] = {
         "And all others: docs/settings.md explains them. Each is an environment variable.",
     ),
     "ps": Help(
-        {0: "a shop runs there", 1: "none does"} | _USAGE,
-        "TIGERFANS_DATA=/srv/shop tigerfans ps",
-        _SHOP,
+        {
+            0: "a shop runs there; with --hosts, nothing is wrong with its hosts",
+            1: "none does; or something is, and a sentence says what",
+        }
+        | _USAGE,
+        "TIGERFANS_DATA=/srv/shop tigerfans ps\ntigerfans ps --hosts",
+        (*_SHOP, *_STORES),
     ),
     "reload": Help(
         {

@@ -1,3 +1,5 @@
+import re
+import socket
 from dataclasses import replace
 from ipaddress import ip_network
 from pathlib import Path
@@ -10,6 +12,8 @@ from tigerfans.offer.catalog import LISTINGS
 from tigerfans.settings import settings as settings_module
 from tigerfans.settings.settings import (
     FOOT_LINKS,
+    HOST_NAME_CHARACTERS_MAX,
+    HOST_SETTINGS,
     PROVIDER_SECRETS,
     AdminSettings,
     CatalogSettings,
@@ -68,6 +72,7 @@ def test_settings_are_read_back_from_the_environment_they_make() -> None:
         links={"Imprint": "https://example.org/imprint", "Contact": "mailto:fans@example.org"},
         ledger="tigerbeetle://10.0.0.1:3000,10.0.0.2:3000/340282366920938463463374607431768211455",
         data=Path("/var/lib/tigerfans"),
+        host_name="tickets-1",
         hold_seconds=60,
         ticket_secret="secret",
         bench=True,
@@ -112,6 +117,9 @@ def test_the_sequencers_socket_is_in_the_data_folder() -> None:
         ("TIGERFANS_METRICS_ADDRESS", "8001"),
         ("TIGERFANS_METRICS_ADDRESS", "localhost:"),
         ("TIGERFANS_METRICS_ADDRESS", "localhost:70000"),
+        ("TIGERFANS_HOST_NAME", "-tickets"),
+        ("TIGERFANS_HOST_NAME", "tickets 1"),
+        ("TIGERFANS_HOST_NAME", "x" * (HOST_NAME_CHARACTERS_MAX + 1)),
         ("TIGERFANS_BENCH", "yes"),
         ("TIGERFANS_DEMO", "no money"),
         ("TIGERFANS_ENV", "staging"),
@@ -290,5 +298,34 @@ def test_every_variable_is_documented_with_its_default() -> None:
     rows = documented()
     secrets = set(PROVIDER_SECRETS.values())
     assert everything.keys() | secrets | {"TIGERBEETLE_BIN"} == rows.keys()
+    assert rows.pop("TIGERFANS_HOST_NAME") == "the machine's name"
     for name, value in Settings().to_environment().items():
-        assert rows[name] == f"`{value}`"
+        assert name == "TIGERFANS_HOST_NAME" or rows[name] == f"`{value}`"
+
+
+def test_a_setting_is_the_same_on_all_hosts_or_said_to_be_each_hosts_own() -> None:
+    shared = Settings().shared().keys()
+    assert shared | HOST_SETTINGS == documented().keys() - {"TIGERBEETLE_BIN"}
+    assert not shared & HOST_SETTINGS
+    own = re.search(
+        r"### One shop, many hosts\n.*?may differ", DOCUMENTATION.read_text(), re.DOTALL
+    )
+    assert own
+    assert set(re.findall(r"`(TIGERFANS_\w+)`", own[0])) == HOST_SETTINGS
+
+
+@pytest.mark.parametrize(
+    ("machine", "name"),
+    [
+        ("tickets-1.example.org", "tickets-1.example.org"),
+        ("Anna's laptop", "Anna-s-laptop"),
+        ("-", "host"),
+        ("x" * 64, "x" * HOST_NAME_CHARACTERS_MAX),
+    ],
+)
+def test_a_host_is_called_what_the_machine_is_as_far_as_a_host_may_be_called_so(
+    monkeypatch: pytest.MonkeyPatch, machine: str, name: str
+) -> None:
+    monkeypatch.setattr(socket, "gethostname", lambda: machine)
+    assert Settings.from_environment({}).host_name == Settings().host_name == name
+    assert Settings.from_environment({"TIGERFANS_HOST_NAME": name}).host_name == name

@@ -21,8 +21,7 @@ from tigerfans.doctor.machine import judge_machine, read_machine
 from tigerfans.doctor.postgresql import check_postgresql
 from tigerfans.doctor.redis import check_redis
 from tigerfans.doctor.shop import judge_shop, read_shop
-from tigerfans.settings.folder import DataFolder
-from tigerfans.settings.located import located
+from tigerfans.settings.located import with_stores
 from tigerfans.settings.settings import Settings, SettingsError
 
 EXIT_GOOD: Final = 0
@@ -71,12 +70,7 @@ async def examine(settings: Settings) -> list[Finding]:
 
 def _read_settings(environ: Mapping[str, str]) -> Settings:
     """The settings, even where no shop may start with them: then a check names all of it."""
-    settings = Settings.unchecked(environ)
-    stores = settings.stores
-    # A shop of `tigerfans up` has its stores in its folder; a doctor makes no folders.
-    if (stores.database_url and stores.redis_url) or not settings.data.is_dir():
-        return settings
-    return located(settings, DataFolder(settings.data))
+    return with_stores(Settings.unchecked(environ))
 
 
 def _folders(settings: Settings) -> Sequence[Path]:

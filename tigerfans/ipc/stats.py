@@ -7,15 +7,17 @@ form is refused as a whole with `StatsError`.
 """
 
 import re
-from typing import Any, Final, Literal, NotRequired, TypedDict, cast
+from typing import Any, Final, Literal, NamedTuple, NotRequired, TypedDict, cast
 
 import orjson
 
 from tigerfans.ipc.frames import STATS_SIZE_MAX
 
 WORKER_LABEL: Final = "worker"
-# The one family that the sequencer reads itself: orders by the step they took.
+# The two families that the sequencer reads itself: orders by the step they took, and who the worker
+# is, a value of 1 with all that is told in its labels.
 ORDER_STEPS_TOTAL: Final = "tigerfans_order_steps_total"
+WORKER_INFO: Final = "tigerfans_worker_info"
 _NAME: Final = re.compile(r"tigerfans_[a-z0-9_]{1,100}")
 _LABEL: Final = re.compile(r"[a-z][a-z0-9_]{0,40}")
 
@@ -45,6 +47,31 @@ class Family(TypedDict):
 
 
 Stats = list[Family]
+
+
+class WorkerInfo(NamedTuple):
+    """A worker's `version`, and the digits by which its `shop` is known in Redis."""
+
+    version: str
+    shop: str
+
+    def family(self) -> Family:
+        return Family(
+            name=WORKER_INFO,
+            type="gauge",
+            help="The worker's version, and the digits by which its shop is known in Redis.",
+            labels=list(self._fields),
+            samples=[{"labels": list(self), "value": 1}],
+        )
+
+    @classmethod
+    def of(cls, stats: Stats) -> "WorkerInfo | None":
+        """None of a worker of an earlier release, which does not say."""
+        for family in stats:
+            if family["name"] == WORKER_INFO and family["samples"]:
+                told = dict(zip(family["labels"], family["samples"][0]["labels"], strict=True))
+                return cls(*(told.get(label, "") for label in cls._fields))
+        return None
 
 
 class StatsError(Exception):

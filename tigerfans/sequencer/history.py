@@ -2,17 +2,20 @@
 
 Only the sequencer sees every worker, and it outlives them, so it is the one that remembers. What
 its own lanes counted and what the workers sent last (`ipc.stats`) become rates; a worker's first
-counters are where its own begin. All of it stays in memory: for days there is Prometheus.
+counters are where its own begin. Of other hosts it adds the second they told of last
+(`sequencer.reporting`), so that what it remembers is the shop's. All of it stays in memory: for
+days there is Prometheus.
 """
 
 import asyncio
 import time
 from collections import Counter, deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 import orjson
 
+from tigerfans.hosts.report import Sample, summed
 from tigerfans.ipc.stats import ORDER_STEPS_TOTAL, Stats
 from tigerfans.ledger.wire import Operation
 from tigerfans.sequencer.connection import Connection
@@ -33,19 +36,6 @@ class _Counted(NamedTuple):
     ledger_seconds: float
 
 
-class Sample(NamedTuple):
-    """One second of the shop; `time` in Unix seconds, averages None where no batch was sent."""
-
-    time: float
-    held_per_second: float
-    paid_per_second: float
-    transfers_per_second: float
-    batch_transfers: float | None
-    ledger_milliseconds: float | None
-    queued_events: int
-    workers: int
-
-
 class History:
     """The last `SAMPLES_MAX` samples of one sequencer; `run` takes them."""
 
@@ -54,6 +44,10 @@ class History:
         self._lane = sequencer.lanes[Operation.CREATE_TRANSFERS]
         self._samples: deque[Sample] = deque(maxlen=SAMPLES_MAX)
         self._counted = self._count()
+        # This sequencer's own last second.
+        self.own = Sample()
+        # The last seconds of the other hosts that sell.
+        self.others: Sequence[Sample] = ()
         # The steps of orders each worker had counted, by connection.
         self._steps: dict[Connection, Mapping[str, int]] = {}
 
@@ -71,24 +65,23 @@ class History:
         transfers = self._counted.transfers - before.transfers
         ledger_seconds = self._counted.ledger_seconds - before.ledger_seconds
         steps = self._new_steps()
-        self._samples.append(
-            Sample(
-                time=time.time(),
-                held_per_second=steps["held"] / seconds,
-                paid_per_second=steps["paid"] / seconds,
-                transfers_per_second=transfers / seconds,
-                batch_transfers=transfers / batches if batches else None,
-                ledger_milliseconds=1_000 * ledger_seconds / batches if batches else None,
-                queued_events=sum(lane.queued_records for lane in self._sequencer.lanes.values()),
-                workers=sum(bool(c.stats) for c in self._sequencer.connections),
-            )
+        self.own = Sample(
+            time=time.time(),
+            held_per_second=steps["held"] / seconds,
+            paid_per_second=steps["paid"] / seconds,
+            transfers_per_second=transfers / seconds,
+            batch_transfers=transfers / batches if batches else None,
+            ledger_milliseconds=1_000 * ledger_seconds / batches if batches else None,
+            queued_events=sum(lane.queued_records for lane in self._sequencer.lanes.values()),
+            workers=sum(bool(c.stats) for c in self._sequencer.connections),
         )
+        self._samples.append(summed([self.own, *self.others]))
 
     def page(self) -> bytes:
         """All samples as JSON, the oldest first: one list for each field of `Sample`."""
         columns = {
-            name: [_rounded(sample[i]) for sample in self._samples]
-            for i, name in enumerate(Sample._fields)
+            name: [_rounded(getattr(sample, name)) for sample in self._samples]
+            for name in Sample.__struct_fields__
         }
         return orjson.dumps({"sample_seconds": SAMPLE_SECONDS, **columns})
 

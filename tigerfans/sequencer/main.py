@@ -25,6 +25,7 @@ from tigerfans.sequencer import web
 from tigerfans.sequencer.history import History
 from tigerfans.sequencer.listener import BACKLOG, bound_socket
 from tigerfans.sequencer.metrics import Exporter
+from tigerfans.sequencer.reporting import Reporting
 from tigerfans.sequencer.sequencer import Sequencer
 from tigerfans.settings.settings import Settings, SettingsError
 
@@ -55,6 +56,7 @@ async def _main(settings: Settings) -> int:
             history = History(sequencer)
             async with (
                 _running(history.run(), "history", ending),
+                _reporting(Reporting(sequencer, history, settings), ending),
                 _running(watch(sequencer.presence, sequencer.ask_ledger), "watch", ending),
                 _serving_metrics(metrics_address, metrics_port, sequencer, history, ending),
             ):
@@ -133,6 +135,16 @@ async def _running(
     finally:
         task.remove_done_callback(on_done)
         task.cancel()
+
+
+@asynccontextmanager
+async def _reporting(reporting: Reporting, ending: _Ending) -> AsyncIterator[None]:
+    try:
+        async with _running(reporting.run(), "reporting", ending):
+            yield
+    finally:
+        # Who died is missed, and who was stopped is not.
+        await reporting.close(says_goodbye=not ending.exit_code)
 
 
 @asynccontextmanager

@@ -30,6 +30,16 @@ def located(settings: Settings, folder: DataFolder) -> Settings:
     )
 
 
+def with_stores(settings: Settings) -> Settings:
+    """The same for a look at a shop: one of `tigerfans up` has its stores in its folder, and where
+    there is no folder none is made.
+    """
+    stores = settings.stores
+    if (stores.database_url and stores.redis_url) or not settings.data.is_dir():
+        return settings
+    return located(settings, DataFolder(settings.data))
+
+
 def redis_socket(folder: DataFolder) -> Path:
     return folder.sockets / "redis.sock"
 

@@ -7,6 +7,8 @@ that names it. `Settings.to_environment` is the way back, for the processes the 
 
 import difflib
 import ipaddress
+import re
+import socket
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network, ip_network
@@ -55,8 +57,27 @@ FOOT_LINKS: Final[Mapping[str, str]] = {
     "Privacy": "TIGERFANS_PRIVACY_URL",
     "Contact": "TIGERFANS_CONTACT_URL",
 }
+# What may differ from host to host of one shop; every other setting has to be the same on all.
+HOST_SETTINGS: Final = frozenset(
+    {
+        "TIGERFANS_HOST_NAME",
+        "TIGERFANS_HOST",
+        "TIGERFANS_PORT",
+        "TIGERFANS_WORKERS",
+        "TIGERFANS_PIN_WORKERS",
+        "TIGERFANS_CONNECTIONS",
+        "TIGERFANS_BACKLOG",
+        "TIGERFANS_METRICS_ADDRESS",
+        "TIGERFANS_DATABASE_CONNECTIONS",
+        "TIGERFANS_SEQUENCER_SOCKET",
+        "TIGERFANS_DATA",
+    }
+)
+# What a host may be called, and of the machine's name as much as is taken.
+HOST_NAME_CHARACTERS_MAX: Final = 50
 # What a variable begins with that is certainly meant for the shop.
 PREFIX: Final = "TIGERFANS_"
+_HOST_NAME: Final = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{HOST_NAME_CHARACTERS_MAX - 1}}}")
 # How much of a name has to be right for another one to be meant.
 LIKENESS_MIN: Final = 0.6
 DEFAULT_PORTS: Final[Mapping[str, int]] = {"http": 80, "https": 443}
@@ -177,6 +198,8 @@ class Settings:
     # `embedded:DIR`, `tigerbeetle://ADDR[,ADDR…]/CLUSTER`, or None: `tigerfans up` decides.
     ledger: str | None = None
     data: Path = Path("data")
+    # Among those of its shop.
+    host_name: str = field(default_factory=lambda: machine_name())
     hold_seconds: int = 300
     # Ticket codes, payment session ids and the order ids of idempotency keys derive from it.
     ticket_secret: str = field(default=DEFAULT_TICKET_SECRET, repr=False)
@@ -266,6 +289,7 @@ class Settings:
             },
             ledger=read.ledger("TIGERFANS_LEDGER"),
             data=data,
+            host_name=read.host_name("TIGERFANS_HOST_NAME"),
             hold_seconds=read.integer("TIGERFANS_HOLD_SECONDS", 300, 1, HOLD_SECONDS_MAX),
             ticket_secret=read.text("TIGERFANS_TICKET_SECRET", DEFAULT_TICKET_SECRET),
             bench=read.switch("TIGERFANS_BENCH"),
@@ -336,6 +360,7 @@ class Settings:
         return {
             **{listing.setting: str(self.catalog.tickets[listing.code]) for listing in LISTINGS},
             GOODIES_SETTING: str(self.catalog.goodies),
+            "TIGERFANS_HOST_NAME": self.host_name,
             "TIGERFANS_HOST": self.http.host,
             "TIGERFANS_PORT": str(self.http.port),
             "TIGERFANS_WORKERS": str(self.http.workers),
@@ -360,15 +385,27 @@ class Settings:
             **{name: value for name, value in optional.items() if value is not None},
         }
 
+    def shared(self) -> dict[str, str]:
+        """The settings that have to be the same on all hosts of a shop; empty where not set."""
+        environ = self.to_environment()
+        names = _names() | {self.payments.secret_setting}
+        return {name: environ.get(name, "") for name in sorted(names - HOST_SETTINGS)}
+
+
+def _names() -> set[str]:
+    """The variables that there are."""
+    known = _Reader({})
+    Settings._read(known)
+    return known.names
+
 
 def unknown_variables(environ: Mapping[str, str]) -> dict[str, str]:
     """The variables that are meant for the shop and are no setting, each with a sentence."""
-    known = _Reader({})
-    Settings._read(known)
+    known = _names()
     return {
-        name: _unknown(name, known.names)
+        name: _unknown(name, known)
         for name in sorted(environ)
-        if name.startswith(PREFIX) and name not in known.names
+        if name.startswith(PREFIX) and name not in known
     }
 
 
@@ -383,6 +420,12 @@ def _unknown(name: str, known: Iterable[str]) -> str:
 def worker_name(number: int) -> str:
     """What `ps`, metrics and logs call a worker, by its number from 1 on."""
     return f"worker-{number}"
+
+
+def machine_name() -> str:
+    """What this machine calls itself, as far as a host may be called so."""
+    name = re.sub(r"[^A-Za-z0-9._-]", "-", socket.gethostname()).lstrip("._-")
+    return name[:HOST_NAME_CHARACTERS_MAX] or "host"
 
 
 def is_loopback(host: str) -> bool:
@@ -415,6 +458,15 @@ class _Reader:
     def text(self, name: str, default: str) -> str:
         self.names.add(name)
         return self._environ.get(name) or default
+
+    def host_name(self, name: str) -> str:
+        raw = self.text(name, machine_name())
+        if not _HOST_NAME.fullmatch(raw):
+            raise SettingsError(
+                f"{name} must be 1 to {HOST_NAME_CHARACTERS_MAX} letters, digits, dots, hyphens and"
+                f" underscores, with a letter or digit first, not {raw!r}."
+            )
+        return raw
 
     def secrets(self, name: str, default: str) -> tuple[str, ...]:
         secrets = tuple(self.text(name, default).split(","))

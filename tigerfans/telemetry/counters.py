@@ -8,7 +8,8 @@ from collections.abc import Awaitable, Mapping
 from time import perf_counter
 from typing import Final, TypeVar
 
-from tigerfans.ipc.stats import ORDER_STEPS_TOTAL, Family, Stats
+from tigerfans import __version__
+from tigerfans.ipc.stats import ORDER_STEPS_TOTAL, Family, Stats, WorkerInfo
 from tigerfans.presence import Presence
 from tigerfans.telemetry.histogram import SECONDS_BOUNDS, Histogram
 from tigerfans.telemetry.steps import Step
@@ -24,11 +25,12 @@ class Counters:
 
     `stages` are the seconds from asking a store to its answer or failure: `ledger` is the
     sequencer with what is behind it, `session` is Redis, `order` is PostgreSQL. Waiting for a
-    batch is part of each. `steps` are those that orders took by this worker, `presences` the stores
-    that it talks to.
+    batch is part of each. `shop` is what the shop is known by in Redis. `steps` are those that
+    orders took by this worker, `presences` the stores that it talks to.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, shop: str = "") -> None:
+        self.info: Final = WorkerInfo(__version__, shop)
         self.presences: list[Presence] = []
         self.ledger = Histogram(SECONDS_BOUNDS)
         self.session = Histogram(SECONDS_BOUNDS)
@@ -80,6 +82,7 @@ class Counters:
                 self.stages,
             ),
             *store_families(self.presences),
+            self.info.family(),
         ]
 
 

@@ -1,0 +1,1 @@
+"""The hosts of one shop: what each says of itself, and what is wrong with them together."""

@@ -1,0 +1,57 @@
+"""The roster, for a command that looks at a shop from outside: its database says under which keys
+the shop's Redis has it.
+"""
+
+import asyncio
+from typing import Final
+
+import asyncpg
+from redis.exceptions import RedisError
+
+from tigerfans.errors import UnavailableError
+from tigerfans.hosts.roster import Hosts, Roster
+from tigerfans.settings.settings import Settings, SettingsError
+from tigerfans.stores.identity import Identity, find_identity
+from tigerfans.stores.postgresql_primary import NoPrimaryError, Primary
+from tigerfans.stores.shop_redis import ShopRedis
+
+SECONDS_MAX: Final = 5.0
+
+
+async def read_hosts(settings: Settings) -> Hosts:
+    """All hosts of the shop that `settings` name.
+
+    Raises `UnavailableError` where a store does not answer, `SettingsError` where none is named, or
+    the database has no shop.
+    """
+    stores = settings.stores
+    if stores.database_url is None or stores.redis_url is None:
+        raise SettingsError("DATABASE_URL and REDIS_URL must name the stores of the shop.")
+    identity = await _find_identity(stores.database_url)
+    if identity is None:
+        raise SettingsError(
+            "DATABASE_URL names a database without a shop: its first worker opens one."
+        )
+    redis = ShopRedis.connect(stores.redis_url, identity.id.key_prefix)
+    try:
+        return await Roster(redis).read()
+    except (ValueError, RedisError) as error:
+        raise UnavailableError("Redis does not tell of the hosts: see REDIS_URL.") from error
+    finally:
+        await redis.close()
+
+
+async def _find_identity(database_url: str) -> Identity | None:
+    try:
+        async with asyncio.timeout(SECONDS_MAX):
+            connection = await Primary(database_url).connect()
+            try:
+                has_table = await connection.fetchval("SELECT to_regclass('shop')")
+                return await find_identity(connection) if has_table else None
+            finally:
+                await connection.close(timeout=SECONDS_MAX)
+    except NoPrimaryError as error:
+        raise UnavailableError(str(error)) from error
+    except (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        sentence = "PostgreSQL does not say who the shop is: see DATABASE_URL."
+        raise UnavailableError(sentence) from error
