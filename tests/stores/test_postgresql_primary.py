@@ -240,6 +240,39 @@ async def test_where_none_takes_writes_nobody_looks_again_for_a_while(
     assert str(second.value) == str(first.value)
 
 
+async def test_without_its_standby_a_synchronous_primary_is_asked_for_no_writes(
+    pair: Pair, orders: Orders, database: Database
+) -> None:
+    """One that is asked keeps a connection of the server for as long as no standby comes."""
+    order, waiting = paid_order(), paid_order()
+    await orders.record(order)
+    pair.standby.kill()
+    pair.primary.stop()
+    pair.primary.is_synchronous = True
+    await pair.primary.start()
+    try:
+        for _ in range(5):
+            with pytest.raises(UnavailableError, match="PostgreSQL"):
+                await orders.record(waiting)
+        hung = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
+        assert await pair.primary.execute(hung) == 0
+        # What is only read is there.
+        assert await orders.find(order.id) == order
+        assert await orders.find(waiting.id) is None
+
+        await pair.standby.follow(pair.primary)
+
+        async def is_recorded() -> bool:
+            with suppress(UnavailableError):
+                return (await orders.record(waiting)).order == waiting
+            return False
+
+        await until(is_recorded)
+    finally:
+        pair.primary.is_synchronous = False
+        pair.primary.kill()
+
+
 # --- A standby that was taken for the primary ---------------------------------------------------
 
 

@@ -138,7 +138,7 @@ class Orders:
 
     def __init__(self, database: Database) -> None:
         self.database = database
-        self._recording = database.hold_connection()
+        self._recording = database.hold_connection(writes=True)
         self._finding = database.hold_connection()
         self._records = BatchedCalls[Order, Recorded](
             "order writes", self._record_many, batch_max=BATCH_MAX, queue_max=QUEUE_MAX

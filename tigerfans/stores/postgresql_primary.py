@@ -39,6 +39,17 @@ _STATE: Final = """
 """
 
 
+# Whoever writes would wait for a standby that is not there.
+_IS_LONELY: Final = """
+    SELECT current_setting('synchronous_standby_names') <> ''
+        AND current_setting('synchronous_commit') NOT IN ('off', 'local')
+        AND NOT EXISTS (SELECT FROM pg_stat_replication)
+"""
+_LONELY: Final = (
+    "The primary confirms nothing before a standby has it, and none follows it: start one."
+)
+
+
 class NoPrimaryError(ConnectionError):
     """None of the hosts takes writes, or none of those that do may be used."""
 
@@ -77,16 +88,35 @@ class Primary:
         # What was found where there is none, and until when nobody looks again.
         self._none = ""
         self._none_until = 0.0
+        self._lonely_until = 0.0
 
     def leave(self) -> None:
         """It takes no writes any more."""
         self.generation += 1
 
-    async def connect(self, **options: Any) -> asyncpg.Connection:
+    async def connect(self, *, writes: bool = False, **options: Any) -> asyncpg.Connection:
         """A connection to it, made with asyncpg's own `options`.
 
+        One that `writes` again and again is not made where each write would wait for a standby that
+        is not there: it goes on waiting in the server when its client has left, and must not be
+        canceled, for then it would be confirmed to whoever tries again, though no standby has it.
         Raises `NoPrimaryError`, and what asyncpg raises where the only host is away.
         """
+        if not writes:
+            return await self._connect(options)
+        if time.monotonic() < self._lonely_until:
+            raise NoPrimaryError(_LONELY)
+        connection = await self._connect(options)
+        try:
+            if await connection.fetchval(_IS_LONELY):
+                self._lonely_until = time.monotonic() + PAUSE_SECONDS
+                raise NoPrimaryError(_LONELY)
+        except BaseException:
+            connection.terminate()
+            raise
+        return connection
+
+    async def _connect(self, options: dict[str, Any]) -> asyncpg.Connection:
         if len(self._database.hosts) < 2:
             try:
                 return await asyncpg.connect(self._url, **options)
