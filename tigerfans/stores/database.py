@@ -149,7 +149,7 @@ class Database:
             await connection.execute("COMMIT")
 
     def hold_connection(self, *, writes: bool = False) -> "HeldConnection":
-        """A connection that one batcher keeps to itself; `Primary.connect` says what `writes` is."""
+        """A connection that one batcher keeps to itself; of `writes` see `Primary.connect`."""
         return HeldConnection(self, writes=writes)
 
     async def away(self, error: Exception) -> UnavailableError:
