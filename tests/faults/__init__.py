@@ -9,6 +9,7 @@ prices     what a ticket costs, told to real workers without a setting of theirs
 purchase   what one buyer was told, and whether the shop ever took it back
 pace       keeps buyers and faults in step, however slow the machine is
 injector   carries out the faults: signals, cut connections, a full disk, a wiped Redis, prices
+calm       after the last fault: until everything is served and known
 audit      in the end: what was told against PostgreSQL and against the ledger
 run        one seed from the first process to the last, and the table of many
 __main__   `make faults`; the tests of this folder are its short form

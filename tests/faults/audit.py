@@ -9,14 +9,14 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple
+from pathlib import Path
+from typing import NamedTuple, Protocol
 
 import asyncpg
 
 from tests.faults import prices
 from tests.faults.plan import RunPlan
 from tests.faults.purchase import CHARGED, Purchase
-from tests.faults.stack import FaultyShop
 from tigerfans.booking.ids import OrderId, Purpose
 from tigerfans.booking.inventory import Inventory
 from tigerfans.booking.transfers import Booking
@@ -82,6 +82,16 @@ class Audit:
     violations: list[str] = field(default_factory=list)
 
 
+class Readable(Protocol):
+    """A shop whose orders and ledger can be read from here."""
+
+    @property
+    def database_url(self) -> str: ...
+
+    @property
+    def sequencer_socket(self) -> Path: ...
+
+
 class Stores(NamedTuple):
     """What the stores hold after a run; orders by the hex digits of their id."""
 
@@ -93,7 +103,7 @@ class Stores(NamedTuple):
     unmatched: Sequence[asyncpg.Record] = ()
 
 
-async def read_stores(plan: RunPlan, shop: FaultyShop, purchases: Iterable[Purchase]) -> Stores:
+async def read_stores(plan: RunPlan, shop: Readable, purchases: Iterable[Purchase]) -> Stores:
     """Reads all orders, and every transfer an order may have."""
     database = await asyncpg.connect(shop.database_url)
     try:
@@ -252,8 +262,9 @@ async def _read_transfers(ledger: SequencerClient, order_ids: Sequence[str]) -> 
         for order_id in order_ids
         for purpose in Purpose
     ]
-    for start in range(0, len(ids), IDS_PER_LOOKUP):
-        asked = b"".join(ids[start : start + IDS_PER_LOOKUP])
+    at_once = min(IDS_PER_LOOKUP, ledger.records_max)
+    for start in range(0, len(ids), at_once):
+        asked = b"".join(ids[start : start + at_once])
         for transfer in Transfer.unpack_all(await ledger.submit(Operation.LOOKUP_TRANSFERS, asked)):
             purpose = Purpose(transfer.id & 0xFF)
             order_id = f"{transfer.id & ~0xFF:032x}"

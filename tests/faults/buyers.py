@@ -14,7 +14,7 @@ from contextlib import suppress
 from typing import Any
 from urllib.parse import urlencode
 
-from tests.faults.exchange import Answer, NoAnswerError, exchange
+from tests.faults.exchange import Answer, Exchange, NoAnswerError
 from tests.faults.pace import Pace
 from tests.faults.plan import MOCK_SECRET, BuyerPlan, Delivery, Intent, RunPlan
 from tests.faults.prices import Prices
@@ -36,13 +36,15 @@ _JSON = {"content-type": "application/json"}
 class Crowd:
     """All buyers of a run, and what each was told."""
 
-    def __init__(self, plan: RunPlan, port: int, prices: Prices, relay: Relay, pace: Pace) -> None:
+    def __init__(
+        self, plan: RunPlan, exchange: Exchange, prices: Prices, relay: Relay, pace: Pace
+    ) -> None:
         self._plan = plan
-        self._port = port
+        self._exchange = exchange
         self._prices = prices
         self._relay = relay
         self._pace = pace
-        self._provider = Provider(port)
+        self._provider = Provider(exchange)
         self.purchases = [Purchase(buyer) for buyer in plan.buyers()]
         self.violations: list[str] = []
 
@@ -96,8 +98,8 @@ class Crowd:
             purchase.doing = "checks out"
             known = purchase.order_id
             try:
-                answer = await exchange(
-                    self._port, "POST", "/api/checkout", body, headers, hangs_up=hangs_up
+                answer = await self._exchange(
+                    "POST", "/api/checkout", body, headers, hangs_up=hangs_up
                 )
             except NoAnswerError as error:
                 purchase.unanswered_checkouts += 1
@@ -160,7 +162,7 @@ class Crowd:
         for pause_s in pauses():
             purchase.doing = "pays at MockPay's page"
             try:
-                answer = await exchange(self._port, "POST", path, body, _FORM)
+                answer = await self._exchange("POST", path, body, _FORM)
             except NoAnswerError:
                 pass
             else:
@@ -177,7 +179,7 @@ class Crowd:
             purchase.doing = "asks for the order"
             known = purchase.known
             try:
-                answer = await exchange(self._port, "GET", f"/api/orders/{purchase.order_id}")
+                answer = await self._exchange("GET", f"/api/orders/{purchase.order_id}")
             except NoAnswerError as error:
                 purchase.doing = f"asks for the order: {error}"
             else:
@@ -193,7 +195,7 @@ class Crowd:
     async def _watch_inventory(self) -> None:
         while True:
             with suppress(NoAnswerError):
-                answer = await exchange(self._port, "GET", "/api/inventory")
+                answer = await self._exchange("GET", "/api/inventory")
                 if answer.status == 200:
                     self._check_inventory(answer)
                 elif answer.status != 503:
@@ -215,8 +217,8 @@ PAY_LATE_HOLD_SECONDS_MAX = 10
 class Provider:
     """Tells the shop what was paid, over a network that loses, doubles and delays."""
 
-    def __init__(self, port: int) -> None:
-        self._port = port
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
         self._delivered = 0
         self._held_up: list[tuple[int, asyncio.Event]] = []
         self._holds_up = True
@@ -262,8 +264,8 @@ class Provider:
             purchase.doing = f"tells {event_type}"
             known = purchase.known
             try:
-                answer = await exchange(
-                    self._port, "POST", "/payments/webhook", body, headers, hangs_up=hangs_up
+                answer = await self._exchange(
+                    "POST", "/payments/webhook", body, headers, hangs_up=hangs_up
                 )
             except NoAnswerError as error:
                 purchase.doing = f"tells {event_type}: {error}"

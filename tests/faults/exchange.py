@@ -2,13 +2,15 @@
 
 Either the shop answers, or nobody knows whether it did what was asked: refused, cut off, silent
 for too long. The second is `NoAnswerError`, and it says nothing about the order.
+
+`Exchange` is the way to one shop, whoever stands on it: a port of this machine, or a proxy.
 """
 
 import asyncio
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 HOST = "127.0.0.1"
 # More than the shop's own deadlines for its stores together.
@@ -17,6 +19,10 @@ ANSWER_SECONDS_MAX = 8.0
 
 class NoAnswerError(Exception):
     """The connection ended without a whole answer."""
+
+
+class NoConnectionError(NoAnswerError):
+    """There was none: nothing of the request has left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +44,20 @@ class Answer:
         return f"{self.status} {self.body[:200].decode('utf-8', 'replace')}"
 
 
+class Exchange(Protocol):
+    """Sends one request to the shop; what may become of it, `exchange` says."""
+
+    async def __call__(
+        self,
+        method: str,
+        path: str,
+        body: bytes = b"",
+        headers: Mapping[str, str] | None = None,
+        *,
+        hangs_up: bool = False,
+    ) -> Answer: ...
+
+
 async def exchange(
     port: int,
     method: str,
@@ -47,14 +67,20 @@ async def exchange(
     *,
     hangs_up: bool = False,
     seconds_max: float = ANSWER_SECONDS_MAX,
+    host: str = HOST,
+    connect_seconds_max: float = ANSWER_SECONDS_MAX,
 ) -> Answer:
     """Sends one request and reads its answer; raises `NoAnswerError`.
 
     With `hangs_up` the connection is closed as soon as the request has left.
     """
     try:
+        async with asyncio.timeout(connect_seconds_max):
+            reader, writer = await asyncio.open_connection(host, port)
+    except (OSError, TimeoutError) as error:
+        raise NoConnectionError(repr(error)) from error
+    try:
         async with asyncio.timeout(seconds_max):
-            reader, writer = await asyncio.open_connection(HOST, port)
             try:
                 writer.write(request(method, path, body, headers) + body)
                 await writer.drain()

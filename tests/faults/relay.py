@@ -7,7 +7,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from tests.faults.exchange import HOST, Answer, NoAnswerError, exchange
+from tests.faults.exchange import HOST, Answer, Exchange, NoAnswerError
 from tigerfans.payments.mockpay import SIGNATURE_HEADER
 
 SWALLOWED = Answer(200, {}, b"{}")
@@ -16,18 +16,18 @@ NOT_PASSED_ON = Answer(503, {}, b"{}")
 
 
 class Relay:
-    """One address for MockPay; `shop_port` is where webhooks are passed on to."""
+    """One address for MockPay; `exchange` is how webhooks are passed on to the shop."""
 
     def __init__(self) -> None:
-        self.shop_port = 0
+        self.exchange: Exchange | None = None
         self.url = ""
         self._kept: set[str] = set()
 
     @classmethod
     @asynccontextmanager
-    async def open(cls) -> "AsyncIterator[Relay]":
+    async def open(cls, address: str = HOST) -> "AsyncIterator[Relay]":
         relay = cls()
-        server = await asyncio.start_server(relay._serve, HOST)
+        server = await asyncio.start_server(relay._serve, address)
         host, port = server.sockets[0].getsockname()[:2]
         relay.url = f"http://{host}:{port}/payments/webhook"
         try:
@@ -64,8 +64,10 @@ class Relay:
     async def _answer(self, body: bytes, signature: str) -> Answer:
         if json.loads(body)["order_id"] in self._kept:
             return SWALLOWED
+        if self.exchange is None:
+            return NOT_PASSED_ON
         headers = {"content-type": "application/json", SIGNATURE_HEADER: signature}
         try:
-            return await exchange(self.shop_port, "POST", "/payments/webhook", body, headers)
+            return await self.exchange("POST", "/payments/webhook", body, headers)
         except NoAnswerError:
             return NOT_PASSED_ON

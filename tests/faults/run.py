@@ -6,27 +6,19 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from uuid import UUID
+from functools import partial
 
-import asyncpg
-from redis.asyncio import Redis
-
-from tests.faults.audit import HOLD_EXPIRES_SECONDS_MAX, Audit, audit, read_stores
+from tests.faults.audit import Audit, audit, read_stores
 from tests.faults.buyers import Crowd
-from tests.faults.exchange import NoAnswerError
+from tests.faults.calm import CALM_SECONDS_MAX, calm, learn, waiting
+from tests.faults.exchange import exchange
 from tests.faults.injector import Injector
 from tests.faults.loads import under_way
 from tests.faults.pace import Pace
 from tests.faults.plan import SECRETS, FaultKind, RunPlan
-from tests.faults.purchase import Purchase
 from tests.faults.relay import Relay
-from tests.faults.stack import POLL_SECONDS, FaultyShop, StackError
-from tigerfans.stores.identity import ShopId
-
-# From the last fault on, for every buyer to be served and every hold to expire.
-CALM_SECONDS_MAX = 90.0
+from tests.faults.stack import FaultyShop, StackError
 
 
 @dataclass
@@ -55,7 +47,7 @@ async def run(plan: RunPlan, environment: dict[str, str]) -> Report:
     async with Relay.open() as relay:
         webhooks = {"MOCK_WEBHOOK_URL": relay.url}
         shop = FaultyShop(plan.settings | environment | webhooks, plan.disk_bytes)
-        relay.shop_port = shop.port
+        relay.exchange = partial(exchange, shop.port)
         if shop.no_disk:
             plan = report.plan = plan.without_disk()
             print(
@@ -96,7 +88,7 @@ async def _stop(shop: FaultyShop) -> list[str]:
 
 async def _sell(plan: RunPlan, shop: FaultyShop, relay: Relay, report: Report) -> None:
     pace = Pace(plan.orders, plan.fault_count)
-    crowd = Crowd(plan, shop.port, shop.prices, relay, pace)
+    crowd = Crowd(plan, partial(exchange, shop.port), shop.prices, relay, pace)
     injector = Injector(plan, shop, pace)
     buying = asyncio.create_task(crowd.run(), name="buyers")
     striking = asyncio.create_task(injector.run(), name="faults")
@@ -109,7 +101,7 @@ async def _sell(plan: RunPlan, shop: FaultyShop, relay: Relay, report: Report) -
         await shop.until_ready()
         await asyncio.wait([buying], timeout=CALM_SECONDS_MAX)
         if not buying.done():
-            report.violations += _waiting(crowd.purchases)
+            report.violations += waiting(crowd.purchases)
         else:
             await buying
     finally:
@@ -117,20 +109,12 @@ async def _sell(plan: RunPlan, shop: FaultyShop, relay: Relay, report: Report) -
             task.cancel()
         await asyncio.wait([buying, striking])
     report.faults = injector.struck
-    await _calm(plan, shop)
-    await _learn(shop, crowd)
+    await calm(plan, shop)
+    await learn(shop, crowd)
     report.audit = audit(plan, crowd.purchases, await read_stores(plan, shop, crowd.purchases))
     report.violations += crowd.violations + report.audit.violations + await _reconcile(shop)
     if report.violations:
         report.violations += ["faults: " + "; ".join(injector.log), shop.tell()]
-
-
-def _waiting(purchases: Sequence[Purchase]) -> list[str]:
-    return [
-        f"buyer {purchase.plan.number} still waits: {purchase.doing}"
-        for purchase in purchases
-        if purchase.doing != "done"
-    ]
 
 
 async def _reconcile(shop: FaultyShop) -> list[str]:
@@ -139,64 +123,3 @@ async def _reconcile(shop: FaultyShop) -> list[str]:
     if done.returncode == 0:
         return []
     return [f"reconcile ended with {done.returncode}: {done.stdout or done.stderr}"]
-
-
-async def _calm(plan: RunPlan, shop: FaultyShop) -> None:
-    """Until MockPay's webhooks are delivered and short holds have expired."""
-    database = await asyncpg.connect(shop.database_url)
-    try:
-        async with asyncio.timeout(CALM_SECONDS_MAX):
-            # Its pauses have grown; here it need not wait.
-            await database.execute("UPDATE mockpay_webhooks SET next_attempt_at = now()")
-            await _until_zero(lambda: database.fetchval("SELECT count(*) FROM mockpay_webhooks"))
-            if plan.hold_seconds <= HOLD_EXPIRES_SECONDS_MAX:
-                await _until_zero(lambda: _holds(shop))
-    except TimeoutError:
-        raise StackError(f"Webhooks or holds are left.\n{shop.tell()}") from None
-    finally:
-        await database.close()
-
-
-async def _learn(shop: FaultyShop, crowd: Crowd) -> None:
-    """Until the shop has asked about every payment that nobody told."""
-    never_told = [purchase for purchase in crowd.purchases if purchase.is_never_told]
-    prefix = await _key_prefix(shop)
-    redis = Redis.from_url(shop.redis_url, decode_responses=True)
-    try:
-        async with asyncio.timeout(CALM_SECONDS_MAX):
-            for purchase in never_told:
-                order_id = purchase.order_id or ""
-                # It need not wait until its hold or its session is over.
-                now_ms = time.time_ns() // 1_000_000
-                for index in ("unpaid", "asked"):
-                    await redis.zadd(f"{prefix}:{index}", {order_id: now_ms}, xx=True)
-                is_known = await redis.exists(f"{prefix}:order:{order_id}")
-                await crowd.hear_the_end(purchase, is_forgotten=not is_known)
-    except TimeoutError:
-        waiting = [purchase.order_id for purchase in never_told if not purchase.final_status]
-        raise StackError(f"The shop has not asked about {waiting}.\n{shop.tell()}") from None
-    finally:
-        await redis.aclose()
-
-
-async def _key_prefix(shop: FaultyShop) -> str:
-    """What the shop's keys in Redis begin with."""
-    database = await asyncpg.connect(shop.database_url)
-    try:
-        shop_id: UUID = await database.fetchval("SELECT id FROM shop")
-    finally:
-        await database.close()
-    return ShopId(shop_id.bytes[::-1]).key_prefix
-
-
-async def _until_zero(count: Callable[[], Awaitable[int]]) -> None:
-    while await count():  # noqa: ASYNC110 - other processes set no event of ours
-        await asyncio.sleep(POLL_SECONDS)
-
-
-async def _holds(shop: FaultyShop) -> int:
-    try:
-        answer = await shop.get("/api/inventory")
-    except NoAnswerError:
-        return 1
-    return sum(stock["active_holds"] for stock in answer.json().values())

@@ -1,0 +1,103 @@
+"""After the last fault: until every webhook is delivered, every short hold has expired, and every
+payment that nobody told is known. Where somebody still waits, it says who.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol
+from uuid import UUID
+
+import asyncpg
+from redis.asyncio import Redis
+
+from tests.faults.audit import HOLD_EXPIRES_SECONDS_MAX, Readable
+from tests.faults.buyers import Crowd
+from tests.faults.exchange import Answer, NoAnswerError
+from tests.faults.plan import RunPlan
+from tests.faults.purchase import Purchase
+from tests.faults.stack import POLL_SECONDS, StackError
+from tigerfans.stores.identity import ShopId
+
+# From the last fault on, for every buyer to be served and every hold to expire.
+CALM_SECONDS_MAX = 90.0
+
+
+class Reachable(Readable, Protocol):
+    """A shop that answers, whose stores can be looked into, and which says how it is."""
+
+    @property
+    def redis_url(self) -> str: ...
+
+    async def get(self, path: str) -> Answer: ...
+
+    def tell(self) -> str: ...
+
+
+def waiting(purchases: Sequence[Purchase]) -> list[str]:
+    return [
+        f"buyer {purchase.plan.number} still waits: {purchase.doing}"
+        for purchase in purchases
+        if purchase.doing != "done"
+    ]
+
+
+async def calm(plan: RunPlan, shop: Reachable) -> None:
+    """Until MockPay's webhooks are delivered and short holds have expired."""
+    database = await asyncpg.connect(shop.database_url)
+    try:
+        async with asyncio.timeout(CALM_SECONDS_MAX):
+            # Its pauses have grown; here it need not wait.
+            await database.execute("UPDATE mockpay_webhooks SET next_attempt_at = now()")
+            await _until_zero(lambda: database.fetchval("SELECT count(*) FROM mockpay_webhooks"))
+            if plan.hold_seconds <= HOLD_EXPIRES_SECONDS_MAX:
+                await _until_zero(lambda: _holds(shop))
+    except TimeoutError:
+        raise StackError(f"Webhooks or holds are left.\n{shop.tell()}") from None
+    finally:
+        await database.close()
+
+
+async def learn(shop: Reachable, crowd: Crowd) -> None:
+    """Until the shop has asked about every payment that nobody told."""
+    never_told = [purchase for purchase in crowd.purchases if purchase.is_never_told]
+    prefix = await _key_prefix(shop)
+    redis = Redis.from_url(shop.redis_url, decode_responses=True)
+    try:
+        async with asyncio.timeout(CALM_SECONDS_MAX):
+            for purchase in never_told:
+                order_id = purchase.order_id or ""
+                # It need not wait until its hold or its session is over.
+                now_ms = time.time_ns() // 1_000_000
+                for index in ("unpaid", "asked"):
+                    await redis.zadd(f"{prefix}:{index}", {order_id: now_ms}, xx=True)
+                is_known = await redis.exists(f"{prefix}:order:{order_id}")
+                await crowd.hear_the_end(purchase, is_forgotten=not is_known)
+    except TimeoutError:
+        waiting = [purchase.order_id for purchase in never_told if not purchase.final_status]
+        raise StackError(f"The shop has not asked about {waiting}.\n{shop.tell()}") from None
+    finally:
+        await redis.aclose()
+
+
+async def _key_prefix(shop: Reachable) -> str:
+    """What the shop's keys in Redis begin with."""
+    database = await asyncpg.connect(shop.database_url)
+    try:
+        shop_id: UUID = await database.fetchval("SELECT id FROM shop")
+    finally:
+        await database.close()
+    return ShopId(shop_id.bytes[::-1]).key_prefix
+
+
+async def _until_zero(count: Callable[[], Awaitable[int]]) -> None:
+    while await count():  # noqa: ASYNC110 - other processes set no event of ours
+        await asyncio.sleep(POLL_SECONDS)
+
+
+async def _holds(shop: Reachable) -> int:
+    try:
+        answer = await shop.get("/api/inventory")
+    except NoAnswerError:
+        return 1
+    return sum(stock["active_holds"] for stock in answer.json().values())
