@@ -22,7 +22,7 @@ install = $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check 
 stop = { echo $(1) >&2; exit 1; }
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up bench bench-sweep test coverage faults fresh lint format audit screenshots \
+.PHONY: help setup up bench bench-sweep test coverage faults hosts fresh lint format audit screenshots \
 	tigerbeetle clean venv wrk
 
 help: ## list what can be done
@@ -80,6 +80,9 @@ coverage: $(DEV) ## run the tests and list what they do not reach
 
 faults: $(DEV) ## kill everything, show that nothing is lost; ARGS='--seeds 20'
 	@$(VENV)/bin/python -m tests.faults $(ARGS)
+
+hosts: $(DEV) ## the same on several hosts (needs root, TigerBeetle); ARGS='--orders 20000'
+	@$(VENV)/bin/python -m tests.hosts $(ARGS)
 
 fresh: ## run the README's two commands on a bare Debian 12 and 13 (needs root and debootstrap)
 	@exec $(or $(PYTHON),python3) -m tests.fresh $(ARGS)
