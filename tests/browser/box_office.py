@@ -1,6 +1,7 @@
 """A shop for these tests, and what others do there while a browser looks: over HTTP."""
 
 import json
+import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -8,15 +9,25 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 import httpx
+import msgspec
+from redis import Redis
 
 from tests.stack.running_shop import RunningShop, free_addresses, until
+from tigerfans.hosts.report import HostReport
 from tigerfans.payments.base import EventType
 from tigerfans.payments.mockpay import SESSION_PREFIX, SIGNATURE_HEADER, sign
+from tigerfans.settings.folder import DataFolder
+from tigerfans.settings.located import redis_socket, redis_url
 from tigerfans.settings.settings import DEFAULT_ADMIN_PASSWORD, DEFAULT_WEBHOOK_SECRET
 from tigerfans.shop.payment import UNMATCHED
 
 OPERATOR: Final = ("admin", DEFAULT_ADMIN_PASSWORD)
 EMAIL: Final = "ada@example.org"
+
+# What the shop's one host is called, on pictures too.
+HOST_NAME: Final = "tickets-1"
+# Another one that was heard so long from now is there as long as a test, or a picture, takes.
+HEARD_MS: Final = 3_600_000
 
 BRIEF_HOLD_SECONDS: Final = 1
 BRIEF_TICKETS_A: Final = 2
@@ -41,7 +52,7 @@ class BoxOffice:
 
     def __init__(self, root: Path, settings: dict[str, str]) -> None:
         self._root = root
-        self._settings = free_addresses() | settings
+        self._settings = free_addresses() | {"TIGERFANS_HOST_NAME": HOST_NAME} | settings
         self.url = f"http://127.0.0.1:{self._settings['TIGERFANS_PORT']}"
         # It keeps no connection, which the shop's next restart or the next test would find.
         limits = httpx.Limits(max_keepalive_connections=0)
@@ -114,6 +125,38 @@ class BoxOffice:
         goodies = self._json("/api/admin/goodies")
         left: int = goodies["limit"] - goodies["used"]
         return left
+
+    def tell_of_host(self, report: HostReport, silent_seconds: float | None = None) -> None:
+        """Lets another host be heard from now on, or not any more since so long.
+
+        Its clock is as far ahead as `report` says.
+        """
+        heard_ms = -int(silent_seconds * 1_000) if silent_seconds else HEARD_MS
+        seen_ms = time.time_ns() // 1_000_000 + heard_ms
+        packed = msgspec.structs.replace(report, clock_ms=report.clock_ms + seen_ms).pack()
+        with self._redis() as client:
+            client.hset(self._roster(client), report.name, f"{seen_ms} ".encode() + packed)
+
+    def own_report(self) -> HostReport:
+        """What this shop's host says of itself."""
+        with self._redis() as client:
+            entry = client.hget(self._roster(client), HOST_NAME)
+        assert isinstance(entry, bytes)
+        _, _, packed = entry.partition(b" ")
+        return HostReport.unpack(HOST_NAME, packed)
+
+    def forget_hosts(self) -> None:
+        """This host is the only one again."""
+        with self._redis() as client:
+            client.delete(self._roster(client))
+
+    def _redis(self) -> Redis:
+        return Redis.from_url(redis_url(redis_socket(DataFolder(self.shop.data))))
+
+    def _roster(self, client: Redis) -> bytes:
+        until(lambda: client.keys("*:hosts"))
+        [key] = client.keys("*:hosts")
+        return key
 
     def until_expired(self, held: Held) -> None:
         until(lambda: self.status(held) == "EXPIRED")

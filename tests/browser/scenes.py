@@ -2,21 +2,28 @@
 
 from typing import Final, NamedTuple
 
+import msgspec
 from playwright.sync_api import Page
 
 from tests.browser.box_office import BRIEF_TICKETS_A, BoxOffice, Held
+from tigerfans.hosts.report import Sample
+
+NEXT_VERSION: Final = "0.2.0"
+SILENT_HOST: Final = "tickets-3"
 
 
 class Scene(NamedTuple):
     """A page: its path, which names orders of a `Stage`, and words by which it is known.
 
-    It is shown in a browser that has a ticket on hold, or in one that has none.
+    It is shown in a browser that has a ticket on hold, or in one that has none; of a shop that has
+    more hosts, or of one that has none.
     """
 
     path: str
     words: str
     is_brief: bool = False
     has_hold: bool = False
+    has_hosts: bool = False
 
 
 SCENES: Final = {
@@ -42,6 +49,7 @@ SCENES: Final = {
     "order-unknown": Scene("/demo/success?order_id=unknown", "We do not know this order"),
     "not-found": Scene("/nothing", "There is nothing here"),
     "admin": Scene("/admin", "Box office"),
+    "admin-hosts": Scene("/admin", SILENT_HOST, has_hosts=True),
     "admin-refunds": Scene("/admin", "Refunds due", is_brief=True),
     "admin-unmatched": Scene("/admin", "It is not what the order costs.", is_brief=True),
     "admin-order": Scene("/admin/orders/{paid.order_id}", "What was ordered"),
@@ -49,6 +57,31 @@ SCENES: Final = {
         "/admin/orders/{unfulfilled.order_id}", "Refund €65.00", is_brief=True
     ),
 }
+
+
+def add_hosts(office: BoxOffice) -> None:
+    """Has two more hosts: one sells, of another release, its clock off; one is gone."""
+    own = msgspec.structs.replace(office.own_report(), clock_ms=0)
+    workers = tuple(msgspec.structs.replace(worker, version=NEXT_VERSION) for worker in own.workers)
+    sample = Sample(
+        held_per_second=5.8,
+        paid_per_second=4.6,
+        transfers_per_second=19.6,
+        batch_transfers=2.9,
+        ledger_milliseconds=1.7,
+        workers=2,
+    )
+    office.tell_of_host(
+        msgspec.structs.replace(
+            own,
+            name="tickets-2",
+            version=NEXT_VERSION,
+            workers=workers,
+            sample=sample,
+            clock_ms=2_400,
+        )
+    )
+    office.tell_of_host(msgspec.structs.replace(own, name=SILENT_HOST), silent_seconds=250)
 
 
 UNKNOWN_ORDER_ID: Final = "0" * 30 + "00"
@@ -78,7 +111,7 @@ class Stage:
     """Both shops, with the orders that the scenes show."""
 
     def __init__(self, patient: BoxOffice, brief: BoxOffice, late: Late) -> None:
-        self._urls = {False: patient.url, True: brief.url}
+        self._offices = {False: patient, True: brief}
         self._orders = {
             "open": patient.hold(),
             "paid": patient.buy(),
@@ -86,6 +119,8 @@ class Stage:
             "canceled": patient.end(patient.hold(), "canceled"),
             **late._asdict(),
         }
+        # Where there are more hosts than one, for a scene.
+        self._many_hosts: BoxOffice | None = None
         self._cookie = patient.hold_in_a_browser()
         brief.tell_unmatched(late.expired.order_id)
         brief.tell_unmatched(UNKNOWN_ORDER_ID, currency="doubloons", amount=1234567890123)
@@ -95,7 +130,7 @@ class Stage:
         )
 
     def url(self, scene: Scene) -> str:
-        return self._urls[scene.is_brief] + scene.path.format(**self._orders)
+        return self._offices[scene.is_brief].url + scene.path.format(**self._orders)
 
     def show(self, tab: Page, scene: Scene) -> None:
         """Opens a scene's page, in a tab whose browser keeps nothing of the one before."""
@@ -104,4 +139,12 @@ class Stage:
         if scene.has_hold:
             name, value = self._cookie
             tab.context.add_cookies([{"name": name, "value": value, "url": url}])
+        self._show_hosts(self._offices[scene.is_brief], are_many=scene.has_hosts)
         tab.goto(url)
+
+    def _show_hosts(self, office: BoxOffice, *, are_many: bool) -> None:
+        if self._many_hosts is not None:
+            self._many_hosts.forget_hosts()
+        self._many_hosts = office if are_many else None
+        if are_many:
+            add_hosts(office)

@@ -8,6 +8,7 @@ from playwright.sync_api import ViewportSize, expect
 
 from tests.browser.box_office import BoxOffice
 from tests.browser.conftest import OPERATOR_LOGIN, OpenTab
+from tests.browser.scenes import NEXT_VERSION, SILENT_HOST, add_hosts
 
 SHOWN_ID_DIGITS = 18
 PHONE: Final[ViewportSize] = {"width": 390, "height": 844}
@@ -156,3 +157,34 @@ def test_a_webhook_that_nobody_confirmed_waits_in_sight(
     expect(row).to_contain_text("payment.succeeded")
     expect(row).to_contain_text("503 Service Unavailable")
     expect(tab.locator("[data-webhooks-total]")).to_have_text("1")
+
+
+def test_one_host_is_no_table_and_of_several_each_is_told_with_what_is_wrong(
+    patient: BoxOffice, open_tab: OpenTab
+) -> None:
+    tab = open_tab(patient, http_credentials=OPERATOR_LOGIN)
+    tab.goto("/admin")
+    expect(tab.get_by_role("status").filter(has_text="Live")).to_be_visible()
+    hosts = tab.locator("[data-hosts]")
+    expect(hosts).to_be_hidden()
+    add_hosts(patient)
+    try:
+        rows = hosts.locator("tbody tr")
+        expect(rows).to_have_count(3)
+        own, other, silent = (rows.nth(number) for number in range(3))
+        expect(own).to_contain_text("Selling")
+        for words in ("tickets-2", "Selling", NEXT_VERSION, "5.8", "4.6", "1.7 ms", "+2.4 s"):
+            expect(other).to_contain_text(words)
+        for words in (SILENT_HOST, "Silent", "4 min ago"):
+            expect(silent).to_contain_text(words)
+        for words in (
+            f"{SILENT_HOST} was heard 4 min ago",
+            "Different versions run",
+            "The clock of tickets-2 is +2.4 s off",
+        ):
+            expect(hosts.get_by_role("listitem").filter(has_text=words)).to_be_visible()
+        # The charts are the shop's sums: of two workers here, and two there.
+        expect(tab.locator("[data-figure=workers]")).to_have_text("4")
+    finally:
+        patient.forget_hosts()
+    expect(hosts).to_be_hidden()

@@ -9,9 +9,18 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from tests.stack.running_shop import RunningShop, environment, free_addresses, open_shop, tigerfans
+from tests.stack.running_shop import (
+    RunningShop,
+    environment,
+    free_addresses,
+    open_shop,
+    tigerfans,
+    until,
+)
+from tigerfans import __version__
 from tigerfans.doctor.machine import read_machine
 from tigerfans.doctor.sockets import read_socket
+from tigerfans.settings.settings import machine_name
 from tigerfans.stores.database import Database
 from tigerfans.stores.identity import IdentityRow
 
@@ -19,6 +28,7 @@ from tigerfans.stores.identity import IdentityRow
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningShop]:
     with open_shop(tmp_path_factory.mktemp("good"), TIGERFANS_WORKERS="2") as shop:
+        until(lambda: shop.tigerfans("ps", "--hosts").returncode == 0)
         yield shop
 
 
@@ -53,6 +63,7 @@ def test_a_good_deployment_has_nothing_bad(shop: RunningShop) -> None:
         "identity: ticket secret",
         "identity: ledger",
         "identity: Redis",
+        "hosts: selling",
         "shop: ready",
         "shop: workers",
     } <= good
@@ -68,6 +79,20 @@ def test_the_table_says_what_to_change(shop: RunningShop) -> None:
     assert "→ Set TIGERFANS_ENV=production." in examined.stdout
     assert examined.stdout.rstrip().endswith("0 bad.")
     assert examined.stderr == ""
+
+
+def test_the_hosts_of_a_shop_are_told_line_by_line(shop: RunningShop) -> None:
+    told = shop.tigerfans("ps", "--hosts")
+    assert (told.returncode, told.stderr) == (0, "")
+    host = json.loads(told.stdout)
+    assert (host["name"], host["state"], host["workers"]) == (machine_name(), "selling", 2)
+    assert host["versions"] == [__version__]
+
+
+def test_without_its_stores_nothing_is_told_of_hosts(tmp_path: Path) -> None:
+    told = tigerfans("ps", "--hosts", environ=environment(tmp_path / "data", {}), cwd=tmp_path)
+    assert (told.returncode, told.stdout) == (2, "")
+    assert told.stderr == "DATABASE_URL and REDIS_URL must name the stores of the shop.\n"
 
 
 def test_a_look_changes_nothing(shop: RunningShop) -> None:

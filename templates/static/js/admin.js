@@ -3,6 +3,7 @@
 
 import { askedCell, fillOrder, fillUnmatched, orderLink, timeCell } from "./admin-cells.js";
 import { Chart, figure, latest } from "./admin-charts.js";
+import { Hosts } from "./admin-hosts.js";
 import { Orders } from "./admin-orders.js";
 import { OfflineError, TroubleError, getJson, postJson, repeat } from "./api.js";
 import { age, count, money, setText } from "./format.js";
@@ -24,6 +25,8 @@ const orders = new Orders(table("orders"), page.dataset.ordersMax, () =>
   orders.refresh().catch(lost),
 );
 const charts = [...document.querySelectorAll("[data-chart]")].map((root) => new Chart(root));
+
+const hosts = new Hosts(find("[data-hosts]"));
 
 const sessions = new LiveTable(
   table("sessions"),
@@ -113,7 +116,11 @@ async function refreshWebhooks() {
   setText(find("[data-webhooks-total]"), count(total));
 }
 
-/** The sequencer's own figures; without them the rest of the page is as live as before. */
+async function refreshHosts() {
+  hosts.show(await getJson("/api/admin/hosts"));
+}
+
+/** The shop's last minutes; without them the rest of the page is as live as before. */
 async function refreshHistory() {
   const away = find("[data-history-away]");
   try {
@@ -151,6 +158,7 @@ const PARTS = [
   refreshRefunds,
   refreshUnmatched,
   refreshWebhooks,
+  refreshHosts,
   refreshHistory,
 ];
 

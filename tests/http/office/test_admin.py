@@ -3,6 +3,7 @@
 import asyncio
 import csv
 import tempfile
+import time
 from base64 import b64encode
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -12,9 +13,11 @@ import httpx
 import pytest
 
 from tests.harness.ports import free_port
+from tests.hosts.reports import a_report
 from tests.http.api.test_api import checkout, client_of, event, send
 from tests.shops import OpenShop
 from tigerfans.booking.ids import OrderId
+from tigerfans.hosts.roster import Roster
 from tigerfans.http.app import create_app
 from tigerfans.http.office import order_export
 from tigerfans.office.order_search import EXPORT_ROWS
@@ -132,6 +135,7 @@ async def test_what_cannot_be_searched_for_is_a_400(
         ("/api/admin/unmatched", "There is only: limit, resolved."),
         ("/api/admin/goodies", "This takes none."),
         ("/api/admin/history", "This takes none."),
+        ("/api/admin/hosts", "This takes none."),
         ("/api/pending", "There is only: limit."),
     ],
 )
@@ -388,6 +392,24 @@ async def test_the_sequencers_history_is_passed_on_and_asked_for_once_a_second(
         for response in await asyncio.gather(*answers):
             assert response.json() == {"time": []}
     assert [question.split()[1] for question in questions] == [b"/history"]
+
+
+async def test_the_hosts_of_the_shop_are_told_with_what_is_wrong_with_them(
+    client: httpx.AsyncClient, shop: Shop
+) -> None:
+    roster = Roster(shop.sessions.store)
+    clock_ms = time.time_ns() // 1_000_000
+    await roster.write(a_report("tickets-1", clock_ms=clock_ms))
+    await roster.write(a_report("tickets-2", clock_ms=clock_ms, version="1.1", workers=()))
+    told = (await client.get("/api/admin/hosts")).json()
+    first, second = told["items"]
+    assert (first["name"], first["state"], first["versions"]) == ("tickets-1", "selling", ["1.0"])
+    assert (first["workers"], first["held_per_second"], first["batch_transfers"]) == (2, 30, 3)
+    assert first["heard_ms_ago"] >= 0
+    assert (second["name"], second["versions"]) == ("tickets-2", ["1.1"])
+    [trouble] = told["troubles"]
+    assert (trouble["subject"], trouble["is_bad"]) == ("versions", False)
+    assert trouble["sentence"].startswith("Different versions run (1.0 on tickets-1; 1.1 on ticke")
 
 
 async def test_without_a_sequencer_there_are_no_figures_for_a_moment(shop: Shop) -> None:

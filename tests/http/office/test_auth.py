@@ -192,7 +192,9 @@ def test_what_is_no_pass_is_none(passes: Passes, given: str | None) -> None:
 async def workers(
     open_shop: OpenShop, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[list[httpx.AsyncClient]]:
-    """Two workers over the same Redis; in it, there is a burst of guesses and no more."""
+    """Two workers over the same Redis, of one host or of two, for all they know; in it, there is a
+    burst of guesses and no more.
+    """
     monkeypatch.setattr(app_module, "GUESS_RATE", SLOW)
     clients = [client_of(await open_shop()) for _ in range(2)]
     yield clients

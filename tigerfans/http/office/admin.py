@@ -4,14 +4,17 @@ Orders are in `admin_orders`.
 """
 
 import time
-from typing import Any
+from typing import Any, Final
 
 from litestar import MediaType, Response, Router, get
 from litestar.types import Guard
 
+from tigerfans.caching import Cached
+from tigerfans.hosts.roster import Roster
 from tigerfans.http.office.admin_orders import ITEMS_MAX, Limit
 from tigerfans.http.office.answers import (
     GoodiesAnswer,
+    HostsAnswer,
     OrderItem,
     PendingAnswer,
     RefundsAnswer,
@@ -25,8 +28,13 @@ from tigerfans.http.office.sequencer_history import SequencerHistory
 from tigerfans.payments.outbox import Outbox
 from tigerfans.shop.shop import Shop
 
+# They say something new once a second.
+HOSTS_CACHE_SECONDS: Final = 1.0
+
 
 def admin_routes(shop: Shop, outbox: Outbox, sequencer: SequencerHistory, guard: Guard) -> Router:
+    hosts = Cached(Roster(shop.sessions.store).read, HOSTS_CACHE_SECONDS)
+
     @get("/api/pending", parameters=("limit",))
     async def list_pending(limit: Limit = ITEMS_MAX) -> PendingAnswer:
         """The latest payment sessions that can still be paid."""
@@ -54,6 +62,11 @@ def admin_routes(shop: Shop, outbox: Outbox, sequencer: SequencerHistory, guard:
         due, total = await shop.orders.refunds_due(limit)
         return RefundsAnswer([OrderItem.of(order) for order in due], limit, total)
 
+    @get("/api/admin/hosts")
+    async def list_hosts() -> HostsAnswer:
+        """The shop's hosts, each with its last second, and what is wrong with them together."""
+        return HostsAnswer.of(await hosts.get())
+
     @get("/api/admin/history")
     async def get_history() -> Response[Any]:
         """The shop's last minutes, a list for each figure: see the sequencer's `/history`."""
@@ -61,7 +74,14 @@ def admin_routes(shop: Shop, outbox: Outbox, sequencer: SequencerHistory, guard:
 
     return Router(
         "/",
-        route_handlers=[list_pending, count_goodies, list_webhooks, list_refunds, get_history],
+        route_handlers=[
+            list_pending,
+            count_goodies,
+            list_webhooks,
+            list_refunds,
+            list_hosts,
+            get_history,
+        ],
         guards=[guard, known_parameters],
         response_headers={"cache-control": "no-store"},
         tags=[OPERATOR],

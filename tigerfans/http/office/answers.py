@@ -5,6 +5,9 @@ from datetime import datetime
 
 import msgspec
 
+from tigerfans.hosts.lines import HostLine
+from tigerfans.hosts.roster import Hosts
+from tigerfans.hosts.troubles import Trouble, find_troubles
 from tigerfans.offer.catalog import CURRENCY
 from tigerfans.office.story import Chapter, Place, Story
 from tigerfans.payments.outbox import Undelivered
@@ -216,6 +219,30 @@ class WebhooksAnswer(msgspec.Struct):
     items: Sequence[WebhookItem]
     limit: Count
     total: Count
+
+
+class TroubleItem(msgspec.Struct):
+    """What is wrong with the shop's hosts, in a sentence; `subject` is what it is about."""
+
+    subject: str
+    sentence: str
+    is_bad: bool
+
+    @classmethod
+    def of(cls, trouble: Trouble) -> "TroubleItem":
+        return cls(trouble.subject, str(trouble), trouble.is_bad)
+
+
+class HostsAnswer(msgspec.Struct):
+    """The hosts of the shop that were heard within a day, and what is wrong with them."""
+
+    items: Sequence[HostLine]
+    troubles: Sequence[TroubleItem]
+
+    @classmethod
+    def of(cls, hosts: Hosts) -> "HostsAnswer":
+        lines = [HostLine.of(host, hosts) for host in hosts.hosts]
+        return cls(lines, [TroubleItem.of(trouble) for trouble in find_troubles(hosts)])
 
 
 class GoodiesAnswer(msgspec.Struct):
