@@ -140,7 +140,9 @@ class BoxOffice:
     def own_report(self) -> HostReport:
         """What this shop's host says of itself."""
         with self._redis() as client:
-            entry = client.hget(self._roster(client), HOST_NAME)
+            roster = self._roster(client)
+            until(lambda: client.hexists(roster, HOST_NAME))
+            entry = client.hget(roster, HOST_NAME)
         assert isinstance(entry, bytes)
         _, _, packed = entry.partition(b" ")
         return HostReport.unpack(HOST_NAME, packed)
@@ -153,10 +155,16 @@ class BoxOffice:
     def _redis(self) -> Redis:
         return Redis.from_url(redis_url(redis_socket(DataFolder(self.shop.data))))
 
-    def _roster(self, client: Redis) -> bytes:
-        until(lambda: client.keys("*:hosts"))
-        [key] = client.keys("*:hosts")
-        return key
+    def _roster(self, client: Redis) -> str:
+        """The key of the hosts, which is there once a worker has said whose it is."""
+        found: list[Any] = []
+
+        def is_there() -> bool:
+            found[:] = client.keys("*:hosts")
+            return bool(found)
+
+        until(is_there)
+        return str(found[0].decode())
 
     def until_expired(self, held: Held) -> None:
         until(lambda: self.status(held) == "EXPIRED")
