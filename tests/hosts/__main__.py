@@ -47,12 +47,13 @@ COLUMNS: Final = (
     "who acts",
 )
 EXIT_USAGE: Final = 2
+INTERRUPTED: Final = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
-    # Whoever ends this process ends all that it started.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    # As Ctrl-C does, which ends the run in order, with all that it started.
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
         binary = tigerbeetle.find_binary(os.environ, Path.cwd())
         if binary is None:
@@ -61,9 +62,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (SettingsError, NoNamespacesError) as error:
         print(error, file=sys.stderr)
         return EXIT_USAGE
-    is_clean = True
+    try:
+        is_clean = _try_all(options, street, binary)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    return 0 if is_clean else 1
+
+
+def _try_all(options: argparse.Namespace, street: Street, binary: Path) -> bool:
+    """Prints each run as it ends; whether every promise was kept."""
     print(line(COLUMNS), line(["---"] * len(COLUMNS)), sep="\n", flush=True)
     refusals = list(REFUSALS) if options.refusals else []
+    is_clean = True
     for plan, faults in _runs(options):
         report = asyncio.run(run(plan, faults, street, binary, options.shops, refusals))
         for row in rows(report):
@@ -71,7 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if not report.is_clean:
             is_clean = False
             print(report, file=sys.stderr, flush=True)
-    return 0 if is_clean else 1
+    return is_clean
 
 
 def _runs(options: argparse.Namespace) -> Iterator[tuple[RunPlan, list[Fault]]]:

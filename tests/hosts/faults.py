@@ -47,7 +47,7 @@ async def _replica_away(replica: Replica) -> None:
     replica.kill()
     await asyncio.sleep(AWAY_SECONDS)
     replica.start()
-    await replica.until_it_listens()
+    await replica.until_it_is_back()
 
 
 async def kill_primary(site: Site) -> None:
@@ -72,7 +72,7 @@ async def lose_replica(site: Site) -> None:
     await asyncio.sleep(PERSON_SECONDS)
     await replica.recover()
     replica.start()
-    await replica.until_it_listens()
+    await replica.until_it_is_back()
 
 
 async def kill_shop(site: Site) -> None:
@@ -163,7 +163,7 @@ async def upgrade(site: Site) -> None:
     for replica in site.replicas:
         replica.kill()
         replica.start()
-        await replica.until_it_listens()
+        await replica.until_it_is_back()
     for shop in site.shops:
         await shop.upgrade()
         await site.until_host_ready(shop)

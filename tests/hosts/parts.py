@@ -34,7 +34,7 @@ REDIS_PORT: Final = 6379
 WORKERS: Final = 2
 
 _VIEW: Final = re.compile(r"info\(replica\): \d+n: .*\bview=(?:\d+\.\.)?(\d+)")
-_LISTENS: Final = "listening on"
+_TAKES_PART: Final = ": transition_to_normal_from_"
 
 
 class Replica:
@@ -67,13 +67,16 @@ class Replica:
         """Makes its file anew, by what the other replicas know."""
         await asyncio.to_thread(self._command, "recover", *self._who(), self._addresses)
 
-    async def until_it_listens(self) -> None:
-        """Once it has read its file after its latest start."""
+    async def until_it_is_back(self) -> None:
+        """Once it takes part again after its latest start: until then no other one may go.
 
-        async def listens() -> bool:
-            return self._daemon.is_running and _LISTENS in self._latest_log()
+        One that only listens does not count for a majority yet.
+        """
 
-        await until(listens)
+        async def is_back() -> bool:
+            return self._daemon.is_running and _TAKES_PART in self._latest_log()
+
+        await until(is_back)
 
     @property
     def view(self) -> int:

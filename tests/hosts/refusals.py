@@ -45,7 +45,7 @@ async def _another_ledger(site: Site) -> list[str]:
     replica.form()
     replica.start()
     try:
-        await replica.until_it_listens()
+        await replica.until_it_is_back()
         settings = {"TIGERFANS_LEDGER": f"tigerbeetle://{addresses}/{CLUSTER_ID}"}
         with _sequencer(shop, settings) as sequencer:
             await until(sequencer.is_listening)
