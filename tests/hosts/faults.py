@@ -158,12 +158,16 @@ async def slow_link(site: Site) -> None:
     host.widen()
 
 
-async def upgrade(site: Site) -> None:
-    # This release comes with the same TigerBeetle: each replica is started anew all the same.
+async def restart_replicas(site: Site) -> None:
     for replica in site.replicas:
         replica.kill()
         replica.start()
         await replica.until_it_is_back()
+
+
+async def upgrade(site: Site) -> None:
+    # This release comes with the same TigerBeetle: each replica is started anew all the same.
+    await restart_replicas(site)
     for shop in site.shops:
         await shop.upgrade()
         await site.until_host_ready(shop)
@@ -195,6 +199,12 @@ FAULTS: Final = {
             "SIGKILL to a backup, and its data file is gone",
             "a person, after 2 s: `tigerbeetle recover`",
             lose_replica,
+        ),
+        Fault(
+            "restart-replicas",
+            "each replica is started anew, once the one before takes part again",
+            "a person: one at a time",
+            restart_replicas,
         ),
         Fault("kill-shop", "SIGKILL to all of a shop host, for 3 s", NOBODY, kill_shop),
         Fault("isolate-shop", "a shop host is cut off for 3 s", NOBODY, isolate_shop),

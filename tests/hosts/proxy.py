@@ -21,8 +21,9 @@ LOOK_SECONDS_MAX: Final = 2.0
 class Proxy:
     """`checkouts` and `payments` say how long buyers waited for any of either."""
 
-    def __init__(self, addresses: Sequence[str]) -> None:
+    def __init__(self, addresses: Sequence[str], port: int = SHOP_PORT) -> None:
         self._addresses = list(addresses)
+        self._port = port
         self._ready = set(addresses)
         self._turn = 0
         self.checkouts = Pulse()
@@ -58,15 +59,15 @@ class Proxy:
             return await self._send(method, path, body, headers, hangs_up=hangs_up)
         with pulse.asked() as answered:
             answer = await self._send(method, path, body, headers)
-            # Sold out, and on hold, are decided as well.
-            if answer.is_success or answer.status == 409:
+            # That a class is sold out, the ledger says where Redis is away.
+            if answer.is_success:
                 answered()
             return answer
 
     async def is_ready(self, address: str) -> bool:
         try:
             answer = await exchange(
-                SHOP_PORT,
+                self._port,
                 "GET",
                 "/readyz",
                 host=address,
@@ -90,7 +91,7 @@ class Proxy:
         for address in self._in_turn():
             try:
                 answer = await exchange(
-                    SHOP_PORT,
+                    self._port,
                     method,
                     path,
                     body,
