@@ -126,6 +126,11 @@ class BoxOffice:
         left: int = goodies["limit"] - goodies["used"]
         return left
 
+    def workers(self) -> int:
+        """How many there are, on all hosts of the shop."""
+        counted: list[int] = self._json("/api/admin/history")["workers"]
+        return counted[-1] if counted else 0
+
     def tell_of_host(self, report: HostReport, silent_seconds: float | None = None) -> None:
         """Lets another host be heard from now on, or not any more since so long.
 

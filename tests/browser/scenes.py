@@ -6,6 +6,7 @@ import msgspec
 from playwright.sync_api import Page
 
 from tests.browser.box_office import BRIEF_TICKETS_A, BoxOffice, Held
+from tests.stack.running_shop import until
 from tigerfans.hosts.report import Sample
 
 NEXT_VERSION: Final = "0.2.0"
@@ -82,6 +83,8 @@ def add_hosts(office: BoxOffice) -> None:
         )
     )
     office.tell_of_host(msgspec.structs.replace(own, name=SILENT_HOST), silent_seconds=250)
+    # The figures are all hosts' together.
+    until(lambda: office.workers() == len(own.workers) + sample.workers)
 
 
 UNKNOWN_ORDER_ID: Final = "0" * 30 + "00"
