@@ -65,14 +65,14 @@ async def learn(shop: Reachable, crowd: Crowd) -> None:
     redis = Redis.from_url(shop.redis_url, decode_responses=True)
     try:
         async with asyncio.timeout(CALM_SECONDS_MAX):
-            for purchase in never_told:
-                order_id = purchase.order_id or ""
-                # It need not wait until its hold or its session is over.
-                now_ms = time.time_ns() // 1_000_000
-                for index in ("unpaid", "asked"):
-                    await redis.zadd(f"{prefix}:{index}", {order_id: now_ms}, xx=True)
-                is_known = await redis.exists(f"{prefix}:order:{order_id}")
-                await crowd.hear_the_end(purchase, is_forgotten=not is_known)
+            # They need not wait until their holds or their sessions are over.
+            due = {purchase.order_id or "": time.time_ns() // 1_000_000 for purchase in never_told}
+            for index in ("unpaid", "asked") if due else ():
+                await redis.zadd(f"{prefix}:{index}", due, xx=True)
+            async with asyncio.TaskGroup() as hearing:
+                for purchase in never_told:
+                    is_known = await redis.exists(f"{prefix}:order:{purchase.order_id}")
+                    hearing.create_task(crowd.hear_the_end(purchase, is_forgotten=not is_known))
     except TimeoutError:
         waiting = [purchase.order_id for purchase in never_told if not purchase.final_status]
         raise StackError(f"The shop has not asked about {waiting}.\n{shop.tell()}") from None

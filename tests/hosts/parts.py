@@ -49,12 +49,15 @@ class Replica:
         self._addresses = f"--addresses={addresses}"
         argv = [self._binary, "start", *DEVELOPMENT, self._addresses, str(self._file)]
         self._daemon = Daemon(host, "tigerbeetle", argv, folder)
+        # How long its log was then.
+        self._started_at = 0
 
     def form(self) -> None:
         """Formats its file, for a new cluster."""
         self._command("format", *self._who())
 
     def start(self) -> None:
+        self._started_at = len(self._log())
         self._daemon.start()
 
     def kill(self) -> None:
@@ -74,22 +77,23 @@ class Replica:
         """
 
         async def is_back() -> bool:
-            return self._daemon.is_running and _TAKES_PART in self._latest_log()
+            # What it said before its latest start says nothing of this one.
+            return self._daemon.is_running and _TAKES_PART in self._log()[self._started_at :]
 
         await until(is_back)
 
     @property
     def view(self) -> int:
         """The latest that it has taken part in."""
-        views = _VIEW.findall(self._daemon.log.read_text(errors="replace"))
+        views = _VIEW.findall(self._log())
         return int(views[-1]) if views else 0
 
     def tell(self) -> str:
         return self._daemon.tell()
 
-    def _latest_log(self) -> str:
-        text = self._daemon.log.read_text(errors="replace")
-        return text[text.rindex("opening ") :] if "opening " in text else ""
+    def _log(self) -> str:
+        log = self._daemon.log
+        return log.read_text(errors="replace") if log.exists() else ""
 
     def _who(self) -> Sequence[str]:
         replica = f"--replica={self._number}", f"--replica-count={self._count}"
