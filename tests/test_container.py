@@ -43,7 +43,8 @@ CONTAINER: Final = ROOT / "ops" / "container"
 EXAMPLE: Final = CONTAINER / "env.example"
 # What stops a container is not patient by itself.
 STOP_SECONDS: Final = 10
-BUILD_SECONDS_MAX: Final = 150
+# It downloads what it is made of, on a machine that may be busy.
+BUILD_SECONDS_MAX: Final = 900
 
 # ${NAME}, ${NAME:-default}, ${NAME-default}, ${NAME:?what to do}
 _VARIABLE: Final = re.compile(r"\$\{(\w+)(?:(:?[-?])([^}]*))?\}")
