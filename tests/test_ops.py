@@ -20,6 +20,7 @@ from tests.servers import running
 from tigerfans import cli
 from tigerfans.booking.ids import OrderId
 from tigerfans.doctor.configuration import check_configuration
+from tigerfans.doctor.findings import Verdict
 from tigerfans.doctor.machine import FILES_SPARE
 from tigerfans.doctor.postgresql import judge_postgresql
 from tigerfans.doctor.redis import check_redis
@@ -408,3 +409,120 @@ async def test_after_a_restore_redis_knows_sessions_but_no_answers(
             assert (entry.session, entry.paid_answer) == (session, b"")
     finally:
         await sessions.close()
+
+
+# --- Several hosts ---------------------------------------------------------------------------
+
+HOSTS = OPS / "hosts"
+HOSTS_ADDED = read_environment(HOSTS / "tigerfans.env")
+HOSTS_SETTINGS = Settings.from_environment(ENVIRONMENT | SECRETS | HOSTS_ADDED)
+HOST_ADDRESSES = ["10.0.0.1", "10.0.0.2", "10.0.0.3"]
+
+
+def read_drop_in(unit: str) -> Unit:
+    return read_unit(f"../hosts/systemd/{unit}.d/hosts.conf")
+
+
+def test_every_setting_of_several_hosts_is_one_and_fit_for_production() -> None:
+    asked = Asked()
+    Settings.from_environment(asked)
+    assert asked.names >= HOSTS_ADDED.keys()
+    # Open to the other hosts, which is what the doctor tells of both.
+    warned = {"TIGERFANS_HOST", "TIGERFANS_METRICS_ADDRESS"}
+    assert wrong(check_configuration(HOSTS_SETTINGS)) == dict.fromkeys(warned, Verdict.WARNING)
+
+
+def test_several_hosts_open_where_their_settings_say() -> None:
+    empty, listen = read_drop_in("tigerfans-worker@.socket")["ListenStream"]
+    assert empty == "", "or one host's address stays beside it"
+    assert listen == f"{HOSTS_SETTINGS.http.host}:{HOSTS_SETTINGS.http.port}"
+    empty, start = read_drop_in("tigerbeetle.service")["ExecStart"]
+    addresses = re.search(r"--addresses=(\S+)", start)
+    assert empty == ""
+    assert addresses
+    assert HOSTS_SETTINGS.ledger == f"tigerbeetle://{addresses[1]}/1"
+    assert TIGERBEETLE["AssertPathExists"] == [start.split()[-1]]
+
+
+@pytest.mark.parametrize(
+    "unit", ["tigerbeetle.service", "tigerfans-.service", "tigerfans-worker@.socket"]
+)
+def test_a_unit_lets_all_hosts_in_and_nobody_else(unit: str) -> None:
+    (allowed,) = read_drop_in(unit)["IPAddressAllow"]
+    assert allowed.removeprefix("localhost ").split() == HOST_ADDRESSES
+
+
+def test_what_has_no_password_is_for_the_hosts_alone() -> None:
+    firewall = (HOSTS / "nftables.conf").read_text()
+    (allowed,) = re.findall(r"ip saddr \{ (.+) \} accept", firewall)
+    (closed,) = re.findall(r"tcp dport \{ (.+) \} drop", firewall)
+    assert allowed.split(", ") == HOST_ADDRESSES
+    urls = " ".join(HOSTS_ADDED.values())
+    ports = {int(port) for port in re.findall(r":(\d{4,5})\b", urls)}
+    assert ports | {HOSTS_SETTINGS.http.port, 5432, 6379, 26379} <= set(
+        map(int, closed.split(", "))
+    )
+
+
+def test_every_standby_says_the_name_that_confirms_an_order() -> None:
+    (confirms,) = re.findall(
+        r"^synchronous_standby_names = 'ANY 1 \((\w+)\)'$",
+        (HOSTS / "postgresql.conf").read_text(),
+        re.MULTILINE,
+    )
+    assert f"application_name={confirms}" in (HOSTS / "rejoin.sh").read_text()
+
+
+async def test_postgresql_knows_every_setting_of_several_hosts(database_url: str) -> None:
+    lines = (HOSTS / "postgresql.conf").read_text().splitlines()
+    names = {line.split(" = ")[0] for line in lines if line and not line.startswith("#")}
+    connection = await asyncpg.connect(database_url)
+    try:
+        rows = await connection.fetch("SELECT name FROM pg_settings")
+    finally:
+        await connection.close()
+    assert names <= {row["name"] for row in rows}
+
+
+def test_redis_and_sentinel_agree_on_the_name_and_the_port() -> None:
+    sentinel = (HOSTS / "sentinel.conf").read_text()
+    name, port = re.findall(r"^sentinel monitor (\w+) \S+ (\d+) 2$", sentinel, re.MULTILINE)[0]
+    assert HOSTS_ADDED["REDIS_URL"].endswith(f"/{name}/0")
+    assert f"\nport {port}\n" in (HOSTS / "redis.conf").read_text()
+    about_it = re.findall(r"^sentinel [a-z-]+ (\S+)", sentinel, re.MULTILINE)
+    assert set(about_it) == {name}
+
+
+@needs_caddy
+def test_caddy_gives_a_post_to_another_host_only_if_nobody_took_it() -> None:
+    adapted = subprocess.run(
+        [str(CADDY), "adapt", "--config", str(OPS / "Caddyfile"), "--adapter", "caddyfile"],
+        env=os.environ
+        | {"XDG_DATA_HOME": "/nowhere", "XDG_CONFIG_HOME": "/nowhere"}
+        | {"TIGERFANS_PROXY": str(HOSTS / "hosts.caddy")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert adapted.returncode == 0, adapted.stderr
+    assert '"warn"' not in adapted.stderr
+    for address in HOST_ADDRESSES:
+        assert adapted.stdout.count(f'"dial":"{address}:8000"') == 2
+    # Without a rule of its own Caddy sends again what is a GET, and what was never accepted.
+    assert "retry_match" not in adapted.stdout
+    assert '"selection_policy":{"policy":"first"}' in adapted.stdout
+
+
+@pytest.mark.parametrize("script", ["promote.sh", "rejoin.sh", "postgresql.sh"])
+def test_a_shell_reads_the_scripts_of_several_hosts(script: str) -> None:
+    read = subprocess.run(
+        ["/bin/sh", "-n", str(HOSTS / script)], capture_output=True, text=True, check=False
+    )
+    assert (read.returncode, read.stderr) == (0, "")
+
+
+def test_the_alerts_are_of_figures_that_the_page_of_operations_names() -> None:
+    page = (OPS.parent / "docs" / "operations.md").read_text()
+    figures = r"tigerfans_[a-z_]+(?:_total|_up|_workers|_events|_bucket)\b"
+    rules = set(re.findall(figures, (HOSTS / "alerts.yml").read_text()))
+    assert rules == set(re.findall(figures, page))
