@@ -30,6 +30,8 @@ SIGNATURE_HEADER: Final = "x-mockpay-signature"
 SESSION_PREFIX: Final = "mock_"
 # Less than the outbox's lease, so that a slow delivery is not sent twice at a time.
 DELIVERY_SECONDS_MAX: Final = 10.0
+# Of a process that stops.
+LAST_DELIVERY_SECONDS_MAX: Final = 0.5
 DELIVERIES_AT_ONCE_MAX: Final = 20
 POLL_SECONDS: Final = 0.5
 FORGET_SECONDS: Final = 60.0
@@ -67,6 +69,9 @@ class MockPay:
         self._webhook_url = webhook_url
         self._client = client
         self.outbox = outbox
+        # Of what is on its way.
+        self._deadlines: set[asyncio.Timeout] = set()
+        self._seconds_max = DELIVERY_SECONDS_MAX
 
     def session_id(self, order_id: str) -> str:
         return SESSION_PREFIX + order_id
@@ -130,6 +135,18 @@ class MockPay:
                 continue
             await asyncio.gather(*map(self._deliver, due))
 
+    def stop_waiting(self) -> None:
+        """This process is to stop, and leaves to others what is not delivered soon.
+
+        It may be waiting for itself: a webhook that goes to this shop may have come to the socket
+        from which this very process takes nothing more, and whose next owner starts when it ends.
+        """
+        self._seconds_max = LAST_DELIVERY_SECONDS_MAX
+        ends_at = asyncio.get_running_loop().time() + LAST_DELIVERY_SECONDS_MAX
+        for deadline in self._deadlines:
+            if not deadline.expired():
+                deadline.reschedule(ends_at)
+
     async def _deliver(self, webhook: Webhook) -> None:
         error = await self._send(webhook.body)
         # Where the outcome cannot be stored, the lease runs out and the webhook is sent again.
@@ -143,12 +160,15 @@ class MockPay:
         """Sends one webhook; why it was not confirmed, or None where it was."""
         headers = {"content-type": "application/json", SIGNATURE_HEADER: self.sign(body)}
         try:
-            async with asyncio.timeout(DELIVERY_SECONDS_MAX):
+            async with asyncio.timeout(self._seconds_max) as deadline:
+                self._deadlines.add(deadline)
                 response = await self._client.post(
                     self._webhook_url, content=body, headers=headers, timeout=None
                 )
         except (httpx.HTTPError, TimeoutError) as error:
             return repr(error)
+        finally:
+            self._deadlines.discard(deadline)
         return None if response.is_success else f"status {response.status_code}"
 
 

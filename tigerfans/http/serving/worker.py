@@ -65,6 +65,8 @@ async def _serve(settings: Settings, name: str) -> int:
             stop_accepting(settings.http.port)
             # They would last for minutes, and the server waits for each request it accepted.
             streams.close()
+            if opened.mockpay:
+                opened.mockpay.stop_waiting()
             loop.call_later(DRAIN_SECONDS, server.stop)
 
         for number in (signal.SIGTERM, signal.SIGINT):

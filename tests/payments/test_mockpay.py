@@ -1,0 +1,70 @@
+"""MockPay's deliveries while their sender is about to stop."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+
+from tests.harness.patience import patience
+from tests.payments.test_outbox import ORDER_ID, pass_time
+from tigerfans.payments import mockpay
+from tigerfans.payments.base import EventType
+from tigerfans.payments.mockpay import MockPay, Payment
+from tigerfans.payments.outbox import PAUSE_SECONDS_MIN, Outbox
+from tigerfans.stores.database import Database
+
+PAYMENT = Payment(f"mock_{ORDER_ID}", ORDER_ID, 6500, "eur", "A", "fan@example.com")
+NEVER_SECONDS = 10_000.0
+
+
+class Silence:
+    """Takes webhooks and says nothing, as a socket does whose process takes nothing more."""
+
+    def __init__(self) -> None:
+        self.heard = asyncio.Event()
+
+    async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n")
+        self.heard.set()
+        await reader.read()
+        writer.close()
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    database = await Database.connect(database_url)
+    yield database
+    await database.close()
+
+
+@pytest.fixture
+def silence() -> Silence:
+    return Silence()
+
+
+@pytest.fixture
+async def provider(
+    silence: Silence, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[MockPay]:
+    monkeypatch.setattr(mockpay, "DELIVERY_SECONDS_MAX", NEVER_SECONDS)
+    server = await asyncio.start_server(silence, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with httpx.AsyncClient(trust_env=False) as client:
+        yield MockPay(["secret"], f"http://127.0.0.1:{port}/", client, Outbox(database))
+    server.close()
+    await server.wait_closed()
+
+
+async def test_a_process_that_stops_leaves_what_nobody_confirms_to_the_next_sender(
+    provider: MockPay, silence: Silence, database: Database
+) -> None:
+    pressed = asyncio.create_task(provider.emit(PAYMENT, EventType.SUCCEEDED), name="button")
+    async with patience():
+        await silence.heard.wait()
+        provider.stop_waiting()
+        await pressed
+        # Neither does one wait that comes later.
+        await provider.emit(PAYMENT, EventType.CANCELED)
+    await pass_time(database, 2 * PAUSE_SECONDS_MIN)
+    assert len(await Outbox(database).lease(10)) == 2
