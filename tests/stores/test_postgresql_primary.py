@@ -9,9 +9,10 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -23,6 +24,8 @@ from tests.stack.running_shop import environment, free_addresses, tigerfans
 from tests.stores.test_orders import paid_order
 from tigerfans.doctor.postgresql import check_postgresql
 from tigerfans.errors import UnavailableError
+from tigerfans.payments.outbox import Outbox, Webhook
+from tigerfans.payments.unmatched import Misfit, UnmatchedPayment, UnmatchedPayments
 from tigerfans.settings.settings import Settings, StoreSettings
 from tigerfans.stack import postgres
 from tigerfans.stores import postgresql_primary
@@ -32,6 +35,7 @@ from tigerfans.stores.postgresql_primary import NoPrimaryError, Primary
 from tigerfans.stores.schema import migrate
 
 PORT = "SELECT inet_server_port()"
+HUNG = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
 
 
 @dataclass
@@ -242,22 +246,31 @@ async def test_where_none_takes_writes_nobody_looks_again_for_a_while(
     assert str(second.value) == str(first.value)
 
 
-async def test_without_its_standby_a_synchronous_primary_is_asked_for_no_writes(
-    pair: Pair, orders: Orders, database: Database
-) -> None:
-    """One that is asked keeps a connection of the server for as long as no standby comes."""
-    order, waiting = paid_order(), paid_order()
-    await orders.record(order)
+@asynccontextmanager
+async def lonely(pair: Pair) -> AsyncIterator[None]:
+    """The primary confirms nothing before a standby has it, and there is none."""
     pair.standby.kill()
     pair.primary.stop()
     pair.primary.is_synchronous = True
     await pair.primary.start()
     try:
+        yield
+    finally:
+        pair.primary.is_synchronous = False
+        pair.primary.kill()
+
+
+async def test_without_its_standby_a_synchronous_primary_is_asked_for_no_writes(
+    pair: Pair, orders: Orders
+) -> None:
+    """One that is asked keeps a connection of the server for as long as no standby comes."""
+    order, waiting = paid_order(), paid_order()
+    await orders.record(order)
+    async with lonely(pair):
         for _ in range(5):
             with pytest.raises(UnavailableError, match="PostgreSQL"):
                 await orders.record(waiting)
-        hung = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
-        assert await pair.primary.execute(hung) == 0
+        assert await pair.primary.execute(HUNG) == 0
         # What is only read is there.
         assert await orders.find(order.id) == order
         assert await orders.find(waiting.id) is None
@@ -270,9 +283,46 @@ async def test_without_its_standby_a_synchronous_primary_is_asked_for_no_writes(
             return False
 
         await until(is_recorded)
-    finally:
-        pair.primary.is_synchronous = False
-        pair.primary.kill()
+
+
+async def test_nor_is_it_asked_to_keep_what_is_kept_beside_the_orders(
+    pair: Pair, database: Database
+) -> None:
+    outbox, unmatched = Outbox(database), UnmatchedPayments(database)
+    payment = UnmatchedPayment(uuid4().hex, Misfit.UNKNOWN_ORDER)
+
+    async def is_new() -> bool | None:
+        with suppress(UnavailableError):
+            return await unmatched.add(payment)
+        return None
+
+    assert await outbox.lease(1) == []
+    async with lonely(pair):
+        for _ in range(3):
+            assert await is_new() is None
+            with pytest.raises(UnavailableError, match="PostgreSQL"):
+                await outbox.add(Webhook(uuid4(), b"{}"), paid_order().id.hex_digits, "payment")
+        assert await pair.primary.execute(HUNG) == 0
+        assert await unmatched.waiting(1) == ([], 0)
+
+        # A primary that is started again has what it confirmed to nobody, and so has no other.
+        connection = await Primary(pair.url).connect()
+        await connection.execute("SET synchronous_commit = local")
+        await connection.execute(
+            "INSERT INTO unmatched_payments (id, reason, currency, order_id, session_id, email)"
+            " VALUES ($1, $2, '', '', '', '')",
+            payment.id,
+            payment.reason,
+        )
+        await connection.close()
+        assert await is_new() is None
+
+        await pair.standby.follow(pair.primary)
+
+        async def is_kept() -> bool:
+            return await is_new() is False
+
+        await until(is_kept)
 
 
 # --- A standby that was taken for the primary ---------------------------------------------------

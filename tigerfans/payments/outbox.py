@@ -92,7 +92,7 @@ class Outbox:
         """Stores a webhook durably, and remembers what it says; the caller has a lease on it and
         sends it now.
         """
-        async with self._database.connection() as connection:
+        async with self._database.connection(writes=True) as connection:
             await connection.execute(
                 _ADD, webhook.id, order_id, event_type, webhook.body, LEASE_SECONDS
             )
@@ -107,22 +107,22 @@ class Outbox:
 
     async def forget(self) -> None:
         """Forgets some of what was decided longer ago than `REMEMBERED_FOR`."""
-        async with self._database.connection() as connection:
+        async with self._database.connection(writes=True) as connection:
             await connection.execute(_FORGET, REMEMBERED_FOR, FORGOTTEN_AT_ONCE_MAX)
 
     async def lease(self, limit: int) -> list[Webhook]:
         """Up to `limit` webhooks that are due; nobody else gets them for `LEASE_SECONDS`."""
-        async with self._database.connection() as connection:
+        async with self._database.connection(writes=True) as connection:
             rows = await connection.fetch(_LEASE, LEASE_SECONDS, GIVE_UP_AFTER, limit)
         return [Webhook(row["id"], row["body"]) for row in rows]
 
     async def delivered(self, webhook: Webhook) -> None:
-        async with self._database.connection() as connection:
+        async with self._database.connection(writes=True) as connection:
             await connection.execute("DELETE FROM mockpay_webhooks WHERE id = $1", webhook.id)
 
     async def failed(self, webhook: Webhook, error: str) -> None:
         """Not confirmed; the next attempt comes after a growing pause."""
-        async with self._database.connection() as connection:
+        async with self._database.connection(writes=True) as connection:
             await connection.execute(
                 _FAILED, webhook.id, error, PAUSE_SECONDS_MIN, PAUSE_SECONDS_MAX
             )

@@ -170,7 +170,7 @@ class UnmatchedPayments:
 
     async def add(self, payment: UnmatchedPayment) -> bool:
         """Stores a payment durably, once; whether it is new."""
-        async with self._database.connection() as connection:
+        async with self._database.connection(writes=True) as connection:
             added = await connection.fetchval(
                 _ADD,
                 payment.id,
@@ -210,7 +210,7 @@ class UnmatchedPayments:
         """
         if not _ID.fullmatch(payment_id):
             raise _unknown()
-        async with self._database.connection() as connection:
+        async with self._database.connection(writes=True) as connection:
             until = await connection.fetchval(_CLAIM, payment_id, CLAIM_SECONDS)
             payment = await _find(connection, payment_id)
         if until is None and payment.resolution is None:
@@ -219,12 +219,12 @@ class UnmatchedPayments:
 
     async def drop_claim(self, claim: Claim) -> None:
         """Whoever comes may resolve the payment."""
-        async with self._database.connection() as connection:
+        async with self._database.connection(writes=True) as connection:
             await connection.execute(_DROP_CLAIM, claim.payment.id, claim.until)
 
     async def resolve(self, payment_id: str, resolution: Resolution, by: str) -> UnmatchedPayment:
         """Marks a payment that was claimed, durably, unless it is resolved; as it is then."""
-        async with self._database.connection() as connection:
+        async with self._database.connection(writes=True) as connection:
             await connection.execute(_RESOLVE, payment_id, resolution, by)
             return await _find(connection, payment_id)
 

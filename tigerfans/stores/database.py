@@ -63,6 +63,8 @@ class Database:
         self.presence = Presence("postgresql", "PostgreSQL")
         self._pool = pool
         self._generation = primary.generation
+        # Whether one of the pool's connections is new, and nobody has written since.
+        self._is_new = True
         self._turns = asyncio.Semaphore(pool.get_max_size())
 
     @classmethod
@@ -71,8 +73,11 @@ class Database:
         no writes, or `SettingsError` where its schema is of another version.
         """
         primary = Primary(url)
+        database: Database | None = None
 
         async def connect(_: None, **options: Any) -> asyncpg.Connection:
+            if database is not None:
+                database._is_new = True
             return await primary.connect(**options)
 
         pool = await asyncpg.create_pool(
@@ -94,18 +99,20 @@ class Database:
             if isinstance(error, POSTGRESQL_AWAY):
                 raise UnavailableError(_AWAY) from error
             raise
-        return cls(primary, pool)
+        database = cls(primary, pool)
+        return database
 
     async def close(self) -> None:
         await self._pool.close()
 
     @asynccontextmanager
     async def connection(
-        self, deadline_seconds: float = DEADLINE_SECONDS
+        self, deadline_seconds: float = DEADLINE_SECONDS, *, writes: bool = False
     ) -> AsyncIterator[asyncpg.Connection]:
         """A connection for one piece of work; raises `UnavailableError`.
 
-        Work that is cut short ends the connection: nothing of it gets back into the pool.
+        Work that is cut short ends the connection: nothing of it gets back into the pool. Of
+        `writes` see `Primary.connect`.
         """
         ends_at = asyncio.get_running_loop().time() + deadline_seconds
         async with self._turn(ends_at):
@@ -113,12 +120,17 @@ class Database:
                 self._generation = self.primary.generation
                 await self._pool.expire_connections()
             try:
+                if writes:
+                    self.primary.check_not_lonely()
                 async with (
                     asyncio.timeout_at(ends_at),
                     # The pool's own timeout bounds the release of a connection that hangs.
                     self._pool.acquire(timeout=DEADLINE_SECONDS) as connection,
                 ):
                     with _using(connection):
+                        if writes and self._is_new:
+                            await self.primary.check_confirms(connection)
+                            self._is_new = False
                         yield connection
             except POSTGRESQL_AWAY as error:
                 # Of what may take long, a reader may have been slow.

@@ -170,7 +170,7 @@ class Orders:
 
     async def mark_refunded(self, order_id: OrderId) -> bool:
         """The money went back; whether it was due until now, for otherwise nothing happens."""
-        async with self.database.connection() as connection:
+        async with self.database.connection(writes=True) as connection:
             marked = await connection.fetchval(_MARK_REFUNDED, order_id.hex_digits)
         return marked is not None
 

@@ -104,17 +104,25 @@ class Primary:
         """
         if not writes:
             return await self._connect(options)
-        if time.monotonic() < self._lonely_until:
-            raise NoPrimaryError(_LONELY)
+        self.check_not_lonely()
         connection = await self._connect(options)
         try:
-            if await connection.fetchval(_IS_LONELY):
-                self._lonely_until = time.monotonic() + PAUSE_SECONDS
-                raise NoPrimaryError(_LONELY)
+            await self.check_confirms(connection)
         except BaseException:
             connection.terminate()
             raise
         return connection
+
+    def check_not_lonely(self) -> None:
+        """Raises `NoPrimaryError` where it was found to confirm nothing a moment ago."""
+        if time.monotonic() < self._lonely_until:
+            raise NoPrimaryError(_LONELY)
+
+    async def check_confirms(self, connection: asyncpg.Connection) -> None:
+        """Raises `NoPrimaryError` where each write would wait for a standby that is not there."""
+        if await connection.fetchval(_IS_LONELY):
+            self._lonely_until = time.monotonic() + PAUSE_SECONDS
+            raise NoPrimaryError(_LONELY)
 
     async def _connect(self, options: dict[str, Any]) -> asyncpg.Connection:
         if len(self._database.hosts) < 2:
