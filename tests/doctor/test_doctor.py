@@ -195,7 +195,7 @@ async def test_a_broken_deployment_is_told_all_that_is_bad(
         ("DATABASE_URL", "postgresql://nobody@127.0.0.1:1/none", "PostgreSQL: answers"),
         ("DATABASE_URL", "", "PostgreSQL: DATABASE_URL"),
         ("REDIS_URL", "redis://127.0.0.1:1", "Redis: answers"),
-        ("REDIS_URL", "redis://127.0.0.1:port", "Redis: answers"),
+        ("REDIS_URL", "redis://127.0.0.1:port", "settings: environment"),
         ("TIGERFANS_PORT", "http", "settings: environment"),
         ("TIGERFANS_ENV", "staging", "settings: environment"),
     ],

@@ -61,8 +61,9 @@ async def test_of_a_store_that_does_not_answer_others_tell(stores: StoreSettings
     assert await check_hosts(Settings(stores=stores)) == []
 
 
-async def test_nor_of_a_redis_that_does_not(database_url: str) -> None:
+@pytest.mark.parametrize("redis_url", [NOBODY_LISTENS, f"{NOBODY_LISTENS}?socket_timeout=x"])
+async def test_nor_of_a_redis_that_does_not(database_url: str, redis_url: str) -> None:
     database = await Database.connect(database_url)
     await IdentityRow.claim(database, TICKET_SECRET)
     await database.close()
-    assert await check_hosts(Settings(stores=StoreSettings(database_url, NOBODY_LISTENS))) == []
+    assert await check_hosts(Settings(stores=StoreSettings(database_url, redis_url))) == []

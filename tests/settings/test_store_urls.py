@@ -95,6 +95,11 @@ HIDDEN = "h1dd3n"
         ("REDIS_URL", f"redis+sentinel://:a@{HIDDEN}@a/shop/0", "percent-encoded"),
         ("REDIS_URL", f"redis+sentinel://:{HIDDEN}@a/shop/0?db=1", "knows no options"),
         ("REDIS_URL", f"sentinel://:{HIDDEN}@a/shop/0", "must be a URL such as"),
+        ("REDIS_URL", f"redis://:{HIDDEN}#b@h:6379/0", "password percent-encoded"),
+        ("REDIS_URL", f"redis://:{HIDDEN}/b@h:6379/0", "password percent-encoded"),
+        ("REDIS_URL", f"redis://:{HIDDEN}?b@h:6379/0", "password percent-encoded"),
+        ("REDIS_URL", f"redis://:{HIDDEN}@[::1", "must name host:port"),
+        ("REDIS_URL", "redis://127.0.0.1:port", "must name host:port"),
     ],
 )
 def test_an_address_of_no_store_is_refused_in_a_sentence_that_repeats_nothing(

@@ -32,13 +32,14 @@ async def read_hosts(settings: Settings) -> Hosts:
         raise SettingsError(
             "DATABASE_URL names a database without a shop: its first worker opens one."
         )
-    redis = ShopRedis.connect(stores.redis_url, identity.id.key_prefix)
     try:
-        return await Roster(redis).read()
+        redis = ShopRedis.connect(stores.redis_url, identity.id.key_prefix)
+        try:
+            return await Roster(redis).read()
+        finally:
+            await redis.close()
     except (ValueError, RedisError) as error:
         raise UnavailableError("Redis does not tell of the hosts: see REDIS_URL.") from error
-    finally:
-        await redis.close()
 
 
 async def _find_identity(database_url: str) -> Identity | None:

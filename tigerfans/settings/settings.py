@@ -20,6 +20,7 @@ from tigerfans.offer.catalog import GOODIES_SETTING, LISTINGS, ClassCode
 from tigerfans.settings.store_urls import (
     SENTINEL_SCHEME,
     UrlError,
+    check_redis_url,
     is_sentinel_url,
     read_database_url,
     read_sentinel_url,
@@ -518,9 +519,10 @@ class _Reader:
 
     def redis_url(self, name: str) -> str | None:
         raw = self.text(name, "")
-        if not is_sentinel_url(raw):
-            return self.url(name, ("redis", "rediss", "unix", SENTINEL_SCHEME))
         try:
+            if not is_sentinel_url(raw):
+                check_redis_url(raw)
+                return self.url(name, ("redis", "rediss", "unix", SENTINEL_SCHEME))
             read_sentinel_url(raw)
         except UrlError as error:
             raise SettingsError(f"{name} {error}") from None

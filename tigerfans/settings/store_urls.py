@@ -10,7 +10,7 @@ import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
-from urllib.parse import parse_qs, unquote
+from urllib.parse import parse_qs, unquote, urlsplit
 
 POSTGRESQL_PORT: Final = 5432
 SENTINEL_PORT: Final = 26379
@@ -109,6 +109,15 @@ def _others(query: str | None, names: Collection[str]) -> str:
     """Of the options of an address those with none of these names, as they are written."""
     options = (query or "").split("&")
     return "&".join(each for each in options if each.partition("=")[0] not in names)
+
+
+def check_redis_url(url: str) -> None:
+    """Of an address of one Redis, which redis-py reads; raises `UrlError`."""
+    try:
+        # Else it is what a password has after a character that should have been encoded.
+        _ = urlsplit(url).port
+    except ValueError:
+        raise UrlError("must name host:port, and have its password percent-encoded.") from None
 
 
 def is_sentinel_url(url: str) -> bool:
