@@ -7,7 +7,7 @@ import pytest
 from tests.hosts.reports import NOW_MS, a_report, heard
 from tests.shops import TICKET_SECRET
 from tigerfans.doctor.findings import Finding, Verdict
-from tigerfans.doctor.hosts import check_hosts, judge_roster
+from tigerfans.doctor.hosts import find_hosts, judge_roster, workers_by_host
 from tigerfans.hosts.roster import Hosts, Roster
 from tigerfans.settings.settings import Settings, StoreSettings
 from tigerfans.stores.database import Database
@@ -35,20 +35,28 @@ def test_a_host_that_is_silent_is_worth_a_look_and_two_of_one_name_are_bad() -> 
     assert (silent.subject, silent.verdict) == ("host b", Verdict.WARNING)
 
 
+def test_the_workers_of_the_other_hosts_are_counted_also_of_one_that_may_come_back() -> None:
+    sells = heard(a_report("a"), a_report("b", workers=())).hosts
+    hosts = Hosts(NOW_MS, [*sells, *heard(a_report("c"), seconds_ago=90).hosts])
+    assert workers_by_host(hosts, Settings(host_name="a")) == [0, 2]
+    assert workers_by_host(None, SETTINGS) == []
+
+
 async def test_the_roster_is_found_by_the_database_whose_shop_it_is(
     database_url: str, redis_url: str
 ) -> None:
     stores = StoreSettings(database_url, redis_url)
     settings = Settings(stores=stores)
     # Nobody has opened the shop yet: the doctor's other checks say so.
-    assert await check_hosts(settings) == []
+    assert await find_hosts(settings) is None
+    assert judge_roster(None, settings) == []
     database = await Database.connect(database_url)
     identity = await IdentityRow.claim(database, TICKET_SECRET)
     await database.close()
     redis = ShopRedis.connect(redis_url, identity.id.key_prefix)
     await Roster(redis).write(a_report("a", clock_ms=time.time_ns() // 1_000_000))
     await redis.close()
-    [finding] = await check_hosts(settings)
+    [finding] = judge_roster(await find_hosts(settings), settings)
     assert (finding.subject, finding.found) == ("selling", "a")
 
 
@@ -58,7 +66,7 @@ async def test_the_roster_is_found_by_the_database_whose_shop_it_is(
     ids=["none", "away"],
 )
 async def test_of_a_store_that_does_not_answer_others_tell(stores: StoreSettings) -> None:
-    assert await check_hosts(Settings(stores=stores)) == []
+    assert await find_hosts(Settings(stores=stores)) is None
 
 
 @pytest.mark.parametrize("redis_url", [NOBODY_LISTENS, f"{NOBODY_LISTENS}?socket_timeout=x"])
@@ -66,4 +74,4 @@ async def test_nor_of_a_redis_that_does_not(database_url: str, redis_url: str) -
     database = await Database.connect(database_url)
     await IdentityRow.claim(database, TICKET_SECRET)
     await database.close()
-    assert await check_hosts(Settings(stores=StoreSettings(database_url, redis_url))) == []
+    assert await find_hosts(Settings(stores=StoreSettings(database_url, redis_url))) is None

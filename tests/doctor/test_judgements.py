@@ -244,6 +244,19 @@ def test_a_setting_of_postgresql_that_loses_orders_is_named(
     assert wrong(judge_postgresql(facts, DEPLOYED)) == {subject: verdict}
 
 
+def test_postgresql_needs_room_for_the_workers_of_all_hosts() -> None:
+    facts = replace(POSTGRESQL, settings={**POSTGRESQL.settings, "max_connections": "60"})
+    settings = replace(DEPLOYED, http=replace(DEPLOYED.http, workers=4))
+    assert wrong(judge_postgresql(facts, settings)) == {}
+    [needed] = [
+        finding
+        for finding in judge_postgresql(facts, settings, workers_by_host=[4, 4])
+        if finding.verdict is Verdict.BAD
+    ]
+    assert needed.subject == "max_connections"
+    assert needed.advice == "Allow 63 at least, for 12 workers of 3 hosts."
+
+
 @pytest.mark.parametrize(
     "version",
     [

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from tigerfans.doctor.configuration import check_configuration, check_variables
 from tigerfans.doctor.findings import Finding, Verdict
-from tigerfans.doctor.hosts import check_hosts
+from tigerfans.doctor.hosts import find_hosts, judge_roster, workers_by_host
 from tigerfans.doctor.identity import check_identity
 from tigerfans.doctor.ledger import check_ledger
 from tigerfans.doctor.machine import judge_machine, read_machine
@@ -51,12 +51,12 @@ def run(environ: Mapping[str, str], *, as_json: bool) -> int:
 async def examine(settings: Settings) -> list[Finding]:
     """All that the checks say of a deployment, area by area."""
     shop = await read_shop(settings)
-    postgresql, redis, ledger, identity, hosts = await asyncio.gather(
-        check_postgresql(settings),
+    hosts = await find_hosts(settings)
+    postgresql, redis, ledger, identity = await asyncio.gather(
+        check_postgresql(settings, workers_by_host(hosts, settings)),
         check_redis(settings),
         check_ledger(settings),
         check_identity(settings),
-        check_hosts(settings),
     )
     machine = await asyncio.to_thread(read_machine, shop.pids, _folders(settings))
     return [
@@ -66,7 +66,7 @@ async def examine(settings: Settings) -> list[Finding]:
         *redis,
         *ledger,
         *identity,
-        *hosts,
+        *judge_roster(hosts, settings),
         *judge_shop(shop, settings),
     ]
 

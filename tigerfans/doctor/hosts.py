@@ -3,6 +3,7 @@
 Says nothing of a store that does not answer, or has no shop yet: the checks of each do.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 from tigerfans.doctor.findings import Findings
@@ -15,16 +16,24 @@ from tigerfans.settings.settings import Settings, SettingsError
 AREA: Final = "hosts"
 
 
-async def check_hosts(settings: Settings) -> Findings:
+async def find_hosts(settings: Settings) -> Hosts | None:
+    """All hosts of the shop; None where a store does not say."""
     try:
-        hosts = await read_hosts(settings)
+        return await read_hosts(settings)
     except (UnavailableError, SettingsError):
-        return Findings(AREA, settings.environment)
-    return judge_roster(hosts, settings)
+        return None
 
 
-def judge_roster(hosts: Hosts, settings: Settings) -> Findings:
+def workers_by_host(hosts: Hosts | None, settings: Settings) -> Sequence[int]:
+    """How many workers each other host has, or had when it was heard last: it may come back."""
+    known = hosts.hosts if hosts else ()
+    return [len(host.report.workers) for host in known if host.name != settings.host_name]
+
+
+def judge_roster(hosts: Hosts | None, settings: Settings) -> Findings:
     findings = Findings(AREA, settings.environment)
+    if hosts is None:
+        return findings
     if selling := [host.name for host in hosts.selling]:
         findings.good("selling", ", ".join(selling))
     for trouble in find_troubles(hosts):

@@ -4,7 +4,7 @@ What several hosts of it are to each other is looked at in `replication`.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -85,7 +85,8 @@ async def _data_directory(connection: asyncpg.Connection) -> Path | None:
     return path if await asyncio.to_thread(path.is_dir) else None
 
 
-async def check_postgresql(settings: Settings) -> Findings:
+async def check_postgresql(settings: Settings, workers_by_host: Sequence[int] = ()) -> Findings:
+    """`workers_by_host` counts those of each other host of the shop."""
     findings = Findings(AREA, settings.environment)
     url = settings.stores.database_url
     if url is None:
@@ -103,7 +104,7 @@ async def check_postgresql(settings: Settings) -> Findings:
         advice = "Start it, let this user in, or correct DATABASE_URL."
         findings.bad("answers", f"no: {reason(error)}", advice)
         return findings
-    findings += judge_postgresql(facts, settings)
+    findings += judge_postgresql(facts, settings, workers_by_host)
     if hosts:
         judge_replication(facts.settings, facts.followers, hosts, findings)
     if facts.data and (disk := await asyncio.to_thread(read_disk, facts.data)):
@@ -111,11 +112,13 @@ async def check_postgresql(settings: Settings) -> Findings:
     return findings
 
 
-def judge_postgresql(facts: PostgresqlFacts, settings: Settings) -> Findings:
+def judge_postgresql(
+    facts: PostgresqlFacts, settings: Settings, workers_by_host: Sequence[int] = ()
+) -> Findings:
     findings = Findings(AREA, settings.environment)
     _judge_version(facts, findings)
     _judge_durability(facts, findings)
-    _judge_connections(facts, settings, findings)
+    _judge_connections(facts, settings, workers_by_host, findings)
     encoding = facts.settings["server_encoding"]
     if encoding == "UTF8":
         findings.good("encoding", encoding)
@@ -165,16 +168,20 @@ def _judge_durability(facts: PostgresqlFacts, findings: Findings) -> None:
         findings.warn("data_checksums", checksums, advice)
 
 
-def _judge_connections(facts: PostgresqlFacts, settings: Settings, findings: Findings) -> None:
+def _judge_connections(
+    facts: PostgresqlFacts, settings: Settings, workers_by_host: Sequence[int], findings: Findings
+) -> None:
     allowed = int(facts.settings["max_connections"])
     free = allowed - int(facts.settings["superuser_reserved_connections"])
-    # One more worker runs during a reload.
-    needed = (settings.http.workers + 1) * settings.stores.database_connections
+    hosts = (settings.http.workers, *workers_by_host)
+    # One more worker of each host runs during a reload.
+    needed = sum(workers + 1 for workers in hosts) * settings.stores.database_connections
+    whose = f"{sum(hosts)} workers" + (f" of {len(hosts)} hosts" if workers_by_host else "")
     findings.required(
         "max_connections",
         free >= needed,
         f"{allowed}",
-        f"Allow {needed + allowed - free} at least, for {settings.http.workers} workers.",
+        f"Allow {needed + allowed - free} at least, for {whose}.",
     )
 
 
