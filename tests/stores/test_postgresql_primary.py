@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from unittest.mock import Mock
 from uuid import uuid4
 
 import pytest
@@ -27,11 +28,12 @@ from tigerfans.errors import UnavailableError
 from tigerfans.payments.outbox import Outbox, Webhook
 from tigerfans.payments.unmatched import Misfit, UnmatchedPayment, UnmatchedPayments
 from tigerfans.settings.settings import Settings, StoreSettings
+from tigerfans.settings.store_urls import Host
 from tigerfans.stack import postgres
 from tigerfans.stores import postgresql_primary
 from tigerfans.stores.database import DEADLINE_SECONDS, Database
 from tigerfans.stores.orders import Orders
-from tigerfans.stores.postgresql_primary import NoPrimaryError, Primary
+from tigerfans.stores.postgresql_primary import NoPrimaryError, Primary, State, _Candidate
 from tigerfans.stores.schema import migrate
 
 PORT = "SELECT inet_server_port()"
@@ -165,6 +167,40 @@ async def test_a_primary_of_before_that_comes_back_is_not_used(pair: Pair) -> No
     pair.primary.kill()
     with pytest.raises(NoPrimaryError, match=rf"{old.name} is a primary of before"):
         await primary.connect()
+
+
+async def test_who_was_on_the_way_to_a_primary_of_before_does_not_get_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its connection would pass for one to the primary that another call found meanwhile."""
+    old, new = Host("old", 1), Host("new", 2)
+    primary = Primary("postgresql://u@old:1,new:2/d")
+    primary._silent = {new}
+    is_promoted, may_go_on = asyncio.Event(), asyncio.Event()
+    connections = {host: Mock() for host in (old, new)}
+
+    async def ask(host: Host, _: object) -> _Candidate:
+        if is_promoted.is_set():
+            if host == old:
+                raise OSError
+            return _Candidate(host, connections[host], State("", 2))
+        if host == new:
+            try:
+                await asyncio.Event().wait()
+            finally:
+                is_promoted.set()
+                await may_go_on.wait()
+        return _Candidate(host, connections[host], State("", 1))
+
+    monkeypatch.setattr(primary, "_ask", ask)
+    on_the_way = asyncio.create_task(primary.connect())
+    await is_promoted.wait()
+    assert await primary.connect() is connections[new]
+    may_go_on.set()
+    with pytest.raises(NoPrimaryError, match="a primary of before"):
+        await on_the_way
+    connections[old].terminate.assert_called_once()
+    connections[new].terminate.assert_not_called()
 
 
 async def test_who_only_reads_from_a_primary_of_before_leaves_it_too(

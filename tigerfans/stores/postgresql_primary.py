@@ -48,6 +48,7 @@ _IS_LONELY: Final = """
 _LONELY: Final = (
     "The primary confirms nothing before a standby has it, and none follows it: start one."
 )
+_SUPERSEDED: Final = "DATABASE_URL names a primary of before: a newer one was found just now."
 
 
 class NoPrimaryError(ConnectionError):
@@ -102,12 +103,15 @@ class Primary:
         canceled, for then it would be confirmed to whoever tries again, though no standby has it.
         Raises `NoPrimaryError`, and what asyncpg raises where the only host is away.
         """
-        if not writes:
-            return await self._connect(options)
-        self.check_not_lonely()
-        connection = await self._connect(options)
+        if writes:
+            self.check_not_lonely()
+        connection, timeline = await self._connect(options)
         try:
-            await self.check_confirms(connection)
+            if writes:
+                await self.check_confirms(connection)
+            if timeline < self.timeline:
+                # Found by another call meanwhile, whose generation this one would pass for.
+                raise NoPrimaryError(_SUPERSEDED)
         except BaseException:
             connection.terminate()
             raise
@@ -124,10 +128,11 @@ class Primary:
             self._lonely_until = time.monotonic() + PAUSE_SECONDS
             raise NoPrimaryError(_LONELY)
 
-    async def _connect(self, options: dict[str, Any]) -> asyncpg.Connection:
+    async def _connect(self, options: dict[str, Any]) -> tuple[asyncpg.Connection, int]:
+        """With the timeline that it is on; 0 of the only host, which nobody asks."""
         if len(self._database.hosts) < 2:
             try:
-                return await asyncpg.connect(self._url, **options)
+                return await asyncpg.connect(self._url, **options), 0
             except asyncpg.TargetServerAttributeNotMatched:
                 raise _refused("takes no writes") from None
         if time.monotonic() < self._none_until:
@@ -143,7 +148,7 @@ class Primary:
             return
         self._looked_at = time.monotonic()
         try:
-            connection = await self._find({}, not_waited_for=())
+            connection, _ = await self._find({}, not_waited_for=())
         except NoPrimaryError:
             # Whatever is needed next says so.
             return
@@ -151,7 +156,7 @@ class Primary:
 
     async def _find(
         self, options: dict[str, Any], not_waited_for: Collection[Host]
-    ) -> asyncpg.Connection:
+    ) -> tuple[asyncpg.Connection, int]:
         asking = {
             host: asyncio.create_task(self._ask(host, options), name=f"asking {host}")
             for host in self._database.hosts
@@ -172,7 +177,7 @@ class Primary:
                 self.generation += bool(self.timeline)
                 self.timeline = chosen.state.timeline
             self.host = chosen.host
-            return chosen.connection
+            return chosen.connection, chosen.state.timeline
         finally:
             for task in asking.values():
                 task.cancel()
