@@ -15,6 +15,7 @@ from pathlib import Path
 from unittest.mock import Mock
 from uuid import uuid4
 
+import asyncpg
 import pytest
 
 from tests.harness.needs import ROOT
@@ -319,6 +320,22 @@ async def test_without_its_standby_a_synchronous_primary_is_asked_for_no_writes(
             return False
 
         await until(is_recorded)
+
+
+async def test_a_standby_that_is_being_copied_is_none_yet(pair: Pair, orders: Orders) -> None:
+    async with lonely(pair):
+        copying = await asyncpg.connect(
+            postgres_url([pair.primary]),
+            server_settings={"replication": "true", "application_name": "pg_basebackup"},
+        )
+        try:
+            assert await pair.primary.execute("SELECT count(*) FROM pg_stat_replication") == 1
+            for _ in range(3):
+                with pytest.raises(UnavailableError, match="PostgreSQL"):
+                    await orders.record(paid_order())
+            assert await pair.primary.execute(HUNG) == 0
+        finally:
+            copying.terminate()
 
 
 async def test_nor_is_it_asked_to_keep_what_is_kept_beside_the_orders(

@@ -39,11 +39,15 @@ _STATE: Final = """
 """
 
 
-# Whoever writes would wait for a standby that is not there.
+# Whoever writes would wait for a standby that is not there. One that is being made, by a base
+# backup, confirms nothing for as long as it is copied.
 _IS_LONELY: Final = """
     SELECT current_setting('synchronous_standby_names') <> ''
         AND current_setting('synchronous_commit') NOT IN ('off', 'local')
-        AND NOT EXISTS (SELECT FROM pg_stat_replication)
+        AND NOT EXISTS (
+            SELECT FROM pg_stat_replication
+            WHERE application_name IS DISTINCT FROM 'pg_basebackup'
+        )
 """
 _LONELY: Final = (
     "The primary confirms nothing before a standby has it, and none follows it: start one."
