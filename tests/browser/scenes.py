@@ -7,9 +7,11 @@ from playwright.sync_api import Page
 
 from tests.browser.box_office import BRIEF_TICKETS_A, BoxOffice, Held
 from tests.stack.running_shop import until
+from tigerfans import __version__
 from tigerfans.hosts.report import Sample
 
-NEXT_VERSION: Final = "0.2.0"
+_MAJOR, _MINOR, _ = __version__.split(".")
+NEXT_VERSION: Final = f"{_MAJOR}.{int(_MINOR) + 1}.0"
 SILENT_HOST: Final = "tickets-3"
 
 

@@ -1,6 +1,7 @@
 """The operator's page: who may see it, that it lives, and what is found there."""
 
 import csv
+import re
 from typing import Final
 
 import httpx
@@ -175,14 +176,14 @@ def test_one_host_is_no_table_and_of_several_each_is_told_with_what_is_wrong(
         expect(own).to_contain_text("Selling")
         for words in ("tickets-2", "Selling", NEXT_VERSION, "5.8", "4.6", "1.7 ms", "+2.4 s"):
             expect(other).to_contain_text(words)
-        for words in (SILENT_HOST, "Silent", "4 min ago"):
+        for words in (SILENT_HOST, "Silent", "min ago"):
             expect(silent).to_contain_text(words)
-        for words in (
-            f"{SILENT_HOST} was heard 4 min ago",
+        for told in (
+            re.compile(rf"{SILENT_HOST} was heard \d+ min ago"),
             "Different versions run",
             "The clock of tickets-2 is +2.4 s off",
         ):
-            expect(hosts.get_by_role("listitem").filter(has_text=words)).to_be_visible()
+            expect(hosts.get_by_role("listitem").filter(has_text=told)).to_be_visible()
         # The charts are the shop's sums: of two workers here, and two there.
         expect(tab.locator("[data-figure=workers]")).to_have_text("4")
     finally:
