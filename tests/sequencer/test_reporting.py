@@ -1,5 +1,6 @@
 """What a sequencer tells the other hosts, and hears of them, over a real Redis."""
 
+import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator
@@ -20,6 +21,7 @@ from tigerfans.hosts.report import setting_digests
 from tigerfans.hosts.roster import Hosts, Roster
 from tigerfans.ipc.frames import STATS, encode
 from tigerfans.ipc.stats import WORKER_INFO, encode_stats
+from tigerfans.sequencer import reporting
 from tigerfans.sequencer.history import History
 from tigerfans.sequencer.reporting import Reporting
 from tigerfans.sequencer.sequencer import Sequencer
@@ -204,6 +206,29 @@ async def test_without_redis_it_is_one_line_and_the_figures_are_its_own(
     [record] = caplog.records
     assert record.getMessage().startswith("Redis is away")
     await host.reporting.close(says_goodbye=True)
+
+
+async def test_a_mistake_in_it_is_told_once_and_ends_nothing(
+    sequencer: Sequencer,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(reporting, "REPORT_SECONDS", 0.0)
+    host = Host(sequencer, settings)
+    attempts = 0
+
+    async def report() -> None:
+        nonlocal attempts
+        attempts += 1
+        raise ValueError("a mistake")
+
+    monkeypatch.setattr(host.reporting, "report", report)
+    running = asyncio.create_task(host.reporting.run(), name="reporting")
+    await until(lambda: attempts > 2)
+    assert not running.done()
+    running.cancel()
+    assert caplog.text.count("are not told of this one") == 1
 
 
 async def test_when_redis_goes_the_other_hosts_count_no_more(

@@ -32,6 +32,7 @@ from tigerfans.stores.identity import KEY_PREFIX_HEX_DIGITS
 from tigerfans.stores.shop_redis import ShopRedis
 
 REPORT_SECONDS: Final = 1.0
+GOODBYE_SECONDS_MAX: Final = 0.3
 INSTANCE_BYTES: Final = 8
 # Each of two hosts of one name writes over the other's report once a second.
 _RIVAL_MS: Final = int(SILENT_SECONDS * 1_000)
@@ -67,18 +68,29 @@ class Reporting:
         self._told: set[str] = set()
 
     async def run(self) -> None:
-        """Reports every `REPORT_SECONDS`, until cancelled."""
+        """Reports every `REPORT_SECONDS`, until cancelled.
+
+        A mistake in here is told once: no sale is to fail for figures.
+        """
+        is_told = False
         while True:
             await asyncio.sleep(REPORT_SECONDS)
-            await self.report()
+            try:
+                await self.report()
+            except Exception:
+                if not is_told:
+                    logger.exception("the other hosts are not told of this one")
+                is_told = True
 
     async def close(self, *, says_goodbye: bool) -> None:
         """With a goodbye the other hosts do not look for this one."""
         if self._redis is None:
             return
         if says_goodbye:
-            with suppress(UnavailableError, RedisError):
-                await Roster(self._redis).leave(self._own)
+            # The workers wait for the next sequencer meanwhile.
+            with suppress(UnavailableError, RedisError, TimeoutError):
+                async with asyncio.timeout(GOODBYE_SECONDS_MAX):
+                    await Roster(self._redis).leave(self._own)
         await self._redis.close()
 
     async def report(self) -> None:
