@@ -69,5 +69,12 @@ fi
 
 # What was sold between the two copies gets its orders; then the doors open.
 systemctl start tigerfans-sequencer
-/opt/tigerfans/ops/shop reconcile --repair
+# Replicas that begin with copies agree among themselves first, for up to a minute; the command waits
+# for 20 s, and says with 2 that nobody answers.
+tries=6
+until
+	/opt/tigerfans/ops/shop reconcile --repair
+do
+	[ $? = 2 ] && [ $((tries -= 1)) -gt 0 ] || exit 1
+done
 systemctl start tigerfans.target

@@ -166,6 +166,27 @@ def test_a_restored_database_is_migrated_before_anything_uses_it() -> None:
     assert commands == ["migrate", "reconcile"]
 
 
+@pytest.mark.parametrize(
+    ("answers", "code", "asked"), [("2 2 0", 0, 3), ("2 1", 1, 2), ("2 2 2 2 2 2", 1, 6)]
+)
+def test_a_restore_waits_for_replicas_that_agree_first_and_not_for_ever(
+    tmp_path: Path, answers: str, code: int, asked: int
+) -> None:
+    loop = re.search(
+        r"^tries=.+?^done$", (OPS / "restore.sh").read_text(), re.MULTILINE | re.DOTALL
+    )
+    assert loop, "a cluster of copies answers nobody for longer than one try takes"
+    count = tmp_path / "asked"
+    shop = tmp_path / "shop"
+    shop.write_text(
+        f"#!/bin/sh\necho >>{count}\nset -- {answers}\nshift $(($(wc -l <{count}) - 1))\nexit $1\n"
+    )
+    shop.chmod(0o755)
+    script = "set -eu\n" + loop[0].replace("/opt/tigerfans/ops/shop", str(shop))
+    assert subprocess.run(["/bin/sh", "-c", script], check=False).returncode == code
+    assert len(count.read_text().splitlines()) == asked
+
+
 def test_the_scripts_start_commands_that_there_are() -> None:
     for path in (OPS / "backup.sh", OPS / "restore.sh"):
         subprocess.run(["/bin/sh", "-n", str(path)], check=True)
