@@ -57,12 +57,13 @@ class Proxy:
         pulse = self._pulse_of(path)
         if pulse is None or hangs_up:
             return await self._send(method, path, body, headers, hangs_up=hangs_up)
-        with pulse.asked() as answered:
-            answer = await self._send(method, path, body, headers)
-            # That a class is sold out, the ledger says where Redis is away.
-            if answer.is_success:
-                answered()
-            return answer
+        pulse.ask(body)
+        answer = await self._send(method, path, body, headers)
+        if answer.is_success:
+            pulse.serve(body)
+        elif answer.status == 409:
+            pulse.leave(body)
+        return answer
 
     async def is_ready(self, address: str) -> bool:
         try:

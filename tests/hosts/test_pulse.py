@@ -1,5 +1,7 @@
 """A pause is what somebody waited, and not what nobody asked."""
 
+import pytest
+
 from tests.hosts.pulse import Pulse
 
 
@@ -11,39 +13,58 @@ class Clock:
         return self.now
 
 
-def test_while_nobody_asks_nobody_waits() -> None:
-    clock = Clock()
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+def test_while_nobody_asks_nobody_waits(clock: Clock) -> None:
     pulse = Pulse(clock)
-    with pulse.asked() as answered:
-        clock.now += 1
-        answered()
+    pulse.ask(b"one")
+    clock.now += 1
+    pulse.serve(b"one")
     clock.now += 60
-    with pulse.asked() as answered:
-        clock.now += 2
-        answered()
+    pulse.ask(b"two")
+    clock.now += 2
+    pulse.serve(b"two")
     assert pulse.take() == 2
-
-
-def test_who_got_no_answer_still_waits() -> None:
-    clock = Clock()
-    pulse = Pulse(clock)
-    with pulse.asked():
-        clock.now += 1
-    clock.now += 3
-    assert pulse.take() == 4
-    with pulse.asked() as answered:
-        clock.now += 5
-        answered()
-    assert pulse.take() == 9
     assert pulse.take() == 0
 
 
-def test_one_who_is_served_ends_the_pause_of_all() -> None:
-    clock = Clock()
+def test_who_was_not_served_waits_until_somebody_is(clock: Clock) -> None:
     pulse = Pulse(clock)
-    with pulse.asked(), pulse.asked() as answered:
-        clock.now += 3
-        answered()
-        clock.now += 2
-        answered()
+    pulse.ask(b"one")
+    clock.now += 3
     assert pulse.take() == 3
+    # Again, after a 503.
+    pulse.ask(b"one")
+    clock.now += 2
+    pulse.serve(b"one")
+    assert pulse.take() == 5
+
+
+def test_one_who_is_served_ends_the_pause_of_all(clock: Clock) -> None:
+    pulse = Pulse(clock)
+    pulse.ask(b"one")
+    pulse.ask(b"two")
+    clock.now += 3
+    pulse.serve(b"two")
+    clock.now += 2
+    pulse.serve(b"one")
+    assert pulse.take() == 3
+
+
+def test_who_is_told_sold_out_waits_no_more(clock: Clock) -> None:
+    pulse = Pulse(clock)
+    pulse.ask(b"one")
+    clock.now += 1
+    pulse.leave(b"one")
+    clock.now += 60
+    assert pulse.take() == 0
+    pulse.ask(b"two")
+    pulse.ask(b"three")
+    clock.now += 4
+    pulse.leave(b"two")
+    clock.now += 1
+    pulse.serve(b"three")
+    assert pulse.take() == 5
