@@ -59,7 +59,7 @@ async def _another_cluster(site: Site) -> list[str]:
     """The right addresses with another cluster's id: the sequencer waits, and says why."""
     ledger = site.settings["TIGERFANS_LEDGER"].rpartition("/")[0]
     settings = {"TIGERFANS_LEDGER": f"{ledger}/{OTHER_CLUSTER_ID}"}
-    says = f"may be another cluster than {OTHER_CLUSTER_ID}"
+    says = f"or is another cluster than {OTHER_CLUSTER_ID}"
     with _sequencer(site.shops[-1], settings) as sequencer:
 
         async def is_said() -> bool:

@@ -29,7 +29,7 @@ async def test_who_takes_connections_is_told_from_who_does_not(listening: str) -
         (Replicas((), ("A", "B", "C")), "nothing listens there"),
         (Replicas(("A",), ("B", "C")), "nothing listens at B and C, and a majority has to"),
         (Replicas(("A",), ("B",)), "nothing listens at B, and a majority has to"),
-        (Replicas(("A", "B"), ("C",)), "it takes connections, but may be another cluster than 7"),
+        (Replicas(("A", "B"), ("C",)), "it has no primary yet, or is another cluster than 7"),
     ],
 )
 def test_a_silence_is_explained_by_who_takes_connections(replicas: Replicas, clause: str) -> None:

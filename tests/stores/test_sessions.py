@@ -22,6 +22,7 @@ from tigerfans.stores.sessions import (
     Session,
     Sessions,
 )
+from tigerfans.stores.shop_redis import CONNECTIONS_MAX
 
 
 @pytest.fixture
@@ -58,6 +59,13 @@ TWO_AT_ONCE = Holder("somebody", 2)
 async def drained(sessions: Sessions) -> None:
     """Waits for what nobody waits for: the ends of sessions."""
     await sessions._finishes.drain()
+
+
+async def test_more_who_ask_at_once_than_there_are_connections_wait_for_one(
+    sessions: Sessions,
+) -> None:
+    asking = (sessions.seconds_left(OrderId.new()) for _ in range(4 * CONNECTIONS_MAX))
+    assert await asyncio.gather(*asking) == 4 * CONNECTIONS_MAX * [0]
 
 
 async def test_a_session_is_read_back_as_it_was_saved(sessions: Sessions) -> None:

@@ -31,7 +31,7 @@ class Replicas:
             return "nothing listens there"
         if not self.has_majority:
             return f"nothing listens at {' and '.join(self.away)}, and a majority has to"
-        return f"it takes connections, but may be another cluster than {cluster_id}"
+        return f"it has no primary yet, or is another cluster than {cluster_id}"
 
 
 async def look_at_replicas(addresses: str) -> Replicas:

@@ -147,6 +147,7 @@ class Sessions:
         self.ping: Final = store.ping
         self._redis = store.client
         self._answered = store.answered
+        self._ask = store.asked
         key_prefix = store.key_prefix
         self._entry: Final = f"{key_prefix}:order:".encode()
         # The unpaid sessions by the end of their hold. Those whose end is still to come are
@@ -224,7 +225,7 @@ class Sessions:
             entries = cast("list[bytes | None]", await self._redis.mget(keys)) if keys else []
             return entries, await self._redis.zcount(self._unpaid, after_now, "+inf")
 
-        entries, total = await self._answered(read())
+        entries, total = await self._ask(read)
         unpacked = [_unpack(entry).session for entry in entries if entry]
         return [session for session in unpacked if session], total
 
@@ -248,9 +249,8 @@ class Sessions:
 
     async def seconds_left(self, order_id: OrderId) -> float:
         """For how long a session is kept; 0 where it is not."""
-        milliseconds = await self._answered(
-            self._redis.pttl(self._entry + order_id.hex_digits.encode())
-        )
+        entry = self._entry + order_id.hex_digits.encode()
+        milliseconds = await self._ask(lambda: self._redis.pttl(entry))
         return max(0, milliseconds) / 1_000
 
     async def drop_claim(self, claim: Claim) -> None:
@@ -258,15 +258,15 @@ class Sessions:
         async with self._redis.pipeline() as pipeline:
             pipeline.zrem(self._asked, claim.order_id.hex_digits)
             pipeline.hdel(self._attempts, claim.order_id.hex_digits)
-            await self._answered(pipeline.execute())
+            await self._ask(pipeline.execute)
 
     async def postpone_claim(self, claim: Claim, pause_seconds: float) -> None:
         """Somebody asks about the session again, after a pause; the claim's attempts are kept."""
         due_ms = time.time_ns() // 1_000_000 + int(pause_seconds * 1_000)
         keys = self._unpaid, self._asked, self._attempts
         order_id = claim.order_id.hex_digits
-        postponed = self._redis.eval(POSTPONE.text, 3, *keys, order_id, due_ms, claim.attempts)
-        await self._answered(postponed)
+        arguments = order_id, due_ms, claim.attempts
+        await self._ask(lambda: self._redis.eval(POSTPONE.text, 3, *keys, *arguments))
 
     async def _find_many(self, order_ids: list[OrderId]) -> Sequence[Entry | None]:
         entry = self._entry

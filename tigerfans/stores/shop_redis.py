@@ -6,7 +6,7 @@ the digits of the shop's id by which every key begins, so that two shops on one 
 """
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any, Final, TypeVar
 
@@ -38,6 +38,8 @@ class ShopRedis:
         self.presence = Presence("redis", "Redis")
         self.client = client
         self.key_prefix = key_prefix
+        # Who asks by the client's pool waits for one of its connections, and is not refused for it.
+        self._turns = asyncio.Semaphore(CONNECTIONS_MAX)
         self._kept: list[RedisConnection] = []
 
     @classmethod
@@ -67,12 +69,21 @@ class ShopRedis:
 
     async def run(self, script: Script, key: str, *arguments: Argument) -> Any:
         """What a script answers on one key of the shop's, which is named without its prefix."""
-        return await self.answered(
-            self.client.eval(script.text, 1, f"{self.key_prefix}:{key}", *arguments)
+        return await self.asked(
+            lambda: self.client.eval(script.text, 1, f"{self.key_prefix}:{key}", *arguments)
         )
 
     async def ping(self) -> None:
-        await self.answered(self.client.ping())
+        await self.asked(self.client.ping)
+
+    async def asked(self, ask: Callable[[], Awaitable[Output]]) -> Output:
+        """The reply to what is asked by `client`, of whose connections there are few."""
+
+        async def in_turn() -> Output:
+            async with self._turns:
+                return await ask()
+
+        return await self.answered(in_turn())
 
     async def answered(self, command: Awaitable[Output]) -> Output:
         """The reply to a command, within the deadline."""
