@@ -20,8 +20,7 @@ from tigerfans.ledger.wire import Operation
 from tigerfans.offer.catalog import Catalog
 from tigerfans.settings.settings import Settings
 from tigerfans.shop.identity import Refusal, Step, decide, ids_carried
-from tigerfans.stores.identity import KEY_PREFIX_HEX_DIGITS, Identity, find_identity
-from tigerfans.stores.postgresql_primary import Primary
+from tigerfans.stores.identity import KEY_PREFIX_HEX_DIGITS, Identity, read_identity
 from tigerfans.stores.redis_primary import connect_redis
 
 AREA: Final = "identity"
@@ -54,7 +53,7 @@ async def check_identity(settings: Settings) -> Findings:
     if url is None:
         return findings
     try:
-        identity = await _read_row(url)
+        identity = await read_identity(url, SECONDS_MAX)
     except (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError):
         return findings
     ids_on_ledger, key_prefixes = await asyncio.gather(_read_ledger(settings), _read_keys(settings))
@@ -102,17 +101,6 @@ def _judge_keys(others: frozenset[str], findings: Findings) -> None:
         findings.warn("Redis", f"another shop's keys as well: {named}", advice)
     else:
         findings.good("Redis", "no other shop's keys")
-
-
-async def _read_row(url: str) -> Identity | None:
-    """Raises `OSError` (a timeout is one) or what asyncpg raises where it cannot be asked."""
-    async with asyncio.timeout(SECONDS_MAX):
-        connection = await Primary(url).connect()
-        try:
-            has_table = await connection.fetchval("SELECT to_regclass('shop')")
-            return await find_identity(connection) if has_table else None
-        finally:
-            await connection.close(timeout=SECONDS_MAX)
 
 
 async def _read_ledger(settings: Settings) -> frozenset[bytes] | None:

@@ -2,7 +2,6 @@
 the shop's Redis has it.
 """
 
-import asyncio
 from typing import Final
 
 import asyncpg
@@ -11,8 +10,8 @@ from redis.exceptions import RedisError
 from tigerfans.errors import UnavailableError
 from tigerfans.hosts.roster import Hosts, Roster
 from tigerfans.settings.settings import Settings, SettingsError
-from tigerfans.stores.identity import Identity, find_identity
-from tigerfans.stores.postgresql_primary import NoPrimaryError, Primary
+from tigerfans.stores.identity import Identity, read_identity
+from tigerfans.stores.postgresql_primary import NoPrimaryError
 from tigerfans.stores.shop_redis import ShopRedis
 
 SECONDS_MAX: Final = 5.0
@@ -44,13 +43,7 @@ async def read_hosts(settings: Settings) -> Hosts:
 
 async def _find_identity(database_url: str) -> Identity | None:
     try:
-        async with asyncio.timeout(SECONDS_MAX):
-            connection = await Primary(database_url).connect()
-            try:
-                has_table = await connection.fetchval("SELECT to_regclass('shop')")
-                return await find_identity(connection) if has_table else None
-            finally:
-                await connection.close(timeout=SECONDS_MAX)
+        return await read_identity(database_url, SECONDS_MAX)
     except NoPrimaryError as error:
         raise UnavailableError(str(error)) from error
     except (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:

@@ -5,6 +5,7 @@ begin; a keyed digest of the ticket secret; and when the ledger was funded. What
 when a shop is opened stands in `shop.identity`.
 """
 
+import asyncio
 import hmac
 import os
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ import asyncpg
 
 from tigerfans.settings.settings import SettingsError
 from tigerfans.stores.database import Database
+from tigerfans.stores.postgresql_primary import Primary
 
 SHOP_ID_BYTES: Final = 16
 KEY_PREFIX_HEX_DIGITS: Final = 8
@@ -136,6 +138,19 @@ class IdentityRow:
         """The stock is on the ledger now; nothing changes where it was so before."""
         async with self._database.connection() as connection:
             await connection.execute(_MARK_FUNDED, is_on_ledger)
+
+
+async def read_identity(database_url: str, seconds_max: float) -> Identity | None:
+    """The shop of a database that was perhaps never migrated; for a look, with a connection of its
+    own. Raises `OSError` (a timeout is one) or what asyncpg raises where it cannot be asked.
+    """
+    async with asyncio.timeout(seconds_max):
+        connection = await Primary(database_url).connect()
+        try:
+            has_table = await connection.fetchval("SELECT to_regclass('shop')")
+            return await find_identity(connection) if has_table else None
+        finally:
+            await connection.close(timeout=seconds_max)
 
 
 async def find_identity(connection: asyncpg.Connection) -> Identity | None:
