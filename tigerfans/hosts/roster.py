@@ -10,11 +10,12 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
 from tigerfans.hosts.report import HostReport
+from tigerfans.ledger.base import SESSIONS_MAX
 from tigerfans.stores.redis_connection import Script
 from tigerfans.stores.shop_redis import ShopRedis
 
 # As many sessions as a TigerBeetle cluster has: one for each sequencer.
-HOSTS_MAX: Final = 64
+HOSTS_MAX: Final = SESSIONS_MAX
 # Some more are kept, so that too many can be said to be too many.
 ENTRIES_MAX: Final = 2 * HOSTS_MAX
 # Whoever has not been heard for as long is taken to be away, and for as long to be gone.

@@ -20,6 +20,9 @@ from tigerfans.ledger.wire import RECORD_SIZE, Operation
 
 # TigerBeetle's production limit; what a given ledger takes is `Ledger.records_max`.
 RECORDS_MAX: Final = 8189
+# Of a TigerBeetle cluster, for all that are connected to it; whoever comes next takes the place of
+# the one that has been quiet for the longest.
+SESSIONS_MAX: Final = 64
 
 
 class LedgerError(Exception):

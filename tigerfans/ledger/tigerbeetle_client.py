@@ -26,6 +26,7 @@ from tigerbeetle import bindings
 from tigerbeetle.bindings import ClientStatus, CPacket, InitStatus, PacketStatus
 
 from tigerfans.ledger.base import (
+    SESSIONS_MAX,
     LedgerBusyError,
     LedgerError,
     LedgerOpenError,
@@ -40,10 +41,6 @@ OUTSTANDING_MAX: Final = 64
 
 # `tb_client_init`, or `tb_client_init_echo`, whose client answers with what it was sent.
 InitFunction = Callable[..., InitStatus]
-
-# A cluster's, for all that are connected to it; whoever comes next takes the place of the one that
-# has been quiet for the longest.
-SESSIONS_MAX: Final = 64
 
 # The native thread calls into these, so they must not be collected before they are closed.
 _open_clients: set["TigerBeetleClient"] = set()
