@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Final
 
-import asyncpg
 from redis.exceptions import RedisError
 
 from tigerfans.booking.transfers import Booking
@@ -20,6 +19,7 @@ from tigerfans.ledger.wire import Operation
 from tigerfans.offer.catalog import Catalog
 from tigerfans.settings.settings import Settings
 from tigerfans.shop.identity import Refusal, Step, decide, ids_carried
+from tigerfans.stores.away_postgresql import NO_ANSWER
 from tigerfans.stores.identity import KEY_PREFIX_HEX_DIGITS, Identity, read_identity
 from tigerfans.stores.redis_primary import connect_redis
 
@@ -54,7 +54,7 @@ async def check_identity(settings: Settings) -> Findings:
         return findings
     try:
         identity = await read_identity(url, SECONDS_MAX)
-    except (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError):
+    except NO_ANSWER:
         return findings
     ids_on_ledger, key_prefixes = await asyncio.gather(_read_ledger(settings), _read_keys(settings))
     facts = IdentityFacts(identity, ids_on_ledger, key_prefixes)

@@ -15,13 +15,13 @@ from tigerfans.doctor.findings import Findings, reason
 from tigerfans.doctor.machine import judge_disk, read_disk
 from tigerfans.doctor.replication import (
     CLOCK_SECONDS_MAX,
-    NO_ANSWER,
     judge_hosts,
     judge_replication,
     read_clock_ahead,
     read_hosts,
 )
 from tigerfans.settings.settings import Settings
+from tigerfans.stores.away_postgresql import NO_ANSWER
 from tigerfans.stores.migration import SchemaVersion, read_version
 from tigerfans.stores.postgresql_primary import NoPrimaryError, Primary, check_takes_writes
 from tigerfans.stores.schema import MIGRATIONS

@@ -15,14 +15,12 @@ import asyncpg
 
 from tigerfans.doctor.findings import Findings, reason
 from tigerfans.settings.store_urls import DatabaseUrl, Host, read_database_url
+from tigerfans.stores.away_postgresql import NO_ANSWER
 from tigerfans.stores.postgresql_primary import HOST_SECONDS_MAX, connect_to, read_state
 
 CLOCK_SECONDS_MAX: Final = 1.0
 # How much of what was written a standby may still have to take over.
 LAG_BYTES_MAX: Final = 16 << 20
-
-# What it raises where a host cannot be asked; a timeout is an OSError.
-NO_ANSWER: Final = (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
 # How many have to have what is confirmed, as in "ANY 1 (…)"; a list alone means one.
 _QUORUM: Final = re.compile(r"\s*(?:ANY|FIRST)?\s*(\d+)\s*\(", re.IGNORECASE)

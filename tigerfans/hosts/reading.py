@@ -4,12 +4,12 @@ the shop's Redis has it.
 
 from typing import Final
 
-import asyncpg
 from redis.exceptions import RedisError
 
 from tigerfans.errors import UnavailableError
 from tigerfans.hosts.roster import Hosts, Roster
 from tigerfans.settings.settings import Settings, SettingsError
+from tigerfans.stores.away_postgresql import NO_ANSWER
 from tigerfans.stores.identity import Identity, read_identity
 from tigerfans.stores.postgresql_primary import NoPrimaryError
 from tigerfans.stores.shop_redis import ShopRedis
@@ -46,6 +46,6 @@ async def _find_identity(database_url: str) -> Identity | None:
         return await read_identity(database_url, SECONDS_MAX)
     except NoPrimaryError as error:
         raise UnavailableError(str(error)) from error
-    except (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+    except NO_ANSWER as error:
         sentence = "PostgreSQL does not say who the shop is: see DATABASE_URL."
         raise UnavailableError(sentence) from error

@@ -40,3 +40,12 @@ POSTGRESQL_ENDED: Final[tuple[type[Exception], ...]] = (
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,
 )
+
+# Whatever keeps somebody who only looks from an answer; a timeout is an OSError, and an address
+# that cannot be used a ValueError.
+NO_ANSWER: Final[tuple[type[Exception], ...]] = (
+    OSError,
+    ValueError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+)
