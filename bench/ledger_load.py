@@ -32,6 +32,7 @@ from tigerfans.ledger.wire import (
     TransferStatus,
 )
 from tigerfans.offer.catalog import Catalog, Resource
+from tigerfans.offer.file import demo
 
 BATCH_TRANSFERS: Final = 1000
 ORDERS_DEFAULT: Final = 100_000
@@ -73,13 +74,14 @@ class Phase:
 
 def build_catalog(orders: int) -> Catalog:
     """A catalog on ledger numbers that no earlier run has used, goodies for half the orders."""
-    catalog = Catalog.build({"A": orders}, goodies=orders // 2)
+    catalog = Catalog.build(demo(), {"A": orders}, goodies=orders // 2)
     first = secrets.randbits(30)
 
     def moved(resource: Resource) -> Resource:
         return replace(resource, ledger=first + resource.ledger)
 
-    return Catalog(
+    return replace(
+        catalog,
         classes=tuple(replace(c, tickets=moved(c.tickets)) for c in catalog.classes),
         goodies=moved(catalog.goodies),
     )

@@ -33,7 +33,6 @@ from tigerfans.ledger.base import RECORDS_MAX
 from tigerfans.ledger.books import Books
 from tigerfans.ledger.store import FILE_NAME, Store
 from tigerfans.ledger.wire import Operation
-from tigerfans.offer.catalog import Catalog
 from tigerfans.settings.settings import Settings
 
 HOLDS_MAX: Final = 5_000_000
@@ -97,8 +96,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _place(folder: Path, holds: int) -> None:
     """Places holds, and returns when all of them are overdue."""
-    catalog = Settings().catalog
-    booking = Booking(Catalog.build(catalog.tickets, catalog.goodies), HOLD_SECONDS)
+    booking = Booking(Settings().build_catalog(), HOLD_SECONDS)
     with closing(Books(Store(folder / FILE_NAME), StandingClock())) as books:
         starts = range(0, holds, RECORDS_MAX)
         for start in track(starts, "placing", console=Console(stderr=True), transient=True):

@@ -1,7 +1,7 @@
 """Shops for tests: the real thing over an embedded ledger, PostgreSQL and Redis, in one process."""
 
 import ssl
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -9,10 +9,12 @@ from typing import Any, Final
 import httpx
 import pytest
 
+from tests.offers import OFFER
 from tigerfans.booking.transfers import Booking
 from tigerfans.ledger import open_ledger
 from tigerfans.ledger.base import Ledger
-from tigerfans.offer.catalog import LISTINGS, Catalog, ClassCode, Listing
+from tigerfans.offer.catalog import Catalog, ClassCode
+from tigerfans.offer.offer import Offer
 from tigerfans.office.order_search import OrderSearch, Search
 from tigerfans.payments.base import EventType, PaymentEvent, PaymentProvider
 from tigerfans.payments.mockpay import MockPay
@@ -60,7 +62,7 @@ async def open_shop(ledger: Ledger, redis_url: str, database_url: str) -> AsyncI
         *,
         opens: bool = True,
         prices: Mapping[ClassCode, int] | None = None,
-        listings: Sequence[Listing] = LISTINGS,
+        offer: Offer = OFFER,
         to_look: bool = False,
         on: Ledger | None = None,
     ) -> Shop:
@@ -70,7 +72,7 @@ async def open_shop(ledger: Ledger, redis_url: str, database_url: str) -> AsyncI
         identity = await find_identity(database, TICKET_SECRET)
         shop = Shop(
             Booking(
-                catalog_at(prices or {}, {"A": tickets_a, "B": tickets_b}, goodies, listings),
+                catalog_at(prices or {}, {"A": tickets_a, "B": tickets_b}, goodies, offer),
                 hold_seconds,
             ),
             on or ledger,
@@ -101,14 +103,14 @@ def catalog_at(
     prices: Mapping[ClassCode, int],
     tickets: Mapping[ClassCode, int],
     goodies: int = 0,
-    listings: Sequence[Listing] = LISTINGS,
+    offer: Offer = OFFER,
 ) -> Catalog:
     """An offer at other prices, in cents; a class that is not named keeps its own."""
-    repriced = [
+    repriced = tuple(
         replace(listing, price_cents=prices.get(listing.code, listing.price_cents))
-        for listing in listings
-    ]
-    return Catalog.build(tickets, goodies, repriced)
+        for listing in offer.listings
+    )
+    return Catalog.build(replace(offer, listings=repriced), tickets, goodies)
 
 
 def event(

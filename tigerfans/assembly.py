@@ -18,7 +18,6 @@ from tigerfans.ledger.base import (
     LedgerTimeoutError,
     LedgerUnavailableError,
 )
-from tigerfans.offer.catalog import Catalog
 from tigerfans.payments.base import PaymentProvider
 from tigerfans.payments.mockpay import MockPay
 from tigerfans.payments.outbox import Outbox
@@ -106,8 +105,7 @@ async def _connect(
     provider = await _provider(stack, settings, database)
     log = StepLog.to_stderr(settings.environment, name)
     stack.callback(log.flush)
-    catalog = Catalog.build(settings.catalog.tickets, settings.catalog.goodies)
-    booking = Booking(catalog, settings.hold_seconds)
+    booking = Booking(settings.build_catalog(), settings.hold_seconds)
     shop = Shop(
         booking,
         ledger,
@@ -122,7 +120,7 @@ async def _connect(
         limits=HoldLimits(
             settings.ticket_secret,
             per_client=settings.limits.holds_per_client,
-            per_email=settings.limits.holds_per_email,
+            per_email=settings.holds_per_email,
         ),
     )
     return Opened(shop, provider if isinstance(provider, MockPay) else None, ledger)

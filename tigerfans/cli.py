@@ -14,10 +14,17 @@ from typing import Final
 
 from tigerfans import __version__
 from tigerfans.command_help import HELP
-from tigerfans.settings.settings import Settings, SettingsError, unknown_variables, worker_name
+from tigerfans.settings.settings import (
+    Settings,
+    SettingsError,
+    unknown_variables,
+    without_offer,
+    worker_name,
+)
 
 EXIT_USAGE: Final = 2
 EXIT_INTERRUPTED: Final = 130
+OFFER_FILE: Final = Path("offer.toml")
 
 logger = logging.getLogger(__name__)
 
@@ -45,13 +52,17 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"tigerfans {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    ledger_summary = "Check or copy a ledger."
-    ledger = commands.add_parser("ledger", help=ledger_summary, description=ledger_summary)
-    ledger_commands = ledger.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    groups = {"": commands}
+    for group, summary in (
+        ("offer", "Begin the file of an event, or check it."),
+        ("ledger", "Check or copy a ledger."),
+    ):
+        members = commands.add_parser(group, help=summary, description=summary)
+        groups[group] = members.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
     def add(name: str, command: Command, summary: str) -> argparse.ArgumentParser:
         group, _, last = name.rpartition(" ")
-        added = (ledger_commands if group else commands).add_parser(
+        added = groups[group].add_parser(
             last,
             help=summary,
             description=summary,
@@ -69,6 +80,12 @@ def _parser() -> argparse.ArgumentParser:
     add("reload", _reload, "Replace the workers of the running shop one after the other.")
     add("sequencer", _sequencer, "Run the sequencer alone.")
     add("migrate", _migrate, "Bring the database of the orders to the schema of this version.")
+    init = add("offer init", _offer_init, "Write a file to describe an event in, with comments.")
+    init.add_argument(
+        "file", type=Path, nargs="?", default=OFFER_FILE, help=f"{OFFER_FILE} where none is named"
+    )
+    check = add("offer check", _offer_check, "Name every mistake in the file of an event.")
+    check.add_argument("file", type=Path, nargs="?", default=OFFER_FILE, help="the same")
     worker = add("worker", _worker, "Run one HTTP worker alone.")
     worker.add_argument(
         "--number", type=int, required=True, help="which of them it is, counted from 1"
@@ -93,14 +110,18 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _settings(process: str | None = None) -> Settings:
-    """The settings, and a word on each that is none; a `process` logs to stderr from here on."""
-    settings = Settings.from_environment(os.environ)
+def _settings(process: str | None = None, *, sells: bool = True) -> Settings:
+    """The settings, and a word on each that is none; a `process` logs to stderr from here on.
+
+    One that does not sell starts whatever is wrong with the offer.
+    """
+    environ = os.environ if sells else without_offer(os.environ)
+    settings = Settings.from_environment(environ)
     if process is not None:
         from tigerfans.telemetry.logs import log_to_stderr
 
         log_to_stderr(settings.environment, process)
-    for sentence in unknown_variables(os.environ).values():
+    for sentence in unknown_variables(environ).values():
         logger.warning(sentence)
     return settings
 
@@ -118,7 +139,7 @@ def _ps(arguments: argparse.Namespace) -> int:
         return command.run(_settings())
     from tigerfans.stack import control
 
-    return control.ps(_settings())
+    return control.ps(_settings(sells=False))
 
 
 def _reload(_: argparse.Namespace) -> int:
@@ -127,10 +148,22 @@ def _reload(_: argparse.Namespace) -> int:
     return control.reload(_settings())
 
 
+def _offer_init(arguments: argparse.Namespace) -> int:
+    from tigerfans.office.offer_command import init
+
+    return init(arguments.file)
+
+
+def _offer_check(arguments: argparse.Namespace) -> int:
+    from tigerfans.office.offer_command import check
+
+    return check(arguments.file)
+
+
 def _sequencer(_: argparse.Namespace) -> int:
     from tigerfans.sequencer.main import run
 
-    return run(_settings("sequencer"))
+    return run(_settings("sequencer", sells=False))
 
 
 def _migrate(_: argparse.Namespace) -> int:
@@ -148,13 +181,13 @@ def _worker(arguments: argparse.Namespace) -> int:
 def _replay(arguments: argparse.Namespace) -> int:
     from tigerfans.ledger.replay import run
 
-    return run(_settings(), arguments.file)
+    return run(_settings(sells=False), arguments.file)
 
 
 def _backup(arguments: argparse.Namespace) -> int:
     from tigerfans.office.backup_command import run
 
-    return run(_settings(), arguments.file)
+    return run(_settings(sells=False), arguments.file)
 
 
 def _reconcile(arguments: argparse.Namespace) -> int:

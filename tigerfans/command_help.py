@@ -39,7 +39,13 @@ HELP: Final[Mapping[str, Help]] = {
     "up": Help(
         {0: "it was stopped, by Ctrl-C or SIGTERM", 1: "something it needs did not start"} | _USAGE,
         "TIGERFANS_PORT=9000 TIGERFANS_WORKERS=4 tigerfans up",
-        ("TIGERFANS_DATA", "TIGERFANS_HOST", "TIGERFANS_PORT", "TIGERFANS_WORKERS"),
+        (
+            "TIGERFANS_OFFER",
+            "TIGERFANS_DATA",
+            "TIGERFANS_HOST",
+            "TIGERFANS_PORT",
+            "TIGERFANS_WORKERS",
+        ),
         "And all others: docs/settings.md explains them. Each is an environment variable.",
     ),
     "ps": Help(
@@ -59,7 +65,18 @@ HELP: Final[Mapping[str, Help]] = {
         | _USAGE
         | _INTERRUPTED,
         "tigerfans reload",
-        (*_SHOP, "TIGERFANS_WORKERS"),
+        (*_SHOP, "TIGERFANS_OFFER", "TIGERFANS_WORKERS"),
+    ),
+    "offer init": Help(
+        {
+            0: "the file is there",
+            2: "it was there before, or cannot be written: a sentence says which",
+        },
+        "tigerfans offer init offer.toml",
+    ),
+    "offer check": Help(
+        {0: "a shop can sell it", 2: "it has mistakes: each is named with its line"},
+        "tigerfans offer check offer.toml",
     ),
     "sequencer": Help(
         {0: "it was stopped by SIGTERM", 1: "its ledger was lost, or its addresses are taken"}

@@ -4,6 +4,7 @@
     ├── InvalidRequestError 400     the caller's data is wrong; nothing was changed
     │   ├── InvalidEmailError
     │   └── InvalidKeyError
+    ├── NotOnSaleError 403          not yet, or not any more
     ├── UnknownOrderError 404
     ├── SlowRequestError 408
     ├── SoldOutError 409
@@ -52,6 +53,19 @@ class InvalidKeyError(InvalidRequestError):
     """This Idempotency-Key is not valid."""
 
     fields: Mapping[str, str | bool] = {"new_key_needed": True}
+
+
+class NotOnSaleError(ShopError):
+    """This class is not on sale; `retry_after_seconds` is None where it will not be again."""
+
+    status = 403
+
+    def __init__(
+        self, message: str, fields: Mapping[str, str | bool], retry_after_seconds: int | None
+    ) -> None:
+        super().__init__(message)
+        self.fields = fields
+        self.retry_after_seconds = retry_after_seconds
 
 
 class UnknownOrderError(ShopError):

@@ -7,15 +7,16 @@ from datetime import UTC, datetime
 import pytest
 from PIL import Image, ImageChops
 
+from tests.offers import SHOW
 from tigerfans.booking.ticket_sheet import SIZE, Sheet, lines, qr_box, ticket_pdf, ticket_png
 from tigerfans.booking.tickets import qr_modules
-from tigerfans.offer.show import SHOW
 
 SHEET = Sheet(
     code="TF-7K3M-92QX-HD4W",
     order_id="01a2035a2cca0102030405060708a900",
     class_name="Premium",
     paid_at=datetime(2026, 11, 22, 13, 2, 51, tzinfo=UTC),
+    show=SHOW,
 )
 
 
@@ -48,8 +49,8 @@ def test_the_qr_code_is_on_it_module_by_module() -> None:
 
 def test_a_ticket_says_when_where_and_of_which_class_it_is() -> None:
     assert [text for _, text in lines(SHEET)] == [
-        "Friday 18 June 2027, 10:00 CEST",
-        "Tiger Hall, Hamburg",
+        "Friday 19 June 2099, 20:00 CEST",
+        "Harbour Dome, Lübeck",
         "Premium",
     ]
 

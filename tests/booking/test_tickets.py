@@ -7,6 +7,7 @@ from datetime import datetime, timedelta, timezone
 
 import png
 
+from tests.offers import SHOW
 from tigerfans.booking.ids import OrderId
 from tigerfans.booking.tickets import (
     ICS_LINE_OCTETS_MAX,
@@ -18,7 +19,6 @@ from tigerfans.booking.tickets import (
     qr_text,
     ticket_code,
 )
-from tigerfans.offer.show import SHOW
 
 CODE = "TF-7K3M-92QX-HD4W"
 ORDER = OrderId(b"\0" + bytes(range(1, 16)))
@@ -93,14 +93,14 @@ def test_another_ticket_has_another_code() -> None:
 
 
 def test_the_calendar_entry_is_the_show_in_utc() -> None:
-    lines = calendar_entry(CODE, ORDER_ID, "Premium", ISSUED_AT).split("\r\n")
+    lines = calendar_entry(CODE, ORDER_ID, "Premium", ISSUED_AT, SHOW).split("\r\n")
     assert lines[0] == "BEGIN:VCALENDAR"
     assert lines[-2:] == ["END:VCALENDAR", ""]
     assert f"UID:{ORDER_ID}@tigerfans" in lines
     assert "DTSTAMP:20261122T120251Z" in lines
-    assert "DTSTART:20270618T080000Z" in lines
-    assert "DTEND:20270618T210000Z" in lines
-    assert r"LOCATION:Tiger Hall\, Hamburg" in lines
+    assert "DTSTART:20990619T180000Z" in lines
+    assert "DTEND:20990620T000000Z" in lines
+    assert r"LOCATION:Harbour Dome\, Lübeck" in lines
     assert f"DESCRIPTION:Premium ticket {CODE}. Bring its QR code." in lines
 
 

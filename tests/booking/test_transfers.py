@@ -1,5 +1,6 @@
 """What is sent to the ledger for each step."""
 
+from tests.offers import catalog_with
 from tests.shops import catalog_at
 from tigerfans.booking.ids import OrderId
 from tigerfans.booking.transfers import Booking, fingerprint
@@ -9,9 +10,8 @@ from tigerfans.ledger.wire import (
     Transfer,
     TransferFlags,
 )
-from tigerfans.offer.catalog import Catalog
 
-CATALOG = Catalog.build({"A": 20, "B": 30}, goodies=5)
+CATALOG = catalog_with({"A": 20, "B": 30}, goodies=5)
 PREMIUM, STANDARD = CATALOG.classes[:2]
 BOOKING = Booking(CATALOG, hold_seconds=300)
 ORDER = OrderId(b"\0" + bytes(range(1, 16)))

@@ -196,7 +196,7 @@ def open_patient(root: Path, **settings: object) -> AbstractContextManager[BoxOf
     return open_box_office(root, WORKERS=2, **settings)
 
 
-def open_brief(root: Path) -> AbstractContextManager[BoxOffice]:
+def open_brief(root: Path, **settings: object) -> AbstractContextManager[BoxOffice]:
     """A shop where holds expire while one waits for it, and class A is soon sold out."""
     return open_box_office(
         root,
@@ -205,4 +205,5 @@ def open_brief(root: Path) -> AbstractContextManager[BoxOffice]:
         TICKETS_A=BRIEF_TICKETS_A,
         TICKETS_B=1000,
         GOODIES=0,
+        **settings,
     )

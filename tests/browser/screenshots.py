@@ -146,8 +146,10 @@ def main() -> int:
         root = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tigerfans-")))
         (root / "patient").mkdir()
         (root / "brief").mkdir()
-        patient = stack.enter_context(open_patient(root / "patient", TICKETS_A=500, TICKETS_B=900))
-        brief = stack.enter_context(open_brief(root / "brief"))
+        patient = stack.enter_context(
+            open_patient(root / "patient", OFFER="", TICKETS_A=500, TICKETS_B=900)
+        )
+        brief = stack.enter_context(open_brief(root / "brief", OFFER=""))
         stage = Stage(patient, brief, make_late(brief))
         tab = open_tab(stack.enter_context(running_browser(executable)))
         stack.enter_context(bustle(patient))

@@ -145,4 +145,4 @@ def test_the_last_goodie_is_on_the_ticket_and_the_next_ticket_has_none(
         check_out(tab)
         tab.get_by_role("button", name="Pay €65.00").click()
         expect_ticket(tab)
-        expect(tab.get_by_text("Tiger pin included")).to_be_visible(visible=has_goodie)
+        expect(tab.get_by_text("Paper whale included")).to_be_visible(visible=has_goodie)

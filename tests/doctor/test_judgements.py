@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.offers import catalog_with
 from tigerfans.doctor.configuration import check_configuration, check_variables
 from tigerfans.doctor.findings import Finding, Findings, Verdict
 from tigerfans.doctor.identity import IdentityFacts, judge_identity
@@ -23,7 +24,6 @@ from tigerfans.doctor.shop import ShopFacts, judge_shop
 from tigerfans.doctor.sockets import SocketFacts
 from tigerfans.ledger.base import RECORDS_MAX
 from tigerfans.ledger.replicas import Replicas
-from tigerfans.offer.catalog import Catalog
 from tigerfans.settings.settings import (
     AdminSettings,
     HttpSettings,
@@ -49,7 +49,7 @@ DEPLOYED = Settings(
     limits=LimitSettings(20, trusted_proxies=(ip_network("127.0.0.1"),)),
     environment="production",
 )
-CATALOG = Catalog.build({"A": 10, "B": 20}, 5)
+CATALOG = catalog_with({"A": 10, "B": 20}, 5)
 
 
 def wrong(findings: Iterable[Finding]) -> dict[str, Verdict]:

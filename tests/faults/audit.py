@@ -17,12 +17,12 @@ import asyncpg
 from tests.faults import prices
 from tests.faults.plan import RunPlan
 from tests.faults.purchase import CHARGED, Purchase
+from tests.offers import catalog_with
 from tigerfans.booking.ids import OrderId, Purpose
 from tigerfans.booking.inventory import Inventory
 from tigerfans.booking.transfers import Booking
 from tigerfans.ipc.client import SequencerClient
 from tigerfans.ledger.wire import Operation, Transfer
-from tigerfans.offer.catalog import Catalog
 
 IDS_PER_LOOKUP = 2_000
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -116,7 +116,7 @@ async def read_stores(plan: RunPlan, shop: Readable, purchases: Iterable[Purchas
     ledger = await SequencerClient.connect(shop.sequencer_socket, name="audit")
     try:
         on_ledger = await _read_transfers(ledger, [*(known | orders.keys())])
-        booking = Booking(Catalog.build({}, 0), plan.hold_seconds)
+        booking = Booking(catalog_with({}, 0), plan.hold_seconds)
         budgets = await ledger.submit(Operation.LOOKUP_ACCOUNTS, booking.budgets())
     finally:
         await ledger.close()

@@ -54,7 +54,7 @@ class FaultyShop:
                 self.disk = SmallDisk(self.data, disk_bytes)
             except NoDiskError as error:
                 self.no_disk = str(error)
-        self.prices = Prices(self._root / "prices.json")
+        self.prices = Prices(self._root / "offer.toml")
         self._settings = free_addresses() | self.prices.environment | dict(settings)
         self._seen: set[Identity] = set()
         self._shop: RunningShop | None = None

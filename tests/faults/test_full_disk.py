@@ -23,13 +23,13 @@ from tests.faults.exchange import ANSWER_SECONDS_MAX, Answer, NoAnswerError, exc
 from tests.faults.plan import DISK_BYTES, BuyerPlan, Delivery, Intent, RunPlan
 from tests.faults.stack import POLL_SECONDS, FaultyShop
 from tests.harness.needs import NO_MOUNT
+from tests.offers import catalog_with
 from tigerfans.booking.ids import OrderId
 from tigerfans.booking.outcomes import decode_hold
 from tigerfans.booking.transfers import Booking
 from tigerfans.ledger.base import Ledger, LedgerError, LedgerUnavailableError
 from tigerfans.ledger.embedded import open_embedded
 from tigerfans.ledger.wire import Operation, Transfer
-from tigerfans.offer.catalog import Catalog
 from tigerfans.payments.base import EventType
 
 LEDGER_DISK_BYTES = 16 << 20
@@ -63,7 +63,7 @@ async def found(ledger: Ledger, order_ids: list[OrderId]) -> set[int]:
 async def test_a_full_disk_loses_nothing_that_was_told_and_does_nothing_that_failed(
     small_disk: SmallDisk,
 ) -> None:
-    booking = Booking(Catalog.build({"A": 1_000_000}, goodies=0), hold_seconds=300)
+    booking = Booking(catalog_with({"A": 1_000_000}, goodies=0), hold_seconds=300)
     told: list[OrderId] = []
     refused: list[OrderId] = []
     ledger = await open_embedded(small_disk.folder)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.offers import catalog_with
 from tigerfans.booking.ids import OrderId
 from tigerfans.booking.inventory import Inventory
 from tigerfans.booking.transfers import Booking
@@ -24,10 +25,9 @@ from tigerfans.ledger.embedded import (
 )
 from tigerfans.ledger.store import CHECKPOINT_PAGES, FILE_NAME
 from tigerfans.ledger.wire import Operation
-from tigerfans.offer.catalog import Catalog
 from tigerfans.stack.process_table import is_running, start_time
 
-BOOKING = Booking(Catalog.build({"A": 1_000_000}, 10), 300)
+BOOKING = Booking(catalog_with({"A": 1_000_000}, 10), 300)
 CREATE = Operation.CREATE_TRANSFERS
 
 

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from tigerfans.offer.show import SHOW
+from tests.offers import SHOW
 
 
 def test_the_shows_day_reads_as_people_write_it() -> None:
@@ -12,5 +12,5 @@ def test_the_shows_day_reads_as_people_write_it() -> None:
 
 
 def test_the_shows_time_names_the_zone_of_the_venue() -> None:
-    assert SHOW.time == "10:00 CEST"
+    assert SHOW.time == "20:00 CEST"
     assert all(at.tzname() == "CEST" for at in (SHOW.starts_at, SHOW.ends_at))

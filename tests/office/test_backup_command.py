@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.offers import catalog_with
 from tests.sequencer.process import sequencer_process, settings_in
 from tests.servers import run
 from tigerfans.booking.ids import OrderId
@@ -17,11 +18,10 @@ from tigerfans.booking.transfers import Booking
 from tigerfans.ipc.client import SequencerClient
 from tigerfans.ledger.store import FILE_NAME
 from tigerfans.ledger.wire import ID_SIZE, Operation
-from tigerfans.offer.catalog import Catalog
 from tigerfans.office import backup_command
 from tigerfans.settings.settings import Settings, SettingsError
 
-BOOKING = Booking(Catalog.build({"A": 10}, goodies=1), hold_seconds=300)
+BOOKING = Booking(catalog_with({"A": 10}, goodies=1), hold_seconds=300)
 
 # What somebody does who wonders what is in the ledger, whether or not that is allowed.
 LOOK = """

@@ -56,6 +56,7 @@ def paid(email: str = "ada@example.org", code: str = "TF-0000-0000-0000") -> Ord
         status=OrderStatus.PAID,
         cls="A",
         amount_cents=6500,
+        currency="eur",
         email=email,
         created_at=NOON,
         paid_at=NOON,

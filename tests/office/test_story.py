@@ -10,12 +10,12 @@ import pytest
 from redis.asyncio import Redis
 
 from tests.harness.patience import patience
+from tests.offers import catalog_with
 from tests.shops import OpenShop, event
 from tigerfans.booking.ids import OrderId, Purpose
 from tigerfans.errors import UnavailableError, UnknownOrderError
 from tigerfans.ledger.base import LedgerUnavailableError
 from tigerfans.ledger.wire import Transfer
-from tigerfans.offer.catalog import Catalog
 from tigerfans.office.order_search import OrderSearch
 from tigerfans.office.story import Place, Stories, Story, Traces, tell
 from tigerfans.payments.base import EventType
@@ -26,7 +26,7 @@ from tigerfans.shop.shop import Shop
 from tigerfans.stores.orders import OrderStatus
 
 EMAIL = "fan@example.org"
-CATALOG = Catalog.build({"A": 10, "B": 10}, 10)
+CATALOG = catalog_with({"A": 10, "B": 10}, 10)
 LATER = datetime(2100, 1, 1, tzinfo=UTC)
 
 

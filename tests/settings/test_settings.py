@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tigerfans.offer.catalog import LISTINGS
+from tests.offers import OFFER
 from tigerfans.settings import settings as settings_module
 from tigerfans.settings.settings import (
     FOOT_LINKS,
@@ -54,7 +54,8 @@ def test_an_empty_variable_counts_as_not_set() -> None:
 
 def test_settings_are_read_back_from_the_environment_they_make() -> None:
     settings = Settings(
-        catalog=CatalogSettings({listing.code: listing.ledger for listing in LISTINGS}, goodies=3),
+        offer=OFFER,
+        catalog=CatalogSettings({"A": 1, "B": 2}, goodies=3),
         http=HttpSettings(
             host="::",
             port=1,
@@ -288,10 +289,12 @@ def test_the_shops_url_can_be_opened_on_this_machine(host: str, url: str) -> Non
 def test_every_variable_is_documented_with_its_default() -> None:
     everything = replace(
         Settings(),
+        offer=OFFER,
+        catalog=CatalogSettings({"A": 1, "B": 1}, 1),
         ledger="embedded:data/ledger",
         stores=StoreSettings("postgresql://", "redis://"),
         payments=PaymentSettings(webhook_url="http://localhost"),
-        limits=LimitSettings(trusted_proxies=(ip_network("127.0.0.1"),)),
+        limits=LimitSettings(holds_per_email=1, trusted_proxies=(ip_network("127.0.0.1"),)),
         http=HttpSettings(public_url="https://localhost"),
         links=dict.fromkeys(FOOT_LINKS, "https://localhost"),
     ).to_environment()

@@ -4,9 +4,9 @@ from datetime import UTC, datetime
 
 import pytest
 
+from tests.offers import catalog_with
 from tigerfans.booking.transfers import Booking
 from tigerfans.ledger.wire import Account
-from tigerfans.offer.catalog import Catalog
 from tigerfans.shop.identity import (
     DECISIONS,
     NO_ID,
@@ -70,7 +70,7 @@ def test_what_the_row_says_and_what_the_ledger_says_decide(
 
 
 def test_every_account_carries_the_shops_id_as_its_hex_digits_show_it() -> None:
-    accounts = Booking(Catalog.build({"A": 1}, 1), 300).accounts(OURS)
+    accounts = Booking(catalog_with({"A": 1}, 1), 300).accounts(OURS)
     assert ids_carried(accounts) == {OURS}
     for account in Account.unpack_all(accounts):
         assert f"{account.user_data_128:032x}" == OURS.hex_digits

@@ -10,7 +10,6 @@ from tests.shops import OpenShop, event, latest
 from tigerfans.booking.ids import OrderId
 from tigerfans.errors import UnavailableError
 from tigerfans.ledger.base import LedgerBusyError
-from tigerfans.offer.catalog import CURRENCY
 from tigerfans.payments.base import EventType, PaymentEvent
 from tigerfans.payments.mockpay import MockPay, Payment
 from tigerfans.shop import inquiry
@@ -431,7 +430,7 @@ async def test_mockpay_tells_what_was_decided_at_its_page(
     checkout = await shop.checkout("A", EMAIL)
     session_id = f"mock_{checkout.order_id}"
     if pressed:
-        payment = Payment(session_id, checkout.order_id, 6500, CURRENCY, "A", EMAIL)
+        payment = Payment(session_id, checkout.order_id, 6500, "eur", "A", EMAIL)
         await shop.provider.emit(payment, pressed)
     told = await shop.provider.look_up(session_id)
     assert (told and (told.type, told.order_id)) == (pressed and (pressed, checkout.order_id))

@@ -88,7 +88,7 @@ def test_an_event_fits_or_has_the_first_reason_why_not(
 ) -> None:
     told_event = told(type=event_type, **changes)
     session_id = SESSION.psid if OrderId.parse(told_event.order_id) else None
-    assert misfit(told_event, session_id, session) is reason
+    assert misfit(told_event, session_id, session, "eur") is reason
 
 
 def test_the_operator_reads_a_sentence_for_every_reason() -> None:

@@ -2,19 +2,21 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.offers import OFFER, catalog_with
 from tests.shops import TICKET_SECRET, OpenShop
 from tigerfans.booking.ids import OrderId
 from tigerfans.booking.transfers import Booking
 from tigerfans.ledger import open_ledger
 from tigerfans.ledger.base import Ledger
 from tigerfans.ledger.wire import Account, Operation
-from tigerfans.offer.catalog import LISTINGS, Catalog
+from tigerfans.offer.catalog import Catalog
 from tigerfans.settings.settings import SettingsError
 from tigerfans.shop.identity import NO_ID, ids_carried
 from tigerfans.shop.shop import Shop
@@ -22,7 +24,7 @@ from tigerfans.stores.database import Database
 from tigerfans.stores.identity import Identity, IdentityRow, ShopId
 from tigerfans.stores.orders import Order, Orders, OrderStatus
 
-BOOKING = Booking(Catalog.build({"A": 10, "B": 10}, 2), 300)
+BOOKING = Booking(catalog_with({"A": 10, "B": 10}, 2), 300)
 LOST = "an empty ledger, but this shop was funded on one before: bring that back"
 ANOTHERS = "the ledger of another shop: set it, or DATABASE_URL"
 
@@ -216,7 +218,9 @@ async def sell_before_identities(database: Database, status: OrderStatus) -> Non
     """Leaves what a sale left in a database that had no shop's row yet."""
     now = datetime.now(UTC)
     orders = Orders(database)
-    await orders.record(Order(OrderId.new(), status, "A", 6500, "fan@example.org", now))
+    await orders.record(
+        Order(OrderId.new(), status, "A", 6500, "fan@example.org", now, currency="eur")
+    )
     await orders.close()
 
 
@@ -266,12 +270,12 @@ async def test_a_ledger_from_before_identities_is_not_taken_over_by_a_shop_that_
 async def test_a_class_that_is_added_later_belongs_to_the_same_shop(
     open_shop: OpenShop, ledger: Ledger, is_adopted: bool
 ) -> None:
-    only_a = LISTINGS[:1]
+    only_a = replace(OFFER, listings=OFFER.listings[:1])
     if is_adopted:
-        booking = Booking(Catalog.build({"A": 10}, 2, only_a), 300)
+        booking = Booking(Catalog.build(only_a, {"A": 10}, 2), 300)
         await ledger.submit(Operation.CREATE_ACCOUNTS, booking.accounts())
         await ledger.submit(Operation.CREATE_TRANSFERS, booking.funding())
-    shop: Shop = await open_shop(listings=only_a)
+    shop: Shop = await open_shop(offer=only_a)
     assert len(await accounts(ledger)) == 6
     shop = await open_shop()
     assert (await shop.inventory())["B"].capacity == 10

@@ -15,6 +15,7 @@ import httpx
 
 from tests.harness.patience import PATIENCE_SECONDS
 from tests.harness.ports import HOST, free_port
+from tests.offers import OFFER, OFFER_FILE
 from tigerfans.booking.inventory import Inventory
 from tigerfans.booking.transfers import Booking
 from tigerfans.ipc.client import SequencerClient
@@ -102,9 +103,7 @@ class RunningShop:
 
         What a worker says of it may be a moment old.
         """
-        settings = Settings()
-        catalog = Catalog.build(settings.catalog.tickets, settings.catalog.goodies)
-        budgets = Booking(catalog, settings.hold_seconds).budgets()
+        budgets = Booking(Catalog.build(OFFER), Settings().hold_seconds).budgets()
         socket = DataFolder(self.data).sockets / "sequencer.sock"
         client = await SequencerClient.connect(socket, name="test")
         try:
@@ -154,9 +153,10 @@ def family(pid: int) -> set[Identity]:
 
 
 def environment(data: Path, settings: Mapping[str, str]) -> dict[str, str]:
-    """This process's environment with these settings and no others."""
+    """This process's environment with these settings and no others, and the tests' own show."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
-    return inherited | {"PATH": "/nowhere", "TIGERFANS_DATA": str(data)} | dict(settings)
+    ours = {"PATH": "/nowhere", "TIGERFANS_DATA": str(data), "TIGERFANS_OFFER": str(OFFER_FILE)}
+    return inherited | ours | dict(settings)
 
 
 def free_addresses() -> dict[str, str]:

@@ -2,19 +2,31 @@
 
 import asyncio
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
-from tests.stack.running_shop import RunningShop, open_shop
+from tests.offers import OFFER_FILE
+from tests.stack.running_shop import RunningShop, open_shop, tigerfans
 
 CLIENTS = 10
 
 
 # Both tests reload the same shop, so the second one replaces workers that replaced others.
 @pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningShop]:
-    with open_shop(tmp_path_factory.mktemp("shop"), TIGERFANS_WORKERS="2") as shop:
+def offer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file that the shop sells."""
+    file = tmp_path_factory.mktemp("offer") / "offer.toml"
+    file.write_text(OFFER_FILE.read_text())
+    return file
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory, offer: Path) -> Iterator[RunningShop]:
+    root = tmp_path_factory.mktemp("shop")
+    with open_shop(root, TIGERFANS_WORKERS="2", TIGERFANS_OFFER=str(offer)) as shop:
         yield shop
 
 
@@ -43,3 +55,43 @@ async def test_a_reload_under_load_loses_no_request(shop: RunningShop, keep_aliv
     after = {row["pid"] for row in shop.ps() if row["name"].startswith("worker")}
     assert not before & after
     assert await shop.held() == held_before + bought
+
+
+def test_a_reload_takes_the_offer_over_and_one_with_a_mistake_not(
+    shop: RunningShop, offer: Path
+) -> None:
+    def show() -> Any:
+        return httpx.get(f"{shop.url}/api/show", trust_env=False).raise_for_status().json()
+
+    good = offer.read_text()
+    new = good.replace("Night of the Whales", "Day of the Whales").replace('"65.00"', '"71.50"')
+    offer.write_text(new + "\n[limits]\nholds_per_email = 3\n" + GALLERY)
+    reload = shop.tigerfans("reload")
+    assert reload.returncode == 0, reload.stderr
+    now = show()
+    assert (now["name"], now["limits"]["holds_per_email"]) == ("Day of the Whales", 3)
+    assert [(each["cls"], each["price"]) for each in now["classes"]] == [
+        ("A", 7150),
+        ("B", 3500),
+        ("C", 1900),
+    ]
+    workers = {row["pid"] for row in shop.ps() if row["name"].startswith("worker")}
+    offer.write_text(new.replace('currency = "EUR"', 'currency = "EURO"'))
+    # The operator's shell may name the file, or not.
+    for environ in (shop.environ, {**shop.environ, "TIGERFANS_OFFER": ""}):
+        reload = tigerfans("reload", environ=environ, cwd=offer.parent)
+        assert reload.returncode != 0
+        assert f"{offer}:10: currency: nobody pays in 'EURO'" in reload.stderr
+    assert workers == {row["pid"] for row in shop.ps() if row["name"].startswith("worker")}
+    assert show() == now
+    offer.write_text(good)
+
+
+GALLERY = """
+[[class]]
+code = "C"
+number = 4
+name = "Gallery"
+price = 19
+capacity = 30
+"""

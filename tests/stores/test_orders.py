@@ -40,6 +40,7 @@ def failed_order() -> Order:
         status=OrderStatus.FAILED,
         cls="B",
         amount_cents=3500,
+        currency="eur",
         email='"<img src=x onerror=alert(1)>"@x.io',
         created_at=datetime(2026, 11, 22, 12, 0, 0, 123456, UTC),
     )

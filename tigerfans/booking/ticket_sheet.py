@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 from PIL import Image, ImageDraw, ImageFont
 
 from tigerfans.booking.tickets import qr_modules
-from tigerfans.offer.show import SHOW, Show
+from tigerfans.offer.show import Show
 
 DOTS_PER_INCH: Final = 300
 # A6, upright: as wide as a telephone, and four of them on a sheet of paper.
@@ -48,7 +48,7 @@ class Sheet(NamedTuple):
     order_id: str
     class_name: str
     paid_at: datetime
-    show: Show = SHOW
+    show: Show
 
 
 def ticket_png(sheet: Sheet) -> bytes:

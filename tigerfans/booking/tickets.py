@@ -17,7 +17,7 @@ from qrcode.constants import ERROR_CORRECT_M
 from qrcode.image.svg import SvgPathFillImage
 
 from tigerfans.booking.ids import OrderId, hash_key
-from tigerfans.offer.show import SHOW, Show
+from tigerfans.offer.show import Show
 
 QR_QUIET_ZONE_MODULES: Final = 4
 # A multiple of 8, so that each module is whole bytes of a picture with one bit for a pixel.
@@ -96,7 +96,7 @@ def calendar_entry(
     order_id: str,
     class_name: str,
     issued_at: datetime,
-    show: Show = SHOW,
+    show: Show,
     *,
     url: str | None = None,
 ) -> str:

@@ -1,9 +1,11 @@
 """Are the secrets secret, and is nothing open to the world that should not be?"""
 
+import time
 from collections.abc import Mapping
 from typing import Final
 
 from tigerfans.doctor.findings import Findings
+from tigerfans.offer.windows import SaleState
 from tigerfans.settings.settings import Settings, is_loopback, unknown_variables
 
 # Of random letters and digits, nobody guesses so many.
@@ -27,6 +29,7 @@ def check_configuration(settings: Settings) -> Findings:
         findings.good("TIGERFANS_ENV", "production")
     else:
         findings.warn("TIGERFANS_ENV", "development", "Set TIGERFANS_ENV=production.")
+    _check_offer(settings, findings)
     _check_secrets(settings, findings)
     _check_provider(settings, findings)
     findings.required(
@@ -39,6 +42,18 @@ def check_configuration(settings: Settings) -> Findings:
     _check_public_url(settings, findings)
     _check_limits(settings, findings)
     return findings
+
+
+def _check_offer(settings: Settings, findings: Findings) -> None:
+    """That it can be read was seen when the settings were."""
+    offer, now = settings.offer, time.time()
+    classes = settings.build_catalog().classes
+    found = f"{offer.show.name}, {offer.path or 'the demonstration'}"
+    if all(each.sale_state(now) is SaleState.ENDED for each in classes):
+        advice = "Set on_sale_until, or ends_at, to a later time, and reload the shop."
+        findings.warn("TIGERFANS_OFFER", f"{found}: nothing is on sale any more", advice)
+    else:
+        findings.good("TIGERFANS_OFFER", found)
 
 
 def _check_secrets(settings: Settings, findings: Findings) -> None:

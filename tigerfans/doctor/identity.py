@@ -16,7 +16,6 @@ from tigerfans.doctor.findings import Findings
 from tigerfans.ipc.client import SequencerClient
 from tigerfans.ledger.base import LedgerError
 from tigerfans.ledger.wire import Operation
-from tigerfans.offer.catalog import Catalog
 from tigerfans.settings.settings import Settings
 from tigerfans.shop.identity import Refusal, Step, decide, ids_carried
 from tigerfans.stores.away_postgresql import NO_ANSWER
@@ -104,8 +103,7 @@ def _judge_keys(others: frozenset[str], findings: Findings) -> None:
 
 
 async def _read_ledger(settings: Settings) -> frozenset[bytes] | None:
-    catalog = Catalog.build(settings.catalog.tickets, settings.catalog.goodies)
-    account_ids = Booking(catalog, settings.hold_seconds).account_ids()
+    account_ids = Booking(settings.build_catalog(), settings.hold_seconds).account_ids()
     client = await SequencerClient.connect(
         settings.sequencer.socket, name="doctor", deadline_seconds=SECONDS_MAX
     )

@@ -16,7 +16,7 @@ from tigerfans.ipc.client import SequencerClient
 from tigerfans.ledger import tigerbeetle_cluster
 from tigerfans.ledger.base import RECORDS_MAX, LedgerError, LedgerUnavailableError
 from tigerfans.ledger.replicas import Replicas, look_at_replicas
-from tigerfans.ledger.wire import Operation, u128
+from tigerfans.ledger.wire import Account, Operation, u128
 from tigerfans.offer.catalog import Catalog
 from tigerfans.settings.settings import Settings
 
@@ -41,11 +41,14 @@ async def read_ledger(socket: Path, catalog: Catalog) -> LedgerFacts:
         if not client.connected:
             raise LedgerUnavailableError("Nobody answers there, or refuses us.")
         ids = b"".join(u128(resource.budget_account_id) for resource in catalog.resources)
-        budgets = Inventory.unpack_all(await client.submit(Operation.LOOKUP_ACCOUNTS, ids))
-        settings = [resource.setting for resource in catalog.resources]
-        # Accounts that are not there yet are left out, and then all of them are.
+        records = await client.submit(Operation.LOOKUP_ACCOUNTS, ids)
+        settings = {resource.ledger: resource.setting for resource in catalog.resources}
+        # Accounts that are not there yet are left out.
         capacities = {
-            setting: budget.capacity for setting, budget in zip(settings, budgets, strict=False)
+            settings[account.ledger]: budget.capacity
+            for account, budget in zip(
+                Account.unpack_all(records), Inventory.unpack_all(records), strict=True
+            )
         }
         return LedgerFacts(client.kind, client.records_max, capacities)
     finally:
@@ -56,7 +59,7 @@ async def check_ledger(settings: Settings) -> Findings:
     findings = Findings(AREA, settings.environment)
     if cluster := tigerbeetle_cluster(settings.ledger or ""):
         judge_replicas(await look_at_replicas(cluster[0]), findings)
-    catalog = Catalog.build(settings.catalog.tickets, settings.catalog.goodies)
+    catalog = settings.build_catalog()
     path = settings.sequencer.socket
     facts = await asyncio.to_thread(read_socket, path)
     if facts is None:
@@ -121,8 +124,11 @@ def judge_ledger(
     if not facts.capacities:
         findings.warn("stock", "not funded yet", "The first worker that starts funds it.")
     for resource in catalog.resources:
+        if facts.capacities and resource.setting not in facts.capacities:
+            advice = "Reload the shop: its first new worker puts it on sale."
+            findings.warn(resource.setting, "in the offer, and not on the ledger yet", advice)
         funded = facts.capacities.get(resource.setting, resource.capacity)
         if funded != resource.capacity:
-            found = f"{funded:,} on the ledger, {resource.capacity:,} in the settings"
+            found = f"{funded:,} on the ledger, {resource.capacity:,} in offer or settings"
             advice = f"Set {resource.setting}={funded}, or start on a new ledger."
             findings.bad(resource.setting, found, advice)

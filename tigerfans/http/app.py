@@ -53,7 +53,12 @@ def create_app(
     MockPay's page and buttons are there where `mockpay` is the shop's payment provider.
     A process that stops hands its `streams` in, to end those that are open then.
     """
-    renderer = Renderer(provider=shop.provider.name, demo=settings.demo, links=settings.links)
+    renderer = Renderer(
+        shop.catalog.offer,
+        provider=shop.provider.name,
+        demo=settings.demo,
+        links=settings.foot_links,
+    )
     outbox = Outbox(shop.orders.database)
     clients = ClientAddresses(settings.limits.trusted_proxies)
     held_cookies = HeldCookies(settings.ticket_secret, shop.hold_seconds)
@@ -108,7 +113,7 @@ def create_app(
         # The process that serves sets up logging, once for all.
         logging_config=None,
     )
-    describe_routes(app, shop.provider)
+    describe_routes(app, shop.provider, shop.catalog)
     return app
 
 

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from tigerfans.batching import ClosedError, QueueFullError
-from tigerfans.errors import AllOnHoldError, ShopError, TooManyHoldsError
+from tigerfans.errors import AllOnHoldError, NotOnSaleError, ShopError, TooManyHoldsError
 from tigerfans.ledger.base import (
     LedgerBusyError,
     LedgerTimeoutError,
@@ -34,12 +34,14 @@ class ProblemAnswer(msgspec.Struct):
 
 
 class RefusalAnswer(ProblemAnswer):
-    """Why no ticket is held: none is left, as `state` says, or another Idempotency-Key is needed,
-    for this one is not valid, sent with another body, refused too often, or used for an order that
-    has ended as `order_status` says; or what `field` names is wrong.
+    """Why no ticket is held: none is left or on sale, as `state` says; another Idempotency-Key is
+    needed, for this one is not valid, sent with another body, refused too often, or used for an
+    order that has ended as `order_status` says; or what `field` names is wrong.
     """
 
-    state: Literal["on_hold", "sold_out"] | UnsetType = UNSET
+    state: Literal["on_hold", "sold_out", "not_yet", "ended"] | UnsetType = UNSET
+    on_sale_from: str | UnsetType = UNSET
+    on_sale_until: str | UnsetType = UNSET
     new_key_needed: bool | UnsetType = UNSET
     order_status: Literal["FAILED", "CANCELED", "EXPIRED"] | UnsetType = UNSET
     field: Literal["customer_email"] | UnsetType = UNSET
@@ -77,6 +79,8 @@ def explain(error: Exception) -> Problem | None:
         case TooManyHoldsError():
             wait = {"Retry-After": str(error.retry_after_seconds)}
             return Problem(error.status, str(error), wait, error.fields)
+        case NotOnSaleError(retry_after_seconds=int(seconds)):
+            return Problem(error.status, str(error), {"Retry-After": str(seconds)}, error.fields)
         case ShopError():
             headers = _RETRY if error.status == 503 else None
             return Problem(error.status, str(error), headers, error.fields)

@@ -1,75 +1,28 @@
-"""What is for sale: ticket classes, prices, capacities, goodies, and where each is on the ledger.
+"""What is for sale as the ledger has it: how many of each class, and under which accounts.
 
-`LISTINGS` is the whole offer; settings, pages and the API follow from it, and
-docs/tutorial-ticket-class.md adds a class to it. How many there are of each is a setting.
+Settings, pages and the API follow from an `Offer`; docs/tutorial-ticket-class.md adds a class to
+one. How many there are of each says the offer, unless a setting does.
 
 Every resource has a ledger number of its own, so that no transfer can mix a ticket with a goodie,
 and three accounts: stock moves from `operator` to `budget` once, when the shop is funded, and from
 `budget` to `sold` unit by unit.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-CURRENCY: Final = "eur"
+from tigerfans.offer.offer import GOODIES_SETTING, ClassCode, Listing, Offer
+from tigerfans.offer.windows import SaleState
 
-# The code of a listing.
-ClassCode = str
-
-
-@dataclass(frozen=True, slots=True)
-class Listing:
-    """A ticket class as it is advertised; the price is in cents of `CURRENCY`.
-
-    `code` and `ledger` stand in what was sold, so they are a class's own for ever. The price is
-    that of today: what a buyer agreed to stands on the hold.
-    """
-
-    code: ClassCode
-    name: str
-    price_cents: int
-    perks: tuple[str, ...]
-    ledger: int
-
-    @property
-    def setting(self) -> str:
-        """The variable that says how many tickets there are."""
-        return f"TIGERFANS_TICKETS_{self.code}"
-
-
-LISTINGS: Final = (
-    Listing(
-        code="A",
-        name="Premium",
-        price_cents=6500,
-        perks=(
-            "The first ten rows, or the balcony",
-            "Lunch, dinner and drinks",
-            "The evening with the speakers",
-        ),
-        ledger=1,
-    ),
-    Listing(
-        code="B",
-        name="Standard",
-        price_cents=3500,
-        perks=(
-            "Every talk of the day",
-            "Coffee from nine to eleven",
-            "Any seat from row eleven on",
-        ),
-        ledger=2,
-    ),
-)
+__all__ = ["GOODIES_LEDGER", "Catalog", "ClassCode", "Resource", "TicketClass"]
 
 GOODIES_LEDGER: Final = 3
-GOODIES_SETTING: Final = "TIGERFANS_GOODIES"
 
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """Something that is sold by the unit, `capacity` as `setting` says.
+    """Something that is sold by the unit; `setting` is the variable that may say how many.
 
     Account ids are 128-bit integers, fixed for ever.
     """
@@ -84,7 +37,7 @@ class Resource:
 
     @property
     def budget_account_id(self) -> int:
-        return self.ledger << 8 | 2
+        return budget_account_id(self.ledger)
 
     @property
     def sold_account_id(self) -> int:
@@ -95,12 +48,23 @@ class Resource:
         return self.ledger << 8 | 4
 
 
+def budget_account_id(ledger: int) -> int:
+    """The account that says how many there are, of the resource with that number."""
+    return ledger << 8 | 2
+
+
 @dataclass(frozen=True, slots=True)
 class TicketClass:
-    """A listing and the tickets there are of it."""
+    """A listing and the tickets there are of it.
+
+    It is on sale from `opens` on and before `closes`, in seconds since the epoch: put into numbers
+    once, for a checkout has to compare them.
+    """
 
     listing: Listing
     tickets: Resource
+    opens: float
+    closes: float
 
     @property
     def code(self) -> ClassCode:
@@ -114,29 +78,54 @@ class TicketClass:
     def price_cents(self) -> int:
         return self.listing.price_cents
 
+    def sale_state(self, now: float) -> SaleState:
+        """Whether it is on sale so many seconds after the epoch."""
+        if now < self.opens:
+            return SaleState.NOT_YET
+        return SaleState.OPEN if now < self.closes else SaleState.ENDED
+
 
 @dataclass(frozen=True, slots=True)
 class Catalog:
+    """The classes and goodies of an offer, each with how many there are."""
+
+    offer: Offer
     classes: tuple[TicketClass, ...]
     goodies: Resource
 
     @classmethod
     def build(
         cls,
-        tickets: Mapping[ClassCode, int],
-        goodies: int,
-        listings: Sequence[Listing] = LISTINGS,
+        offer: Offer,
+        tickets: Mapping[ClassCode, int] | None = None,
+        goodies: int | None = None,
     ) -> "Catalog":
-        """The catalog for given capacities, in units; a class that is not named has none."""
+        """The catalog of an offer; `tickets` and `goodies` take the place of what it says."""
+        amounts = tickets or {}
         return cls(
+            offer=offer,
             classes=tuple(
                 TicketClass(
-                    listing, Resource(listing.ledger, tickets.get(listing.code, 0), listing.setting)
+                    listing,
+                    Resource(
+                        listing.ledger,
+                        amounts.get(listing.code, listing.capacity),
+                        listing.setting,
+                    ),
+                    *listing.window.seconds,
                 )
-                for listing in listings
+                for listing in offer.listings
             ),
-            goodies=Resource(GOODIES_LEDGER, goodies, GOODIES_SETTING),
+            goodies=Resource(
+                GOODIES_LEDGER,
+                offer.goodie.count if goodies is None else goodies,
+                GOODIES_SETTING,
+            ),
         )
+
+    @property
+    def currency(self) -> str:
+        return self.offer.currency
 
     @property
     def resources(self) -> tuple[Resource, ...]:
@@ -144,8 +133,8 @@ class Catalog:
         return *(c.tickets for c in self.classes), self.goodies
 
     def class_name(self, code: ClassCode) -> str:
-        """Such as `Premium`."""
-        return next(c.name for c in self.classes if c.code == code)
+        """Such as `Premium`; the code itself where the offer has dropped the class."""
+        return next((c.name for c in self.classes if c.code == code), code)
 
     def by_ledger(self, ledger: int) -> TicketClass | None:
         """The ticket class on that ledger number; None for goodies and strangers."""

@@ -19,6 +19,7 @@ from tigerfans.errors import UnavailableError, UnknownOrderError
 from tigerfans.ledger.base import LEDGER_AWAY
 from tigerfans.ledger.wire import Operation, Transfer, u128
 from tigerfans.offer.catalog import Catalog
+from tigerfans.offer.money import decimal_text
 from tigerfans.office.order_search import OrderSearch, Stored
 from tigerfans.payments.outbox import Outbox, Undelivered
 from tigerfans.payments.unmatched import MISFIT_WORDS, UnmatchedPayment
@@ -211,12 +212,16 @@ def _unmatched_chapters(payment: UnmatchedPayment) -> Iterator[Chapter]:
     if payment.received_at is None:
         return
     amount = payment.amount_cents
-    told = "" if amount is None else f"{amount / 100:.2f} {payment.currency.upper()}: "
+    told = "" if amount is None else f"{_told(amount, payment.currency)}: "
     detail = f"{told}{MISFIT_WORDS[payment.reason]} Payment {payment.id}"
     yield Chapter(payment.received_at, "Payment that does not fit", Place.POSTGRESQL, detail)
     if payment.resolution and payment.resolved_at:
         what = f"Payment that does not fit {str(payment.resolution).lower()}"
         yield Chapter(payment.resolved_at, what, Place.POSTGRESQL, f"by {payment.resolved_by}")
+
+
+def _told(amount: int, currency: str) -> str:
+    return f"{decimal_text(amount, currency)} {currency.upper()}"
 
 
 def _webhook_chapter(webhook: Undelivered) -> Chapter:

@@ -16,7 +16,9 @@ from pathlib import Path
 from typing import Any, Final, Literal, get_args
 from urllib.parse import urlsplit
 
-from tigerfans.offer.catalog import GOODIES_SETTING, LISTINGS, ClassCode
+from tigerfans.offer.catalog import Catalog
+from tigerfans.offer.file import OfferError, demo, read_offer
+from tigerfans.offer.offer import GOODIES_SETTING, TICKETS_SETTING, ClassCode, Offer
 from tigerfans.settings.store_urls import (
     SENTINEL_SCHEME,
     UrlError,
@@ -32,7 +34,6 @@ DEFAULT_ADMIN_PASSWORD: Final = "supasecret"  # noqa: S105
 
 WORKERS_MAX: Final = 64
 TICKETS_MAX: Final = 1_000_000_000
-TICKETS_DEFAULT: Final = 5_000_000
 HOLD_SECONDS_MAX: Final = 24 * 3600
 SECRETS_MAX: Final = 2
 CONNECTIONS_MAX: Final = 1_000_000
@@ -51,7 +52,8 @@ Network = IPv4Network | IPv6Network
 # The payment providers there are (`assembly` builds them), each with the variable of its secret.
 ProviderName = Literal["mockpay"]
 PROVIDER_SECRETS: Final[Mapping[ProviderName, str]] = {"mockpay": "MOCK_SECRET"}
-# What a buyer's page links to at its foot, each with the variable that says where it is.
+# What a buyer's page links to at its foot, each with the variable that says where it is, in place
+# of the offer.
 FOOT_LINKS: Final[Mapping[str, str]] = {
     "Imprint": "TIGERFANS_IMPRINT_URL",
     "Terms": "TIGERFANS_TERMS_URL",
@@ -92,12 +94,12 @@ class SettingsError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class CatalogSettings:
-    """How much there is to sell: tickets of each class by its code, and goodies."""
+    """How much there is to sell, where it is not as the offer says: tickets of classes by their
+    codes, and goodies.
+    """
 
-    tickets: Mapping[ClassCode, int] = field(
-        default_factory=lambda: {listing.code: TICKETS_DEFAULT for listing in LISTINGS}
-    )
-    goodies: int = 100
+    tickets: Mapping[ClassCode, int] = field(default_factory=dict)
+    goodies: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,11 +173,12 @@ class PaymentSettings:
 class LimitSettings:
     """How many tickets one buyer may have on hold, 0 for no limit; and who tells buyers apart.
 
-    `trusted_proxies` are those whose X-Forwarded-For is believed.
+    `holds_per_email` is None where the offer says it. `trusted_proxies` are those whose
+    X-Forwarded-For is believed.
     """
 
     holds_per_client: int = 0
-    holds_per_email: int = 0
+    holds_per_email: int | None = None
     trusted_proxies: tuple[Network, ...] = ()
 
 
@@ -187,6 +190,7 @@ class AdminSettings:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
+    offer: Offer = field(default_factory=demo, repr=False)
     catalog: CatalogSettings = field(default_factory=CatalogSettings)
     http: HttpSettings = HttpSettings()
     sequencer: SequencerSettings = SequencerSettings()
@@ -194,7 +198,7 @@ class Settings:
     payments: PaymentSettings = PaymentSettings()
     limits: LimitSettings = LimitSettings()
     admin: AdminSettings = AdminSettings()
-    # At the foot of a buyer's page: addresses by their label.
+    # At the foot of a buyer's page, in place of the offer's: addresses by their label.
     links: Mapping[str, str] = field(default_factory=dict)
     # `embedded:DIR`, `tigerbeetle://ADDR[,ADDR…]/CLUSTER`, or None: `tigerfans up` decides.
     ledger: str | None = None
@@ -227,17 +231,21 @@ class Settings:
     @classmethod
     def _read(cls, read: "_Reader") -> "Settings":
         data = Path(read.text("TIGERFANS_DATA", "data"))
+        offer = read.offer("TIGERFANS_OFFER")
         metrics_host, metrics_port = read.address("TIGERFANS_METRICS_ADDRESS", "127.0.0.1:8001")
         provider = read.choice("TIGERFANS_PAYMENT_PROVIDER", ProviderName)
         environment = read.choice("TIGERFANS_ENV", Environment)
         holds_per_client = HOLDS_PER_CLIENT_IN_PRODUCTION if environment == "production" else 0
         return cls(
+            offer=offer,
             catalog=CatalogSettings(
                 tickets={
-                    listing.code: read.integer(listing.setting, TICKETS_DEFAULT, 0, TICKETS_MAX)
-                    for listing in LISTINGS
+                    listing.code: amount
+                    for listing in offer.listings
+                    if (amount := read.optional_integer(listing.setting, 0, TICKETS_MAX))
+                    is not None
                 },
-                goodies=read.integer(GOODIES_SETTING, 100, 0, TICKETS_MAX),
+                goodies=read.optional_integer(GOODIES_SETTING, 0, TICKETS_MAX),
             ),
             http=HttpSettings(
                 host=read.text("TIGERFANS_HOST", "127.0.0.1"),
@@ -274,8 +282,8 @@ class Settings:
                 holds_per_client=read.integer(
                     "TIGERFANS_HOLDS_PER_CLIENT", holds_per_client, 0, HOLDS_PER_BUYER_MAX
                 ),
-                holds_per_email=read.integer(
-                    "TIGERFANS_HOLDS_PER_EMAIL", 0, 0, HOLDS_PER_BUYER_MAX
+                holds_per_email=read.optional_integer(
+                    "TIGERFANS_HOLDS_PER_EMAIL", 0, HOLDS_PER_BUYER_MAX
                 ),
                 trusted_proxies=read.networks("TIGERFANS_TRUSTED_PROXIES"),
             ),
@@ -298,6 +306,22 @@ class Settings:
             environment=environment,
         )
 
+    def build_catalog(self) -> Catalog:
+        """What is for sale, and how much of it."""
+        return Catalog.build(self.offer, self.catalog.tickets, self.catalog.goodies)
+
+    @property
+    def holds_per_email(self) -> int:
+        """How many tickets one email address may have on hold; 0 for any number."""
+        named = self.limits.holds_per_email
+        return self.offer.holds_per_email if named is None else named
+
+    @property
+    def foot_links(self) -> dict[str, str]:
+        """At the foot of a buyer's page: addresses by their label."""
+        named = {**self.offer.links, **self.links}
+        return {label: named[label] for label in FOOT_LINKS if label in named}
+
     @property
     def webhook_url(self) -> str:
         """Where the payment provider sends its webhooks."""
@@ -312,6 +336,12 @@ class Settings:
             raise SettingsError(
                 f"TIGERFANS_DEMO=1 says that no money is taken, but {provider} takes it: unset"
                 " one of them."
+            )
+        free = [each.code for each in self.offer.listings if each.price_cents == 0]
+        if free and self.payments.takes_money:
+            raise SettingsError(
+                f"Class {free[0]} costs nothing, but {provider} cannot take a payment of nothing:"
+                f" give it a price in {self.offer.path}."
             )
         if self.environment != "production":
             return
@@ -355,12 +385,17 @@ class Settings:
             "MOCK_WEBHOOK_URL": self.payments.webhook_url,
             "TIGERFANS_TRUSTED_PROXIES": ",".join(map(str, self.limits.trusted_proxies)) or None,
             "TIGERFANS_PUBLIC_URL": self.http.public_url,
+            "TIGERFANS_OFFER": None if self.offer.path is None else str(self.offer.path),
+            **{
+                f"{TICKETS_SETTING}{code}": str(amount)
+                for code, amount in self.catalog.tickets.items()
+            },
+            GOODIES_SETTING: _text_of(self.catalog.goodies),
+            "TIGERFANS_HOLDS_PER_EMAIL": _text_of(self.limits.holds_per_email),
             **{name: self.links.get(label) for label, name in FOOT_LINKS.items()},
         }
         metrics = f"{self.sequencer.metrics_host}:{self.sequencer.metrics_port}"
         return {
-            **{listing.setting: str(self.catalog.tickets[listing.code]) for listing in LISTINGS},
-            GOODIES_SETTING: str(self.catalog.goodies),
             "TIGERFANS_HOST_NAME": self.host_name,
             "TIGERFANS_HOST": self.http.host,
             "TIGERFANS_PORT": str(self.http.port),
@@ -374,7 +409,6 @@ class Settings:
             "TIGERFANS_PAYMENT_PROVIDER": self.payments.provider,
             self.payments.secret_setting: ",".join(self.payments.secrets),
             "TIGERFANS_HOLDS_PER_CLIENT": str(self.limits.holds_per_client),
-            "TIGERFANS_HOLDS_PER_EMAIL": str(self.limits.holds_per_email),
             "ADMIN_USERNAME": self.admin.username,
             "ADMIN_PASSWORD": self.admin.password,
             "TIGERFANS_DATA": str(self.data),
@@ -389,24 +423,33 @@ class Settings:
     def shared(self) -> dict[str, str]:
         """The settings that have to be the same on all hosts of a shop; empty where not set."""
         environ = self.to_environment()
-        names = _names() | {self.payments.secret_setting}
+        names = _names(environ.get("TIGERFANS_OFFER", "")) | {self.payments.secret_setting}
         return {name: environ.get(name, "") for name in sorted(names - HOST_SETTINGS)}
 
 
-def _names() -> set[str]:
-    """The variables that there are."""
-    known = _Reader({})
+def _names(offer: str) -> set[str]:
+    """The variables that there are; which ones for tickets says the file of the offer."""
+    known = _Reader({"TIGERFANS_OFFER": offer})
     Settings._read(known)
     return known.names
 
 
 def unknown_variables(environ: Mapping[str, str]) -> dict[str, str]:
     """The variables that are meant for the shop and are no setting, each with a sentence."""
-    known = _names()
+    known = _names(environ.get("TIGERFANS_OFFER", ""))
     return {
         name: _unknown(name, known)
         for name in sorted(environ)
         if name.startswith(PREFIX) and name not in known
+    }
+
+
+def without_offer(environ: Mapping[str, str]) -> dict[str, str]:
+    """The variables without the offer's, for a process that knows of no tickets."""
+    return {
+        name: value
+        for name, value in environ.items()
+        if name != "TIGERFANS_OFFER" and not name.startswith(TICKETS_SETTING)
     }
 
 
@@ -435,6 +478,10 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def _text_of(number: int | None) -> str | None:
+    return None if number is None else str(number)
 
 
 def _scheme(url: str) -> str:
@@ -484,6 +531,23 @@ class _Reader:
         if not minimum <= value <= maximum:
             raise SettingsError(f"{name} must be from {minimum} to {maximum}, not {value}.")
         return value
+
+    def optional_integer(self, name: str, minimum: int, maximum: int) -> int | None:
+        """None where it is not set: something else says it."""
+        if not self.text(name, ""):
+            return None
+        return self.integer(name, minimum, minimum, maximum)
+
+    def offer(self, name: str) -> Offer:
+        """The offer of the file that is named, the demonstration where none is."""
+        raw = self.text(name, "")
+        if not raw:
+            return demo()
+        try:
+            # For processes that may be started in another folder.
+            return read_offer(Path(raw).absolute())
+        except OfferError as error:
+            raise SettingsError(f"{name}: {error}") from None
 
     def switch(self, name: str, default: str = "0") -> bool:
         raw = self.text(name, default)

@@ -10,20 +10,14 @@ import msgspec
 from msgspec import Meta
 
 from tigerfans.booking.ids import ORDER_ID_HEX_DIGITS
-from tigerfans.offer.catalog import LISTINGS
 from tigerfans.stores.orders import Order, OrderStatus
 
 Count = Annotated[int, Meta(extra_json_schema={"minimum": 0})]
-Cents = Annotated[Count, Meta(description="In cents of `currency`.")]
+Cents = Annotated[Count, Meta(description="In the smallest unit of `currency`, such as cents.")]
 Currency = Annotated[str, Meta(description="ISO 4217, in small letters.", examples=["eur"])]
 Moment = Annotated[str, Meta(description="ISO 8601.", extra_json_schema={"format": "date-time"})]
-ClassText = Annotated[
-    str,
-    Meta(
-        description="The code of a ticket class.",
-        extra_json_schema={"enum": [listing.code for listing in LISTINGS]},
-    ),
-]
+# Which there are is filled in for each shop, by `http.api.openapi`.
+ClassText = Annotated[str, Meta(description="The code of a ticket class.")]
 OrderIdText = Annotated[
     str,
     Meta(

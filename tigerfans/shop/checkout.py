@@ -22,14 +22,17 @@ from tigerfans.errors import (
     InvalidKeyError,
     KeyConflictError,
     KeyRefusedError,
+    NotOnSaleError,
     OrderEndedError,
 )
 from tigerfans.ledger.base import LedgerError
 from tigerfans.ledger.wire import Operation
+from tigerfans.offer.catalog import TicketClass
 from tigerfans.shop.backends import Backends
 from tigerfans.shop.hold_limits import too_many_holds
 from tigerfans.shop.lookup import hold_on_ledger, session_of
 from tigerfans.shop.order_state import unpaid_order
+from tigerfans.shop.selling import not_on_sale
 from tigerfans.shop.stock import refusal
 from tigerfans.stores.orders import OrderStatus
 from tigerfans.stores.sessions import Holder, NotSaved, Session
@@ -64,14 +67,20 @@ async def hold_ticket(
 ) -> Checkout:
     """Holds one ticket for a while; it counts for the `client`'s address, if that is not None.
 
-    Raises `InvalidRequestError`, `SoldOutError`, `AllOnHoldError`, a `UsedKeyError`,
-    `TooManyHoldsError`, a `LedgerError`, or `UnavailableError`. After the last two, the same key
-    tries the same order again.
+    Raises `InvalidRequestError`, `NotOnSaleError`, `SoldOutError`, `AllOnHoldError`, a
+    `UsedKeyError`, `TooManyHoldsError`, a `LedgerError`, or `UnavailableError`. After the last two,
+    the same key tries the same order again.
     """
     ticket_class = backends.ticket_class(cls)
+    not_on_sale = _not_on_sale(ticket_class)
     typed, email = email, read_email(email)
     body = fingerprint(ticket_class.code, email)
     for order_id in _order_ids(backends, idempotency_key):
+        # What was held in time stays so, for whoever has not heard of it yet.
+        if not_on_sale and (
+            idempotency_key is None or await hold_on_ledger(backends, order_id) is None
+        ):
+            raise not_on_sale
         hold = backends.booking.hold(order_id, ticket_class.code, body)
         outcome, held_ns = decode_hold(await backends.submit(Operation.CREATE_TRANSFERS, hold))
         if outcome is HoldOutcome.REFUSED_BEFORE:
@@ -113,6 +122,14 @@ async def hold_ticket(
     raise KeyRefusedError
 
 
+def _not_on_sale(ticket_class: TicketClass) -> NotOnSaleError | None:
+    """Why a class is not on sale now; None where it is."""
+    now = time.time()
+    if ticket_class.opens <= now < ticket_class.closes:
+        return None
+    return not_on_sale(ticket_class, now)
+
+
 async def _session_before(
     backends: Backends, order_id: OrderId, bodies: Collection[bytes], email: str
 ) -> Session:
@@ -142,7 +159,7 @@ async def _standing(backends: Backends, session: Session) -> Standing:
         give_back_id = session.order_id.transfer_id(Purpose.GIVE_BACK)
         if await backends.submit(Operation.LOOKUP_TRANSFERS, give_back_id):
             return Standing.GIVEN_BACK
-    status = (order or unpaid_order(session)).status
+    status = (order or unpaid_order(session, backends.catalog.currency)).status
     if status in ENDED:
         raise OrderEndedError(ENDED[status], status)
     return Standing.OPEN if order is None else Standing.PAID

@@ -111,4 +111,4 @@ async def _find_order(backends: Backends, order_id: OrderId, entry: Entry | None
     if order is not None:
         return order
     session = await session_behind(backends, order_id, entry)
-    return None if session is None else unpaid_order(session)
+    return None if session is None else unpaid_order(session, backends.catalog.currency)

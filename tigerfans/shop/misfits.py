@@ -9,7 +9,6 @@ from contextlib import suppress
 
 from tigerfans.booking.ids import OrderId
 from tigerfans.errors import InvalidRequestError, ShopError, UnavailableError
-from tigerfans.offer.catalog import CURRENCY
 from tigerfans.payments.base import EventType, PaymentEvent
 from tigerfans.payments.unmatched import Misfit, Resolution, UnmatchedPayment
 from tigerfans.shop.backends import Backends
@@ -20,11 +19,14 @@ from tigerfans.telemetry.steps import Step
 logger = logging.getLogger(__name__)
 
 
-def misfit(event: PaymentEvent, session_id: str | None, session: Session | None) -> Misfit | None:
+def misfit(
+    event: PaymentEvent, session_id: str | None, session: Session | None, currency: str
+) -> Misfit | None:
     """Why an event does not fit its order, the first reason there is; None where it fits.
 
     `session_id` is that of the order which the event names, None where it names none, and
-    `session` what the shop knows of it. An email proves nothing, so none is compared.
+    `session` what the shop knows of it; `currency` is the shop's. An email proves nothing, so none
+    is compared.
     """
     if session_id is None:
         return Misfit.NO_ORDER_ID
@@ -32,7 +34,7 @@ def misfit(event: PaymentEvent, session_id: str | None, session: Session | None)
         return Misfit.SESSION
     if session is None:
         return Misfit.UNKNOWN_ORDER
-    if event.currency != CURRENCY:
+    if event.currency != currency:
         return Misfit.CURRENCY
     if event.cls not in (None, session.cls):
         return Misfit.CLASS

@@ -12,7 +12,6 @@ import msgspec
 
 from tigerfans.booking.ids import OrderId
 from tigerfans.booking.moments import moment_at
-from tigerfans.offer.catalog import CURRENCY
 from tigerfans.payments.base import EventType, PaymentEvent
 from tigerfans.shop.backends import Backends
 from tigerfans.shop.lookup import session_of_order
@@ -37,7 +36,7 @@ async def find_open_hold(backends: Backends, order_id: OrderId) -> OpenHold | No
     session = await session_of_order(backends, order_id)
     if session is None:
         return None
-    order = unpaid_order(session)
+    order = unpaid_order(session, backends.catalog.currency)
     if order.status is not OrderStatus.PENDING:
         return None
     return OpenHold(
@@ -62,7 +61,7 @@ async def release(backends: Backends, order_id: OrderId) -> str | None:
         payment_session_id=session.psid,
         order_id=order_id.hex_digits,
         amount=session.amount_cents,
-        currency=CURRENCY,
+        currency=backends.catalog.currency,
         cls=session.cls,
     )
     settled = await settle(backends, canceled)

@@ -10,18 +10,20 @@ from tigerfans.stores.sessions import Session
 
 def order_of(
     session: Session,
+    currency: str,
     status: OrderStatus,
     *,
     paid_at: datetime | None = None,
     ticket_code: str | None = None,
     got_goodie: bool = False,
 ) -> Order:
-    """The order of a session that has come to `status`."""
+    """The order of a session that has come to `status`; `currency` is the shop's."""
     return Order(
         id=session.order_id,
         status=status,
         cls=session.cls,
         amount_cents=session.amount_cents,
+        currency=currency,
         email=session.email,
         created_at=moment_at(session.created_ms * 1_000),
         paid_at=paid_at,
@@ -30,7 +32,8 @@ def order_of(
     )
 
 
-def unpaid_order(session: Session) -> Order:
+def unpaid_order(session: Session, currency: str) -> Order:
     """An order nobody has paid yet, whose hold may have run out."""
     is_expired = session.expires_ms <= time.time_ns() // 1_000_000
-    return order_of(session, OrderStatus.EXPIRED if is_expired else OrderStatus.PENDING)
+    status = OrderStatus.EXPIRED if is_expired else OrderStatus.PENDING
+    return order_of(session, currency, status)

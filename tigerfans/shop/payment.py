@@ -79,7 +79,7 @@ async def settle(backends: Backends, event: PaymentEvent) -> Settlement:
         is_needed = event.type is EventType.SUCCEEDED and not event.customer_email
         entry = await find_entry(backends, order_id, is_needed=is_needed)
         session = await session_behind(backends, order_id, entry)
-    reason = misfit(event, session_id, session)
+    reason = misfit(event, session_id, session, backends.catalog.currency)
     if session is None or reason is not None:
         return await _keep(backends, event, reason or Misfit.UNKNOWN_ORDER)
     if entry and entry.paid_answer:
@@ -104,6 +104,7 @@ async def sell(backends: Backends, session: Session) -> Order:
 
     Raises `HoldMismatchError` where the ledger holds a ticket of another class for it.
     """
+    currency = backends.catalog.currency
     sale = backends.booking.sale(session.order_id, session.cls)
     outcome, sold_ns = decode_sale(await backends.submit(Operation.CREATE_TRANSFERS, sale))
     if outcome is SaleOutcome.HOLD_GONE:
@@ -113,9 +114,10 @@ async def sell(backends: Backends, session: Session) -> Order:
     if outcome is SaleOutcome.MISMATCH:
         raise HoldMismatchError
     if outcome is SaleOutcome.UNFULFILLED:
-        return order_of(session, OrderStatus.PAID_UNFULFILLED, paid_at=datetime.now(UTC))
+        return order_of(session, currency, OrderStatus.PAID_UNFULFILLED, paid_at=datetime.now(UTC))
     return order_of(
         session,
+        currency,
         OrderStatus.PAID,
         paid_at=moment_at(sold_ns // 1_000),
         ticket_code=ticket_code(session.order_id, backends.secret),
@@ -132,7 +134,8 @@ async def _release(backends: Backends, session: Session, event_type: EventType) 
         # It was paid before. Replaying the sale tells how, and changes nothing.
         return await sell(backends, session)
     failed = event_type is EventType.FAILED
-    return order_of(session, OrderStatus.FAILED if failed else OrderStatus.CANCELED)
+    status = OrderStatus.FAILED if failed else OrderStatus.CANCELED
+    return order_of(session, backends.catalog.currency, status)
 
 
 async def _keep(backends: Backends, event: PaymentEvent, reason: Misfit) -> Settlement:

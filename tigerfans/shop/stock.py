@@ -8,6 +8,7 @@ from tigerfans.ledger.wire import AccountStatus, Operation, Result, TransferStat
 from tigerfans.offer.catalog import ClassCode
 from tigerfans.settings.settings import SettingsError
 from tigerfans.shop.backends import Backends
+from tigerfans.shop.classes import check_classes, remember_classes
 from tigerfans.shop.identity import NO_ID, Refusal, Step, decide, ids_carried
 from tigerfans.stores.identity import Identity
 
@@ -16,11 +17,13 @@ async def open_books(backends: Backends, submit: Submit) -> None:
     """Sets up the ledger's accounts and stock; whoever did so before, it happens once.
 
     All of it is submitted by `submit`, so that it can be kept to one connection. Raises
-    `SettingsError` where the ledger is not the shop's own, or was set up with other capacities.
+    `SettingsError` where the ledger is not the shop's own, or was set up with other capacities, or
+    where the offer takes away what was sold.
     """
     # The row first: what it says of the ledger was true before we look.
     identity = await backends.identity.read()
     step = await _decide(backends, submit, identity)
+    await check_classes(backends.orders.database, backends.catalog, submit)
     has_id = identity.is_on_ledger and step is not Step.ADOPT
     accounts = await submit(
         Operation.CREATE_ACCOUNTS, backends.booking.accounts(identity.id if has_id else NO_ID)
@@ -32,6 +35,7 @@ async def open_books(backends: Backends, submit: Submit) -> None:
     check_created(funding, TransferStatus)
     if step is not Step.GO_ON:
         await backends.identity.mark_funded(is_on_ledger=has_id)
+    await remember_classes(backends.orders.database, backends.catalog)
 
 
 async def check_books(backends: Backends, submit: Submit) -> None:
@@ -72,8 +76,9 @@ async def _check_capacities(backends: Backends, submit: Submit) -> None:
     for resource, inventory in zip(backends.catalog.resources, stock, strict=True):
         if inventory.capacity != resource.capacity:
             raise SettingsError(
-                f"{resource.setting} is {resource.capacity}, but this ledger was opened"
-                f" with {inventory.capacity}; what is on sale cannot be changed later."
+                f"{resource.setting} is {resource.capacity}, by that name or in the offer, but this"
+                f" ledger was opened with {inventory.capacity}: how many there are cannot be"
+                " changed later."
             )
 
 

@@ -7,7 +7,7 @@ event brings later. Rows travel by the auto-batcher, many to an INSERT.
 """
 
 from collections.abc import Awaitable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from operator import attrgetter
@@ -19,7 +19,7 @@ from tigerfans.batching import BatchedCalls
 from tigerfans.booking.email_address import folded
 from tigerfans.booking.ids import ORDER_ID_HEX_DIGITS, OrderId
 from tigerfans.errors import UnavailableError
-from tigerfans.offer.catalog import CURRENCY, ClassCode
+from tigerfans.offer.catalog import ClassCode
 from tigerfans.stores.database import Database
 
 BATCH_MAX: Final = 500
@@ -102,7 +102,9 @@ _MARK_REFUNDED: Final = f"""
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """One order; the amount in cents, `paid_at` is the ledger's time of the sale."""
+    """One order; the amount in the smallest unit of `currency`, cents say, and `paid_at` is the
+    ledger's time of the sale.
+    """
 
     id: OrderId
     status: OrderStatus
@@ -113,8 +115,8 @@ class Order:
     paid_at: datetime | None = None
     ticket_code: str | None = None
     got_goodie: bool = False
-    currency: str = CURRENCY
     refunded_at: datetime | None = None
+    currency: str = field(kw_only=True)
 
     @property
     def is_charged(self) -> bool:

@@ -127,6 +127,18 @@ MIGRATIONS: Final[tuple[Migration, ...]] = (
     -- A shop that there is already has orders whose ids have no digest in them.
     ALTER TABLE shop ADD COLUMN are_ids_checked boolean NOT NULL DEFAULT false;
     """),
+    Transaction("""
+    -- Each class that was ever on offer: what orders call it, and where it is on the ledger.
+    CREATE TABLE ticket_classes (
+        code text PRIMARY KEY,
+        ledger int NOT NULL UNIQUE,
+        currency text NOT NULL
+    );
+    -- Before offers came from a file, every shop had these two.
+    INSERT INTO ticket_classes
+    SELECT code, ledger, 'eur' FROM (VALUES ('A', 1), ('B', 2)) AS both_of (code, ledger)
+    WHERE EXISTS (SELECT FROM shop WHERE funded_at IS NOT NULL);
+    """),
 )
 
 # The oldest version whose shop goes on working on the newest one, so that two releases sell side by

@@ -108,5 +108,5 @@ function fillRow(cells, order) {
   fillOrder(cells, order);
   statusCell(cells.status, order);
   cellText(cells.code, order.ticket_code);
-  cellText(cells.goodie, order.got_goodie ? "Tiger pin" : "");
+  cellText(cells.goodie, order.got_goodie ? document.querySelector("[data-admin]").dataset.goodie : "");
 }

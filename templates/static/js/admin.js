@@ -6,7 +6,7 @@ import { Chart, figure, latest } from "./admin-charts.js";
 import { Hosts } from "./admin-hosts.js";
 import { Orders } from "./admin-orders.js";
 import { OfflineError, TroubleError, getJson, postJson, repeat } from "./api.js";
-import { age, count, money, setText } from "./format.js";
+import { age, count, money, setText, showState } from "./format.js";
 import { showBar, showNumbers } from "./stock.js";
 import { LiveTable, cellText } from "./table.js";
 
@@ -81,7 +81,10 @@ async function refreshInventory() {
   const inventory = await getJson("/api/inventory");
   for (const [code, stock] of Object.entries(inventory)) {
     const card = find(`[data-inventory="${code}"]`);
-    if (card) showNumbers(card, stock);
+    if (card) {
+      showNumbers(card, stock);
+      showState(card, stock.state);
+    }
     showBar(code, stock);
   }
 }

@@ -5,11 +5,16 @@ import { OfflineError, ShopError, TroubleError, jittered, postJson, sleep } from
 import { likelyMeant } from "./email.js";
 import { setText } from "./format.js";
 import { giveBackHere, showHeld } from "./held.js";
-import { followStock } from "./stock.js";
+import { CLOSED, followStock } from "./stock.js";
 import { takeOver } from "./takeover.js";
 
 const ATTEMPTS_MAX = 30;
 const OFFLINE_PAUSE_MS = 3000;
+const GONE_WORDS = {
+  sold_out: "sold out",
+  not_yet: "not on sale yet",
+  ended: "not on sale any more",
+};
 
 const form = document.querySelector("[data-checkout]");
 const key = form.elements.idempotency_key;
@@ -42,7 +47,8 @@ function showChoice() {
   const gone = form.querySelector("input[name=cls]:checked:disabled");
   if (gone && form.querySelector("input[name=cls]:enabled")) {
     const name = gone.closest("[data-class]").querySelector(".choice-name").textContent;
-    say(`${name} is sold out. Please choose another ticket.`, "bad");
+    const { state } = gone.closest("[data-class]").querySelector("[data-stock]").dataset;
+    say(`${name} is ${GONE_WORDS[state] || GONE_WORDS.sold_out}. Please choose another ticket.`, "bad");
     saysGone = true;
   } else if (saysGone) {
     // It came back, or the page says that nothing is left.
@@ -160,7 +166,7 @@ async function submit() {
 function showAvailability(code, state) {
   const radio = form.querySelector(`#cls-${code}`);
   if (!radio) return;
-  radio.disabled = state === "sold_out";
+  radio.disabled = CLOSED.includes(state);
   showChoice();
 }
 

@@ -16,12 +16,23 @@ const moments = new Intl.DateTimeFormat("en-GB", {
 
 const amounts = new Map();
 
-/** €65.00 from 6500 cents of "eur". */
-export function money(cents, currency) {
-  if (!amounts.has(currency)) {
-    amounts.set(currency, new Intl.NumberFormat("en", { style: "currency", currency }));
+/** €65.00 from 6500 cents of "eur", ¥1,500 from 1500 of "jpy". */
+export function money(units, currency) {
+  if (!amounts.has(currency)) amounts.set(currency, amountsOf(currency));
+  const { format, digits } = amounts.get(currency);
+  return format.format(units / 10 ** digits);
+}
+
+/** How amounts of a currency read; of the shop's own, the page says how many decimals they have. */
+function amountsOf(currency) {
+  const page = document.documentElement.dataset;
+  const style = { style: "currency", currency };
+  if (page.currency === currency) {
+    const digits = Number(page.currencyDigits);
+    Object.assign(style, { minimumFractionDigits: digits, maximumFractionDigits: digits });
   }
-  return amounts.get(currency).format(cents / 100);
+  const format = new Intl.NumberFormat("en", style);
+  return { format, digits: format.resolvedOptions().maximumFractionDigits };
 }
 
 /** The same where somebody else named the currency, and may have named none there is. */

@@ -32,7 +32,7 @@ function show(order) {
     if (order.status === "PAID") showTicket(order);
     showState(root, order.status);
     const headline = root.querySelector("section:not([hidden]) h1").textContent;
-    document.title = `${headline} · TigerFans`;
+    document.title = `${headline} · ${document.documentElement.dataset.organiser}`;
     announce(`${headline}.`);
   }
   return !mayChange.has(order.status);

@@ -1,16 +1,21 @@
 // The live stock of each ticket class, wherever the page shows it.
 
 import { getJson, repeat } from "./api.js";
+import { countDown } from "./countdown.js";
 import { announce, count, setText, showState } from "./format.js";
 
 const PAUSE_MS = 3000;
-const BEST_FIRST = ["on_sale", "unknown", "on_hold", "sold_out"];
+const BEST_FIRST = ["on_sale", "unknown", "on_hold", "not_yet", "ended", "sold_out"];
+// Of which no ticket can be chosen.
+export const CLOSED = ["sold_out", "not_yet", "ended"];
 
 const ANNOUNCEMENTS = {
   on_sale: "is available again",
   going_fast: "is going fast",
   on_hold: "is all on hold; unpaid ones come back",
   sold_out: "is sold out",
+  not_yet: "is not on sale yet",
+  ended: "is not on sale any more",
   unknown: "has no live count right now",
 };
 
@@ -23,7 +28,8 @@ export function followStock(onChange = () => {}) {
     for (const [index, root] of roots.entries()) {
       const { stock: code, state: before, name } = root.dataset;
       const stock = inventory[code];
-      const state = stock?.going_fast ? "going_fast" : states[index];
+      const isFast = stock?.going_fast && states[index] === "on_sale";
+      const state = isFast ? "going_fast" : states[index];
       if (state !== before) changes.push(`${name} ${ANNOUNCEMENTS[state]}.`);
       showState(root, state);
       if (stock) {
@@ -41,12 +47,13 @@ export function followStock(onChange = () => {}) {
     show(inventory);
     showTotal(Object.values(inventory));
   };
+  countDown();
   return repeat(ask, () => PAUSE_MS, () => show({}));
 }
 
-/** What is sold out stays so while nobody can be asked. */
+/** What is sold out, or not on sale, stays so while nobody can be asked. */
 function stateOf(root, inventory) {
-  const unknown = root.dataset.state === "sold_out" ? "sold_out" : "unknown";
+  const unknown = CLOSED.includes(root.dataset.state) ? root.dataset.state : "unknown";
   return inventory[root.dataset.stock]?.state ?? unknown;
 }
 

@@ -12,14 +12,14 @@ import pytest
 from litestar.routes import ASGIRoute
 
 from tests.http.asgi import client_of_app
+from tests.offers import SHOW, catalog_with
 from tests.shops import OpenShop
 from tigerfans.errors import OrderEndedError, ShopError
 from tigerfans.http.api.documents import DOCUMENTS
-from tigerfans.http.api.openapi import DOCUMENT_WORDS, EXAMPLES
+from tigerfans.http.api.openapi import DOCUMENT_WORDS, MODELS, examples, inventory_answer
 from tigerfans.http.api.show import ShowAnswer
 from tigerfans.http.app import create_app
 from tigerfans.http.problems import RefusalAnswer
-from tigerfans.offer.show import SHOW
 from tigerfans.payments.mockpay import MockPay
 from tigerfans.settings.settings import LimitSettings, Settings
 from tigerfans.shop.checkout import ENDED
@@ -101,9 +101,21 @@ async def test_every_model_that_is_named_is_there(schema: dict[str, Any]) -> Non
     assert named <= set(schema["components"]["schemas"])
 
 
-@pytest.mark.parametrize("model", EXAMPLES, ids=lambda model: model.__name__)
-def test_an_example_is_one_of_its_model(model: type[msgspec.Struct]) -> None:
-    assert msgspec.json.decode(msgspec.json.encode(EXAMPLES[model]), type=model) == EXAMPLES[model]
+CATALOG = catalog_with({"A": 10, "B": 10})
+
+
+@pytest.mark.parametrize("name", examples(CATALOG))
+def test_an_example_is_one_of_its_model(name: str) -> None:
+    models = {model.__name__: model for model in (*MODELS, inventory_answer(["A", "B"]))}
+    example = examples(CATALOG)[name]
+    assert msgspec.to_builtins(msgspec.convert(example, models[name])) == example
+
+
+def test_the_classes_of_the_offer_are_those_that_the_schema_knows(schema: dict[str, Any]) -> None:
+    models = schema["components"]["schemas"]
+    for model in ("CheckoutBody", "OrderAnswer", "TicketClassAnswer", "OrderItem"):
+        assert models[model]["properties"]["cls"]["enum"] == ["A", "B"]
+    assert list(models["InventoryAnswer"]["properties"]) == ["A", "B"]
 
 
 def every(kind: type[ShopError]) -> Iterator[type[ShopError]]:
@@ -130,7 +142,7 @@ async def test_the_show_says_all_that_a_front_end_needs_but_the_stock(open_shop:
     assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json")
     show = msgspec.json.decode(answer.content, type=ShowAnswer)
     assert (show.name, show.venue) == (SHOW.name, SHOW.venue)
-    assert show.starts_at == SHOW.starts_at.isoformat() == "2027-06-18T10:00:00+02:00"
+    assert show.starts_at == SHOW.starts_at.isoformat() == "2099-06-19T20:00:00+02:00"
     assert [(c.cls, c.name, c.price, c.capacity) for c in show.classes] == [
         ("A", "Premium", 7100, 7),
         ("B", "Standard", 3500, 10),

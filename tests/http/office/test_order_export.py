@@ -14,6 +14,7 @@ ORDER = Order(
     status=OrderStatus.PAID,
     cls="A",
     amount_cents=6500,
+    currency="eur",
     email='"quoted, with a comma"@example.org',
     created_at=NOON,
     paid_at=NOON,

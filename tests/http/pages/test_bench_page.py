@@ -10,6 +10,7 @@ from litestar import Litestar
 from litestar.testing import AsyncTestClient
 
 from tests.http.pages.test_shop_pages import Page
+from tests.offers import OFFER
 from tigerfans.http.pages.bench_page import (
     CHARTS,
     CHARTS_HEADERS,
@@ -44,7 +45,7 @@ def charts(tmp_path: Path) -> Packaged:
 
 
 async def open_client(folder: Path, charts: Packaged | None) -> AsyncIterator[Client]:
-    renderer = Renderer()
+    renderer = Renderer(OFFER)
     routes = [bench_router(renderer, folder=folder, charts=charts), renderer.static.router()]
     async with AsyncTestClient(
         Litestar(routes, openapi_config=None, logging_config=None)

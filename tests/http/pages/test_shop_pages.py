@@ -20,6 +20,7 @@ from litestar.exceptions import NotAuthorizedException, PermissionDeniedExceptio
 from litestar.handlers import BaseRouteHandler
 from litestar.testing import AsyncTestClient
 
+from tests.offers import OFFER, catalog_with
 from tigerfans.booking.ids import OrderId
 from tigerfans.booking.inventory import Inventory
 from tigerfans.errors import (
@@ -47,7 +48,6 @@ from tigerfans.http.pages.rendering import (
     duration,
     instant,
     moment,
-    money,
     templates_directory,
     wants_page,
 )
@@ -60,7 +60,8 @@ from tigerfans.http.pages.shop_pages import (
     pages_router,
 )
 from tigerfans.http.problems import explain
-from tigerfans.offer.catalog import LISTINGS, Catalog, ClassCode
+from tigerfans.offer.catalog import Catalog, ClassCode
+from tigerfans.offer.money import money
 from tigerfans.office.story import Chapter, Place, Story
 from tigerfans.shop.open_hold import OpenHold
 from tigerfans.stores.orders import MAY_CHANGE, Order, OrderStatus
@@ -71,7 +72,9 @@ Client = AsyncTestClient[Litestar]
 HOSTILE_EMAIL = '"<img src=x onerror=alert(1)>"@x.io'
 ORDER_ID = OrderId(b"\0" + bytes(range(1, 16)))
 PAID_AT = datetime(2026, 11, 22, 12, 2, 51, tzinfo=UTC)
-PENDING = Order(ORDER_ID, OrderStatus.PENDING, "A", 6500, "ada@example.org", PAID_AT)
+PENDING = Order(
+    ORDER_ID, OrderStatus.PENDING, "A", 6500, "ada@example.org", PAID_AT, currency="eur"
+)
 PAID = replace(
     PENDING,
     status=OrderStatus.PAID,
@@ -104,7 +107,7 @@ class Placed:
 class FakeShop:
     """Says what a test tells it to, and remembers the checkouts it was asked for."""
 
-    catalog: Catalog = field(default_factory=lambda: Catalog.build({"A": 500, "B": 2000}, 100))
+    catalog: Catalog = field(default_factory=lambda: catalog_with({"A": 500, "B": 2000}, 100))
     hold_seconds: int = 300
     stock: dict[ClassCode, Inventory] = field(
         default_factory=lambda: {"A": Inventory(500, 9, 100), "B": Inventory(2000, 0, 1000)}
@@ -234,7 +237,7 @@ def shop() -> FakeShop:
 
 @pytest.fixture(scope="session")
 def renderer() -> Renderer:
-    return Renderer()
+    return Renderer(OFFER)
 
 
 def operator_only(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
@@ -315,7 +318,7 @@ async def test_every_page_of_a_demonstration_says_that_no_money_is_taken(
     shop.found, shop.session, shop.story = PAID, session_of(PAID, 200), TOLD
     sentence = "This shop is a demonstration: no money is taken."
     assert sentence not in Page((await client.get(path, headers=OPERATOR)).text).text
-    async with open_client(shop, Renderer(demo=True)) as demo:
+    async with open_client(shop, Renderer(OFFER, demo=True)) as demo:
         assert sentence in Page((await demo.get(path, headers=OPERATOR)).text).text
 
 
@@ -374,7 +377,7 @@ async def test_a_buyers_page_ends_with_the_links_that_were_set_and_none_of_the_o
     shop: FakeShop,
 ) -> None:
     links = {"Imprint": "https://example.org/imprint?a=1&b=2", "Contact": "mailto:a@example.org"}
-    for renderer, expected in ((Renderer(), {}), (Renderer(links=links), links)):
+    for renderer, expected in ((Renderer(OFFER), {}), (Renderer(OFFER, links=links), links)):
         async with open_client(shop, renderer) as client:
             for path in ("/", "/demo/checkout", SUCCESS):
                 text = (await client.get(path)).text
@@ -392,7 +395,7 @@ async def test_the_operators_pages_lead_from_one_to_the_other(
 
 
 async def test_without_a_demo_or_links_the_foot_names_the_show_alone(shop: FakeShop) -> None:
-    async with open_client(shop, Renderer(provider="Coins")) as client:
+    async with open_client(shop, Renderer(OFFER, provider="Coins")) as client:
         foot = (await client.get("/")).text.partition("<footer")[2]
         assert foot.count("<p>") == 1
 
@@ -433,7 +436,7 @@ async def test_everything_a_page_links_to_is_there(
 def test_the_words_of_a_stock_are_those_of_its_state(
     stock: Inventory | None, state: StockWords
 ) -> None:
-    assert Offer(Catalog.build({"A": 500}, 0).classes[0], stock).state == state
+    assert Offer(catalog_with({"A": 500}, 0).classes[0], stock).state == state
 
 
 async def test_the_landing_page_shows_offer_price_and_what_is_left(client: Client) -> None:
@@ -443,7 +446,7 @@ async def test_the_landing_page_shows_offer_price_and_what_is_left(client: Clien
     assert "391 left" in text
     assert "Standard €35.00" in text
     assert "1,000 left" in text
-    assert "The first 100 get a tiger" in text
+    assert "Paper whale for the first 100" in text
     assert "for 5 minutes" in text
 
 
@@ -458,8 +461,8 @@ async def test_the_landing_page_says_when_the_goodies_are_gone(
 async def test_the_landing_page_promises_no_goodie_where_there_is_none(
     client: Client, shop: FakeShop
 ) -> None:
-    shop.catalog = Catalog.build({"A": 500, "B": 2000}, 0)
-    assert "tiger pin" not in (await get(client, "/")).text
+    shop.catalog = catalog_with({"A": 500, "B": 2000}, 0)
+    assert "Paper whale" not in (await get(client, "/")).text
 
 
 @pytest.mark.parametrize("path", ["/", "/demo/checkout"])
@@ -502,7 +505,7 @@ async def test_who_chose_what_is_sold_out_is_told_by_the_button_and_gets_nothing
 async def test_the_landing_page_says_where_the_button_was_that_nothing_is_left(
     client: Client, shop: FakeShop
 ) -> None:
-    shop.stock = {listing.code: Inventory(500, 0, 500) for listing in LISTINGS}
+    shop.stock = {listing.code: Inventory(500, 0, 500) for listing in OFFER.listings}
     text = (await get(client, "/")).text
     assert "Get your ticket" not in text
     assert "0 tickets left" not in text
@@ -516,7 +519,7 @@ async def test_the_landing_page_says_where_the_button_was_that_nothing_is_left(
 async def test_the_checkout_closes_when_every_ticket_is_sold(
     client: Client, shop: FakeShop
 ) -> None:
-    shop.stock = {listing.code: Inventory(500, 0, 500) for listing in LISTINGS}
+    shop.stock = {listing.code: Inventory(500, 0, 500) for listing in OFFER.listings}
     text = (await get(client, "/demo/checkout")).text
     assert "Every ticket is sold" in text
     assert "Hold my ticket" not in text
@@ -989,7 +992,7 @@ async def test_every_state_of_an_order_has_its_own_words(
 ) -> None:
     shop.found = replace(PAID, status=status)
     response = await client.get(SUCCESS)
-    assert f"<title>{headline} · TigerFans</title>" in response.text
+    assert f"<title>{headline} · Lakeside</title>" in response.text
     text = Page(response.text).text
     assert [words for _, words in HEADLINES if words in text] == [headline]
 
@@ -1006,7 +1009,7 @@ async def test_an_order_that_ended_unpaid_says_that_a_payment_still_counts(
 async def test_a_paid_order_is_a_ticket(client: Client, shop: FakeShop) -> None:
     shop.found = PAID
     page = await get(client, SUCCESS)
-    for words in ("You are in", "Premium", "TF-7K3M-92QX-HD4W", "Tiger pin included", "€65.00"):
+    for words in ("You are in", "Premium", "TF-7K3M-92QX-HD4W", "Paper whale included", "€65.00"):
         assert words in page.text
     assert "22 Nov 2026, 12:02:51 UTC" in page.text
     api = f"/api/orders/{ORDER_ID.hex_digits}"
@@ -1017,7 +1020,7 @@ async def test_a_paid_order_is_a_ticket(client: Client, shop: FakeShop) -> None:
 
 async def test_a_ticket_without_goodie_promises_none(client: Client, shop: FakeShop) -> None:
     shop.found = replace(PAID, got_goodie=False)
-    assert "Tiger pin" not in (await get(client, SUCCESS)).text
+    assert "Paper whale" not in (await get(client, SUCCESS)).text
 
 
 @pytest.mark.parametrize("status", OrderStatus)
@@ -1224,10 +1227,10 @@ def test_a_changed_file_changes_every_address(tmp_path: Path) -> None:
     versions = set()
     for source in ("a{}", "b{}"):
         (tmp_path / "static" / "style.css").write_text(source)
-        versions.add(Renderer(tmp_path).static.version)
+        versions.add(Renderer(OFFER, tmp_path).static.version)
     assert len(versions) == 2
     with pytest.raises(KeyError, match=r"nothing\.css"):
-        Renderer(tmp_path).static.url("nothing.css")
+        Renderer(OFFER, tmp_path).static.url("nothing.css")
 
 
 def test_the_first_view_of_every_page_stays_small() -> None:
@@ -1248,7 +1251,14 @@ def test_scripts_import_only_what_is_there_and_never_turn_text_into_markup() -> 
 
 @pytest.mark.parametrize(
     ("cents", "currency", "text"),
-    [(6500, "eur", "€65.00"), (5, "eur", "€0.05"), (123456789, "usd", "USD 1,234,567.89")],
+    [
+        (6500, "eur", "€65.00"),
+        (5, "eur", "€0.05"),
+        (123456789, "usd", "$1,234,567.89"),
+        (1500, "jpy", "¥1,500"),
+        (1500, "kwd", "KWD\xa01.500"),
+        (3500, "chf", "CHF\xa035.00"),
+    ],
 )
 def test_money_reads_the_same_everywhere(cents: int, currency: str, text: str) -> None:
     assert money(cents, currency) == text

@@ -2,20 +2,21 @@
 
 import time
 from datetime import UTC, datetime
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 import msgspec
 from litestar.types import ControllerRouterHandler, HTTPScope, Receive, Send
 
 from tigerfans.booking.email_address import EMAIL_CHARACTERS_MAX
-from tigerfans.booking.inventory import StockState
+from tigerfans.booking.inventory import Inventory, StockState
 from tigerfans.errors import InvalidRequestError
 from tigerfans.http.api.raw import HEADERS, json_route, raw_route, respond
 from tigerfans.http.client_address import ClientAddresses
 from tigerfans.http.held_cookies import HeldCookies
 from tigerfans.http.reading import BodyReader, header
 from tigerfans.json_input import InvalidJsonError, decode
-from tigerfans.offer.catalog import CURRENCY, LISTINGS
+from tigerfans.offer.catalog import TicketClass
+from tigerfans.offer.windows import SaleState
 from tigerfans.shop.answers import Cents, ClassText, Count, Currency, Moment, OrderIdText
 from tigerfans.shop.shop import Shop
 
@@ -43,6 +44,10 @@ class HoldAnswer(msgspec.Struct):
     currency: Currency
 
 
+# A state of the stock, or why none of it is on sale.
+SaleWords = Literal["on_sale", "on_hold", "sold_out", "not_yet", "ended"]
+
+
 class StockAnswer(msgspec.Struct):
     """What is left of a ticket class; `available` may be below 0 while the ledger is behind."""
 
@@ -50,16 +55,19 @@ class StockAnswer(msgspec.Struct):
     sold: Count
     active_holds: Count
     available: int
-    state: StockState
+    state: SaleWords
     going_fast: bool
     sold_out: bool
     timestamp: Moment
 
 
-# A stock for each class, by its code: a name for the schema. What is answered is a plain dict.
-InventoryAnswer: Final = msgspec.defstruct(
-    "InventoryAnswer", [(listing.code, StockAnswer) for listing in LISTINGS]
-)
+def sale_words(ticket_class: TicketClass, tickets: Inventory, now: float) -> SaleWords:
+    """What there is to say of a class: what is sold out is, whatever the hour."""
+    is_open = ticket_class.opens <= now < ticket_class.closes
+    if is_open or tickets.state is StockState.SOLD_OUT:
+        return tickets.state.value
+    return "not_yet" if ticket_class.sale_state(now) is SaleState.NOT_YET else "ended"
+
 
 _checkout_body = msgspec.json.Decoder(CheckoutBody)
 _encode: Final = msgspec.json.Encoder().encode
@@ -69,6 +77,7 @@ def buying_routes(
     shop: Shop, clients: ClientAddresses, cookies: HeldCookies
 ) -> list[ControllerRouterHandler]:
     bodies = BodyReader()
+    classes = shop.classes
 
     async def checkout(scope: HTTPScope, receive: Receive, send: Send) -> None:
         body = _read_checkout(await bodies.read(scope, receive))
@@ -83,7 +92,7 @@ def buying_routes(
                 order_id=held.order_id,
                 redirect_url=held.redirect_url,
                 amount=held.amount_cents,
-                currency=CURRENCY,
+                currency=shop.catalog.currency,
             )
         )
         headers = HEADERS
@@ -93,7 +102,8 @@ def buying_routes(
 
     async def inventory(scope: HTTPScope, receive: Receive) -> bytes:
         stock = await shop.inventory()
-        timestamp = datetime.fromtimestamp(time.time(), UTC).isoformat()
+        now = time.time()
+        timestamp = datetime.fromtimestamp(now, UTC).isoformat()
         return _encode(
             {
                 cls: StockAnswer(
@@ -101,9 +111,9 @@ def buying_routes(
                     sold=tickets.sold,
                     active_holds=tickets.held,
                     available=tickets.available,
-                    state=(state := tickets.state),
+                    state=(state := sale_words(classes[cls], tickets, now)),
                     going_fast=tickets.is_going_fast,
-                    sold_out=state is StockState.SOLD_OUT,
+                    sold_out=state == "sold_out",
                     timestamp=timestamp,
                 )
                 for cls, tickets in stock.items()

@@ -20,6 +20,7 @@ from tigerfans.booking.tickets import calendar_entry, qr_png, qr_svg
 from tigerfans.errors import ShopError, UnavailableError, UnknownOrderError
 from tigerfans.http.api.raw import NOT_INDEXED, respond, respond_head
 from tigerfans.http.reading import header, is_head
+from tigerfans.offer.show import Show
 from tigerfans.shop.shop import Shop
 from tigerfans.stores.orders import Order
 
@@ -148,12 +149,16 @@ class Ticket(NamedTuple):
         return self.shop.catalog.class_name(self.order.cls)
 
     @property
+    def show(self) -> Show:
+        return self.shop.catalog.offer.show
+
+    @property
     def issued_at(self) -> datetime:
         return self.order.paid_at or self.order.created_at
 
     @property
     def sheet(self) -> Sheet:
-        return Sheet(self.code, self.order_id, self.class_name, self.issued_at)
+        return Sheet(self.code, self.order_id, self.class_name, self.issued_at, self.show)
 
     @property
     def page_url(self) -> str | None:
@@ -187,7 +192,12 @@ def _ticket_pdf(ticket: Ticket) -> bytes:
 
 def _calendar(ticket: Ticket) -> bytes:
     return calendar_entry(
-        ticket.code, ticket.order_id, ticket.class_name, ticket.issued_at, url=ticket.page_url
+        ticket.code,
+        ticket.order_id,
+        ticket.class_name,
+        ticket.issued_at,
+        ticket.show,
+        url=ticket.page_url,
     ).encode()
 
 

@@ -5,7 +5,8 @@ their models here follow from those. Of the routes that the framework knows, onl
 errors is replaced: ours are a `ProblemAnswer`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from copy import deepcopy
 from inspect import cleandoc
 from typing import Any, Final
 
@@ -33,15 +34,13 @@ from litestar.types.internal_types import PathParameterDefinition
 
 from tigerfans import __version__
 from tigerfans.booking.email_address import EMAIL_CHARACTERS_MAX
-from tigerfans.booking.inventory import StockState
 from tigerfans.http.api.accounting import TransferIdsAnswer
-from tigerfans.http.api.buying import CheckoutBody, HoldAnswer, InventoryAnswer, StockAnswer
-from tigerfans.http.api.show import LimitsAnswer, PaymentAnswer, ShowAnswer, TicketClassAnswer
+from tigerfans.http.api.buying import CheckoutBody, HoldAnswer, StockAnswer
+from tigerfans.http.api.show import LimitsAnswer, PaymentAnswer, ShowAnswer, class_answer
 from tigerfans.http.api.webhook import WebhookAnswer
 from tigerfans.http.office.auth import OPERATOR
 from tigerfans.http.problems import ProblemAnswer, RefusalAnswer
-from tigerfans.offer.catalog import LISTINGS
-from tigerfans.offer.show import SHOW
+from tigerfans.offer.catalog import Catalog
 from tigerfans.office.order_search import TEXT_CHARACTERS_MAX, Kind
 from tigerfans.payments.base import EventType, PaymentEvent, PaymentProvider
 from tigerfans.payments.mockpay import MockPay
@@ -54,7 +53,8 @@ _PROVIDER: Final = "provider"
 _SIGNATURE: Final = "base64(HMAC-SHA256(secret, body))"
 
 _DESCRIPTION: Final = """
-Hold a ticket, pay for it, see what became of it. Amounts are in cents.
+Hold a ticket, pay for it, see what became of it. Amounts are in the smallest unit of the currency,
+such as cents.
 
 1. `GET /api/show` says what is on offer, and `GET /api/inventory` what is left of it.
 2. `POST /api/checkout` holds a ticket. Send an `Idempotency-Key` of your own, such as a UUID: then
@@ -64,8 +64,8 @@ Hold a ticket, pay for it, see what became of it. Amounts are in cents.
    is `PAID`, `…/ticket.png` is the ticket. What is `FAILED`, `CANCELED` or `EXPIRED` may still
    become that, where the provider tells of another try.
 
-What goes wrong is a JSON object whose `detail` is a sentence that can be shown. After a 409, 429 or
-503 with `Retry-After`, the same request may be sent again in so many seconds.
+What goes wrong is a JSON object whose `detail` is a sentence that can be shown. After a 403, 409,
+429 or 503 with `Retry-After`, the same request may be sent again in so many seconds.
 """
 
 
@@ -104,8 +104,10 @@ _LOGIN: Final = SecurityScheme(
 )
 
 
-def describe_routes(app: Litestar, provider: PaymentProvider) -> None:
-    """Puts the raw routes into the application's schema, and our errors to its own."""
+def describe_routes(app: Litestar, provider: PaymentProvider, catalog: Catalog) -> None:
+    """Puts the raw routes into the application's schema, and our errors to its own; the examples
+    and the classes are those of the catalog.
+    """
     schema = app.openapi_schema
     known = schema.paths or {}
     for path in known.values():
@@ -114,9 +116,17 @@ def describe_routes(app: Litestar, provider: PaymentProvider) -> None:
         if path.post is not None:
             _correct(path.post, changes=True)
     benchmarks = any(route.path == "/api/accounting/reserve" for route in app.routes)
-    schema.paths = known | _PATHS | _webhook(provider) | (_BENCHMARKS if benchmarks else {})
+    ours = _PATHS | _webhook(provider) | (_BENCHMARKS if benchmarks else {})
+    codes = [each.code for each in catalog.classes]
+    schema.paths = known | _illustrated(ours, examples(catalog))
     components = schema.components
-    components.schemas = {**_COMPONENTS, **components.schemas}
+    components.schemas = {**_components(codes), **components.schemas}
+    for model in components.schemas.values():
+        # The framework's own, of the office's answers.
+        if isinstance(model, Schema) and isinstance(
+            cls := (model.properties or {}).get("cls"), Schema
+        ):
+            cls.enum = codes
     if benchmarks:
         schema.tags = [*(schema.tags or ()), Tag("benchmarks", "Only with `TIGERFANS_BENCH=1`.")]
     components.security_schemes = {
@@ -133,10 +143,9 @@ def describe_routes(app: Litestar, provider: PaymentProvider) -> None:
 
 # --- Models ------------------------------------------------------------------------------------
 
-_MODELS: Final = (
+MODELS: Final = (
     CheckoutBody,
     HoldAnswer,
-    InventoryAnswer,
     OrderAnswer,
     PaymentEvent,
     ProblemAnswer,
@@ -146,13 +155,25 @@ _MODELS: Final = (
     TransferIdsAnswer,
     WebhookAnswer,
 )
-_COMPONENTS: Final[dict[str, Any]] = msgspec.json.schema_components(
-    _MODELS, ref_template="#/components/schemas/{name}"
-)[1]
-for _model in _COMPONENTS.values():
-    # They are docstrings, with the indentation of our code.
-    if "description" in _model:
-        _model["description"] = cleandoc(_model["description"])
+
+
+def inventory_answer(codes: Sequence[str]) -> type[msgspec.Struct]:
+    """A stock for each class, by its code: a name for the schema, and a plain dict in an answer."""
+    return msgspec.defstruct("InventoryAnswer", [(code, StockAnswer) for code in codes])
+
+
+def _components(codes: Sequence[str]) -> dict[str, Any]:
+    components: dict[str, Any] = msgspec.json.schema_components(
+        (*MODELS, inventory_answer(codes)), ref_template="#/components/schemas/{name}"
+    )[1]
+    for model in components.values():
+        # They are docstrings, with the indentation of our code.
+        if "description" in model:
+            model["description"] = cleandoc(model["description"])
+        if "cls" in model.get("properties", ()):
+            model["properties"]["cls"]["enum"] = list(codes)
+    return components
+
 
 _TEXT: Final = Schema(type=OpenAPIType.STRING)
 _ORDER_ID: Final = "0199a3f0c5b77d2e4f8a1b6c3d9e5f00"
@@ -162,81 +183,97 @@ _STOCK: Final = StockAnswer(
     sold=830,
     active_holds=25,
     available=145,
-    state=StockState.ON_SALE,
+    state="on_sale",
     going_fast=False,
     sold_out=False,
     timestamp="2026-11-28T12:00:00.123456+00:00",
 )
 
-# One of each, as it is sent: what a reader looks at first.
-EXAMPLES: Final[dict[type[msgspec.Struct], msgspec.Struct]] = {
-    CheckoutBody: CheckoutBody(cls=LISTINGS[0].code, customer_email="ada@example.org"),
-    HoldAnswer: HoldAnswer(
-        order_id=_ORDER_ID,
-        redirect_url=f"https://pay.example.org/{_ORDER_ID}",
-        amount=LISTINGS[0].price_cents,
-        currency="eur",
-    ),
-    InventoryAnswer: InventoryAnswer(**{listing.code: _STOCK for listing in LISTINGS}),
-    OrderAnswer: OrderAnswer(
-        order_id=_ORDER_ID,
-        status=OrderStatus.PAID,
-        cls=LISTINGS[0].code,
-        qty=1,
-        amount=LISTINGS[0].price_cents,
-        currency="eur",
-        paid_at="2026-11-28T12:00:00.123456+00:00",
-        ticket_code="TF-7K3M-92QX-HD4W",
-        got_goodie=True,
-    ),
-    PaymentEvent: PaymentEvent(
-        type=EventType.SUCCEEDED,
-        payment_session_id=f"mock_{_ORDER_ID}",
-        order_id=_ORDER_ID,
-        amount=LISTINGS[0].price_cents,
-        currency="eur",
-    ),
-    RefusalAnswer: RefusalAnswer(
-        detail="Sold out: every ticket of this class is sold.", state="sold_out"
-    ),
-    ShowAnswer: ShowAnswer(
-        name=SHOW.name,
-        venue=SHOW.venue,
-        starts_at=SHOW.starts_at.isoformat(),
-        ends_at=SHOW.ends_at.isoformat(),
-        currency="eur",
-        classes=[
-            TicketClassAnswer(each.code, each.name, each.price_cents, list(each.perks), 1_000)
-            for each in LISTINGS
-        ],
-        goodies=100,
-        hold_seconds=300,
-        limits=LimitsAnswer(
-            tickets_per_order=1,
-            holds_per_client=20,
-            holds_per_email=0,
-            email_characters=EMAIL_CHARACTERS_MAX,
-            idempotency_key_characters=IDEMPOTENCY_KEY_CHARACTERS_MAX,
+
+def examples(catalog: Catalog) -> dict[str, Any]:
+    """One of each model by its name, as it is sent: what a reader looks at first."""
+    offer, first = catalog.offer, catalog.classes[0]
+    show = offer.show
+    shown = (
+        CheckoutBody(cls=first.code, customer_email="ada@example.org"),
+        HoldAnswer(
+            order_id=_ORDER_ID,
+            redirect_url=f"https://pay.example.org/{_ORDER_ID}",
+            amount=first.price_cents,
+            currency=offer.currency,
         ),
-        payment=PaymentAnswer(provider="Example Pay", demo=False),
-        links={"Imprint": "https://example.org/imprint"},
-    ),
-    WebhookAnswer: WebhookAnswer(ok=True, order_status=OrderStatus.PAID),
-}
-
-
-def _media(model: type[msgspec.Struct]) -> dict[str, OpenAPIMediaType]:
-    example = EXAMPLES.get(model)
+        OrderAnswer(
+            order_id=_ORDER_ID,
+            status=OrderStatus.PAID,
+            cls=first.code,
+            qty=1,
+            amount=first.price_cents,
+            currency=offer.currency,
+            paid_at="2026-11-28T12:00:00.123456+00:00",
+            ticket_code="TF-7K3M-92QX-HD4W",
+            got_goodie=True,
+        ),
+        PaymentEvent(
+            type=EventType.SUCCEEDED,
+            payment_session_id=f"mock_{_ORDER_ID}",
+            order_id=_ORDER_ID,
+            amount=first.price_cents,
+            currency=offer.currency,
+        ),
+        RefusalAnswer(detail="Sold out: every ticket of this class is sold.", state="sold_out"),
+        ShowAnswer(
+            name=show.name,
+            venue=show.venue,
+            starts_at=show.starts_at.isoformat(),
+            ends_at=show.ends_at.isoformat(),
+            time_zone=show.time_zone,
+            organiser=show.organiser,
+            headline=show.headline,
+            description=show.description,
+            currency=offer.currency,
+            classes=[class_answer(each, 1_000) for each in offer.listings],
+            goodies=100,
+            goodie=offer.goodie.name,
+            hold_seconds=300,
+            limits=LimitsAnswer(
+                tickets_per_order=1,
+                holds_per_client=20,
+                holds_per_email=0,
+                email_characters=EMAIL_CHARACTERS_MAX,
+                idempotency_key_characters=IDEMPOTENCY_KEY_CHARACTERS_MAX,
+            ),
+            payment=PaymentAnswer(provider="Example Pay", demo=False),
+            links={"Imprint": "https://example.org/imprint"},
+        ),
+        WebhookAnswer(ok=True, order_status=OrderStatus.PAID),
+    )
+    stocks = {each.code: msgspec.to_builtins(_STOCK) for each in catalog.classes}
     return {
-        "application/json": OpenAPIMediaType(
-            schema=Reference(ref=f"#/components/schemas/{model.__name__}"),
-            example=None if example is None else msgspec.to_builtins(example),
-        )
+        **{type(each).__name__: msgspec.to_builtins(each) for each in shown},
+        "InventoryAnswer": stocks,
     }
 
 
+def _illustrated(paths: Mapping[str, PathItem], examples: Mapping[str, Any]) -> dict[str, PathItem]:
+    """The paths, with an example for each model that has one."""
+    copied = {path: deepcopy(item) for path, item in paths.items()}
+    for item in copied.values():
+        for operation in filter(None, (item.get, item.post)):
+            bodies = [operation.request_body, *(operation.responses or {}).values()]
+            for body in bodies:
+                for media in (getattr(body, "content", None) or {}).values():
+                    if isinstance(media.schema, Reference):
+                        media.example = examples.get(media.schema.ref.rpartition("/")[2])
+    return copied
+
+
+def _media(model: str) -> dict[str, OpenAPIMediaType]:
+    reference = Reference(ref=f"#/components/schemas/{model}")
+    return {"application/json": OpenAPIMediaType(schema=reference)}
+
+
 def _answer(description: str, model: type[msgspec.Struct]) -> OpenAPIResponse:
-    return OpenAPIResponse(description=description, content=_media(model))
+    return OpenAPIResponse(description=description, content=_media(model.__name__))
 
 
 def _document(description: str, media_type: str) -> OpenAPIResponse:
@@ -310,10 +347,14 @@ _CHECKOUT: Final = Operation(
             ),
         )
     ],
-    request_body=RequestBody(required=True, content=_media(CheckoutBody)),
+    request_body=RequestBody(required=True, content=_media(CheckoutBody.__name__)),
     responses={
         "200": _answer("The ticket is held.", HoldAnswer),
         "400": _answer("The class, the email address or the key is not valid.", RefusalAnswer),
+        "403": _answer(
+            "The class is not on sale: not yet, where there is a Retry-After, or not any more.",
+            RefusalAnswer,
+        ),
         "408": _problem("The request took too long to arrive."),
         "409": _answer(
             "No ticket is left, as state says: the class is sold out, or all the rest of it is on"
@@ -334,8 +375,8 @@ _CHECKOUT: Final = Operation(
 _SHOW: Final = Operation(
     operation_id="getShow",
     tags=["buying"],
-    summary="The show, its ticket classes and their prices.",
-    description="Nothing of it changes while the shop runs.",
+    summary="The show, its ticket classes, their prices and when they are on sale.",
+    description="It changes when the operator reloads the shop, and at no other time.",
     responses={"200": _answer("What is on offer.", ShowAnswer)},
 )
 
@@ -343,7 +384,10 @@ _INVENTORY: Final = Operation(
     operation_id="getInventory",
     tags=["buying"],
     summary="What is left of each class, at most 100 ms ago.",
-    responses={"200": _answer("The stock of each class.", InventoryAnswer), "503": _BUSY},
+    responses={
+        "200": OpenAPIResponse("The stock of each class.", content=_media("InventoryAnswer")),
+        "503": _BUSY,
+    },
 )
 
 _ORDER_STATUS: Final = Operation(
@@ -465,7 +509,7 @@ def _webhook(provider: PaymentProvider) -> dict[str, PathItem]:
     """What MockPay sends; another provider signs and writes its body in a form of its own."""
     event = {"application/json": OpenAPIMediaType(schema=Schema(type=OpenAPIType.OBJECT))}
     if isinstance(provider, MockPay):
-        event = _media(PaymentEvent)
+        event = _media(PaymentEvent.__name__)
     operation = Operation(
         operation_id="tellPayment",
         tags=["payments"],

@@ -12,8 +12,7 @@ from msgspec import Meta
 
 from tigerfans.booking.email_address import EMAIL_CHARACTERS_MAX
 from tigerfans.http.api.raw import json_route
-from tigerfans.offer.catalog import CURRENCY
-from tigerfans.offer.show import SHOW, Show
+from tigerfans.offer.offer import Listing
 from tigerfans.settings.settings import Settings
 from tigerfans.shop.answers import Cents, ClassText, Count, Currency, Moment
 from tigerfans.shop.checkout import IDEMPOTENCY_KEY_CHARACTERS_MAX
@@ -33,6 +32,8 @@ class TicketClassAnswer(msgspec.Struct):
     price: Cents
     perks: list[str]
     capacity: Count
+    on_sale_from: Annotated[Moment | None, Meta(description="null is from now on.")]
+    on_sale_until: Moment | None
 
 
 class LimitsAnswer(msgspec.Struct):
@@ -62,9 +63,14 @@ class ShowAnswer(msgspec.Struct):
     venue: str
     starts_at: Moment
     ends_at: Moment
+    time_zone: Annotated[str, Meta(description="As IANA names it.", examples=["Europe/Berlin"])]
+    organiser: str
+    headline: str
+    description: str
     currency: Currency
     classes: list[TicketClassAnswer]
     goodies: Annotated[int, Meta(description="The first so many paid orders get one.")]
+    goodie: str
     hold_seconds: Count
     limits: LimitsAnswer
     payment: PaymentAnswer
@@ -80,32 +86,45 @@ def show_route(shop: Shop, settings: Settings) -> ASGIRouteHandler:
     return json_route("GET", "/api/show", serve)
 
 
-def show_answer(shop: Shop, settings: Settings, show: Show = SHOW) -> ShowAnswer:
+def class_answer(listing: Listing, capacity: int) -> TicketClassAnswer:
+    window = listing.window
+    return TicketClassAnswer(
+        cls=listing.code,
+        name=listing.name,
+        price=listing.price_cents,
+        perks=list(listing.perks),
+        capacity=capacity,
+        on_sale_from=None if window.opens_at is None else window.opens_at.isoformat(),
+        on_sale_until=None if window.closes_at is None else window.closes_at.isoformat(),
+    )
+
+
+def show_answer(shop: Shop, settings: Settings) -> ShowAnswer:
+    offer = shop.catalog.offer
+    show = offer.show
     return ShowAnswer(
         name=show.name,
         venue=show.venue,
         starts_at=show.starts_at.isoformat(),
         ends_at=show.ends_at.isoformat(),
-        currency=CURRENCY,
+        time_zone=show.time_zone,
+        organiser=show.organiser,
+        headline=show.headline,
+        description=show.description,
+        currency=offer.currency,
         classes=[
-            TicketClassAnswer(
-                cls=each.code,
-                name=each.name,
-                price=each.price_cents,
-                perks=list(each.listing.perks),
-                capacity=each.tickets.capacity,
-            )
-            for each in shop.catalog.classes
+            class_answer(each.listing, each.tickets.capacity) for each in shop.catalog.classes
         ],
         goodies=shop.catalog.goodies.capacity,
+        goodie=offer.goodie.name,
         hold_seconds=shop.hold_seconds,
         limits=LimitsAnswer(
             tickets_per_order=TICKETS_PER_ORDER,
             holds_per_client=settings.limits.holds_per_client,
-            holds_per_email=settings.limits.holds_per_email,
+            holds_per_email=settings.holds_per_email,
             email_characters=EMAIL_CHARACTERS_MAX,
             idempotency_key_characters=IDEMPOTENCY_KEY_CHARACTERS_MAX,
         ),
         payment=PaymentAnswer(provider=shop.provider.name, demo=settings.demo),
-        links=dict(settings.links),
+        links=settings.foot_links,
     )

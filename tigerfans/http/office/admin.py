@@ -40,8 +40,10 @@ def admin_routes(shop: Shop, outbox: Outbox, sequencer: SequencerHistory, guard:
         """The latest payment sessions that can still be paid."""
         sessions, total = await shop.sessions.pending(limit)
         now_ms = time.time_ns() // 1_000_000
-        redirect_url = shop.provider.redirect_url
-        items = [SessionItem.of(each, redirect_url(each.psid), now_ms) for each in sessions]
+        redirect_url, currency = shop.provider.redirect_url, shop.catalog.currency
+        items = [
+            SessionItem.of(each, currency, redirect_url(each.psid), now_ms) for each in sessions
+        ]
         return PendingAnswer(items, limit, total)
 
     @get("/api/admin/goodies")

@@ -8,7 +8,6 @@ import msgspec
 from tigerfans.hosts.lines import HostLine
 from tigerfans.hosts.roster import Hosts
 from tigerfans.hosts.troubles import Trouble, find_troubles
-from tigerfans.offer.catalog import CURRENCY
 from tigerfans.office.story import Chapter, Place, Story
 from tigerfans.payments.outbox import Undelivered
 from tigerfans.payments.unmatched import MISFIT_WORDS, Misfit, Resolution, UnmatchedPayment
@@ -167,7 +166,7 @@ class SessionItem(msgspec.Struct):
     status: OrderStatus
 
     @classmethod
-    def of(cls, session: Session, redirect_url: str, now_ms: int) -> "SessionItem":
+    def of(cls, session: Session, currency: str, redirect_url: str, now_ms: int) -> "SessionItem":
         return cls(
             psid=session.psid,
             redirect_url=redirect_url,
@@ -178,7 +177,7 @@ class SessionItem(msgspec.Struct):
             qty=1,
             email=session.email,
             amount=session.amount_cents,
-            currency=CURRENCY,
+            currency=currency,
             status=OrderStatus.PENDING,
         )
 

@@ -17,7 +17,7 @@ from tigerfans.booking.ids import OrderId
 from tigerfans.errors import InvalidRequestError, UnknownOrderError
 from tigerfans.http.pages.rendering import Renderer
 from tigerfans.http.reading import body_in_time
-from tigerfans.offer.catalog import CURRENCY, Catalog
+from tigerfans.offer.catalog import Catalog
 from tigerfans.payments.base import WEBHOOK_BYTES_MAX, EventType
 from tigerfans.payments.mockpay import MockPay, Payment
 from tigerfans.stores.orders import Order, OrderStatus
@@ -93,7 +93,7 @@ def mockpay_buttons(shop: PaymentShop, mockpay: MockPay) -> HTTPRouteHandler:
             session_id=session.psid,
             order_id=session.order_id.hex_digits,
             amount=session.amount_cents,
-            currency=CURRENCY,
+            currency=shop.catalog.currency,
             cls=session.cls,
             customer_email=session.email,
         )

@@ -10,6 +10,7 @@ and no text to become markup in a script: whatever a buyer types reaches a page 
 """
 
 import gzip
+import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from hashlib import blake2b
@@ -24,7 +25,10 @@ from litestar.params import FromPath
 
 import tigerfans
 from tigerfans.http.negotiation import takes_gzip, takes_page
-from tigerfans.offer.show import SHOW
+from tigerfans.http.pages.accent import accent_css
+from tigerfans.offer.money import digits_of, money
+from tigerfans.offer.offer import Offer
+from tigerfans.offer.show import moment_words
 from tigerfans.stores.orders import MAY_CHANGE
 
 CONTENT_SECURITY_POLICY: Final[Mapping[str, str]] = {
@@ -69,6 +73,11 @@ STATIC_CACHE_CONTROL: Final = "public, max-age=31536000, immutable"
 STATIC_MISMATCH_CACHE_CONTROL: Final = "no-cache"
 
 VERSION_HEX_DIGITS: Final = 12
+# Where the organiser has no picture.
+NEUTRAL_LOGO: Final = "ticket.svg"
+ACCENT_STYLES: Final = "accent.css"
+# Of a picture that somebody opens by itself: an organiser's may have a script in it.
+PICTURE_POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
 GZIP_SIZE_BYTES_MIN: Final = 512
 
 # Litestar adds the charset of text.
@@ -80,8 +89,6 @@ MEDIA_TYPES: Final[Mapping[str, str]] = {
     ".svg": "image/svg+xml",
 }
 _COMPRESSIBLE: Final = frozenset({".css", ".csv", ".js", ".svg"})
-
-_CURRENCY_SYMBOLS: Final[Mapping[str, str]] = {"eur": "€"}
 
 _ERROR_HEADLINES: Final[Mapping[int, str]] = {
     400: "We could not read that",
@@ -112,7 +119,11 @@ class StaticFile(NamedTuple):
     @classmethod
     def read(cls, path: Path) -> "StaticFile":
         """The file, compressed beforehand where that helps; KeyError for an unknown suffix."""
-        body, suffix = path.read_bytes(), path.suffix
+        return cls.of(path.read_bytes(), path.suffix)
+
+    @classmethod
+    def of(cls, body: bytes, suffix: str) -> "StaticFile":
+        """A file that is made here, as `read`."""
         gzipped = _gzipped(body) if suffix in _COMPRESSIBLE else None
         return cls(body, gzipped, MEDIA_TYPES[suffix])
 
@@ -122,6 +133,8 @@ class StaticFile(NamedTuple):
             "Cache-Control": cache_control,
             "X-Content-Type-Options": SECURITY_HEADERS["X-Content-Type-Options"],
         }
+        if self.media_type == MEDIA_TYPES[".svg"]:
+            headers["Content-Security-Policy"] = PICTURE_POLICY
         body = self.body
         if self.gzipped is not None:
             headers["Vary"] = "Accept-Encoding"
@@ -131,18 +144,21 @@ class StaticFile(NamedTuple):
 
 
 class StaticFiles:
-    """All files below a folder, held in memory, under addresses that change with their content.
+    """All files below a folder, held in memory, under addresses that change with their content;
+    and those that are `made`, by their names.
 
     There are few and they are small. What is not in the table cannot be asked for, whatever the
     path says.
     """
 
-    def __init__(self, directory: Path) -> None:
-        self._files: dict[str, StaticFile] = {}
+    def __init__(self, directory: Path, made: Mapping[str, StaticFile] | None = None) -> None:
+        paths = sorted(path for path in directory.rglob("*") if path.is_file())
+        self._files = {
+            **{path.relative_to(directory).as_posix(): StaticFile.read(path) for path in paths},
+            **(made or {}),
+        }
         digest = blake2b(digest_size=VERSION_HEX_DIGITS // 2)
-        for path in sorted(p for p in directory.rglob("*") if p.is_file()):
-            name, file = path.relative_to(directory).as_posix(), StaticFile.read(path)
-            self._files[name] = file
+        for name, file in self._files.items():
             digest.update(f"{name}\0{len(file.body)}\0".encode() + file.body)
         self.version = digest.hexdigest()
 
@@ -179,7 +195,8 @@ def _gzipped(body: bytes) -> bytes | None:
 
 
 class Renderer:
-    """Renders the templates of one folder; its `static` are the files beside them.
+    """Renders the templates of one folder for one offer; its `static` are the files beside them,
+    and the organiser's logo and colour.
 
     `provider` is what the pages call the payment provider; with `demo` they say that no money is
     meant. `links` stand at the foot of a buyer's page.
@@ -187,6 +204,7 @@ class Renderer:
 
     def __init__(
         self,
+        offer: Offer,
         directory: Path | None = None,
         *,
         provider: str = "MockPay",
@@ -194,7 +212,16 @@ class Renderer:
         links: Mapping[str, str] | None = None,
     ) -> None:
         directory = directory or templates_directory()
-        self.static = StaticFiles(directory / "static")
+        made = {}
+        if offer.logo is not None:
+            made[logo := f"logo{offer.logo.suffix}"] = StaticFile.of(
+                offer.logo.content, offer.logo.suffix
+            )
+        else:
+            logo = NEUTRAL_LOGO
+        if offer.accent is not None:
+            made[ACCENT_STYLES] = StaticFile.of(accent_css(offer.accent), ".css")
+        self.static = StaticFiles(directory / "static", made)
         self._environment = Environment(
             loader=FileSystemLoader(directory),
             autoescape=True,
@@ -209,11 +236,20 @@ class Renderer:
             count=count,
             moment=moment,
             instant=instant,
+            moment_words=moment_words,
+            wait=wait,
             duration=duration,
         )
         self._environment.globals.update(
             static=self.static.url,
-            show=SHOW,
+            show=offer.show,
+            currency=offer.currency,
+            currency_digits=digits_of(offer.currency),
+            goodie=offer.goodie.name,
+            # A folder of a test may be without it.
+            logo=self.static.url(logo) if self.static.get(logo) else "",
+            accent=offer.accent,
+            accent_styles=None if offer.accent is None else self.static.url(ACCENT_STYLES),
             provider=provider,
             demo=demo,
             may_change=MAY_CHANGE,
@@ -275,12 +311,6 @@ def wants_page(request: Request[Any, Any, Any]) -> bool:
     return takes_page(request.headers.get("accept", ""))
 
 
-def money(cents: int, currency: str) -> str:
-    """Such as `€65.00`."""
-    symbol = _CURRENCY_SYMBOLS.get(currency, f"{currency.upper()} ")
-    return f"{symbol}{cents // 100:,}.{cents % 100:02}"
-
-
 def masked(email: str) -> str:
     """Such as `a…@example.org`: whoever has an order's id may see the page, and not the address."""
     local, _, domain = email.rpartition("@")
@@ -296,6 +326,19 @@ def duration(seconds: int) -> str:
     """Such as `5 minutes`, or `90 seconds` where minutes would not be exact."""
     number, unit = (seconds // 60, "minute") if seconds % 60 == 0 else (seconds, "second")
     return f"{number} {unit}" if number == 1 else f"{number} {unit}s"
+
+
+def wait(seconds: float) -> str:
+    """How long there is to wait, such as `3 days 4 hours`; a script counts down in these words."""
+    left = max(1, math.ceil(seconds))
+    sizes = (("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1))
+    first = next(at for at, (_, size) in enumerate(sizes) if left >= size)
+    words = []
+    for unit, size in sizes[first : first + 2]:
+        number, left = divmod(left, size)
+        if number:
+            words.append(f"{number} {unit}" if number == 1 else f"{number} {unit}s")
+    return " ".join(words)
 
 
 def moment(when: datetime) -> str:

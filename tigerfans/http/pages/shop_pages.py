@@ -10,9 +10,11 @@ What the pages need of the shop is `PageShop`; errors read here as they do in th
 """
 
 import asyncio
+import math
 import secrets
+import time
 from collections.abc import Awaitable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Annotated, Any, Final, Literal, NamedTuple, Protocol, TypeVar
 
@@ -26,7 +28,7 @@ from litestar.response import Redirect
 from tigerfans.booking.email_typos import TABLES as EMAIL_TYPOS
 from tigerfans.booking.email_typos import likely_meant
 from tigerfans.booking.ids import OrderId
-from tigerfans.booking.inventory import Inventory
+from tigerfans.booking.inventory import Inventory, StockState
 from tigerfans.errors import UnknownOrderError
 from tigerfans.http.client_address import ClientAddresses
 from tigerfans.http.held_cookies import PATH, HeldCookies
@@ -34,12 +36,13 @@ from tigerfans.http.pages.rendering import (
     LISTED,
     PAGE_HEADERS,
     Renderer,
-    money,
     wants_page,
 )
 from tigerfans.http.problems import Problem, explain
 from tigerfans.http.reading import body_in_time
 from tigerfans.offer.catalog import Catalog, ClassCode, TicketClass
+from tigerfans.offer.money import money
+from tigerfans.offer.windows import SaleState
 from tigerfans.shop.open_hold import OpenHold
 from tigerfans.stores.orders import Order, OrderStatus
 
@@ -52,9 +55,21 @@ FORM_KEY_BYTES: Final = 16
 # is awaited, seldom where it ended unpaid.
 AWAITED_REFRESH_SECONDS: Final = 3
 REFRESH_SECONDS: Final = 15
-# Which words a stock deserves: its state on the ledger, and two more that only pages know.
-StockWords = Literal["on_sale", "going_fast", "on_hold", "sold_out", "unknown"]
-_BEST_FIRST: Final[tuple[StockWords, ...]] = ("on_sale", "unknown", "on_hold", "sold_out")
+# While a sale has not begun, a page without a script loads itself again as often as that.
+COUNTDOWN_REFRESH_SECONDS: Final = 60
+# Which words a class deserves: the state of its stock or of its sale, and two more that only pages
+# know.
+StockWords = Literal["on_sale", "going_fast", "on_hold", "sold_out", "not_yet", "ended", "unknown"]
+_BEST_FIRST: Final[tuple[StockWords, ...]] = (
+    "on_sale",
+    "unknown",
+    "on_hold",
+    "not_yet",
+    "ended",
+    "sold_out",
+)
+# Of which no ticket can be chosen.
+CLOSED: Final = ("sold_out", "not_yet", "ended")
 
 
 class Checkout(Protocol):
@@ -99,16 +114,42 @@ class PageShop(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """A ticket class and its stock, which is None while the shop cannot tell."""
+    """A ticket class and its stock, which is None while the shop cannot tell.
+
+    `now` is in seconds since the epoch.
+    """
 
     ticket_class: TicketClass
     stock: Inventory | None
+    now: float = field(default_factory=time.time)
 
     @property
     def state(self) -> StockWords:
-        if self.stock is None:
+        if self.overall != "on_sale" or self.stock is None:
+            return self.overall
+        return "going_fast" if self.stock.is_going_fast else "on_sale"
+
+    @property
+    def overall(self) -> StockWords:
+        """Its state as one of all classes."""
+        if self.stock is None and self.sale is SaleState.OPEN:
             return "unknown"
-        return "going_fast" if self.stock.is_going_fast else self.stock.state.value
+        stock = None if self.stock is None else self.stock.state
+        # What is sold out is, whatever the hour.
+        if stock and (self.sale is SaleState.OPEN or stock is StockState.SOLD_OUT):
+            return stock.value
+        return "not_yet" if self.sale is SaleState.NOT_YET else "ended"
+
+    @property
+    def sale(self) -> SaleState:
+        return self.ticket_class.sale_state(self.now)
+
+    @property
+    def opens_in_seconds(self) -> int:
+        """How long it is until it is on sale; 0 where it is, or was."""
+        if self.sale is not SaleState.NOT_YET:
+            return 0
+        return math.ceil(self.ticket_class.opens - self.now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,8 +194,14 @@ class HeldTicket(msgspec.Struct, frozen=True):
 
 def overall_state(offers: Iterable[Offer]) -> StockWords:
     """What can be said of all classes together: the best of what each of them is."""
-    states = {offer.stock.state.value if offer.stock else "unknown" for offer in offers}
+    states = {offer.overall for offer in offers}
     return next(state for state in _BEST_FIRST if state in states)
+
+
+def next_to_open(offers: Iterable[Offer]) -> Offer | None:
+    """The offer that is on sale next; None where none has to be waited for."""
+    waiting = [offer for offer in offers if offer.opens_in_seconds]
+    return min(waiting, key=lambda offer: offer.ticket_class.opens, default=None)
 
 
 # The dependencies of every handler below, named for Litestar's injection.
@@ -175,6 +222,7 @@ async def landing_page(shop: Shop, pages: Pages) -> Response[str]:
         overall=overall_state(offers),
         goodies=shop.catalog.goodies.capacity,
         goodies_are_gone=goodies_are_gone,
+        **_countdown(offers),
         hold_seconds=shop.hold_seconds,
     )
 
@@ -342,6 +390,8 @@ def _checkout_form(
         headers=problem.headers if problem else None,
         offers=shelf.offers,
         overall=overall_state(shelf.offers),
+        closed=CLOSED,
+        **_countdown(shelf.offers),
         hold_seconds=shop.hold_seconds,
         idempotency_key=filled.key or secrets.token_hex(FORM_KEY_BYTES),
         chosen=filled.cls,
@@ -352,6 +402,16 @@ def _checkout_form(
         held=[HeldTicket.of(hold, shop.catalog) for hold in shelf.holds],
         returned=returned,
     )
+
+
+def _countdown(offers: Sequence[Offer]) -> dict[str, Any]:
+    """What a page counts down to, and when it looks again without a script."""
+    upcoming = next_to_open(offers)
+    wait = upcoming.opens_in_seconds if upcoming else 0
+    return {
+        "upcoming": upcoming,
+        "refresh_seconds": min(max(wait, 1), COUNTDOWN_REFRESH_SECONDS),
+    }
 
 
 async def _open_holds(shop: PageShop, order_ids: Sequence[OrderId]) -> list[OpenHold]:

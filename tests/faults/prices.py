@@ -1,26 +1,23 @@
 """What the tickets of a shop under test cost, changed while it sells.
 
-Prices are no setting of the shop's, they stand in its code; a new one comes with new workers. So
-the suite gives every process of the shop a `sitecustomize` of its own, in this folder, by way of
-PYTHONPATH: it reads the prices from a file before anything else of the shop is imported.
+The shop reads its offer from a file of the suite's, the tests' own show at first; a new price comes
+with new workers, which read the file anew.
 """
 
-import json
-import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from tigerfans.offer.catalog import LISTINGS, ClassCode
+from tests.offers import OFFER, OFFER_FILE
+from tigerfans.offer.money import decimal_text
+from tigerfans.offer.offer import ClassCode
 
-# None of the shop's own names, which it would refuse.
-FILE_VARIABLE: Final = "FAULTS_PRICES"
-FOLDER: Final = Path(__file__).parent
-FIRST: Final = {listing.code: listing.price_cents for listing in LISTINGS}
+FIRST: Final = {listing.code: listing.price_cents for listing in OFFER.listings}
 
 
 class Prices:
-    """The prices in `file`, in cents; at first those of the catalog.
+    """The prices in the offer at `file`, in cents; at first those of the tests' show.
 
     `ever` are all that were set so far, by class.
     """
@@ -35,13 +32,16 @@ class Prices:
         # One that starts at once may be asked before this is over.
         for code, price_cents in prices.items():
             self.ever[code].add(price_cents)
+        head, *classes = re.split(r"(?m)^(?=\[\[class\]\])", OFFER_FILE.read_text())
+        repriced = [
+            re.sub(r"(?m)^price = .*$", f'price = "{decimal_text(prices[code], "eur")}"', part)
+            for code, part in zip(FIRST, classes, strict=True)
+        ]
         written = self._file.with_suffix(".new")
-        written.write_text(json.dumps(dict(prices)))
+        written.write_text("".join([head, *repriced]))
         written.replace(self._file)
 
     @property
     def environment(self) -> dict[str, str]:
         """What the processes of the shop need in theirs."""
-        inherited = os.environ.get("PYTHONPATH")
-        path = os.pathsep.join(filter(None, (str(FOLDER), inherited)))
-        return {"PYTHONPATH": path, FILE_VARIABLE: str(self._file)}
+        return {"TIGERFANS_OFFER": str(self._file)}

@@ -1,0 +1,66 @@
+"""Whether the offer may take the place of the one before: what was sold stays what it is.
+
+A class's code stands in its orders, its number on its accounts, and the currency in what was paid.
+None of them may change, and no class may go, where a ticket is sold or on hold. The numbers are
+compared before the ledger is touched; which tickets there are out, the ledger says.
+"""
+
+from collections.abc import Iterable, Mapping
+
+from tigerfans.booking.inventory import Inventory
+from tigerfans.ledger.base import Submit
+from tigerfans.ledger.wire import Account, Operation, u128
+from tigerfans.offer.catalog import Catalog, budget_account_id
+from tigerfans.settings.settings import SettingsError
+from tigerfans.stores.database import Database
+from tigerfans.stores.ticket_classes import KnownClass, find_classes, keep_classes
+
+
+async def check_classes(database: Database, catalog: Catalog, submit: Submit) -> None:
+    """Raises `SettingsError` where the offer takes something away that was sold."""
+    now = {each.code: each for each in _classes(catalog)}
+    changed = [each for each in await find_classes(database) if now.get(each.code) != each]
+    if not changed:
+        return
+    taken = await _taken(submit, {each.ledger for each in changed})
+    for before in changed:
+        if taken.get(before.ledger):
+            raise SettingsError(_refusal(before, now.get(before.code), taken[before.ledger]))
+
+
+async def remember_classes(database: Database, catalog: Catalog) -> None:
+    """From now on, these are the shop's."""
+    wanted = _classes(catalog)
+    if not set(wanted) <= set(await find_classes(database)):
+        await keep_classes(database, wanted)
+
+
+def _classes(catalog: Catalog) -> list[KnownClass]:
+    return [KnownClass(c.code, c.tickets.ledger, catalog.currency) for c in catalog.classes]
+
+
+async def _taken(submit: Submit, ledgers: Iterable[int]) -> Mapping[int, int]:
+    """How many tickets are sold or on hold, by number; what has no account has none."""
+    ids = b"".join(u128(budget_account_id(ledger)) for ledger in ledgers)
+    records = await submit(Operation.LOOKUP_ACCOUNTS, ids)
+    accounts, stocks = Account.unpack_all(records), Inventory.unpack_all(records)
+    return {
+        account.ledger: stock.held + stock.sold
+        for account, stock in zip(accounts, stocks, strict=True)
+    }
+
+
+def _refusal(before: KnownClass, now: KnownClass | None, taken: int) -> str:
+    """What the offer may not change, in a sentence."""
+    tickets = f"{taken:,} of its tickets {'is' if taken == 1 else 'are'} sold or on hold"
+    if now is None:
+        return f"The offer has no class {before.code} any more, but {tickets}: list it again."
+    if now.ledger != before.ledger:
+        return (
+            f"The offer gives class {before.code} the number {now.ledger}, but {tickets} under"
+            f" {before.ledger}: give it that number again."
+        )
+    return (
+        f"The offer sells class {before.code} in {now.currency.upper()}, but {tickets} in"
+        f" {before.currency.upper()}: only a new shop has another currency."
+    )
