@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.offers import OFFER
+from tests.offers import OFFER, OFFER_FILE
 from tigerfans.settings import settings as settings_module
 from tigerfans.settings.settings import (
     FOOT_LINKS,
@@ -25,6 +25,7 @@ from tigerfans.settings.settings import (
     SettingsError,
     StoreSettings,
     unknown_variables,
+    without_offer,
 )
 
 DOCUMENTATION = Path(__file__).parents[2] / "docs" / "settings.md"
@@ -332,3 +333,65 @@ def test_a_host_is_called_what_the_machine_is_as_far_as_a_host_may_be_called_so(
     monkeypatch.setattr(socket, "gethostname", lambda: machine)
     assert Settings.from_environment({}).host_name == Settings().host_name == name
     assert Settings.from_environment({"TIGERFANS_HOST_NAME": name}).host_name == name
+
+
+def offer_file(folder: Path, old: str = "", new: str = "") -> str:
+    """A file with the tests' show, changed in one place."""
+    file = folder / "offer.toml"
+    file.write_text(OFFER_FILE.read_text().replace(old or "\0", new))
+    return str(file)
+
+
+def test_the_offer_says_how_many_tickets_there_are_unless_a_variable_does(tmp_path: Path) -> None:
+    named = {"TIGERFANS_OFFER": offer_file(tmp_path)}
+    read = Settings.from_environment(named)
+    assert [each.capacity for each in read.build_catalog().resources] == [5_000_000, 5_000_000, 100]
+    amounts = named | {"TIGERFANS_TICKETS_B": "7", "TIGERFANS_GOODIES": "0"}
+    read = Settings.from_environment(amounts)
+    assert [each.capacity for each in read.build_catalog().resources] == [5_000_000, 7, 0]
+    # What the file says is not handed on: whoever reads it later may find something else there.
+    assert amounts.items() <= read.to_environment().items()
+    assert "TIGERFANS_TICKETS_A" not in read.to_environment()
+
+
+def test_a_class_has_a_variable_by_its_code(tmp_path: Path) -> None:
+    named = {"TIGERFANS_OFFER": offer_file(tmp_path, '"B"', '"BALCONY"')}
+    environ = named | {"TIGERFANS_TICKETS_BALCONY": "7", "TIGERFANS_TICKETS_B": "7"}
+    assert Settings.from_environment(environ).build_catalog().classes[1].tickets.capacity == 7
+    assert unknown_variables(environ).keys() == {"TIGERFANS_TICKETS_B"}
+
+
+def test_the_offers_limit_and_links_give_way_to_variables(tmp_path: Path) -> None:
+    links = 'currency = "EUR"\nterms = "https://a.example/"\nimprint = "https://b.example/"'
+    file = offer_file(tmp_path, 'currency = "EUR"', links)
+    Path(file).write_text(Path(file).read_text() + "\n[limits]\nholds_per_email = 4\n")
+    read = Settings.from_environment({"TIGERFANS_OFFER": file})
+    assert read.holds_per_email == 4
+    assert read.foot_links == {"Imprint": "https://b.example/", "Terms": "https://a.example/"}
+    named = {"TIGERFANS_HOLDS_PER_EMAIL": "0", "TIGERFANS_TERMS_URL": "https://c.example/"}
+    read = Settings.from_environment({"TIGERFANS_OFFER": file, **named})
+    assert read.holds_per_email == 0
+    assert read.foot_links == {"Imprint": "https://b.example/", "Terms": "https://c.example/"}
+
+
+def test_a_mistake_in_the_offer_is_told_in_one_sentence_with_its_line(tmp_path: Path) -> None:
+    file = offer_file(tmp_path, '"EUR"', '"EURO"')
+    environ = {"TIGERFANS_OFFER": file, "TIGERFANS_TICKETS_A": "7", "TIGERFANS_PORT": "1"}
+    with pytest.raises(SettingsError) as raised:
+        Settings.from_environment(environ)
+    assert str(raised.value).startswith(f"TIGERFANS_OFFER: {file}:10: currency: nobody pays in")
+    assert "\n" not in str(raised.value)
+    # What sells nothing starts all the same.
+    assert without_offer(environ) == {"TIGERFANS_PORT": "1"}
+
+
+def test_tickets_that_cost_nothing_need_a_provider_that_takes_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environ = {"TIGERFANS_OFFER": offer_file(tmp_path, '"35.00"', "0")}
+    assert Settings.from_environment(environ).offer.listings[1].price_cents == 0
+    monkeypatch.setattr(settings_module, "DEMO_PROVIDERS", frozenset())
+    with pytest.raises(
+        SettingsError, match="Class B costs nothing, but TIGERFANS_PAYMENT_PROVIDER"
+    ):
+        Settings.from_environment(environ)

@@ -77,7 +77,7 @@ def buying_routes(
     shop: Shop, clients: ClientAddresses, cookies: HeldCookies
 ) -> list[ControllerRouterHandler]:
     bodies = BodyReader()
-    classes = shop.classes
+    classes, currency = shop.classes, shop.catalog.currency
 
     async def checkout(scope: HTTPScope, receive: Receive, send: Send) -> None:
         body = _read_checkout(await bodies.read(scope, receive))
@@ -92,7 +92,7 @@ def buying_routes(
                 order_id=held.order_id,
                 redirect_url=held.redirect_url,
                 amount=held.amount_cents,
-                currency=shop.catalog.currency,
+                currency=currency,
             )
         )
         headers = HEADERS
