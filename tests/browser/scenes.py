@@ -30,7 +30,7 @@ class Scene(NamedTuple):
 
 
 SCENES: Final = {
-    "landing": Scene("/", "Sold in seconds"),
+    "landing": Scene("/", "The ways in"),
     "checkout": Scene("/demo/checkout?cls=A", "Which one?"),
     "checkout-held": Scene("/demo/checkout", "You have a ticket on hold", has_hold=True),
     "checkout-failed": Scene(

@@ -66,6 +66,7 @@ from tigerfans.stores.sessions import (
     Session,
     Sessions,
 )
+from tigerfans.stores.ticket_classes import KnownClass
 
 SECRET = "ticket secret"
 HOLD_SECONDS = 300
@@ -212,6 +213,13 @@ class IdentityByMessage:
     def __init__(self) -> None:
         self.id = ShopId.new()
         self.are_ids_checked = True
+        self.kept: set[KnownClass] = set()
+
+    def classes(self) -> Message:
+        return _to_a_store(lambda: list(self.kept))
+
+    def keep_classes(self, classes: Sequence[KnownClass]) -> Message:
+        return _to_a_store(lambda: self.kept.update(classes))
 
     def read(self) -> Message:
         return _to_a_store(lambda: Identity(self.id, b"", funded_at=None, is_on_ledger=True))

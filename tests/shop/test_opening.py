@@ -23,6 +23,7 @@ from tigerfans.shop.shop import Shop
 from tigerfans.stores.database import Database
 from tigerfans.stores.identity import Identity, IdentityRow, ShopId
 from tigerfans.stores.orders import Order, Orders, OrderStatus
+from tigerfans.stores.ticket_classes import KnownClass
 
 BOOKING = Booking(catalog_with({"A": 10, "B": 10}, 2), 300)
 LOST = "an empty ledger, but this shop was funded on one before: bring that back"
@@ -108,11 +109,11 @@ async def test_twenty_workers_at_once_open_one_shop(open_shop: OpenShop, ledger:
     assert {shop.identity.id for shop in shops} == await ids_on(ledger)
 
 
-# The calls: the row is read, the ledger looked at, its accounts made, funded and looked at, the row
-# marked; the last one dies nowhere.
+# The calls: the row is read, the ledger looked at, the classes of before are read, accounts made,
+# funded and looked at, the classes read again and kept, the row marked; the last one dies nowhere.
 @pytest.mark.parametrize("is_adopted", [False, True], ids=["new", "adopted"])
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-@pytest.mark.parametrize("at", range(1, 7))
+@pytest.mark.parametrize("at", range(1, 10))
 async def test_whichever_step_it_dies_at_the_next_opening_makes_the_same_shop(
     open_shop: OpenShop, ledger: Ledger, database: Database, at: int, after: bool, is_adopted: bool
 ) -> None:
@@ -134,13 +135,13 @@ async def test_whichever_step_it_dies_at_the_next_opening_makes_the_same_shop(
     assert sum(account.credits_posted for account in await accounts(ledger)) == 22
 
 
-async def test_opening_takes_the_six_steps_that_are_died_at(open_shop: OpenShop) -> None:
+async def test_opening_takes_the_nine_steps_that_are_died_at(open_shop: OpenShop) -> None:
     shop: Any = await open_shop(opens=False)
     counter = [0]
     shop.ledger = Dying(shop.ledger, counter, 0, after=False)
     shop.identity = Dying(shop.identity, counter, 0, after=False)
     await shop.open()
-    assert counter == [6]
+    assert counter == [9]
 
 
 async def test_an_empty_ledger_in_place_of_the_one_it_was_funded_on_is_refused_and_stays_empty(
@@ -188,6 +189,9 @@ async def test_a_shop_that_comes_first_on_a_ledger_between_look_and_opening_keep
 
         async def read(self) -> Identity:
             return Identity(self.id, b"", funded_at=None, is_on_ledger=True)
+
+        async def classes(self) -> list[KnownClass]:
+            return []
 
     late.ledger, late.identity = Before(), Another()
     with pytest.raises(SettingsError, match=ANOTHERS):

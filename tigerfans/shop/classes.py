@@ -12,14 +12,14 @@ from tigerfans.ledger.base import Submit
 from tigerfans.ledger.wire import Account, Operation, u128
 from tigerfans.offer.catalog import Catalog, budget_account_id
 from tigerfans.settings.settings import SettingsError
-from tigerfans.stores.database import Database
-from tigerfans.stores.ticket_classes import KnownClass, find_classes, keep_classes
+from tigerfans.stores.identity import IdentityRow
+from tigerfans.stores.ticket_classes import KnownClass
 
 
-async def check_classes(database: Database, catalog: Catalog, submit: Submit) -> None:
+async def check_classes(identity: IdentityRow, catalog: Catalog, submit: Submit) -> None:
     """Raises `SettingsError` where the offer takes something away that was sold."""
     now = {each.code: each for each in _classes(catalog)}
-    changed = [each for each in await find_classes(database) if now.get(each.code) != each]
+    changed = [each for each in await identity.classes() if now.get(each.code) != each]
     if not changed:
         return
     taken = await _taken(submit, {each.ledger for each in changed})
@@ -28,11 +28,11 @@ async def check_classes(database: Database, catalog: Catalog, submit: Submit) ->
             raise SettingsError(_refusal(before, now.get(before.code), taken[before.ledger]))
 
 
-async def remember_classes(database: Database, catalog: Catalog) -> None:
+async def remember_classes(identity: IdentityRow, catalog: Catalog) -> None:
     """From now on, these are the shop's."""
     wanted = _classes(catalog)
-    if not set(wanted) <= set(await find_classes(database)):
-        await keep_classes(database, wanted)
+    if not set(wanted) <= set(await identity.classes()):
+        await identity.keep_classes(wanted)
 
 
 def _classes(catalog: Catalog) -> list[KnownClass]:

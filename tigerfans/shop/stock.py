@@ -23,7 +23,7 @@ async def open_books(backends: Backends, submit: Submit) -> None:
     # The row first: what it says of the ledger was true before we look.
     identity = await backends.identity.read()
     step = await _decide(backends, submit, identity)
-    await check_classes(backends.orders.database, backends.catalog, submit)
+    await check_classes(backends.identity, backends.catalog, submit)
     has_id = identity.is_on_ledger and step is not Step.ADOPT
     accounts = await submit(
         Operation.CREATE_ACCOUNTS, backends.booking.accounts(identity.id if has_id else NO_ID)
@@ -33,9 +33,9 @@ async def open_books(backends: Backends, submit: Submit) -> None:
     funding = await submit(Operation.CREATE_TRANSFERS, backends.booking.funding())
     await _check_capacities(backends, submit)
     check_created(funding, TransferStatus)
+    await remember_classes(backends.identity, backends.catalog)
     if step is not Step.GO_ON:
         await backends.identity.mark_funded(is_on_ledger=has_id)
-    await remember_classes(backends.orders.database, backends.catalog)
 
 
 async def check_books(backends: Backends, submit: Submit) -> None:

@@ -8,6 +8,7 @@ when a shop is opened stands in `shop.identity`.
 import asyncio
 import hmac
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -18,6 +19,7 @@ import asyncpg
 from tigerfans.settings.settings import SettingsError
 from tigerfans.stores.database import Database
 from tigerfans.stores.postgresql_primary import Primary
+from tigerfans.stores.ticket_classes import KnownClass, find_classes, keep_classes
 
 SHOP_ID_BYTES: Final = 16
 KEY_PREFIX_HEX_DIGITS: Final = 8
@@ -82,7 +84,8 @@ class Identity:
 
 
 class IdentityRow:
-    """The row of one shop, which has the id `id` for ever; the rest is read when it is asked for.
+    """The row of one shop, which has the id `id` for ever, and those of its ticket classes; what
+    they say is read when it is asked for.
 
     Every method raises `UnavailableError` where PostgreSQL gives no answer.
     """
@@ -133,6 +136,14 @@ class IdentityRow:
         if identity.funded_at is not None:
             self._funded = identity
         return identity
+
+    async def classes(self) -> list[KnownClass]:
+        """The ticket classes that the shop has ever opened with."""
+        return await find_classes(self._database)
+
+    async def keep_classes(self, classes: Sequence[KnownClass]) -> None:
+        """From now on these are the shop's as well."""
+        await keep_classes(self._database, classes)
 
     async def mark_funded(self, *, is_on_ledger: bool) -> None:
         """The stock is on the ledger now; nothing changes where it was so before."""
