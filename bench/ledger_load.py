@@ -19,6 +19,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Final
 
+from bench.stack import OFFER_FILE
 from tigerfans.booking.ids import OrderId
 from tigerfans.booking.outcomes import check_created
 from tigerfans.booking.transfers import Booking
@@ -32,7 +33,7 @@ from tigerfans.ledger.wire import (
     TransferStatus,
 )
 from tigerfans.offer.catalog import Catalog, Resource
-from tigerfans.offer.file import demo
+from tigerfans.offer.file import read_offer
 
 BATCH_TRANSFERS: Final = 1000
 ORDERS_DEFAULT: Final = 100_000
@@ -74,7 +75,7 @@ class Phase:
 
 def build_catalog(orders: int) -> Catalog:
     """A catalog on ledger numbers that no earlier run has used, goodies for half the orders."""
-    catalog = Catalog.build(demo(), {"A": orders}, goodies=orders // 2)
+    catalog = Catalog.build(read_offer(OFFER_FILE), {"A": orders}, goodies=orders // 2)
     first = secrets.randbits(30)
 
     def moved(resource: Resource) -> Resource:

@@ -26,14 +26,15 @@ from bench.config import Config
 from bench.errors import BenchError
 from bench.http_client import Address, Connection, HttpError, Response
 from bench.purchase import Requests, Wish
-from bench.stack import Stack, data_folder, running_in
+from bench.stack import OFFER_FILE, Stack, data_folder, running_in
 from tigerfans.booking.ids import OrderId
 from tigerfans.booking.transfers import Booking
 from tigerfans.ledger.base import RECORDS_MAX
 from tigerfans.ledger.books import Books
 from tigerfans.ledger.store import FILE_NAME, Store
 from tigerfans.ledger.wire import Operation
-from tigerfans.settings.settings import Settings
+from tigerfans.offer.catalog import Catalog
+from tigerfans.offer.file import read_offer
 
 HOLDS_MAX: Final = 5_000_000
 HOLD_SECONDS: Final = 1
@@ -96,7 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _place(folder: Path, holds: int) -> None:
     """Places holds, and returns when all of them are overdue."""
-    booking = Booking(Settings().build_catalog(), HOLD_SECONDS)
+    booking = Booking(Catalog.build(read_offer(OFFER_FILE)), HOLD_SECONDS)
     with closing(Books(Store(folder / FILE_NAME), StandingClock())) as books:
         starts = range(0, holds, RECORDS_MAX)
         for start in track(starts, "placing", console=Console(stderr=True), transient=True):

@@ -26,13 +26,14 @@ from rich.progress import track
 
 from bench.config import Config
 from bench.errors import BenchError
-from bench.stack import Stack, clean_environment, running
+from bench.stack import OFFER_FILE, Stack, clean_environment, running
 from tigerfans.assembly import open_shop
 from tigerfans.booking.ids import OrderId
 from tigerfans.booking.outcomes import SaleOutcome, decode_sale
 from tigerfans.booking.tickets import ticket_code
 from tigerfans.booking.transfers import fingerprint
 from tigerfans.ledger.wire import RESULT_SIZE, Operation
+from tigerfans.offer.file import read_offer
 from tigerfans.settings.folder import DataFolder
 from tigerfans.settings.located import located
 from tigerfans.settings.settings import Settings
@@ -69,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 async def _fill(stack: Stack, orders: int) -> None:
-    settings = located(Settings(), DataFolder(stack.data))
+    settings = located(Settings(offer=read_offer(OFFER_FILE)), DataFolder(stack.data))
     async with AsyncExitStack() as exits:
         shop = (await open_shop(exits, settings, "filling")).shop
         page = min(PAGE_MAX, shop.ledger.records_max // 3)

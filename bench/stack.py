@@ -40,6 +40,8 @@ ANSWER_SECONDS_MAX: Final = 10.0
 DATA_PARENT: Final = ROOT / "data"
 
 _OTHER_SETTINGS: Final = ("DATABASE_URL", "REDIS_URL", "MOCK_WEBHOOK_URL", "NOTIFY_SOCKET")
+# Loads speak of its classes.
+OFFER_FILE: Final = Path(__file__).with_name("offer.toml")
 _UP: Final = (sys.executable, "-P", "-m", "tigerfans", "up")
 # To our own processes, whatever proxy the environment names.
 _opener = build_opener(ProxyHandler({}))
@@ -171,13 +173,14 @@ class _ReadySocket:
 
 
 def clean_environment() -> dict[str, str]:
-    """Our environment, less every setting of a shop."""
+    """Our environment, less every setting of a shop, but with what the benchmarks sell."""
     known = {*Settings().to_environment(), *_OTHER_SETTINGS}
-    return {
+    others = {
         name: value
         for name, value in os.environ.items()
         if name not in known and not name.startswith("TIGERFANS_")
     }
+    return others | {"TIGERFANS_OFFER": str(OFFER_FILE)}
 
 
 def _stop(process: "subprocess.Popen[bytes]") -> None:

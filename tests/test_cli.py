@@ -63,11 +63,11 @@ def test_a_variable_that_is_no_setting_is_named_at_the_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("TIGERFANS_DATA", str(tmp_path / "data"))
-    monkeypatch.setenv("TIGERFANS_TICKET_B", "200")
+    monkeypatch.setenv("TIGERFANS_HOLD_SECOND", "200")
     main(["ps"])
     assert [record.getMessage() for record in caplog.records] == [
-        "TIGERFANS_TICKET_B is no setting, and nothing was done with it. Is TIGERFANS_TICKETS_B"
-        " meant?"
+        "TIGERFANS_HOLD_SECOND is no setting, and nothing was done with it. Is"
+        " TIGERFANS_HOLD_SECONDS meant?"
     ]
 
 
