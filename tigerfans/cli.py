@@ -81,11 +81,10 @@ def _parser() -> argparse.ArgumentParser:
     add("sequencer", _sequencer, "Run the sequencer alone.")
     add("migrate", _migrate, "Bring the database of the orders to the schema of this version.")
     init = add("offer init", _offer_init, "Write a file to describe an event in, with comments.")
-    init.add_argument(
-        "file", type=Path, nargs="?", default=OFFER_FILE, help=f"{OFFER_FILE} where none is named"
-    )
     check = add("offer check", _offer_check, "Name every mistake in the file of an event.")
-    check.add_argument("file", type=Path, nargs="?", default=OFFER_FILE, help="the same")
+    for command in (init, check):
+        where = f"{OFFER_FILE} where none is named"
+        command.add_argument("file", type=Path, nargs="?", default=OFFER_FILE, help=where)
     worker = add("worker", _worker, "Run one HTTP worker alone.")
     worker.add_argument(
         "--number", type=int, required=True, help="which of them it is, counted from 1"
