@@ -4,15 +4,18 @@ import pytest
 
 from tigerfans.booking.outcomes import (
     HOLD_TABLE,
+    REFUND_TABLE,
     RELEASE_TABLE,
     SALE_TABLE,
     HoldOutcome,
+    RefundOutcome,
     ReleaseOutcome,
     SaleOutcome,
     UnexpectedResultError,
     check_created,
     decode_hold,
     decode_late_sale,
+    decode_refund,
     decode_release,
     decode_sale,
 )
@@ -124,6 +127,21 @@ def test_each_row_of_the_release_table(status: TransferStatus, outcome: ReleaseO
     assert decode_release(results(status)) is outcome
 
 
+@pytest.mark.parametrize(("status", "outcome"), REFUND_TABLE.items())
+def test_each_row_of_the_refund_table(status: TransferStatus, outcome: RefundOutcome) -> None:
+    assert decode_refund(results(status)) == [(outcome, 101)]
+
+
+def test_each_ticket_of_a_refund_has_an_outcome_of_its_own() -> None:
+    several = results(S.EXISTS, S.EXISTS_WITH_DIFFERENT_CREDIT_ACCOUNT_ID, S.CREATED)
+    outcomes = [outcome for outcome, _ in decode_refund(several)]
+    assert outcomes == [
+        RefundOutcome.GIVEN_BACK,
+        RefundOutcome.INSIDE,
+        RefundOutcome.GIVEN_BACK,
+    ]
+
+
 @pytest.mark.parametrize(
     ("decode", "statuses"),
     [
@@ -135,6 +153,7 @@ def test_each_row_of_the_release_table(status: TransferStatus, outcome: ReleaseO
             (S.EXISTS, *SALE_ROWS["hold expired"][0]),
         ),
         (decode_release, (S.DEBIT_ACCOUNT_NOT_FOUND,)),
+        (decode_refund, (S.CREATED, S.DEBIT_ACCOUNT_NOT_FOUND)),
     ],
 )
 def test_an_answer_that_stands_in_no_table_is_an_error(decode, statuses) -> None:  # type: ignore[no-untyped-def]

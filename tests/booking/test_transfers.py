@@ -68,6 +68,21 @@ def test_a_release_voids_the_hold() -> None:
     assert release.flags == TransferFlags.VOID_PENDING_TRANSFER
 
 
+def test_a_refund_moves_each_ticket_back_under_the_id_of_its_own_end() -> None:
+    refunds = Transfer.unpack_all(BOOKING.refund(ORDER, "B", [0, 2, 63]))
+    assert [refund.id & 0xFF for refund in refunds] == [0x80, 0x82, 0xBF]
+    assert {refund.id & ~0xFF for refund in refunds} == {int.from_bytes(ORDER, "little")}
+    for refund in refunds:
+        assert refund == Transfer(
+            id=refund.id,
+            debit_account_id=STANDARD.tickets.sold_account_id,
+            credit_account_id=STANDARD.tickets.budget_account_id,
+            amount=1,
+            ledger=STANDARD.tickets.ledger,
+            code=refund.code,
+        )
+
+
 def test_no_submission_ends_in_an_open_chain() -> None:
     submissions = [
         BOOKING.hold(ORDER, "A", bytes(16)),

@@ -34,23 +34,27 @@ def new_id() -> int:
 
 
 class Stock(NamedTuple):
-    """A resource: units go from `operator` to `budget` once, and one by one to `sold`."""
+    """A resource: units go from `operator` to `budget` once, and one by one to `sold`; from there
+    back, or `inside`.
+    """
 
     ledger: int
     operator: int
     budget: int
     sold: int
+    inside: int
 
     @classmethod
     def new(cls, ledger: int) -> "Stock":
-        return cls(ledger, new_id(), new_id(), new_id())
+        return cls(ledger, new_id(), new_id(), new_id(), new_id())
 
     def accounts(self) -> list[Account]:
         limited = AccountFlags.DEBITS_MUST_NOT_EXCEED_CREDITS
         return [
             Account(id=self.operator, ledger=self.ledger, code=CODE),
             Account(id=self.budget, ledger=self.ledger, code=CODE, flags=limited),
-            Account(id=self.sold, ledger=self.ledger, code=CODE),
+            Account(id=self.sold, ledger=self.ledger, code=CODE, flags=limited),
+            Account(id=self.inside, ledger=self.ledger, code=CODE),
         ]
 
     def funding(self, units: int) -> Transfer:
@@ -74,6 +78,17 @@ class Stock(NamedTuple):
             ledger=self.ledger,
             code=CODE,
             flags=flags,
+        )
+
+    def end(self, transfer_id: int, account: int) -> Transfer:
+        """One unit that was sold, to another account."""
+        return Transfer(
+            id=transfer_id,
+            debit_account_id=self.sold,
+            credit_account_id=account,
+            amount=1,
+            ledger=self.ledger,
+            code=CODE,
         )
 
 
@@ -153,6 +168,18 @@ class Shop:
             code=CODE,
             flags=TransferFlags.VOID_PENDING_TRANSFER,
         )
+
+    def refund(self, order: int, ticket: int = 0) -> Transfer:
+        """A ticket that was sold, back into the stock."""
+        return self.tickets.end(order | 0x80 + ticket, self.tickets.budget)
+
+    def admission(self, order: int, ticket: int = 0) -> Transfer:
+        """A ticket that was sold, used: under the same id."""
+        return self.tickets.end(order | 0x80 + ticket, self.tickets.inside)
+
+    async def sell(self, *orders: int) -> None:
+        for order in orders:
+            await self.create(self.hold(order), *self.sale(order))
 
     def sale(self, order: int) -> list[Transfer]:
         """The hold posted together with a goodie, and behind that the hold posted alone."""

@@ -49,6 +49,7 @@ NOT_FOUND = TransferStatus.PENDING_TRANSFER_NOT_FOUND
 ALREADY_POSTED = TransferStatus.PENDING_TRANSFER_ALREADY_POSTED
 ALREADY_VOIDED = TransferStatus.PENDING_TRANSFER_ALREADY_VOIDED
 EXPIRED = TransferStatus.PENDING_TRANSFER_EXPIRED
+ENDED_ELSEWHERE = TransferStatus.EXISTS_WITH_DIFFERENT_CREDIT_ACCOUNT_ID
 
 DRAIN_SECONDS_MAX = 5.0
 
@@ -315,6 +316,64 @@ async def test_created_and_exists_tell_the_same_moment(ledger: Ledger) -> None:
     [record] = await shop.transfers(order | 0x01)
     assert 0 < held.timestamp < sold[0].timestamp < sold[1].timestamp
     assert sold[0].timestamp == again[0].timestamp == record.timestamp
+
+
+# A ticket's end: every row of the table, and what its replay answers.
+
+
+async def test_a_refund_puts_the_ticket_back_once_and_it_can_be_sold_again(ledger: Ledger) -> None:
+    shop = await Shop.open(ledger, tickets=1)
+    order, next_one = new_id(), new_id()
+    await shop.sell(order)
+    assert await shop.create(shop.hold(new_id())) == [EXCEEDS_CREDITS]
+    assert await shop.create(shop.refund(order)) == [CREATED]
+    assert await shop.create(shop.refund(order), shop.refund(order)) == [EXISTS, EXISTS]
+    await shop.sell(next_one)
+    [operator, budget, sold] = await shop.accounts(*shop.tickets[1:4])
+    assert operator.debits_posted == 1
+    assert budget.credits_posted - budget.debits_posted == 0
+    assert sold.credits_posted - sold.debits_posted == 1
+
+
+async def test_the_sale_of_a_ticket_that_was_given_back_is_told_as_before(ledger: Ledger) -> None:
+    shop = await Shop.open(ledger, tickets=5, goodies=1)
+    order = new_id()
+    await shop.sell(order)
+    assert await shop.create(shop.refund(order)) == [CREATED]
+    assert await shop.create(*shop.sale(order)) == [EXISTS, LINKED_EVENT_FAILED, ALREADY_POSTED]
+    [sold] = await shop.accounts(shop.tickets.sold)
+    assert sold.credits_posted == sold.debits_posted == 1
+
+
+async def test_a_ticket_that_was_used_is_not_given_back_nor_one_given_back_used(
+    ledger: Ledger,
+) -> None:
+    shop = await Shop.open(ledger, tickets=5)
+    used, given_back = new_id(), new_id()
+    await shop.sell(used, given_back)
+    assert await shop.create(shop.admission(used), shop.refund(given_back)) == [CREATED, CREATED]
+    for _ in range(2):
+        assert await shop.create(shop.refund(used)) == [ENDED_ELSEWHERE]
+        assert await shop.create(shop.admission(given_back)) == [ENDED_ELSEWHERE]
+    assert await shop.create(shop.refund(given_back)) == [EXISTS]
+
+
+async def test_each_ticket_of_an_order_ends_for_itself(ledger: Ledger) -> None:
+    shop = await Shop.open(ledger, tickets=5)
+    first, second = new_id(), new_id()
+    await shop.sell(first, second)
+    assert await shop.create(shop.admission(first, 1)) == [CREATED]
+    several = [shop.refund(first), shop.refund(first, 1)]
+    assert await shop.create(*several) == [CREATED, ENDED_ELSEWHERE]
+    assert await shop.create(*several) == [EXISTS, ENDED_ELSEWHERE]
+
+
+async def test_what_was_not_sold_is_not_given_back_for_ever(ledger: Ledger) -> None:
+    shop = await Shop.open(ledger, tickets=5)
+    order = new_id()
+    assert await shop.create(shop.refund(order)) == [EXCEEDS_CREDITS]
+    await shop.sell(order)
+    assert await shop.create(shop.refund(order)) == [ID_ALREADY_FAILED]
 
 
 # Chains.

@@ -26,6 +26,8 @@ KEY_ATTEMPTS_MAX: Final = 16
 SHORT_HEX_DIGITS: Final = 16
 # Of 16 million ids that somebody makes up, one passes.
 CHECK_BYTES: Final = 3
+# The last byte of the id under which an order's first ticket ends; the others' follow.
+FIRST_END: Final = 0x80
 
 # An id and what came along as it was copied: the end of a sentence, a bracket, a space.
 _COPIED: Final = re.compile(rf"[\W_]*([0-9A-Fa-f]{{{ORDER_ID_HEX_DIGITS}}})[\W_]*")
@@ -97,6 +99,13 @@ class OrderId(bytes):
 
     def transfer_id(self, purpose: Purpose) -> bytes:
         return _PURPOSE_BYTE[purpose] + self[1:]
+
+    def end_id(self, ticket: int) -> bytes:
+        """The id of the transfer that ends a ticket of the order, whose first one is 0.
+
+        Whatever it is that ends it: so the ledger itself lets it end once.
+        """
+        return bytes([FIRST_END + ticket]) + self[1:]
 
 
 class OrderIds:

@@ -113,6 +113,25 @@ RELEASE_TABLE: Final = {
     _S.PENDING_TRANSFER_HAS_DIFFERENT_DEBIT_ACCOUNT_ID: ReleaseOutcome.MISMATCH,
 }
 
+
+
+class RefundOutcome(Enum):
+    # The ticket is back in stock, and no ticket any more.
+    GIVEN_BACK = "given back"
+    # It has been used at the door: the transfer that ended it leads somewhere else.
+    INSIDE = "inside"
+    # No ticket of the class is sold at all, so this one was not.
+    NOT_SOLD = "not sold"
+
+
+REFUND_TABLE: Final = {
+    _S.CREATED: RefundOutcome.GIVEN_BACK,
+    _S.EXISTS: RefundOutcome.GIVEN_BACK,
+    _S.EXISTS_WITH_DIFFERENT_CREDIT_ACCOUNT_ID: RefundOutcome.INSIDE,
+    _S.EXCEEDS_CREDITS: RefundOutcome.NOT_SOLD,
+    _S.ID_ALREADY_FAILED: RefundOutcome.NOT_SOLD,
+}
+
 _LATE_HOLD_REFUSED: Final = (_S.EXCEEDS_CREDITS, _S.ID_ALREADY_FAILED)
 _LATE_HOLD_GRANTED: Final = (
     _S.CREATED,
@@ -163,6 +182,20 @@ def decode_release(results: bytes) -> ReleaseOutcome:
     if outcome is None:
         raise _unexpected("release", (status,))
     return outcome
+
+
+def decode_refund(results: bytes) -> list[tuple[RefundOutcome, int]]:
+    """The outcome of `Booking.refund` for each ticket, and the ledger's time of it in nanoseconds.
+
+    That is the end of a ticket which was given back, now or before.
+    """
+    decoded = []
+    for timestamp_ns, status, _ in RESULT.iter_unpack(results):
+        outcome = REFUND_TABLE.get(status)
+        if outcome is None:
+            raise _unexpected("refund", (status,))
+        decoded.append((outcome, timestamp_ns))
+    return decoded
 
 
 def check_created(results: bytes, statuses: type[AccountStatus] | type[TransferStatus]) -> None:

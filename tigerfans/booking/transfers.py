@@ -7,6 +7,7 @@ hold is gone, a second submission places a late hold and does the same against t
 answers mean stands in `outcomes`.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Final
@@ -80,6 +81,25 @@ class Stock:
             self._sold,
             _ONE,
             _NOTHING,
+            _NOTHING,
+            0,
+            0,
+            0,
+            self.resource.ledger,
+            self.code,
+            0,
+            0,
+        )
+
+    def put_back(self, transfer_id: bytes) -> bytes:
+        """Moves one unit that was sold back into the stock."""
+        return TRANSFER.pack(
+            transfer_id,
+            self._sold,
+            self._budget,
+            _ONE,
+            _NOTHING,
+            # What an admission fills: by whom, and when.
             _NOTHING,
             0,
             0,
@@ -176,6 +196,14 @@ class Booking:
         """One void of a hold that nobody was told of, to be read with `decode_release`."""
         give_back_id = order_id.transfer_id(Purpose.GIVE_BACK)
         return self._tickets[cls].void(give_back_id, order_id)
+
+    def refund(self, order_id: OrderId, cls: ClassCode, tickets: Iterable[int]) -> bytes:
+        """A transfer for each of an order's tickets, 0 the first, to be read with `decode_refund`.
+
+        Only of an order that is paid: what the ledger refuses it refuses for ever.
+        """
+        put_back = self._tickets[cls].put_back
+        return b"".join(put_back(order_id.end_id(ticket)) for ticket in tickets)
 
     def _sale_of(
         self,
