@@ -114,7 +114,6 @@ RELEASE_TABLE: Final = {
 }
 
 
-
 class RefundOutcome(Enum):
     # The ticket is back in stock, and no ticket any more.
     GIVEN_BACK = "given back"
