@@ -3,12 +3,14 @@
     ShopError
     ├── InvalidRequestError 400     the caller's data is wrong; nothing was changed
     │   ├── InvalidEmailError
+    │   ├── InvalidQtyError
     │   └── InvalidKeyError
     ├── NotOnSaleError 403          not yet, or not any more
     ├── UnknownOrderError 404
     ├── SlowRequestError 408
     ├── SoldOutError 409
     ├── AllOnHoldError 409          there may be tickets again; try again later
+    ├── TooFewLeftError 409         there are some, and fewer than were asked for
     ├── UsedKeyError 409            the Idempotency-Key is used up; another one may be tried
     │   ├── KeyConflictError
     │   ├── KeyRefusedError
@@ -31,7 +33,7 @@ class ShopError(Exception):
 
     status: ClassVar[int] = 500
     # What a program reads of it, beside the sentence.
-    fields: Mapping[str, str | bool] = {}
+    fields: Mapping[str, str | bool | int] = {}
 
     def __init__(self, message: str | None = None) -> None:
         super().__init__(message or self.__doc__)
@@ -46,13 +48,19 @@ class InvalidRequestError(ShopError):
 class InvalidEmailError(InvalidRequestError):
     """This does not look like an email address."""
 
-    fields: Mapping[str, str | bool] = {"field": "customer_email"}
+    fields: Mapping[str, str | bool | int] = {"field": "customer_email"}
+
+
+class InvalidQtyError(InvalidRequestError):
+    """An order cannot have so many tickets."""
+
+    fields: Mapping[str, str | bool | int] = {"field": "qty"}
 
 
 class InvalidKeyError(InvalidRequestError):
     """This Idempotency-Key is not valid."""
 
-    fields: Mapping[str, str | bool] = {"new_key_needed": True}
+    fields: Mapping[str, str | bool | int] = {"new_key_needed": True}
 
 
 class NotOnSaleError(ShopError):
@@ -61,7 +69,7 @@ class NotOnSaleError(ShopError):
     status = 403
 
     def __init__(
-        self, message: str, fields: Mapping[str, str | bool], retry_after_seconds: int | None
+        self, message: str, fields: Mapping[str, str | bool | int], retry_after_seconds: int | None
     ) -> None:
         super().__init__(message)
         self.fields = fields
@@ -84,25 +92,36 @@ class SoldOutError(ShopError):
     """Sold out: every ticket of this class is sold."""
 
     status = 409
-    fields: Mapping[str, str | bool] = {"state": "sold_out"}
+    fields: Mapping[str, str | bool | int] = {"state": "sold_out"}
 
 
 class AllOnHoldError(ShopError):
     """The last tickets of this class are on hold. Unpaid ones come back: please try again soon."""
 
     status = 409
-    fields: Mapping[str, str | bool] = {"state": "on_hold"}
+    fields: Mapping[str, str | bool | int] = {"state": "on_hold"}
+
+
+class TooFewLeftError(ShopError):
+    """There are tickets left, and not as many."""
+
+    status = 409
+
+    def __init__(self, available: int) -> None:
+        tickets = "ticket of this class is" if available == 1 else "tickets of this class are"
+        super().__init__(f"Only {available} {tickets} left. Please choose fewer.")
+        self.fields = {"state": "too_few", "available": available}
 
 
 class UsedKeyError(ShopError):
     """This Idempotency-Key is used up. Please start a new order."""
 
     status = 409
-    fields: Mapping[str, str | bool] = {"new_key_needed": True}
+    fields: Mapping[str, str | bool | int] = {"new_key_needed": True}
 
 
 class KeyConflictError(UsedKeyError):
-    """This was sent before with another class or email. Please start a new order."""
+    """This was sent before with another class, number or email. Please start a new order."""
 
 
 class KeyRefusedError(UsedKeyError):

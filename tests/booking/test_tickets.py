@@ -18,6 +18,7 @@ from tigerfans.booking.tickets import (
     qr_svg,
     qr_text,
     ticket_code,
+    ticket_codes,
 )
 
 CODE = "TF-7K3M-92QX-HD4W"
@@ -118,3 +119,11 @@ def test_a_ticket_code_depends_on_the_order_and_the_secret() -> None:
     assert len(code) == len("TF-0000-0000-0000")
     assert code != ticket_code(ORDER, "another secret")
     assert code != ticket_code(OrderId.new(), "secret")
+
+
+def test_each_ticket_of_an_order_has_a_code_of_its_own() -> None:
+    codes = ticket_codes(ORDER, "secret", 64)
+    assert len(set(codes)) == 64
+    assert codes == tuple(ticket_code(ORDER, "secret", number) for number in range(64))
+    # As orders had it when they were of one ticket each.
+    assert codes[0] == ticket_code(ORDER, "secret") == "TF-VZKM-PGGA-9T3K"

@@ -34,6 +34,23 @@ def test_a_hold_is_one_pending_transfer_from_budget_to_sold_with_a_timeout() -> 
     )
 
 
+def test_a_hold_of_several_tickets_has_their_number_and_the_price_of_one() -> None:
+    one, three = (
+        Transfer.unpack_all(BOOKING.hold(ORDER, "A", fingerprint("A", "fan@example.org", qty), qty))
+        for qty in (1, 3)
+    )
+    assert three == [one[0]._replace(amount=3, user_data_128=three[0].user_data_128)]
+    assert three[0].user_data_128 != one[0].user_data_128
+    hold = BOOKING.hold_of(three[0].pack())
+    assert hold is not None
+    assert (hold.qty, hold.price_cents) == (3, 6500)
+
+
+def test_a_late_sale_holds_as_many_as_the_first_hold_did() -> None:
+    one, three = (Transfer.unpack_all(BOOKING.late_sale(ORDER, "A", 6500, qty)) for qty in (1, 3))
+    assert three == [one[0]._replace(amount=3), *one[1:]]
+
+
 def test_a_sale_is_a_linked_post_a_goodie_and_a_post_alone() -> None:
     with_goodie, goodie, alone = Transfer.unpack_all(BOOKING.sale(ORDER, "B"))
     hold_id = int.from_bytes(ORDER, "little")

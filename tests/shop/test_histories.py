@@ -532,7 +532,7 @@ class OrdersUnderFaults(RuleBasedStateMachine):
         assert len(kept) <= 1
         return kept[0] if kept else None
 
-    def _check_ended(self, order_id: OrderId, status: str | bool) -> None:
+    def _check_ended(self, order_id: OrderId, status: str | bool | int) -> None:
         [hold] = self._transfers(order_id, Purpose.HOLD)
         told = self.told.get(order_id.hex_digits, Told("", "A", 0))
         if status == OrderStatus.EXPIRED:

@@ -62,6 +62,31 @@ async def test_an_order_is_read_back_as_it_was_recorded(orders: Orders) -> None:
     assert await orders.find(order.id) == order
 
 
+@pytest.mark.parametrize("more_codes", [("TF-2222-2222-2222",), ("TF-2", "TF-3", "TF-4")])
+async def test_an_order_of_several_tickets_is_read_back_with_all_their_codes(
+    orders: Orders, more_codes: tuple[str, ...]
+) -> None:
+    order = replace(paid_order(), qty=len(more_codes) + 1, more_ticket_codes=more_codes)
+    alone = paid_order()
+    # In one batch with one of one ticket.
+    recorded = await asyncio.gather(orders.record(order), orders.record(alone))
+    assert [each.order for each in recorded] == [order, alone]
+    assert await orders.find(order.id) == order
+    assert order.ticket_codes == ("TF-0000-0000-0000", *more_codes)
+    assert alone.ticket_codes == ("TF-0000-0000-0000",)
+
+
+async def test_an_order_that_is_paid_after_it_failed_gets_the_codes_of_all_its_tickets(
+    orders: Orders,
+) -> None:
+    failed = replace(failed_order(), qty=2)
+    assert failed.ticket_codes == ()
+    await orders.record(failed)
+    paid = replace(paid_order(), id=failed.id, qty=2, more_ticket_codes=("TF-2",))
+    await orders.record(paid)
+    assert await orders.find(failed.id) == paid
+
+
 async def test_an_unknown_order_is_none(orders: Orders) -> None:
     assert await orders.find(OrderId.new()) is None
 

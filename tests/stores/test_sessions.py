@@ -5,6 +5,7 @@ import json
 import time
 from collections.abc import AsyncIterator
 
+import msgspec
 import pytest
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
@@ -88,7 +89,7 @@ async def test_what_a_newer_release_appends_to_a_session_is_passed_over(
 ) -> None:
     session = a_session()
     await sessions.save(session)
-    await rewrite(redis, session, [*json.loads(session.pack()), "EN", 7])
+    await rewrite(redis, session, [*json.loads(session.pack()), 1, "EN", 7])
     entry = await sessions.find(session.order_id)
     assert entry is not None
     assert entry.session == session
@@ -105,6 +106,21 @@ async def test_a_session_of_a_format_that_nobody_knows_yet_is_none(
     assert entry is not None
     assert entry.session is None
     assert await sessions.pending(10) == ([], 1)
+
+
+async def test_a_session_of_several_tickets_says_how_many_and_what_one_costs(
+    sessions: Sessions,
+) -> None:
+    session = msgspec.structs.replace(a_session(), qty=3, amount_cents=3 * 6500)
+    await sessions.save(session)
+    entry = await sessions.find(session.order_id)
+    assert entry is not None
+    assert entry.session == session
+    assert session.price_cents == 6500
+    # The release before passes it over.
+    assert json.loads(session.pack())[:7] == json.loads(
+        msgspec.structs.replace(session, qty=1).pack()
+    )
 
 
 def test_a_session_is_written_as_the_release_before_reads_it() -> None:

@@ -21,8 +21,9 @@ class HoldOutcome(Enum):
     HELD = "held"
     # This very hold was placed earlier; meanwhile it may be sold, given back or expired.
     HELD_BEFORE = "held before"
+    # Fewer than were asked for, that is: the ledger holds all of them or none.
     NONE_LEFT = "none left"
-    # There was none left when this id was tried first, and the ledger never tries one again.
+    # There were too few left when this id was tried first, and the ledger never tries one again.
     REFUSED_BEFORE = "refused before"
     # The order's id, and so the idempotency key, belongs to a hold with another body, or to one
     # that was placed at another price or for another time.
@@ -36,12 +37,13 @@ HOLD_TABLE: Final = {
     _S.ID_ALREADY_FAILED: HoldOutcome.REFUSED_BEFORE,
     _S.EXISTS_WITH_DIFFERENT_TIMEOUT: HoldOutcome.CONFLICT,
     _S.EXISTS_WITH_DIFFERENT_DEBIT_ACCOUNT_ID: HoldOutcome.CONFLICT,
+    _S.EXISTS_WITH_DIFFERENT_AMOUNT: HoldOutcome.CONFLICT,
     _S.EXISTS_WITH_DIFFERENT_USER_DATA_128: HoldOutcome.CONFLICT,
     _S.EXISTS_WITH_DIFFERENT_USER_DATA_32: HoldOutcome.CONFLICT,
 }
 
 
-# The ticket is on hold for whoever asked.
+# What was asked for is on hold for whoever asked.
 HOLDS: Final = frozenset((HoldOutcome.HELD, HoldOutcome.HELD_BEFORE))
 
 

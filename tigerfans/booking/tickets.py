@@ -30,9 +30,18 @@ QR_MASK_CHECKERBOARD: Final = 0
 ICS_LINE_OCTETS_MAX: Final = 75
 
 
-def ticket_code(order_id: OrderId, secret: str) -> str:
-    """The code on the ticket, such as `TF-7K3M-92QX-HD4W`: derived, so a replay repeats it."""
-    digest = blake2b(order_id, digest_size=8, key=hash_key(secret), person=b"ticket").digest()
+def ticket_codes(order_id: OrderId, secret: str, qty: int) -> tuple[str, ...]:
+    """The codes of an order's tickets, by their number from 0 on."""
+    return tuple(ticket_code(order_id, secret, number) for number in range(qty))
+
+
+def ticket_code(order_id: OrderId, secret: str, number: int = 0) -> str:
+    """The code on a ticket, such as `TF-7K3M-92QX-HD4W`: derived, so a replay repeats it.
+
+    The order's first ticket, number 0, has the code that orders had when they had no other.
+    """
+    derived = order_id + bytes([number]) if number else order_id
+    digest = blake2b(derived, digest_size=8, key=hash_key(secret), person=b"ticket").digest()
     number = int.from_bytes(digest, "big")
     pairs = [_PAIRS[(number >> shift) & 1023] for shift in (50, 40, 30, 20, 10, 0)]
     return "TF-{}{}-{}{}-{}{}".format(*pairs)

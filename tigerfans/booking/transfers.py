@@ -36,12 +36,14 @@ _ONE: Final = u128(1)
 _NOTHING: Final = u128(0)
 
 
-def fingerprint(cls: ClassCode, email: str) -> bytes:
+def fingerprint(cls: ClassCode, email: str, qty: int = 1) -> bytes:
     """16 bytes that stand for a checkout's body in the hold's `user_data_128`.
 
     The same idempotency key with another body then fails on the ledger itself.
     """
-    return blake2b(f"{cls}\n{email}".encode(), digest_size=16).digest()
+    # Of one ticket it is what it was when there was no other number.
+    body = f"{cls}\n{email}" if qty == 1 else f"{cls}\n{email}\n{qty}"
+    return blake2b(body.encode(), digest_size=16).digest()
 
 
 class Stock:
@@ -55,13 +57,13 @@ class Stock:
         self._sold = u128(resource.sold_account_id)
 
     def hold(
-        self, transfer_id: bytes, fingerprint: bytes, price_cents: int, hold_seconds: int
+        self, transfer_id: bytes, fingerprint: bytes, price_cents: int, hold_seconds: int, qty: int
     ) -> bytes:
         return TRANSFER.pack(
             transfer_id,
             self._budget,
             self._sold,
-            _ONE,
+            _ONE if qty == 1 else u128(qty),
             _NOTHING,
             fingerprint,
             0,
@@ -152,11 +154,14 @@ class Booking:
         self._goodies = Stock(catalog.goodies, CODE_GOODIE)
         self._stocks = [*self._tickets.values(), self._goodies]
 
-    def hold(self, order_id: OrderId, cls: ClassCode, fingerprint: bytes) -> bytes:
-        """One pending transfer at the price of now, to be read with `decode_hold`."""
+    def hold(self, order_id: OrderId, cls: ClassCode, fingerprint: bytes, qty: int = 1) -> bytes:
+        """One pending transfer of `qty` tickets at the price of now, to be read with `decode_hold`.
+
+        The ledger holds all of them or none.
+        """
         price = self._prices[cls]
         # An order's id is its hold's id: the purpose HOLD is zero.
-        return self._tickets[cls].hold(order_id, fingerprint, price, self.hold_seconds)
+        return self._tickets[cls].hold(order_id, fingerprint, price, self.hold_seconds, qty)
 
     def sale(self, order_id: OrderId, cls: ClassCode) -> bytes:
         """Three transfers, to be read with `decode_sale`."""
@@ -169,15 +174,15 @@ class Booking:
             Purpose.SALE,
         )
 
-    def late_sale(self, order_id: OrderId, cls: ClassCode, price_cents: int) -> bytes:
+    def late_sale(self, order_id: OrderId, cls: ClassCode, price_cents: int, qty: int = 1) -> bytes:
         """Four transfers, to be read with `decode_late_sale`; sent only where the hold is gone.
 
-        The late hold is posted in the same breath. It carries the price that the first one was
-        placed at, and nothing from the settings or today's prices, so that a replay in other
-        circumstances still finds the same transfer.
+        The late hold is posted in the same breath, all of its tickets or none. It carries the
+        number and the price of one that the first one was placed at, and nothing from the settings
+        or today's prices, so that a replay in other circumstances still finds the same transfer.
         """
         late_hold_id = order_id.transfer_id(Purpose.LATE_HOLD)
-        hold = self._tickets[cls].hold(late_hold_id, _NOTHING, price_cents, LATE_HOLD_SECONDS)
+        hold = self._tickets[cls].hold(late_hold_id, _NOTHING, price_cents, LATE_HOLD_SECONDS, qty)
         return hold + self._sale_of(
             order_id,
             cls,
@@ -278,6 +283,7 @@ class Booking:
         return Hold(
             ticket_class=ticket_class,
             fingerprint=u128(transfer.user_data_128),
+            qty=transfer.amount,
             price_cents=transfer.user_data_32,
             created_ns=transfer.timestamp,
             expires_ns=transfer.timestamp + transfer.timeout * 1_000_000_000,
@@ -286,13 +292,14 @@ class Booking:
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """A hold as the ledger knows it; times in nanoseconds since the epoch.
+    """A hold of `qty` tickets as the ledger knows it; times in nanoseconds since the epoch.
 
     `price_cents` is what one ticket costs by what was agreed, whatever the class costs now.
     """
 
     ticket_class: TicketClass
     fingerprint: bytes
+    qty: int
     price_cents: int
     created_ns: int
     expires_ns: int

@@ -34,17 +34,19 @@ class ProblemAnswer(msgspec.Struct):
 
 
 class RefusalAnswer(ProblemAnswer):
-    """Why no ticket is held: none is left or on sale, as `state` says; another Idempotency-Key is
+    """Why no ticket is held: none is left or on sale, or only so many as are `available`, as
+    `state` says; another Idempotency-Key is
     needed, for this one is not valid, sent with another body, refused too often, or used for an
     order that has ended as `order_status` says; or what `field` names is wrong.
     """
 
-    state: Literal["on_hold", "sold_out", "not_yet", "ended"] | UnsetType = UNSET
+    state: Literal["on_hold", "sold_out", "too_few", "not_yet", "ended"] | UnsetType = UNSET
+    available: int | UnsetType = UNSET
     on_sale_from: str | UnsetType = UNSET
     on_sale_until: str | UnsetType = UNSET
     new_key_needed: bool | UnsetType = UNSET
     order_status: Literal["FAILED", "CANCELED", "EXPIRED"] | UnsetType = UNSET
-    field: Literal["customer_email"] | UnsetType = UNSET
+    field: Literal["customer_email", "qty"] | UnsetType = UNSET
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +57,10 @@ class Problem:
     detail: str
     headers: Mapping[str, str] | None = None
     # What a program reads of it.
-    fields: Mapping[str, str | bool] = field(default_factory=dict)
+    fields: Mapping[str, str | bool | int] = field(default_factory=dict)
 
     @property
-    def answer(self) -> dict[str, str | bool]:
+    def answer(self) -> dict[str, str | bool | int]:
         """The problem as JSON."""
         return {"detail": self.detail, **self.fields}
 

@@ -33,8 +33,9 @@ DEMO_FILE: Final = Path(__file__).with_name("demo.toml")
 
 FILE_BYTES_MAX: Final = 256 * 1024
 LOGO_BYTES_MAX: Final = 64 * 1024
-# On an order an amount is a number of four bytes, and on a hold.
 PRICE_UNITS_MAX: Final = 100_000_000
+# On an order an amount is a number of four bytes.
+AMOUNT_UNITS_MAX: Final = 2**31 - 1
 VAT_PERCENT_MAX: Final = 100
 # How much of a key has to be right for another one to be meant.
 LIKENESS_MIN: Final = 0.6
@@ -141,6 +142,7 @@ class _Reading:
         currency = self._currency(show.get("currency"))
         hours = self._hours(show, zone)
         listings = [self._listing(at, read, currency, zone, hours) for at, read in classes]
+        self._check_limits(limits, classes, listings)
         self._check_twice(classes)
         links = self._links(show)
         logo = self._logo(show.get("logo"))
@@ -162,6 +164,7 @@ class _Reading:
             currency=currency,
             listings=tuple(listing for listing in listings if listing is not None),
             goodie=Goodie(**goodie),
+            tickets_per_order=limits.get("tickets_per_order", 1),
             holds_per_email=limits.get("holds_per_email", 0),
             links=links,
             accent=accent and accent.lower(),
@@ -352,6 +355,24 @@ class _Reading:
                 if other is not at:
                     line = self._lines.of((*other, key))
                     self._mistake((*at, key), f"{key}: {read[key]} is taken, in line {line}.")
+
+    def _check_limits(
+        self, limits: _Read, classes: list[tuple[Place, _Read]], listings: list[Listing | None]
+    ) -> None:
+        """An order of the largest number of tickets has to be possible."""
+        tickets, holds = limits.get("tickets_per_order", 1), limits.get("holds_per_email", 0)
+        if 0 < holds < tickets:
+            self._mistake(
+                ("limits", "tickets_per_order"),
+                f"tickets_per_order: nobody can have {tickets} tickets on hold, where"
+                f" holds_per_email is {holds}.",
+            )
+        for (at, _), listing in zip(classes, listings, strict=True):
+            if listing and listing.price_cents * tickets > AMOUNT_UNITS_MAX:
+                self._mistake(
+                    (*at, "price"),
+                    f"price: of {tickets} tickets, that is more than an order can say.",
+                )
 
     def _links(self, show: _Read) -> dict[str, str]:
         contact = show.get("contact")

@@ -70,6 +70,7 @@ class Offer:
     currency: str
     listings: tuple[Listing, ...]
     goodie: Goodie = Goodie()
+    tickets_per_order: int = 1
     holds_per_email: int = 0
     links: Mapping[str, str] = field(default_factory=dict)
     accent: str | None = None

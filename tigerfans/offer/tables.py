@@ -17,6 +17,8 @@ PERKS_MAX: Final = 20
 # Of an account's number, so that a ledger has room for more than classes.
 NUMBER_MAX: Final = 65_535
 HOLDS_PER_EMAIL_MAX: Final = 200
+# The ends of an order's tickets are transfers under ids that tell 64 of them apart.
+TICKETS_PER_ORDER_MAX: Final = 64
 
 _ONE_LINE: Final = r"^[^\s\x00-\x1f](?:[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f])?$"
 _ADDRESS: Final = r"^https?://[^\s\x00-\x1f<>\"]+$"
@@ -51,6 +53,7 @@ class GoodieTable(Struct):
 
 
 class LimitsTable(Struct):
+    tickets_per_order: Annotated[int, Meta(ge=1, le=TICKETS_PER_ORDER_MAX)] = 1
     holds_per_email: Annotated[int, Meta(ge=0, le=HOLDS_PER_EMAIL_MAX)] = 0
 
 

@@ -51,7 +51,7 @@ def order_answer(order: Order) -> bytes:
             order_id=order.id.hex_digits,
             status=order.status,
             cls=order.cls,
-            qty=1,
+            qty=order.qty,
             amount=order.amount_cents,
             currency=order.currency,
             paid_at=None if order.paid_at is None else order.paid_at.isoformat(),

@@ -58,6 +58,8 @@ class Backends:
         self.counters = counters or Counters()
         self.on_step = on_step
         self.limits = limits or HoldLimits(secret)
+        # Nobody can be sold more at once than one may have on hold.
+        self.tickets_per_order = self.limits.at_most(self.catalog.offer.tickets_per_order)
         self.secret = secret
         self.identity = identity
         self.ids = OrderIds(secret, are_checked=identity.are_ids_checked)
@@ -103,17 +105,19 @@ class Backends:
         cls: ClassCode,
         email: str,
         *,
+        qty: int,
         price_cents: int,
         created_ms: int,
         expires_ms: int,
     ) -> Session:
-        """The session of a hold, at the price that the hold was placed at."""
+        """The session of a hold of `qty` tickets, at the price of one that it was placed at."""
         return Session(
             psid=self.provider.session_id(order_id.hex_digits),
             order_id=order_id,
             cls=cls,
-            amount_cents=price_cents,
+            amount_cents=price_cents * qty,
             email=email,
             created_ms=created_ms,
             expires_ms=expires_ms,
+            qty=qty,
         )

@@ -1,9 +1,9 @@
-"""A checkout, step by step: the ledger holds a ticket, then Redis has the payment session.
+"""A checkout, step by step: the ledger holds tickets, then Redis has the payment session.
 
-Redis also counts the open holds of a client and an email, in the round trip that saves the
-session. What is held over a limit is given back at once, but only by whoever placed it: a hold that
-was placed before may have been promised to its buyer, who may be paying for it. A crash before the
-hold is given back leaves it to nobody, and it expires.
+Redis also counts the tickets that a client and an email have on hold, in the round trip that saves
+the session. What is held over a limit is given back at once, but only by whoever placed it: a hold
+that was placed before may have been promised to its buyer, who may be paying for it. A crash before
+the hold is given back leaves it to nobody, and it expires.
 """
 
 import time
@@ -20,14 +20,16 @@ from tigerfans.booking.outcomes import HoldOutcome, decode_hold, decode_release
 from tigerfans.booking.transfers import fingerprint
 from tigerfans.errors import (
     InvalidKeyError,
+    InvalidQtyError,
     KeyConflictError,
     KeyRefusedError,
-    NotOnSaleError,
     OrderEndedError,
+    ShopError,
 )
 from tigerfans.ledger.base import LedgerError
 from tigerfans.ledger.wire import Operation
 from tigerfans.offer.catalog import TicketClass
+from tigerfans.offer.tables import TICKETS_PER_ORDER_MAX
 from tigerfans.shop.backends import Backends
 from tigerfans.shop.hold_limits import too_many_holds
 from tigerfans.shop.lookup import hold_on_ledger, session_of
@@ -50,46 +52,51 @@ ENDED: Final = {
 
 
 class Checkout(msgspec.Struct, frozen=True):
-    """A ticket is held for this order until `redirect_url` is paid or the hold expires."""
+    """Tickets are held for this order until `redirect_url` is paid or the hold expires.
+
+    `amount_cents` is what all of them cost.
+    """
 
     order_id: str
     redirect_url: str
     amount_cents: int
 
 
-async def hold_ticket(
+async def hold_tickets(
     backends: Backends,
     cls: str,
     email: str,
     idempotency_key: str | None = None,
     *,
+    qty: int = 1,
     client: str | None = None,
 ) -> Checkout:
-    """Holds one ticket for a while; it counts for the `client`'s address, if that is not None.
+    """Holds tickets for a while, all of them or none; they count for the `client`'s address, if
+    that is not None.
 
-    Raises `InvalidRequestError`, `NotOnSaleError`, `SoldOutError`, `AllOnHoldError`, a
-    `UsedKeyError`, `TooManyHoldsError`, a `LedgerError`, or `UnavailableError`. After the last two,
-    the same key tries the same order again.
+    Raises `InvalidRequestError`, `NotOnSaleError`, `SoldOutError`, `AllOnHoldError`,
+    `TooFewLeftError`, a `UsedKeyError`, `TooManyHoldsError`, a `LedgerError`, or
+    `UnavailableError`. After the last two, the same key tries the same order again.
     """
     ticket_class = backends.ticket_class(cls)
-    not_on_sale = _not_on_sale(ticket_class)
+    not_offered = _not_offered(backends, ticket_class, qty)
     typed, email = email, read_email(email)
-    body = fingerprint(ticket_class.code, email)
+    body = fingerprint(ticket_class.code, email, qty)
     for order_id in _order_ids(backends, idempotency_key):
         # What was held in time stays so, for whoever has not heard of it yet.
-        if not_on_sale and (
+        if not_offered and (
             idempotency_key is None or await hold_on_ledger(backends, order_id) is None
         ):
-            raise not_on_sale
-        hold = backends.booking.hold(order_id, ticket_class.code, body)
+            raise not_offered
+        hold = backends.booking.hold(order_id, ticket_class.code, body, qty)
         outcome, held_ns = decode_hold(await backends.submit(Operation.CREATE_TRANSFERS, hold))
         if outcome is HoldOutcome.REFUSED_BEFORE:
             continue
         if outcome is HoldOutcome.NONE_LEFT:
-            raise await refusal(backends, ticket_class.code)
+            raise await refusal(backends, ticket_class.code, qty)
         if outcome is HoldOutcome.CONFLICT:
             # Before there was one form to keep an email in, a hold had it as it was typed.
-            bodies = {body, fingerprint(ticket_class.code, typed)}
+            bodies = {body, fingerprint(ticket_class.code, typed, qty)}
             session = await _session_before(backends, order_id, bodies, email)
         else:
             held_ms = held_ns // 1_000_000
@@ -97,6 +104,7 @@ async def hold_ticket(
                 order_id,
                 ticket_class.code,
                 email,
+                qty=qty,
                 price_cents=ticket_class.price_cents,
                 created_ms=held_ms,
                 expires_ms=held_ms + backends.booking.hold_seconds * 1_000,
@@ -118,16 +126,28 @@ async def hold_ticket(
             session.amount_cents,
         )
     if idempotency_key is None:
-        raise await refusal(backends, ticket_class.code)
+        raise await refusal(backends, ticket_class.code, qty)
     raise KeyRefusedError
 
 
-def _not_on_sale(ticket_class: TicketClass) -> NotOnSaleError | None:
-    """Why a class is not on sale now; None where it is."""
+def _not_offered(backends: Backends, ticket_class: TicketClass, qty: int) -> ShopError | None:
+    """Why so many of a class are not offered now, and may have been before; None where they are.
+
+    Raises `InvalidQtyError` where they never were.
+    """
+    qty_max = backends.tickets_per_order
+    if not 1 <= qty <= TICKETS_PER_ORDER_MAX:
+        raise _not_so_many(qty_max)
     now = time.time()
-    if ticket_class.opens <= now < ticket_class.closes:
-        return None
-    return not_on_sale(ticket_class, now)
+    if not ticket_class.opens <= now < ticket_class.closes:
+        return not_on_sale(ticket_class, now)
+    return None if qty <= qty_max else _not_so_many(qty_max)
+
+
+def _not_so_many(qty_max: int) -> InvalidQtyError:
+    if qty_max == 1:
+        return InvalidQtyError("Every order here is for one ticket.")
+    return InvalidQtyError(f"Please choose 1 to {qty_max} tickets.")
 
 
 async def _session_before(
@@ -135,7 +155,8 @@ async def _session_before(
 ) -> Session:
     """The session of a hold with the same body, placed at another price or for another time.
 
-    Raises `KeyConflictError` where it is the body that differs: it has the class as well.
+    Raises `KeyConflictError` where it is the body that differs: it has the class and the number of
+    tickets as well.
     """
     hold = await hold_on_ledger(backends, order_id)
     if hold is None or hold.fingerprint not in bodies:

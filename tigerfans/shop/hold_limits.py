@@ -1,4 +1,4 @@
-"""How many open holds one client and one email may have, and what a refusal says. No I/O.
+"""How many tickets one client and one email may have on hold, and what a refusal says. No I/O.
 
 What is counted stands in Redis (`stores.sessions`), under a digest that only this shop can make:
 an address of the network or an email is known to nobody who reads there.
@@ -21,7 +21,7 @@ _WHERE: Final = {_CLIENT: "from one network address", _EMAIL: "for one email add
 
 
 class HoldLimits:
-    """How many holds may be open at once, 0 for any number; the `secret` keys the digests."""
+    """How many tickets may be on hold at once, 0 for any number; the `secret` keys the digests."""
 
     def __init__(self, secret: str, *, per_client: int = 0, per_email: int = 0) -> None:
         self._per_client = per_client
@@ -29,6 +29,10 @@ class HoldLimits:
         # Made once: to set the secret in costs as much as what follows.
         self._client = _keyed(secret, _CLIENT)
         self._email = _keyed(secret, _EMAIL)
+
+    def at_most(self, qty: int) -> int:
+        """As many of `qty` tickets as anybody can have on hold."""
+        return min(limit or qty for limit in (qty, self._per_client, self._per_email))
 
     def holders(self, client: str | None, email: str) -> Sequence[Holder]:
         """Whom a hold counts for; a `client` of None is nobody's."""

@@ -90,6 +90,7 @@ def session_of(backends: Backends, order_id: OrderId, hold: Hold, email: str = "
         order_id,
         hold.ticket_class.code,
         email,
+        qty=hold.qty,
         price_cents=hold.price_cents,
         created_ms=hold.created_ns // 1_000_000,
         expires_ms=hold.expires_ns // 1_000_000,

@@ -1,6 +1,7 @@
 """An order as its payment session shows it, in each state it can come to."""
 
 import time
+from collections.abc import Sequence
 from datetime import datetime
 
 from tigerfans.booking.moments import moment_at
@@ -14,7 +15,7 @@ def order_of(
     status: OrderStatus,
     *,
     paid_at: datetime | None = None,
-    ticket_code: str | None = None,
+    ticket_codes: Sequence[str] = (),
     got_goodie: bool = False,
 ) -> Order:
     """The order of a session that has come to `status`; `currency` is the shop's."""
@@ -24,10 +25,12 @@ def order_of(
         cls=session.cls,
         amount_cents=session.amount_cents,
         currency=currency,
+        qty=session.qty,
+        more_ticket_codes=tuple(ticket_codes[1:]),
         email=session.email,
         created_at=moment_at(session.created_ms * 1_000),
         paid_at=paid_at,
-        ticket_code=ticket_code,
+        ticket_code=ticket_codes[0] if ticket_codes else None,
         got_goodie=got_goodie,
     )
 

@@ -20,7 +20,7 @@ from tigerfans.booking.outcomes import (
     decode_release,
     decode_sale,
 )
-from tigerfans.booking.tickets import ticket_code
+from tigerfans.booking.tickets import ticket_codes
 from tigerfans.errors import InvalidEmailError, InvalidRequestError
 from tigerfans.ledger.wire import Operation
 from tigerfans.payments.base import EventType, PaymentEvent, UnreadableWebhookError
@@ -38,7 +38,7 @@ UNMATCHED: Final = "UNMATCHED"
 
 
 class HoldMismatchError(InvalidRequestError):
-    """The ticket that was held is of another class than the order's."""
+    """What was held is of another class than the order's."""
 
 
 class Settlement(msgspec.Struct, frozen=True):
@@ -108,7 +108,9 @@ async def sell(backends: Backends, session: Session) -> Order:
     sale = backends.booking.sale(session.order_id, session.cls)
     outcome, sold_ns = decode_sale(await backends.submit(Operation.CREATE_TRANSFERS, sale))
     if outcome is SaleOutcome.HOLD_GONE:
-        late = backends.booking.late_sale(session.order_id, session.cls, session.amount_cents)
+        late = backends.booking.late_sale(
+            session.order_id, session.cls, session.price_cents, session.qty
+        )
         results = await backends.submit(Operation.CREATE_TRANSFERS, late)
         outcome, sold_ns = decode_late_sale(results)
     if outcome is SaleOutcome.MISMATCH:
@@ -120,7 +122,7 @@ async def sell(backends: Backends, session: Session) -> Order:
         currency,
         OrderStatus.PAID,
         paid_at=moment_at(sold_ns // 1_000),
-        ticket_code=ticket_code(session.order_id, backends.secret),
+        ticket_codes=ticket_codes(session.order_id, backends.secret, session.qty),
         got_goodie=outcome is SaleOutcome.SOLD_WITH_GOODIE,
     )
 

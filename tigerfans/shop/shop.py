@@ -57,10 +57,11 @@ class Shop(Backends):
         email: str,
         idempotency_key: str | None = None,
         *,
+        qty: int = 1,
         client: str | None = None,
     ) -> Coroutine[Any, Any, Checkout]:
-        """Holds one ticket for a while, on the account of the `client` where there is one."""
-        return checkout.hold_ticket(self, cls, email, idempotency_key, client=client)
+        """Holds tickets for a while, on the account of the `client` where there is one."""
+        return checkout.hold_tickets(self, cls, email, idempotency_key, qty=qty, client=client)
 
     def hear(self, body: bytes, signature: str | None) -> Coroutine[Any, Any, Settlement]:
         """Does what a webhook asks for; returns only when all of it is durable."""

@@ -2,7 +2,7 @@
 
 from tigerfans.booking.inventory import Inventory, StockState
 from tigerfans.booking.outcomes import check_created
-from tigerfans.errors import AllOnHoldError, ShopError, SoldOutError
+from tigerfans.errors import AllOnHoldError, ShopError, SoldOutError, TooFewLeftError
 from tigerfans.ledger.base import Submit
 from tigerfans.ledger.wire import AccountStatus, Operation, Result, TransferStatus
 from tigerfans.offer.catalog import ClassCode
@@ -88,11 +88,15 @@ async def inventory(backends: Backends) -> dict[ClassCode, Inventory]:
     return {c.code: stock[i] for i, c in enumerate(backends.catalog.classes)}
 
 
-async def refusal(backends: Backends, cls: ClassCode) -> ShopError:
-    """Why the ledger has no ticket of that class: what is sold never comes back, a hold may."""
-    state = (await inventory(backends))[cls].state
-    # Where one has just come back, it is the next one's who asks.
-    return SoldOutError() if state is StockState.SOLD_OUT else AllOnHoldError()
+async def refusal(backends: Backends, cls: ClassCode, qty: int = 1) -> ShopError:
+    """Why the ledger has not so many tickets of that class: what is sold never comes back, a hold
+    may.
+    """
+    stock = (await inventory(backends))[cls]
+    if stock.state is StockState.SOLD_OUT:
+        return SoldOutError()
+    # Where as many have just come back, they are the next one's who asks.
+    return TooFewLeftError(stock.available) if 0 < stock.available < qty else AllOnHoldError()
 
 
 async def goodies(backends: Backends) -> Inventory:

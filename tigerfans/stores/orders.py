@@ -61,13 +61,22 @@ _CHANGES: Final = ", ".join(
     f"('{before}', '{after}')" for before, later in COMES_TO.items() for after in sorted(later)
 )
 
+# What is told of an order, but for the codes of its tickets behind the first: arrays of arrays have
+# no rows of different lengths, so those come as one text.
+_TOLD: Final = """
+    id, status, cls, amount_cents, currency, email, created_at, paid_at, ticket_code, got_goodie,
+    email_folded, qty
+"""
+_CODES_BETWEEN: Final = " "
 _RECORD: Final = f"""
-    INSERT INTO orders (id, status, cls, amount_cents, currency, email, created_at, paid_at,
-                        ticket_code, got_goodie, email_folded)
-    SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::int[], $5::text[], $6::text[],
-                         $7::timestamptz[], $8::timestamptz[], $9::text[], $10::bool[], $11::text[])
+    INSERT INTO orders ({_TOLD}, more_ticket_codes)
+    SELECT {_TOLD}, string_to_array(more_codes, '{_CODES_BETWEEN}')
+    FROM unnest($1::uuid[], $2::text[], $3::text[], $4::int[], $5::text[], $6::text[],
+                $7::timestamptz[], $8::timestamptz[], $9::text[], $10::bool[], $11::text[],
+                $12::int2[], $13::text[]) AS told ({_TOLD}, more_codes)
     ON CONFLICT (id) DO UPDATE
     SET status = EXCLUDED.status, paid_at = EXCLUDED.paid_at, ticket_code = EXCLUDED.ticket_code,
+        more_ticket_codes = EXCLUDED.more_ticket_codes, qty = EXCLUDED.qty,
         got_goodie = EXCLUDED.got_goodie, recorded_at = now(),
         email = CASE orders.email WHEN '' THEN EXCLUDED.email ELSE orders.email END,
         email_folded = CASE orders.email WHEN '' THEN EXCLUDED.email_folded
@@ -79,7 +88,7 @@ _RECORD: Final = f"""
 
 COLUMNS: Final = """
     id, status, cls, amount_cents, currency, email, created_at, paid_at, ticket_code, got_goodie,
-    refunded_at
+    refunded_at, qty, more_ticket_codes
 """
 _FIND: Final = f"SELECT {COLUMNS} FROM orders WHERE id = ANY($1::uuid[])"  # noqa: S608
 _PAID_PAGE: Final = f"""
@@ -102,8 +111,10 @@ _MARK_REFUNDED: Final = f"""
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """One order; the amount in the smallest unit of `currency`, cents say, and `paid_at` is the
-    ledger's time of the sale.
+    """One order of `qty` tickets of one class; `amount_cents` is what all of them cost, in the
+    smallest unit of `currency`, cents say, and `paid_at` is the ledger's time of the sale.
+
+    A paid order has a code for each ticket: `ticket_code` is the first one's.
     """
 
     id: OrderId
@@ -117,6 +128,18 @@ class Order:
     got_goodie: bool = False
     refunded_at: datetime | None = None
     currency: str = field(kw_only=True)
+    qty: int = 1
+    more_ticket_codes: tuple[str, ...] = ()
+
+    @property
+    def price_cents(self) -> int:
+        """Of one ticket, as it was agreed on."""
+        return self.amount_cents // self.qty
+
+    @property
+    def ticket_codes(self) -> tuple[str, ...]:
+        """Of all its tickets, by their number; empty until there are tickets."""
+        return () if self.ticket_code is None else (self.ticket_code, *self.more_ticket_codes)
 
     @property
     def is_charged(self) -> bool:
@@ -259,6 +282,8 @@ def read_order(row: asyncpg.Record) -> Order:
         ticket_code=row["ticket_code"],
         got_goodie=row["got_goodie"],
         refunded_at=row["refunded_at"],
+        qty=row["qty"],
+        more_ticket_codes=tuple(row["more_ticket_codes"] or ()),
     )
 
 
@@ -276,6 +301,9 @@ def _columns(orders: list[Order]) -> tuple[list[Any], ...]:
         [o.ticket_code for o in orders],
         [o.got_goodie for o in orders],
         [_email_folded(o.email) for o in orders],
+        [o.qty for o in orders],
+        # Without any, the column is NULL, and its index has nothing of the order.
+        [_CODES_BETWEEN.join(o.more_ticket_codes) or None for o in orders],
     )
 
 

@@ -13,6 +13,7 @@ import asyncpg
 from tigerfans.settings.settings import SettingsError
 from tigerfans.stores.folded_emails import FoldedEmails
 from tigerfans.stores.migration import (
+    ConcurrentIndex,
     Migration,
     SchemaVersion,
     Transaction,
@@ -139,6 +140,15 @@ MIGRATIONS: Final[tuple[Migration, ...]] = (
     SELECT code, ledger, 'eur' FROM (VALUES ('A', 1), ('B', 2)) AS both_of (code, ledger)
     WHERE EXISTS (SELECT FROM shop WHERE funded_at IS NOT NULL);
     """),
+    Transaction("""
+    -- How many tickets an order has, and their codes behind the first.
+    ALTER TABLE orders ADD COLUMN qty smallint NOT NULL DEFAULT 1,
+                       ADD COLUMN more_ticket_codes text[];
+    """),
+    ConcurrentIndex(
+        "orders_more_ticket_codes",
+        "ON orders USING gin (more_ticket_codes) WHERE more_ticket_codes IS NOT NULL",
+    ),
 )
 
 # The oldest version whose shop goes on working on the newest one, so that two releases sell side by

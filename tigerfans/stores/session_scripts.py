@@ -10,17 +10,18 @@ from typing import Final
 from tigerfans.stores.redis_connection import Script
 
 # For each session: order id, the ends of the hold and of the session in ms, entry, how many
-# holders, and for each of them its key and how many holds it may have. A checkout that is replayed
-# must not take the answer from an order that is paid, and is not counted again. The index of
-# unpaid sessions, which claims empty, forgets what ended before ARGV[3], so that it cannot grow for
-# ever where nobody claims.
+# tickets, how many holders, and for each of them its key and how many tickets it may have on hold.
+# A checkout that is replayed must not take the answer from an order that is paid, and is not
+# counted again. The index of unpaid sessions, which claims empty, forgets what ended before
+# ARGV[3], so that it cannot grow for ever where nobody claims.
 #
 # A session over a limit leaves an empty entry until the end of its hold, which is about to be given
 # back: whoever saves it once more must not promise a buyer what is voided a moment later. Nobody
 # else sees that entry: an empty one is none.
 #
-# What a holder had open is looked up in that index where it is as much as there may be, and not
-# before: to keep it exact would cost each checkout and each payment a write of its own.
+# What a holder had open, an order's id for each of its tickets, is looked up in that index where it
+# and the new ones are more than there may be, and not before: to keep it exact would cost each
+# checkout and each payment a write of its own. Nobody asks for more tickets than that maximum.
 #
 # Replies with triples: which session is over a limit, by which of its holders (both from 0), and
 # when the hold of theirs ends after which there is room, in ms. Where it was over one before, the
@@ -40,15 +41,15 @@ local function still_open(orders)
 end
 while i <= #ARGV do
     local order, hold_end, entry = ARGV[i], ARGV[i + 1], ARGV[1] .. ARGV[i]
-    local first, last, is_over = i + 5, i + 4 + 2 * ARGV[i + 4], false
+    local qty, first, last, is_over = ARGV[i + 4], i + 6, i + 5 + 2 * ARGV[i + 5], false
     for h = first, last, 2 do
-        local max, ends = tonumber(ARGV[h + 1])
+        local room, ends = ARGV[h + 1] - qty
         held[h] = call('GET', ARGV[h]) or ''
-        if #held[h] >= 32 * max then
+        if #held[h] > 32 * room then
             held[h], ends = still_open(held[h])
-            if #ends >= max and call('STRLEN', entry) == 0 then
+            if #ends > room and call('STRLEN', entry) == 0 then
                 call('SET', entry, '', 'PXAT', hold_end)
-                over[#over + 1] = {session, (h - first) / 2, ends[#ends - max + 1]}
+                over[#over + 1] = {session, (h - first) / 2, ends[#ends - room]}
                 is_over = true
                 break
             end
@@ -58,7 +59,7 @@ while i <= #ARGV do
         if call('SET', entry, ARGV[i + 3], 'PXAT', ARGV[i + 2], 'NX') then
             call('ZADD', KEYS[1], hold_end, order)
             for h = first, last, 2 do
-                call('SET', ARGV[h], held[h] .. order, 'PXAT', hold_end)
+                call('SET', ARGV[h], held[h] .. string.rep(order, qty), 'PXAT', hold_end)
             end
         else
             over[#over + 1] = {session, call('STRLEN', entry) == 0 and -1 or -2, 0}

@@ -7,9 +7,9 @@ session and, once the order is paid and durable, for a day its public answer: du
 webhook and status requests are served from it. A session whose hold ended unpaid is claimed by one
 worker, which asks the provider about it; one that was not charged, when the session is over.
 
-Whoever may hold only so much (`Holder`) has a list of open holds. The script that saves a session
-counts there: a session over a limit is not saved. Holders are known by digests only, and for no
-longer than their holds last.
+Whoever may hold only so many tickets (`Holder`) has a list of those on hold, each by its order's
+id. The script that saves a session counts there: a session over a limit is not saved. Holders are
+known by digests only, and for no longer than their holds last.
 
 While a shop is upgraded, two releases read each other's sessions. A format that only grew at its
 end is read by all: what was appended is passed over. Any other one begins with its number, and who
@@ -48,7 +48,10 @@ QUEUE_MAX: Final = 2_048
 
 
 class Session(msgspec.Struct, frozen=True):
-    """One checkout that waits for its payment; the amount in cents, times in ms since the epoch."""
+    """One checkout that waits for its payment; times in ms since the epoch.
+
+    `amount_cents` is that of the whole order, of `qty` tickets.
+    """
 
     psid: str
     order_id: OrderId
@@ -57,6 +60,12 @@ class Session(msgspec.Struct, frozen=True):
     email: str
     created_ms: int
     expires_ms: int
+    qty: int = 1
+
+    @property
+    def price_cents(self) -> int:
+        """Of one ticket."""
+        return self.amount_cents // self.qty
 
     @property
     def end_ms(self) -> int:
@@ -64,17 +73,20 @@ class Session(msgspec.Struct, frozen=True):
         return self.expires_ms + AFTER_HOLD_SECONDS * 1_000
 
     def pack(self) -> bytes:
-        return orjson.dumps(
-            [
-                self.psid,
-                self.order_id.hex_digits,
-                self.cls,
-                self.amount_cents,
-                self.email,
-                self.created_ms,
-                self.expires_ms,
-            ]
-        )
+        fields = [
+            self.psid,
+            self.order_id.hex_digits,
+            self.cls,
+            self.amount_cents,
+            self.email,
+            self.created_ms,
+            self.expires_ms,
+        ]
+        # Of one ticket it is what it was before there was a number of them; whoever appends another
+        # field has to write this one before it.
+        if self.qty != 1:
+            fields.append(self.qty)
+        return orjson.dumps(fields)
 
     @classmethod
     def unpack(cls, packed: bytes) -> "Session | None":
@@ -91,14 +103,16 @@ _FIELDS: Final = len(Session.__struct_fields__)
 
 
 class Holder(NamedTuple):
-    """Whom open holds count for, known by a digest, and how many there may be at once."""
+    """Whom tickets on hold count for, known by a digest, and how many there may be at once."""
 
     key: str
     holds_max: int
 
 
 class OverLimit(NamedTuple):
-    """A session that was not saved: its `holder` has all the holds it may have until `room_ms`."""
+    """A session that was not saved: its `holder` may not have so many tickets more on hold until
+    `room_ms`.
+    """
 
     holder: Holder
     room_ms: int
@@ -285,6 +299,7 @@ class Sessions:
                 session.expires_ms,
                 session.end_ms,
                 _pack(session, b""),
+                session.qty,
                 len(counted),
             )
             for holder in counted:
