@@ -21,6 +21,7 @@ from tigerfans.booking.ids import ORDER_ID_HEX_DIGITS, OrderId
 from tigerfans.errors import UnavailableError
 from tigerfans.offer.catalog import ClassCode
 from tigerfans.stores.database import Database
+from tigerfans.stores.mails import TRY_AGAIN, MailKind, queueing
 
 BATCH_MAX: Final = 500
 # As many as wait for the ledger at most (`ipc.client`): what is too much is refused at once.
@@ -61,6 +62,16 @@ _CHANGES: Final = ", ".join(
     f"('{before}', '{after}')" for before, later in COMES_TO.items() for after in sorted(later)
 )
 
+# What the mail to the buyer of an order tells of; of one that is not charged there is none.
+_MAIL_OF: Final = {
+    OrderStatus.PAID: MailKind.TICKETS,
+    OrderStatus.PAID_UNFULFILLED: MailKind.REFUND_DUE,
+}
+_MAIL_KIND: Final = " ".join(f"WHEN '{status}' THEN '{kind}'" for status, kind in _MAIL_OF.items())
+_IS_TOLD: Final = ", ".join(f"'{status}'" for status in _MAIL_OF)
+QUEUE_MAILS: Final = queueing(
+    "{} WHERE status IN (" + _IS_TOLD + ")", f"CASE status {_MAIL_KIND} END"
+)
 # What is told of an order, but for the codes of its tickets behind the first: arrays of arrays have
 # no rows of different lengths, so those come as one text.
 _TOLD: Final = """
@@ -68,22 +79,27 @@ _TOLD: Final = """
     email_folded, qty
 """
 _CODES_BETWEEN: Final = " "
+# What became of an order, and the mail that tells its buyer of it: one is stored with the other.
 _RECORD: Final = f"""
-    INSERT INTO orders ({_TOLD}, more_ticket_codes)
-    SELECT {_TOLD}, string_to_array(more_codes, '{_CODES_BETWEEN}')
-    FROM unnest($1::uuid[], $2::text[], $3::text[], $4::int[], $5::text[], $6::text[],
-                $7::timestamptz[], $8::timestamptz[], $9::text[], $10::bool[], $11::text[],
-                $12::int2[], $13::text[]) AS told ({_TOLD}, more_codes)
-    ON CONFLICT (id) DO UPDATE
-    SET status = EXCLUDED.status, paid_at = EXCLUDED.paid_at, ticket_code = EXCLUDED.ticket_code,
-        more_ticket_codes = EXCLUDED.more_ticket_codes, qty = EXCLUDED.qty,
-        got_goodie = EXCLUDED.got_goodie, recorded_at = now(),
-        email = CASE orders.email WHEN '' THEN EXCLUDED.email ELSE orders.email END,
-        email_folded = CASE orders.email WHEN '' THEN EXCLUDED.email_folded
-                                         ELSE orders.email_folded END,
-        earlier_status = orders.status, earlier_at = orders.recorded_at
-    WHERE (orders.status, EXCLUDED.status) IN ({_CHANGES})
-    RETURNING id, email
+    WITH recorded AS (
+        INSERT INTO orders ({_TOLD}, more_ticket_codes)
+        SELECT {_TOLD}, string_to_array(more_codes, '{_CODES_BETWEEN}')
+        FROM unnest($1::uuid[], $2::text[], $3::text[], $4::int[], $5::text[], $6::text[],
+                    $7::timestamptz[], $8::timestamptz[], $9::text[], $10::bool[], $11::text[],
+                    $12::int2[], $13::text[]) AS told ({_TOLD}, more_codes)
+        ON CONFLICT (id) DO UPDATE
+        SET status = EXCLUDED.status, paid_at = EXCLUDED.paid_at,
+            ticket_code = EXCLUDED.ticket_code, more_ticket_codes = EXCLUDED.more_ticket_codes,
+            qty = EXCLUDED.qty,
+            got_goodie = EXCLUDED.got_goodie, recorded_at = now(),
+            email = CASE orders.email WHEN '' THEN EXCLUDED.email ELSE orders.email END,
+            email_folded = CASE orders.email WHEN '' THEN EXCLUDED.email_folded
+                                             ELSE orders.email_folded END,
+            earlier_status = orders.status, earlier_at = orders.recorded_at
+        WHERE (orders.status, EXCLUDED.status) IN ({_CHANGES})
+        RETURNING id, email, status
+    ), queued AS ({QUEUE_MAILS.format("recorded")})
+    SELECT id, email FROM recorded
 """  # noqa: S608
 
 COLUMNS: Final = """
@@ -101,11 +117,17 @@ _REFUND_IS_DUE: Final = "status = 'PAID_UNFULFILLED' AND refunded_at IS NULL"
 _REFUNDS_DUE: Final = f"""
     SELECT {COLUMNS} FROM orders WHERE {_REFUND_IS_DUE} ORDER BY recorded_at LIMIT $1
 """  # noqa: S608
-_ADD_EMAIL: Final = """
-    UPDATE orders SET email = $2, email_folded = $3 WHERE id = $1 AND email = ''
-"""
+_ADD_EMAIL: Final = f"""
+    WITH named AS (
+        UPDATE orders SET email = $2, email_folded = $3 WHERE id = $1 AND email = '' RETURNING id
+    )
+    {TRY_AGAIN} AND order_id IN (SELECT id FROM named)
+"""  # noqa: S608
 _MARK_REFUNDED: Final = f"""
-    UPDATE orders SET refunded_at = now() WHERE id = $1 AND {_REFUND_IS_DUE} RETURNING id
+    WITH refunded AS (
+        UPDATE orders SET refunded_at = now() WHERE id = $1 AND {_REFUND_IS_DUE} RETURNING id
+    ), queued AS ({queueing("refunded", f"'{MailKind.REFUNDED}'")})
+    SELECT id FROM refunded
 """  # noqa: S608
 
 

@@ -149,6 +149,34 @@ MIGRATIONS: Final[tuple[Migration, ...]] = (
         "orders_more_ticket_codes",
         "ON orders USING gin (more_ticket_codes) WHERE more_ticket_codes IS NOT NULL",
     ),
+    Transaction("""
+    -- Mails to buyers, each queued by the statement that stores what it tells of.
+    CREATE TABLE mails (
+        order_id uuid NOT NULL,
+        kind text NOT NULL,
+        number smallint NOT NULL DEFAULT 0,
+        created_at timestamptz NOT NULL DEFAULT now(),
+        next_attempt_at timestamptz NOT NULL DEFAULT now(),
+        attempts integer NOT NULL DEFAULT 0,
+        failing_since timestamptz,
+        last_error text NOT NULL DEFAULT '',
+        sent_at timestamptz,
+        sent_to text NOT NULL DEFAULT '',
+        gave_up_at timestamptz,
+        PRIMARY KEY (order_id, kind, number)
+    );
+    CREATE INDEX mails_due ON mails (next_attempt_at) WHERE sent_at IS NULL AND gave_up_at IS NULL;
+    CREATE INDEX mails_undelivered ON mails (created_at) WHERE sent_at IS NULL AND attempts > 0;
+
+    -- Who has asked for their tickets again: an address as `folded` gives it.
+    CREATE TABLE mail_requests (
+        email_folded text PRIMARY KEY,
+        asked_at timestamptz NOT NULL DEFAULT now()
+    );
+
+    -- Workers of before queue none: what they sell from here on is found by its time.
+    ALTER TABLE shop ADD COLUMN mails_since timestamptz NOT NULL DEFAULT now();
+    """),
 )
 
 # The oldest version whose shop goes on working on the newest one, so that two releases sell side by

@@ -1,0 +1,248 @@
+"""The outbox of mails to buyers: queued with what they tell of, sent once, for a day, by the clerk.
+
+A mail is a row, written by the very statement that stores what it tells of (`queueing`), so that
+neither is ever there without the other. Its key is order, kind and number: at most one mail of each
+there is, however often an outcome is told. Whoever sends one takes a lease on it first, by moving
+its next attempt into the future; so several clerks share the outbox, and one that dies only delays
+what it had.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any, Final, NamedTuple
+
+import asyncpg
+
+from tigerfans.booking.ids import OrderId
+from tigerfans.stores.database import Database
+
+# More than it takes to send what is leased at a time, `mail.sending` sees to that.
+LEASE_SECONDS: Final = 300
+# The pause before the next attempt doubles from the first to the second.
+PAUSE_SECONDS_MIN: Final = 30
+PAUSE_SECONDS_MAX: Final = 3_600
+# From its first failure on; a mail that only waits for its turn is given up by nobody.
+GIVE_UP_AFTER: Final = timedelta(hours=24)
+ERROR_CHARACTERS_MAX: Final = 500
+# Further than this nobody counts what waits.
+COUNT_MAX: Final = 100_000
+
+
+class MailKind(StrEnum):
+    """What a mail tells of. Its number is 0; of those that are asked for it is which one, and of a
+    refund the first of the tickets that were given back with it.
+    """
+
+    TICKETS = "tickets"
+    REFUND_DUE = "refund_due"
+    REFUNDED = "refunded"
+    AGAIN = "again"
+
+
+def queueing(rows: str, kind: str, number: str = "0") -> str:
+    """SQL that queues a mail for each of the `rows`, what may stand behind FROM, with an `id`.
+
+    It is for the WITH of the statement that stores what the mail tells of. `kind` and `number` are
+    SQL, too, of a row.
+    """
+    return f"""
+        INSERT INTO mails (order_id, kind, number) SELECT id, {kind}, {number} FROM {rows}
+        ON CONFLICT DO NOTHING
+    """  # noqa: S608
+
+
+class MailKey(NamedTuple):
+    order_id: OrderId
+    kind: MailKind
+    number: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class DueMail:
+    """A mail that is to be sent; it was queued at `created_at`."""
+
+    key: MailKey
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class StoredMail:
+    """A mail and what became of it: it was sent, given up, or is to be tried again."""
+
+    key: MailKey
+    created_at: datetime
+    next_attempt_at: datetime
+    attempts: int
+    last_error: str
+    sent_at: datetime | None
+    sent_to: str
+    gave_up_at: datetime | None
+
+
+class MailCounts(NamedTuple):
+    """How many mails wait to be sent, those that failed before included; how many of them failed,
+    and how many were given up. None of them is counted further than `COUNT_MAX`.
+    """
+
+    waiting: int
+    failing: int
+    given_up: int
+
+
+_IS_WAITING: Final = "sent_at IS NULL AND gave_up_at IS NULL"
+_IS_KEY: Final = "order_id = $1 AND kind = $2 AND number = $3"
+_LEASE: Final = f"""
+    WITH due AS MATERIALIZED (
+        SELECT order_id, kind, number FROM mails
+        WHERE {_IS_WAITING} AND next_attempt_at <= now()
+        ORDER BY next_attempt_at
+        LIMIT $2
+        FOR UPDATE SKIP LOCKED
+    )
+    UPDATE mails SET next_attempt_at = now() + make_interval(secs => $1) FROM due
+    WHERE (mails.order_id, mails.kind, mails.number) = (due.order_id, due.kind, due.number)
+    RETURNING mails.order_id, mails.kind, mails.number, mails.created_at
+"""  # noqa: S608
+_SENT: Final = f"""
+    UPDATE mails SET sent_at = now(), sent_to = $4, attempts = attempts + 1, last_error = ''
+    WHERE {_IS_KEY}
+"""  # noqa: S608
+_FAILED: Final = f"""
+    UPDATE mails
+    SET attempts = attempts + 1, last_error = $4, failing_since = coalesce(failing_since, now()),
+        gave_up_at = CASE WHEN $5 OR failing_since < now() - $8::interval THEN now() END,
+        next_attempt_at = now() + make_interval(
+            secs => least($6 * power(2, least(attempts, 30)), $7) * (0.75 + random() / 2))
+    WHERE {_IS_KEY}
+"""  # noqa: S608
+# As if it had never been tried; what was sent stays so.
+TRY_AGAIN: Final = """
+    UPDATE mails
+    SET next_attempt_at = now(), failing_since = NULL, gave_up_at = NULL, attempts = 0
+    WHERE sent_at IS NULL AND attempts > 0
+"""
+# A mail that waits already is as good as another one.
+_ASK_AGAIN: Final = f"""
+    INSERT INTO mails (order_id, kind, number)
+    SELECT id, 'again', (
+        SELECT count(*) FROM mails WHERE order_id = orders.id AND kind = 'again'
+    ) FROM orders
+    WHERE id = $1 AND status = 'PAID' AND NOT EXISTS (
+        SELECT FROM mails WHERE order_id = orders.id AND kind IN ('tickets', 'again')
+        AND {_IS_WAITING} AND attempts = 0
+    )
+    ON CONFLICT DO NOTHING
+"""  # noqa: S608
+_COLUMNS: Final = """
+    order_id, kind, number, created_at, next_attempt_at, attempts, last_error, sent_at, sent_to,
+    gave_up_at
+"""
+# In words of the partial index `mails_undelivered`.
+_IS_UNDELIVERED: Final = "sent_at IS NULL AND attempts > 0"
+
+
+class Mails:
+    """The stored mails; every method raises `UnavailableError` without PostgreSQL."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def lease(self, limit: int) -> list[DueMail]:
+        """Up to `limit` mails that are due; nobody else gets them for `LEASE_SECONDS`."""
+        async with self._database.connection(writes=True) as connection:
+            rows = await connection.fetch(_LEASE, LEASE_SECONDS, limit)
+        return [DueMail(_key(row), row["created_at"]) for row in rows]
+
+    async def sent(self, key: MailKey, address: str) -> None:
+        async with self._database.connection(writes=True) as connection:
+            await connection.execute(_SENT, *_values(key), address)
+
+    async def failed(self, key: MailKey, error: str, *, is_final: bool = False) -> None:
+        """Not sent. The next attempt comes after a growing pause, unless the failure is final or
+        the mail has failed for a day: then it is given up.
+        """
+        async with self._database.connection(writes=True) as connection:
+            await connection.execute(
+                _FAILED,
+                *_values(key),
+                error[:ERROR_CHARACTERS_MAX],
+                is_final,
+                PAUSE_SECONDS_MIN,
+                PAUSE_SECONDS_MAX,
+                GIVE_UP_AFTER,
+            )
+
+    async def try_again(self, order_id: OrderId | None = None) -> int:
+        """Tries at once what has failed and what was given up, of one order or of all; how many."""
+        query, values = TRY_AGAIN, []
+        if order_id is not None:
+            query, values = f"{TRY_AGAIN} AND order_id = $1", [order_id.hex_digits]
+        async with self._database.connection(writes=True) as connection:
+            return _count(await connection.execute(query, *values))
+
+    async def ask_again(self, order_id: OrderId) -> bool:
+        """Queues another mail with the tickets of a paid order; whether one is on its way now."""
+        async with self._database.connection(writes=True) as connection:
+            added = _count(await connection.execute(_ASK_AGAIN, order_id.hex_digits))
+            return bool(added) or bool(
+                await connection.fetchval(
+                    f"SELECT EXISTS (SELECT FROM mails WHERE order_id = $1 AND {_IS_WAITING})",  # noqa: S608
+                    order_id.hex_digits,
+                )
+            )
+
+    async def of(self, order_id: OrderId) -> list[StoredMail]:
+        """The mails of one order, the oldest first."""
+        async with self._database.connection() as connection:
+            rows = await connection.fetch(
+                f"SELECT {_COLUMNS} FROM mails WHERE order_id = $1"  # noqa: S608
+                " ORDER BY created_at, kind, number",
+                order_id.hex_digits,
+            )
+        return [_read(row) for row in rows]
+
+    async def undelivered(self, limit: int) -> list[StoredMail]:
+        """Those that failed last, given up or not, the newest first."""
+        async with self._database.connection() as connection:
+            rows = await connection.fetch(
+                f"SELECT {_COLUMNS} FROM mails WHERE {_IS_UNDELIVERED}"  # noqa: S608
+                " ORDER BY created_at DESC, order_id, kind, number LIMIT $1",
+                limit,
+            )
+        return [_read(row) for row in rows]
+
+    async def counts(self) -> MailCounts:
+        def capped(condition: str) -> str:
+            inside = f"SELECT FROM mails WHERE {condition} LIMIT {COUNT_MAX}"
+            return f"(SELECT count(*) FROM ({inside}) AS capped)"  # noqa: S608
+
+        query = ", ".join(
+            [
+                capped(_IS_WAITING),
+                capped(f"{_IS_UNDELIVERED} AND gave_up_at IS NULL"),
+                capped(f"{_IS_UNDELIVERED} AND gave_up_at IS NOT NULL"),
+            ]
+        )
+        async with self._database.connection() as connection:
+            row = await connection.fetchrow(f"SELECT {query}")
+        return MailCounts(*row)
+
+
+def _key(row: asyncpg.Record) -> MailKey:
+    return MailKey(OrderId(row["order_id"].bytes[::-1]), MailKind(row["kind"]), row["number"])
+
+
+def _values(key: MailKey) -> Sequence[Any]:
+    return key.order_id.hex_digits, key.kind, key.number
+
+
+def _read(row: asyncpg.Record) -> StoredMail:
+    columns = {name: row[name] for name in set(row.keys()) - set(MailKey._fields)}
+    return StoredMail(_key(row), **columns)
+
+
+def _count(command_tag: str) -> int:
+    """How many rows a command changed, which PostgreSQL says at the end of its tag."""
+    return int(command_tag.rpartition(" ")[2])
