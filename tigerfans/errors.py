@@ -7,7 +7,9 @@
     │   └── InvalidKeyError
     ├── NotOnSaleError 403          not yet, or not any more
     ├── UnknownOrderError 404
+    ├── UnknownPersonError 404
     ├── SlowRequestError 408
+    ├── NameTakenError 409
     ├── SoldOutError 409
     ├── AllOnHoldError 409          there may be tickets again; try again later
     ├── TooFewLeftError 409         there are some, and fewer than were asked for
@@ -82,10 +84,22 @@ class UnknownOrderError(ShopError):
     status = 404
 
 
+class UnknownPersonError(ShopError):
+    """There is nobody of that name."""
+
+    status = 404
+
+
 class SlowRequestError(ShopError):
     """The request took too long to arrive."""
 
     status = 408
+
+
+class NameTakenError(ShopError):
+    """There is somebody of that name already."""
+
+    status = 409
 
 
 class SoldOutError(ShopError):

@@ -2,8 +2,9 @@
 
 Nobody writes this story: it is read from the places that each know a part of it. The ledger has
 the hold, the sale, the goodie and the release as transfers under ids that derive from the order's;
-PostgreSQL has the payments' outcomes and the refund; Redis has the session, and MockPay the
-webhooks nobody confirmed. A place that is away is named, and the others are told all the same.
+PostgreSQL has the payments' outcomes, the refund and what people did; Redis has the session, and
+MockPay the webhooks nobody confirmed. A place that is away is named, and the others are told all
+the same.
 """
 
 import asyncio
@@ -24,6 +25,7 @@ from tigerfans.office.order_search import OrderSearch, Stored
 from tigerfans.payments.outbox import Outbox, Undelivered
 from tigerfans.payments.unmatched import MISFIT_WORDS, UnmatchedPayment
 from tigerfans.shop.shop import Shop
+from tigerfans.stores.audit import Audit, Deed
 from tigerfans.stores.orders import Order, OrderStatus
 from tigerfans.stores.sessions import AFTER_HOLD_SECONDS, Entry
 
@@ -70,6 +72,7 @@ class Traces:
     entry: Entry | None = None
     webhooks: Sequence[Undelivered] = ()
     unmatched: Sequence[UnmatchedPayment] = ()
+    deeds: Sequence[Deed] = ()
 
 
 class Stories:
@@ -79,6 +82,7 @@ class Stories:
         self._shop = shop
         self._search = search
         self._outbox = outbox
+        self._audit = Audit(shop.orders.database)
 
     async def of(self, order_id: OrderId) -> Story:
         """One order's story; raises `UnknownOrderError` where no place knows it."""
@@ -91,15 +95,16 @@ class Stories:
                 away.append(place)
                 return nothing
 
-        transfers, stored, entry, webhooks, unmatched = await asyncio.gather(
+        transfers, stored, entry, webhooks, unmatched, deeds = await asyncio.gather(
             asked(Place.LEDGER, self._transfers(order_id), []),
             asked(Place.POSTGRESQL, self._search.find(order_id), None),
             asked(Place.REDIS, self._shop.sessions.find(order_id), None),
             asked(Place.MOCKPAY, self._outbox.of(order_id.hex_digits), []),
             asked(Place.POSTGRESQL, self._shop.unmatched.of(order_id.hex_digits), []),
+            asked(Place.POSTGRESQL, self._audit.of_order(order_id), []),
         )
-        traces = Traces(transfers, stored, entry, webhooks, unmatched)
-        if not away and traces == Traces([], None, None, [], []):
+        traces = Traces(transfers, stored, entry, webhooks, unmatched, deeds)
+        if not away and traces == Traces([], None, None, [], [], []):
             raise UnknownOrderError
         order = stored.order if stored else await self._unpaid(order_id)
         now = datetime.now(UTC)
@@ -124,6 +129,7 @@ def tell(traces: Traces, catalog: Catalog, now: datetime) -> list[Chapter]:
         *_payment_chapters(traces.stored),
         *map(_webhook_chapter, traces.webhooks),
         *(chapter for payment in traces.unmatched for chapter in _unmatched_chapters(payment)),
+        *map(_deed_chapter, traces.deeds),
     ]
     # Sessions know milliseconds only; within one, the places are told in the order they come.
     return sorted(chapters, key=lambda chapter: microseconds_of(chapter.at) // 1_000)
@@ -218,6 +224,11 @@ def _unmatched_chapters(payment: UnmatchedPayment) -> Iterator[Chapter]:
     if payment.resolution and payment.resolved_at:
         what = f"Payment that does not fit {str(payment.resolution).lower()}"
         yield Chapter(payment.resolved_at, what, Place.POSTGRESQL, f"by {payment.resolved_by}")
+
+
+def _deed_chapter(deed: Deed) -> Chapter:
+    detail = f"{deed.detail}, by {deed.by}" if deed.detail else f"by {deed.by}"
+    return Chapter(deed.at, deed.what, Place.POSTGRESQL, detail)
 
 
 def _told(amount: int, currency: str) -> str:

@@ -2,7 +2,7 @@
 
 A genuine event that says "paid" and cannot become a ticket is stored here with its reason, once
 however often and to however many workers it is told: its id derives from what it says. It waits
-for the operator, who gives the money back or dismisses it, once.
+for the operator, who gives the money back or dismisses it, once; the audit says who it was.
 """
 
 import json
@@ -17,6 +17,7 @@ import asyncpg
 
 from tigerfans.errors import UnavailableError, UnknownOrderError
 from tigerfans.payments.base import PaymentEvent
+from tigerfans.stores.audit import note
 from tigerfans.stores.database import Database
 
 ID_BYTES: Final = 16
@@ -144,6 +145,7 @@ _IS_WAITING: Final = "resolution IS NULL"
 _RESOLVE: Final = f"""
     UPDATE unmatched_payments SET resolution = $2, resolved_at = now(), resolved_by = $3
     WHERE id = $1 AND {_IS_WAITING}
+    RETURNING id
 """  # noqa: S608
 _CLAIM: Final = f"""
     UPDATE unmatched_payments SET claimed_until = clock_timestamp() + $2 * interval '1 second'
@@ -225,7 +227,11 @@ class UnmatchedPayments:
     async def resolve(self, payment_id: str, resolution: Resolution, by: str) -> UnmatchedPayment:
         """Marks a payment that was claimed, durably, unless it is resolved; as it is then."""
         async with self._database.connection(writes=True) as connection:
-            await connection.execute(_RESOLVE, payment_id, resolution, by)
+            async with connection.transaction():
+                if await connection.fetchval(_RESOLVE, payment_id, resolution, by):
+                    what = f"Unmatched payment {str(resolution).lower()}"
+                    # Without its order, whose story has the payment already.
+                    await note(connection, by, what, detail=f"Payment {payment_id}")
             return await _find(connection, payment_id)
 
     async def _listed(

@@ -177,6 +177,25 @@ MIGRATIONS: Final[tuple[Migration, ...]] = (
     -- Workers of before queue none: what they sell from here on is found by its time.
     ALTER TABLE shop ADD COLUMN mails_since timestamptz NOT NULL DEFAULT now();
     """),
+    Transaction("""
+    -- Who may enter the box office, beside the owner that the settings name.
+    CREATE TABLE people (
+        name text PRIMARY KEY,
+        role text NOT NULL CHECK (role IN ('owner', 'office', 'door')),
+        password_hash text NOT NULL,
+        added_at timestamptz NOT NULL DEFAULT now()
+    );
+    -- Who did what, and when.
+    CREATE TABLE audit (
+        id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+        at timestamptz NOT NULL DEFAULT now(),
+        by text NOT NULL,
+        what text NOT NULL,
+        order_id uuid,
+        detail text NOT NULL
+    );
+    CREATE INDEX audit_order_id ON audit (order_id) WHERE order_id IS NOT NULL;
+    """),
 )
 
 # The oldest version whose shop goes on working on the newest one, so that two releases sell side by
