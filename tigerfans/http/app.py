@@ -78,7 +78,7 @@ def create_app(
         *health_routes(shop),
         admin_routes(shop, outbox, SequencerHistory(settings.sequencer), guard),
         admin_order_routes(shop, search, stories, guard),
-        admin_unmatched_routes(shop, settings.admin.username, guard),
+        admin_unmatched_routes(shop, guard),
         pages_router(shop=shop, renderer=renderer, clients=clients, cookies=held_cookies),
         admin_pages_router(shop=shop, stories=stories, renderer=renderer, guard=guard),
         bench_router(renderer, charts=find_charts()),

@@ -53,6 +53,7 @@ export function fillUnmatched(cells, payment) {
   if (isOrderId) orderLink(cells.id, payment.order_id);
   cellText(cells.other, isOrderId ? "" : payment.order_id);
   cellText(cells.email, payment.email);
+  if (!cells.refund) return;
   cells.refund.hidden = !payment.can_be_refunded;
   const amount = payment.amount === null ? "" : toldMoney(payment.amount, payment.currency);
   askedCell(cells, "refund", `Give ${amount} back`);

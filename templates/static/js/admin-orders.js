@@ -62,7 +62,8 @@ export class Orders {
     this.trail = window.history.state?.trail ?? (after ? ["", after] : [""]);
     this.form.elements.q.value = address.get("q") ?? "";
     this.form.elements.status.value = address.get("status") ?? "";
-    this.link.href = `/api/admin/orders.csv${String(address) ? `?${address}` : ""}`;
+    // Who may not export has none.
+    if (this.link) this.link.href = `/api/admin/orders.csv${String(address) ? `?${address}` : ""}`;
     this.newer.disabled = this.older.disabled = true;
   }
 

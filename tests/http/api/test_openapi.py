@@ -20,6 +20,7 @@ from tigerfans.http.api.openapi import DOCUMENT_WORDS, MODELS, examples, invento
 from tigerfans.http.api.show import ShowAnswer
 from tigerfans.http.app import create_app
 from tigerfans.http.problems import RefusalAnswer
+from tigerfans.office.permissions import Permission, roles_with
 from tigerfans.payments.mockpay import MockPay
 from tigerfans.settings.settings import LimitSettings, Settings
 from tigerfans.shop.checkout import ENDED
@@ -73,13 +74,13 @@ async def test_every_operation_has_a_name_a_sentence_a_tag_and_models_of_its_err
         assert re.fullmatch(r"[A-Z].+\.", operation["summary"]), path
         assert set(operation["tags"]) <= tags, path
         is_operators = "/admin" in path or path == "/api/pending"
-        assert operation.get("security", []) == (
-            [{"operator": []}]
-            if is_operators
-            else [{"provider": []}]
-            if path == "/payments/webhook"
-            else []
-        )
+        security = operation.get("security", [])
+        if is_operators:
+            [[permission]] = [each["operator"] for each in security]
+            roles = " or ".join(roles_with(Permission(permission)))
+            assert f"the role {roles}." in operation["responses"]["403"]["description"]
+        else:
+            assert security == ([{"provider": []}] if path == "/payments/webhook" else [])
         for status, answer in operation["responses"].items():
             if status >= "400":
                 [content] = answer["content"].values()

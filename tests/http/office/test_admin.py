@@ -21,6 +21,7 @@ from tigerfans.hosts.roster import Roster
 from tigerfans.http.app import create_app
 from tigerfans.http.office import order_export
 from tigerfans.office.order_search import EXPORT_ROWS
+from tigerfans.office.permissions import Permission
 from tigerfans.payments.mockpay import MockPay
 from tigerfans.settings.settings import SequencerSettings, Settings
 from tigerfans.shop.shop import Shop
@@ -75,6 +76,16 @@ async def test_every_route_of_the_operators_asks_for_the_login(shop: Shop) -> No
         for method, path in operators:
             response = await stranger.request(method, path)
             assert response.status_code == 401, (method, path)
+
+
+def test_every_route_of_the_operators_names_the_permission_that_it_takes(shop: Shop) -> None:
+    routes: list[Any] = list(create_app(Settings(), shop, mockpay=None).routes)
+    for route in routes:
+        is_operators = "admin" in route.path or route.path == "/api/pending"
+        for handler in getattr(route, "route_handlers", None) or [route.route_handler]:
+            if getattr(handler, "http_methods", None) != {"OPTIONS"}:
+                names_one = isinstance(handler.opt.get("permission"), Permission)
+                assert names_one == is_operators, route.path
 
 
 # --- Searching -------------------------------------------------------------------------------

@@ -25,6 +25,7 @@ from tigerfans.http.office.auth import (
 )
 from tigerfans.http.office.guesses import GUESSES_BURST, WAITING_PER_CLIENT_MAX, Guesses
 from tigerfans.http.office.passes import COOKIE, PASS_SECONDS, RENEW_SECONDS, Passes
+from tigerfans.office.permissions import Permission
 from tigerfans.settings.settings import AdminSettings, LimitSettings, Settings
 from tigerfans.stores.token_bucket import Rate, Token, TokenBucket
 
@@ -81,7 +82,9 @@ class Login:
         connection.headers = {} if header is None else {"authorization": header}
         connection.cookies = {} if given_pass is None else {COOKIE: given_pass}
         connection.scope = {"client": ("198.51.100.1", 1), "headers": []}
-        result = self._guard(connection, create_autospec(BaseRouteHandler, instance=True))
+        handler: Any = create_autospec(BaseRouteHandler, instance=True)
+        handler.opt = {"permission": Permission.ENTER}
+        result = self._guard(connection, handler)
         if asyncio.iscoroutine(result):
             await result
         issued: str | None = connection.scope.get("tigerfans.operator_pass")

@@ -29,6 +29,7 @@ from litestar.openapi.spec import (
     SecurityScheme,
     Tag,
 )
+from litestar.routes import ASGIRoute
 from litestar.types import Method
 from litestar.types.internal_types import PathParameterDefinition
 
@@ -42,6 +43,7 @@ from tigerfans.http.office.auth import OPERATOR
 from tigerfans.http.problems import ProblemAnswer, RefusalAnswer
 from tigerfans.offer.catalog import Catalog
 from tigerfans.office.order_search import TEXT_CHARACTERS_MAX, Kind
+from tigerfans.office.permissions import Permission, roles_with
 from tigerfans.payments.base import EventType, PaymentEvent, PaymentProvider
 from tigerfans.payments.mockpay import MockPay
 from tigerfans.shop.answers import OrderAnswer, OrderIdText
@@ -100,7 +102,12 @@ _TAGS: Final = [
     Tag("health", "Whether this worker is alive, and can sell."),
 ]
 _LOGIN: Final = SecurityScheme(
-    type="http", scheme="basic", description="`ADMIN_USERNAME` and `ADMIN_PASSWORD`."
+    type="http",
+    scheme="basic",
+    description=(
+        "`ADMIN_USERNAME` and `ADMIN_PASSWORD`, or somebody of `tigerfans user`. A route names the"
+        " permission that it takes."
+    ),
 )
 
 
@@ -112,13 +119,14 @@ def describe_routes(app: Litestar, provider: PaymentProvider, catalog: Catalog) 
     known = schema.paths or {}
     for path in known.values():
         if path.get is not None:
-            _correct(path.get, changes=False)
+            _correct(path.get)
         if path.post is not None:
-            _correct(path.post, changes=True)
+            _correct(path.post)
     benchmarks = any(route.path == "/api/accounting/reserve" for route in app.routes)
     ours = _PATHS | _webhook(provider) | (_BENCHMARKS if benchmarks else {})
     codes = [each.code for each in catalog.classes]
     schema.paths = known | _illustrated(ours, examples(catalog))
+    _name_permissions(app, schema.paths)
     components = schema.components
     components.schemas = {**_components(codes), **components.schemas}
     for model in components.schemas.values():
@@ -295,11 +303,10 @@ _OPERATORS: Final = {
     "401": _problem("The login is missing or wrong."),
     "429": _problem("Too many guess the login at this time: try again after Retry-After seconds."),
 }
-_ELSEWHERE: Final = _problem("It does not come from the shop's own pages.")
 _NOTHING: Final = _problem("There is no such thing.")
 
 
-def _correct(operation: Operation, *, changes: bool) -> None:
+def _correct(operation: Operation) -> None:
     """What the framework says of errors, as it is here; and a first line that says what it does."""
     responses = operation.responses or {}
     tags = operation.tags or ()
@@ -308,12 +315,35 @@ def _correct(operation: Operation, *, changes: bool) -> None:
     if any(parameter.param_in == "path" for parameter in _parameters(operation)):
         responses["404"] = _NOTHING
     if OPERATOR in tags:
-        responses |= _OPERATORS | ({"403": _ELSEWHERE} if changes else {})
+        responses |= _OPERATORS
     if "health" not in tags:
         responses["503"] = _BUSY
     operation.responses = responses
     summary, _, more = (operation.description or "").partition("\n")
     operation.summary, operation.description = summary or operation.summary, more.strip() or None
+
+
+def _name_permissions(app: Litestar, paths: Mapping[str, PathItem]) -> None:
+    """Says of each route of the operators' which permission it takes, and who has it."""
+    for route in app.routes:
+        handlers: Iterable[Any] = getattr(route, "route_handlers", ())
+        if isinstance(route, ASGIRoute):
+            handlers = [route.route_handler]
+        for handler in handlers:
+            permission: Permission | None = handler.opt.get("permission")
+            item = paths.get(route.path_format)
+            if permission is None or item is None:
+                continue
+            roles = " or ".join(roles_with(permission))
+            words = f"The login may not do this: it takes the role {roles}."
+            for method in getattr(handler, "http_methods", {"GET"}):
+                operation = item.post if method == "POST" else item.get
+                if operation is None:
+                    continue
+                if method == "POST":
+                    words += " Or it does not come from the shop's own pages."
+                operation.security = [{OPERATOR: [permission]}]
+                operation.responses = (operation.responses or {}) | {"403": _problem(words)}
 
 
 def _parameters(operation: Operation) -> Iterable[Parameter]:

@@ -25,6 +25,7 @@ from tigerfans.http.office.answers import (
 from tigerfans.http.office.auth import OPERATOR
 from tigerfans.http.office.parameters import known_parameters
 from tigerfans.http.office.sequencer_history import SequencerHistory
+from tigerfans.office.permissions import Permission
 from tigerfans.payments.outbox import Outbox
 from tigerfans.shop.shop import Shop
 
@@ -35,7 +36,7 @@ HOSTS_CACHE_SECONDS: Final = 1.0
 def admin_routes(shop: Shop, outbox: Outbox, sequencer: SequencerHistory, guard: Guard) -> Router:
     hosts = Cached(Roster(shop.sessions.store).read, HOSTS_CACHE_SECONDS)
 
-    @get("/api/pending", parameters=("limit",))
+    @get("/api/pending", permission=Permission.SEE, parameters=("limit",))
     async def list_pending(limit: Limit = ITEMS_MAX) -> PendingAnswer:
         """The latest payment sessions that can still be paid."""
         sessions, total = await shop.sessions.pending(limit)
@@ -46,30 +47,30 @@ def admin_routes(shop: Shop, outbox: Outbox, sequencer: SequencerHistory, guard:
         ]
         return PendingAnswer(items, limit, total)
 
-    @get("/api/admin/goodies")
+    @get("/api/admin/goodies", permission=Permission.SEE)
     async def count_goodies() -> GoodiesAnswer:
         """How many goodies are granted, of how many."""
         stock = await shop.goodies()
         return GoodiesAnswer(used=stock.sold, limit=stock.capacity)
 
-    @get("/api/admin/webhooks", parameters=("limit",))
+    @get("/api/admin/webhooks", permission=Permission.SEE, parameters=("limit",))
     async def list_webhooks(limit: Limit = ITEMS_MAX) -> WebhooksAnswer:
         """The oldest webhooks that nobody confirmed."""
         undelivered, total = await outbox.undelivered(limit)
         return WebhooksAnswer([WebhookItem.of(each) for each in undelivered], limit, total)
 
-    @get("/api/admin/refunds", parameters=("limit",))
+    @get("/api/admin/refunds", permission=Permission.SEE, parameters=("limit",))
     async def list_refunds(limit: Limit = ITEMS_MAX) -> RefundsAnswer:
         """The oldest orders that were paid and cannot be fulfilled."""
         due, total = await shop.orders.refunds_due(limit)
         return RefundsAnswer([OrderItem.of(order) for order in due], limit, total)
 
-    @get("/api/admin/hosts")
+    @get("/api/admin/hosts", permission=Permission.SEE)
     async def list_hosts() -> HostsAnswer:
         """The shop's hosts, each with its last second, and what is wrong with them together."""
         return HostsAnswer.of(await hosts.get())
 
-    @get("/api/admin/history")
+    @get("/api/admin/history", permission=Permission.SEE)
     async def get_history() -> Response[Any]:
         """The shop's last minutes, a list for each figure: see the sequencer's `/history`."""
         return Response(await sequencer.page(), media_type=MediaType.JSON)

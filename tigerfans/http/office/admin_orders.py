@@ -23,6 +23,7 @@ from tigerfans.office.order_search import (
     OrderSearch,
     Search,
 )
+from tigerfans.office.permissions import Permission
 from tigerfans.office.story import Stories
 from tigerfans.shop.shop import Shop
 
@@ -45,7 +46,11 @@ After = Annotated[str, QueryParameter(description="`next` of the page before.")]
 def admin_order_routes(shop: Shop, search: OrderSearch, stories: Stories, guard: Guard) -> Router:
     exports = OrderExports(search)
 
-    @get("/api/admin/orders", parameters=("q", "status", "after", "limit"))
+    @get(
+        "/api/admin/orders",
+        permission=Permission.SEE,
+        parameters=("q", "status", "after", "limit"),
+    )
     async def find_orders(
         limit: Limit = ITEMS_MAX, text: Text = "", status: Status = None, after: After = ""
     ) -> OrdersAnswer:
@@ -69,7 +74,12 @@ def admin_order_routes(shop: Shop, search: OrderSearch, stories: Stories, guard:
             total_is_more=total > COUNT_MAX,
         )
 
-    @asgi("/api/admin/orders.csv", copy_scope=False, parameters=("q", "status"))
+    @asgi(
+        "/api/admin/orders.csv",
+        copy_scope=False,
+        permission=Permission.EXPORT,
+        parameters=("q", "status"),
+    )
     async def export(scope: Scope, receive: Receive, send: Send) -> None:
         wanted = _wanted(scope["query_string"])
         if is_head(scope):
@@ -77,12 +87,17 @@ def admin_order_routes(shop: Shop, search: OrderSearch, stories: Stories, guard:
         else:
             await exports.send(wanted, receive, send)
 
-    @get("/api/admin/orders/{order_id:str}")
+    @get("/api/admin/orders/{order_id:str}", permission=Permission.SEE)
     async def tell_story(order_id: FromPath[str]) -> StoryAnswer:
         """All that happened to one order, and where it is recorded."""
         return StoryAnswer.of(await stories.of(parse_order_id(order_id)))
 
-    @post("/api/admin/orders/{order_id:str}/refund", status_code=200, guards=[same_origin_guard])
+    @post(
+        "/api/admin/orders/{order_id:str}/refund",
+        permission=Permission.REFUND,
+        status_code=200,
+        guards=[same_origin_guard],
+    )
     async def refund_order(order_id: FromPath[str]) -> OrderItem:
         """Gives the money of an unfulfilled order back."""
         return OrderItem.of(await shop.refund(parse_order_id(order_id)))

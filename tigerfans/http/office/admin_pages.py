@@ -13,10 +13,12 @@ from litestar.types import Guard
 
 from tigerfans.booking.ids import OrderId
 from tigerfans.http.office.admin_orders import ITEMS_MAX, parse_order_id
-from tigerfans.http.office.auth import same_origin_guard
+from tigerfans.http.office.auth import Asked, same_origin_guard
+from tigerfans.http.office.navigation import office_page
 from tigerfans.http.pages.rendering import Renderer
 from tigerfans.offer.catalog import Catalog
 from tigerfans.office.order_search import TEXT_CHARACTERS_MAX, Kind
+from tigerfans.office.permissions import Permission
 from tigerfans.office.story import Story
 from tigerfans.stores.orders import Order
 
@@ -41,11 +43,15 @@ class StoryTeller(Protocol):
 def admin_pages_router(
     *, shop: AdminShop, stories: StoryTeller, renderer: Renderer, guard: Guard
 ) -> Router:
-    """The pages; `guard` lets only the operator in."""
+    """The pages; `guard` lets in who may see them."""
 
-    @get("/admin")
-    async def box_office() -> Response[str]:
-        return renderer.page(
+    @get("/admin", permission=Permission.ENTER)
+    async def box_office(request: Asked) -> Response[str]:
+        if Permission.SEE not in request.user.may:
+            return office_page(renderer, request, "admin_door.html")
+        return office_page(
+            renderer,
+            request,
             "admin.html",
             classes=shop.catalog.classes,
             kinds=list(Kind),
@@ -54,18 +60,24 @@ def admin_pages_router(
             text_max=TEXT_CHARACTERS_MAX,
         )
 
-    @get("/admin/orders/{order_id:str}")
-    async def order_page(order_id: FromPath[str]) -> Response[str]:
+    @get("/admin/orders/{order_id:str}", permission=Permission.SEE)
+    async def order_page(request: Asked, order_id: FromPath[str]) -> Response[str]:
         parsed = parse_order_id(order_id)
         story = await stories.of(parsed)
-        return renderer.page(
+        return office_page(
+            renderer,
+            request,
             "admin_order.html",
             story=story,
             order_id=parsed.hex_digits,
             class_name=shop.catalog.class_name(story.order.cls) if story.order else "",
         )
 
-    @post("/admin/orders/{order_id:str}/refund", guards=[same_origin_guard])
+    @post(
+        "/admin/orders/{order_id:str}/refund",
+        permission=Permission.REFUND,
+        guards=[same_origin_guard],
+    )
     async def refund(order_id: FromPath[str]) -> Response[Any]:
         """What the story's one button does."""
         parsed = parse_order_id(order_id)

@@ -1,4 +1,8 @@
-"""The operator's login: HTTP Basic, compared in constant time, and rarely for who only guesses."""
+"""The operator's login: HTTP Basic, compared in constant time, and rarely for who only guesses.
+
+Each route behind it names the one `permission` that it takes; whoever has logged in is the
+request's `user`.
+"""
 
 import hmac
 import math
@@ -7,6 +11,7 @@ from binascii import Error as Base64Error
 from functools import partial
 from typing import Any, Final
 
+from litestar import Request
 from litestar.connection import ASGIConnection
 from litestar.exceptions import (
     NotAuthorizedException,
@@ -19,13 +24,18 @@ from litestar.types import Guard
 from tigerfans.http.client_address import ClientAddresses
 from tigerfans.http.office.guesses import WAIT_SECONDS_MAX, Guesses, GuessRefusedError
 from tigerfans.http.office.passes import COOKIE, PASS_SECONDS, RENEW_SECONDS, Passes, hand_out
+from tigerfans.office.permissions import Permission, Person, roles_with
 from tigerfans.settings.settings import DEFAULT_PORTS, AdminSettings
+from tigerfans.stores.people import Role
 
 # Where the application's state has the setting of that name.
 PUBLIC_URL: Final = "public_url"
 
 # What the schema calls this login, and the routes behind it.
 OPERATOR: Final = "operator"
+
+# A request behind this login; its `user` is who asks.
+Asked = Request[Person, Any, Any]
 
 _CHALLENGE: Final = {"WWW-Authenticate": 'Basic realm="TigerFans admin", charset="UTF-8"'}
 _RETRY: Final = {"Retry-After": str(math.ceil(WAIT_SECONDS_MAX))}
@@ -34,7 +44,8 @@ _RETRY: Final = {"Retry-After": str(math.ceil(WAIT_SECONDS_MAX))}
 def basic_auth_guard(
     admin: AdminSettings, passes: Passes, guesses: Guesses, clients: ClientAddresses
 ) -> Guard:
-    """A guard that lets only the operator in."""
+    """A guard that lets in whoever may do what the route is for, as the request's `user`."""
+    owner = Person(admin.username, Role.OWNER)
     expected = f"{admin.username}:{admin.password}".encode()
 
     async def guard(
@@ -55,8 +66,21 @@ def basic_auth_guard(
                 raise NotAuthorizedException("Please log in as the operator.", headers=_CHALLENGE)
         if seconds_left < PASS_SECONDS - RENEW_SECONDS:
             hand_out(connection.scope, passes.issue())
+        connection.scope["user"] = owner
+        check_may(owner, handler)
 
     return guard
+
+
+def check_may(person: Person, handler: BaseRouteHandler) -> None:
+    """Raises `PermissionDeniedException` where the route takes a permission that they lack."""
+    # What names none, such as the framework's answer to OPTIONS, is an owner's alone.
+    permission: Permission = handler.opt.get("permission", Permission.PEOPLE)
+    if permission not in person.may:
+        roles = " or ".join(roles_with(permission))
+        raise PermissionDeniedException(
+            f"{person.name} may not do this: it takes a login with the role {roles}."
+        )
 
 
 def same_origin_guard(
