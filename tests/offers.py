@@ -13,6 +13,8 @@ from tigerfans.offer.windows import Window
 OFFER_FILE: Final = Path(__file__).with_name("offer.toml")
 OFFER: Final = read_offer(OFFER_FILE)
 SHOW: Final = OFFER.show
+# The same, with several tickets in an order.
+UP_TO_FOUR: Final = replace(OFFER, tickets_per_order=4)
 
 
 def catalog_with(tickets: dict[ClassCode, int], goodies: int = 0) -> Catalog:

@@ -55,6 +55,16 @@ def test_a_ticket_says_when_where_and_of_which_class_it_is() -> None:
     ]
 
 
+def test_one_of_several_tickets_says_which_it_is() -> None:
+    assert lines(SHEET._replace(number=1, qty=3))[-1] == ("Ticket", "Premium, 2 of 3")
+
+
+def test_several_tickets_are_a_page_each() -> None:
+    pages = ticket_pdf([SHEET._replace(number=number, qty=3) for number in range(3)])
+    assert pages.count(b"/Type /Page\n") == 3
+    assert len(pages) < 150_000
+
+
 @pytest.mark.parametrize(
     "other",
     [
@@ -63,6 +73,7 @@ def test_a_ticket_says_when_where_and_of_which_class_it_is() -> None:
         SHEET._replace(show=replace(SHOW, venue="Lion Hall, Hamburg")),
         SHEET._replace(class_name="Standard"),
         SHEET._replace(code="TF-7K3M-92QX-HD4X"),
+        SHEET._replace(qty=3),
     ],
 )
 def test_all_that_a_ticket_says_can_be_seen(other: Sheet) -> None:
@@ -84,11 +95,12 @@ def test_a_long_name_stays_on_the_ticket_and_letters_of_other_languages_are_draw
 
 def test_the_same_ticket_yields_the_same_bytes() -> None:
     assert ticket_png(SHEET) == ticket_png(SHEET)
-    assert ticket_pdf(SHEET) == ticket_pdf(SHEET)
+    assert ticket_pdf([SHEET]) == ticket_pdf([SHEET])
+    assert ticket_pdf(3 * [SHEET]) == ticket_pdf(3 * [SHEET])
 
 
 def test_the_page_is_a_small_pdf_of_a6() -> None:
-    page = ticket_pdf(SHEET)
+    page = ticket_pdf([SHEET])
     assert page.startswith(b"%PDF-")
     assert b"/MediaBox [ 0 0 297.6 419.52 ]" in page
     assert page.count(b"/Type /Page\n") == 1

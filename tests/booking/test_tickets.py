@@ -94,7 +94,7 @@ def test_another_ticket_has_another_code() -> None:
 
 
 def test_the_calendar_entry_is_the_show_in_utc() -> None:
-    lines = calendar_entry(CODE, ORDER_ID, "Premium", ISSUED_AT, SHOW).split("\r\n")
+    lines = calendar_entry([CODE], ORDER_ID, "Premium", ISSUED_AT, SHOW).split("\r\n")
     assert lines[0] == "BEGIN:VCALENDAR"
     assert lines[-2:] == ["END:VCALENDAR", ""]
     assert f"UID:{ORDER_ID}@tigerfans" in lines
@@ -105,9 +105,17 @@ def test_the_calendar_entry_is_the_show_in_utc() -> None:
     assert f"DESCRIPTION:Premium ticket {CODE}. Bring its QR code." in lines
 
 
+def test_the_calendar_entry_of_several_tickets_names_each_of_them() -> None:
+    codes = [CODE, "TF-2222-2222-2222"]
+    text = calendar_entry(codes, ORDER_ID, "Premium", ISSUED_AT, SHOW).replace("\r\n ", "")
+    named = rf"DESCRIPTION:2 Premium tickets: {codes[0]}\, {codes[1]}. Bring the QR code of each."
+    assert named in text.split("\r\n")
+    assert text.count("BEGIN:VEVENT") == 1
+
+
 def test_a_long_line_of_the_calendar_entry_is_folded_between_characters() -> None:
     show = replace(SHOW, venue="Große Halle; " + "ä" * 100 + "\nHamburg")
-    text = calendar_entry(CODE, ORDER_ID, "Premium", ISSUED_AT, show)
+    text = calendar_entry([CODE], ORDER_ID, "Premium", ISSUED_AT, show)
     assert all(len(line.encode()) <= ICS_LINE_OCTETS_MAX for line in text.split("\r\n"))
     location = r"LOCATION:Große Halle\; " + "ä" * 100 + r"\nHamburg"
     assert location in text.replace("\r\n ", "").split("\r\n")

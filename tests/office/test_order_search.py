@@ -221,6 +221,28 @@ async def test_a_ticket_is_found_by_its_code_even_if_it_was_misread(
         assert await found(search, text) == [ticket]
 
 
+async def test_an_order_is_found_by_the_code_of_any_of_its_tickets(
+    orders: Orders, search: OrderSearch
+) -> None:
+    codes = ("TF-8000-0000-0000", "TF-9000-0000-0000")
+    several = replace(paid(code="TF-7K10-92QX-HD4W"), qty=3, more_ticket_codes=codes)
+    await record(orders, several, paid(), unpaid(OrderStatus.FAILED))
+    for text in ("TF-7K10-92QX-HD4W", *codes, "tf9ooo00000000", "9000 0000 0000", "tf-80", "TF-9"):
+        assert await found(search, text) == [several]
+    assert await found(search, "TF-9000-0000-0001") == []
+
+
+async def test_a_whole_code_is_looked_for_in_the_indexes_of_codes(database: Database) -> None:
+    query, values = order_search.page_query(Search("TF-9000-0000-0000"), None, 10)
+    async with database.connection() as connection, connection.transaction():
+        # As with very many orders, whichever plan a handful of them would get.
+        await connection.execute("SET LOCAL enable_seqscan = off")
+        await connection.execute("SET LOCAL enable_indexscan = off")
+        plan = str(await connection.fetch(f"EXPLAIN {query}", *values))
+    assert "orders_ticket_code" in plan
+    assert "orders_more_ticket_codes" in plan
+
+
 async def test_each_kind_finds_its_orders(orders: Orders, search: OrderSearch) -> None:
     by_kind = {
         Kind.PAID: paid(),

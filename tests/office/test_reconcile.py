@@ -6,7 +6,8 @@ from collections.abc import Awaitable, Callable
 import asyncpg
 import pytest
 
-from tests.shops import OpenShop, event
+from tests.offers import UP_TO_FOUR
+from tests.shops import OpenShop, event, latest
 from tigerfans.booking.ids import OrderId
 from tigerfans.errors import UnavailableError
 from tigerfans.office import reconcile
@@ -195,11 +196,29 @@ async def test_a_paid_order_without_its_sale_is_named(shop: Shop, execute: Execu
     assert report.stock[0].sold == 0
 
 
-async def test_an_order_that_differs_from_its_sale_is_named(shop: Shop, execute: Execute) -> None:
-    await buy(shop)
-    await execute("UPDATE orders SET got_goodie = false")
+async def test_a_sale_of_several_tickets_is_one_order_and_one_goodie(
+    open_shop: OpenShop, execute: Execute
+) -> None:
+    shop = await open_shop(offer=UP_TO_FOUR)
+    checkout = await shop.checkout("A", EMAIL, qty=3)
+    await shop.settle(event(checkout))
     report = await report_of(shop)
-    assert "a sale and its order differ in class, goodie or time" in [
+    assert (report.is_clean, report.sales, report.goodies) == (True, 1, 1)
+    assert report.stock[0].sold == 3
+    await execute("DELETE FROM orders")
+    assert (await report_of(shop, repair=True)).is_clean
+    [order] = await latest(shop.orders)
+    assert (order.qty, len(set(order.ticket_codes))) == (3, 3)
+
+
+@pytest.mark.parametrize("change", ["got_goodie = false", "qty = 2"])
+async def test_an_order_that_differs_from_its_sale_is_named(
+    shop: Shop, execute: Execute, change: str
+) -> None:
+    await buy(shop)
+    await execute(f"UPDATE orders SET {change}")  # noqa: S608
+    report = await report_of(shop)
+    assert "a sale and its order differ in class, number, goodie or time" in [
         d.what for d in report.differences
     ]
     assert not report.is_clean

@@ -10,7 +10,7 @@ import pytest
 from redis.asyncio import Redis
 
 from tests.harness.patience import patience
-from tests.offers import catalog_with
+from tests.offers import UP_TO_FOUR, catalog_with
 from tests.shops import OpenShop, event
 from tigerfans.booking.ids import OrderId, Purpose
 from tigerfans.errors import UnavailableError, UnknownOrderError
@@ -191,7 +191,7 @@ async def test_while_a_place_is_away_no_order_is_called_unknown(
 
 
 def hold(purpose: Purpose = Purpose.HOLD, seconds: int = 300) -> Transfer:
-    return Transfer(id=0xABC00 + purpose, timestamp=10**18, timeout=seconds, ledger=1)
+    return Transfer(id=0xABC00 + purpose, timestamp=10**18, timeout=seconds, ledger=1, amount=1)
 
 
 def test_a_hold_that_nobody_paid_has_expired() -> None:
@@ -199,6 +199,25 @@ def test_a_hold_that_nobody_paid_has_expired() -> None:
     assert (held.what, held.detail) == ("Ticket held", "Premium, until 01:51:40 UTC")
     assert (expired.what, expired.transfer_id) == ("Hold expired", None)
     assert expired.at - held.at == timedelta(seconds=300)
+
+
+async def test_an_order_of_several_tickets_says_how_many_and_names_each(
+    open_shop: OpenShop,
+) -> None:
+    shop = await open_shop(offer=UP_TO_FOUR)
+    checkout = await shop.checkout("A", EMAIL, qty=3)
+    await shop.settle(event(checkout))
+    story = await story_of(shop, checkout)
+    assert {"3 tickets held", "3 tickets sold", "Goodie granted"} < set(told(story))
+    assert story.order is not None
+    codes = ", ".join(story.order.ticket_codes)
+    [stored] = [c.detail for c in story.chapters if c.what == "Payment succeeded"]
+    assert stored == f"stored as PAID, with the 3 tickets {codes}"
+
+
+def test_a_hold_of_several_tickets_that_nobody_paid_has_expired() -> None:
+    held, expired = tell(Traces([hold()._replace(amount=3)]), CATALOG, LATER)
+    assert (held.what, expired.detail) == ("3 tickets held", "3 tickets went back on sale")
 
 
 def test_a_hold_that_still_runs_has_not_expired() -> None:

@@ -1,12 +1,11 @@
 """Orders of several tickets: held, sold and given back as one, and paid for as one."""
 
 import asyncio
-from dataclasses import replace
-from typing import Any, Final
+from typing import Any
 
 import pytest
 
-from tests.offers import OFFER
+from tests.offers import UP_TO_FOUR
 from tests.shop.test_shop import answer, stock, until_expired, wipe_where
 from tests.shops import OpenShop, event, latest
 from tigerfans.booking.ids import OrderId
@@ -28,12 +27,11 @@ from tigerfans.shop.shop import Shop
 from tigerfans.stores.orders import OrderStatus
 
 EMAIL = "fan@example.org"
-FOUR_AT_MOST: Final = replace(OFFER, tickets_per_order=4)
 
 
 @pytest.fixture
 async def shop(open_shop: OpenShop) -> Shop:
-    shop: Shop = await open_shop(offer=FOUR_AT_MOST)
+    shop: Shop = await open_shop(offer=UP_TO_FOUR)
     return shop
 
 
@@ -83,7 +81,7 @@ async def test_a_payment_of_one_ticket_does_not_fit_an_order_of_three(shop: Shop
 async def test_several_tickets_cost_what_was_agreed_whatever_one_costs_now(
     open_shop: OpenShop, redis_url: str, redis_is_wiped: bool
 ) -> None:
-    before = await open_shop(offer=FOUR_AT_MOST)
+    before = await open_shop(offer=UP_TO_FOUR)
     checkout = await before.checkout("A", EMAIL, qty=3)
     await before.settle(event(checkout, EventType.CANCELED))
     shop = await open_shop(prices={"A": 7500})
@@ -96,7 +94,7 @@ async def test_several_tickets_cost_what_was_agreed_whatever_one_costs_now(
 
 
 async def test_an_expired_hold_of_several_tickets_sells_them_all_late(open_shop: OpenShop) -> None:
-    shop = await open_shop(hold_seconds=1, offer=FOUR_AT_MOST)
+    shop = await open_shop(hold_seconds=1, offer=UP_TO_FOUR)
     checkout = await shop.checkout("A", EMAIL, qty=3)
     await until_expired(shop, checkout)
     assert (await shop.settle(event(checkout))).order_status == "PAID"
@@ -105,7 +103,7 @@ async def test_an_expired_hold_of_several_tickets_sells_them_all_late(open_shop:
 
 
 async def test_a_late_payment_gets_all_of_its_tickets_or_none(open_shop: OpenShop) -> None:
-    shop = await open_shop(tickets_a=4, offer=FOUR_AT_MOST)
+    shop = await open_shop(tickets_a=4, offer=UP_TO_FOUR)
     late = await shop.checkout("A", EMAIL, qty=3)
     await shop.settle(event(late, EventType.CANCELED))
     await shop.checkout("A", "other@example.org", qty=2)
@@ -118,7 +116,7 @@ async def test_a_late_payment_gets_all_of_its_tickets_or_none(open_shop: OpenSho
 async def test_a_refund_of_several_tickets_gives_back_what_all_of_them_cost(
     open_shop: OpenShop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shop = await open_shop(tickets_a=3, offer=FOUR_AT_MOST)
+    shop = await open_shop(tickets_a=3, offer=UP_TO_FOUR)
     late = await shop.checkout("A", EMAIL, qty=3)
     await shop.settle(event(late, EventType.CANCELED))
     await shop.checkout("A", "other@example.org")
@@ -164,21 +162,21 @@ async def test_a_shop_sells_one_ticket_an_order_unless_its_offer_says_more(
 
 
 async def test_what_is_left_of_too_few_is_told(open_shop: OpenShop) -> None:
-    shop = await open_shop(tickets_a=3, offer=FOUR_AT_MOST)
+    shop = await open_shop(tickets_a=3, offer=UP_TO_FOUR)
     with pytest.raises(TooFewLeftError, match="Only 3 tickets") as refused:
         await shop.checkout("A", EMAIL, qty=4)
     assert refused.value.fields == {"state": "too_few", "available": 3}
     held = await shop.checkout("A", EMAIL, qty=3)
     # Other workers: what this one explains a refusal by may be a moment old.
     with pytest.raises(AllOnHoldError):
-        await (await open_shop(tickets_a=3, offer=FOUR_AT_MOST)).checkout("A", EMAIL, qty=2)
+        await (await open_shop(tickets_a=3, offer=UP_TO_FOUR)).checkout("A", EMAIL, qty=2)
     await shop.settle(event(held))
     with pytest.raises(SoldOutError):
-        await (await open_shop(tickets_a=3, offer=FOUR_AT_MOST)).checkout("A", EMAIL, qty=2)
+        await (await open_shop(tickets_a=3, offer=UP_TO_FOUR)).checkout("A", EMAIL, qty=2)
 
 
 async def test_a_rush_for_several_sells_no_ticket_twice(open_shop: OpenShop) -> None:
-    workers = [await open_shop(tickets_a=10, offer=FOUR_AT_MOST) for _ in range(3)]
+    workers = [await open_shop(tickets_a=10, offer=UP_TO_FOUR) for _ in range(3)]
     asked = [worker.checkout("A", EMAIL, qty=3) for worker in workers * 4]
     answers = await asyncio.gather(*asked, return_exceptions=True)
     assert sum(isinstance(answer, Checkout) for answer in answers) == 3
@@ -200,7 +198,7 @@ async def test_the_same_key_for_another_number_of_tickets_is_a_conflict(shop: Sh
 async def test_the_same_key_leads_to_its_order_after_fewer_are_offered(
     open_shop: OpenShop,
 ) -> None:
-    held = await (await open_shop(offer=FOUR_AT_MOST)).checkout("A", EMAIL, "key-1", qty=3)
+    held = await (await open_shop(offer=UP_TO_FOUR)).checkout("A", EMAIL, "key-1", qty=3)
     shop = await open_shop(prices={"A": 7500})
     assert await shop.checkout("A", EMAIL, "key-1", qty=3) == held
     with pytest.raises(InvalidQtyError):
@@ -209,7 +207,7 @@ async def test_the_same_key_leads_to_its_order_after_fewer_are_offered(
 
 
 async def test_a_key_that_was_refused_several_gets_fewer(open_shop: OpenShop) -> None:
-    shop = await open_shop(tickets_a=2, offer=FOUR_AT_MOST)
+    shop = await open_shop(tickets_a=2, offer=UP_TO_FOUR)
     with pytest.raises(TooFewLeftError):
         await shop.checkout("A", EMAIL, "key-1", qty=3)
     held = await shop.checkout("A", EMAIL, "key-1", qty=2)
@@ -221,7 +219,7 @@ async def test_a_key_that_was_refused_several_gets_fewer(open_shop: OpenShop) ->
 
 
 async def test_a_limit_counts_tickets_and_not_orders(open_shop: OpenShop) -> None:
-    shop = await open_shop(offer=FOUR_AT_MOST, limits=HoldLimits("secret", per_email=5))
+    shop = await open_shop(offer=UP_TO_FOUR, limits=HoldLimits("secret", per_email=5))
     first = await shop.checkout("A", EMAIL, qty=3)
     with pytest.raises(TooManyHoldsError, match="Only 5 tickets"):
         await shop.checkout("A", EMAIL, qty=3)
@@ -236,7 +234,7 @@ async def test_a_limit_counts_tickets_and_not_orders(open_shop: OpenShop) -> Non
 
 
 async def test_nobody_is_offered_more_than_one_may_have_on_hold(open_shop: OpenShop) -> None:
-    shop = await open_shop(offer=FOUR_AT_MOST, limits=HoldLimits("secret", per_client=2))
+    shop = await open_shop(offer=UP_TO_FOUR, limits=HoldLimits("secret", per_client=2))
     with pytest.raises(InvalidQtyError, match="1 to 2 tickets"):
         await shop.checkout("A", EMAIL, qty=3, client="192.0.2.7")
     await shop.checkout("A", EMAIL, qty=2, client="192.0.2.7")

@@ -1,4 +1,4 @@
-"""The whole ticket as a picture, and as a page to print: show, date, place, class, code, QR code.
+"""A ticket as a picture, and an order's as pages to print: show, date, place, class, code, QR code.
 
 A picture of A6 at 300 dots an inch, in greys; the page is the same in black and white, which stays
 sharp and is small. A pure function of what the ticket says, so the same ticket always yields the
@@ -6,7 +6,7 @@ same bytes. To draw one takes some tens of milliseconds: not on an event loop.
 """
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from importlib.resources import files
@@ -42,13 +42,24 @@ _BOLD: Final = "SourceSansPro-Bold.ttf"
 
 
 class Sheet(NamedTuple):
-    """What stands on a ticket; `paid_at` must carry its offset from UTC."""
+    """What stands on a ticket, which is the one of that `number`, from 0 on, of an order of `qty`.
+
+    `paid_at` must carry its offset from UTC.
+    """
 
     code: str
     order_id: str
     class_name: str
     paid_at: datetime
     show: Show
+    number: int = 0
+    qty: int = 1
+
+    @property
+    def what(self) -> str:
+        """Such as `Premium`, or `Premium, 2 of 3`."""
+        place = "" if self.qty == 1 else f", {self.number + 1} of {self.qty}"
+        return f"{self.class_name}{place}"
 
 
 def ticket_png(sheet: Sheet) -> bytes:
@@ -60,15 +71,20 @@ def ticket_png(sheet: Sheet) -> bytes:
     return stream.getvalue()
 
 
-def ticket_pdf(sheet: Sheet) -> bytes:
-    """The ticket as a PDF of one page."""
+def ticket_pdf(sheets: Sequence[Sheet]) -> bytes:
+    """The tickets of an order as a PDF, of a page for each."""
     stream = io.BytesIO()
-    made = sheet.paid_at.astimezone(UTC).timetuple()
-    _drawn(sheet).convert("1", dither=Image.Dither.NONE).save(
+    first = sheets[0]
+    made = first.paid_at.astimezone(UTC).timetuple()
+    what = first.code if len(sheets) == 1 else f"{len(sheets)} tickets"
+    page, *more = [_drawn(sheet).convert("1", dither=Image.Dither.NONE) for sheet in sheets]
+    page.save(
         stream,
         "PDF",
         resolution=DOTS_PER_INCH,
-        title=f"{sheet.show.name}: {sheet.class_name} {sheet.code}",
+        save_all=bool(more),
+        append_images=more,
+        title=f"{first.show.name}: {first.class_name} {what}",
         creationDate=made,
         modDate=made,
     )
@@ -81,7 +97,7 @@ def lines(sheet: Sheet) -> list[tuple[str, str]]:
     return [
         ("When", f"{show.day}, {show.time}"),
         ("Where", show.venue),
-        ("Ticket", sheet.class_name),
+        ("Ticket", sheet.what),
     ]
 
 

@@ -6,6 +6,7 @@ in two thirds of the space, and the squares stay large enough for a cheap phone'
 """
 
 import io
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from hashlib import blake2b
 from itertools import repeat
@@ -101,7 +102,7 @@ def _qr(ticket_code: str, order_id: str) -> QRCode:
 
 
 def calendar_entry(
-    ticket_code: str,
+    ticket_codes: Sequence[str],
     order_id: str,
     class_name: str,
     issued_at: datetime,
@@ -109,7 +110,8 @@ def calendar_entry(
     *,
     url: str | None = None,
 ) -> str:
-    """An iCalendar file (RFC 5545) with the show as one entry, which leads to `url`.
+    """An iCalendar file (RFC 5545) with the show as one entry, which names an order's tickets and
+    leads to `url`.
 
     Its UID is the order's, so that adding it twice still makes one entry. `issued_at` must carry
     its offset from UTC.
@@ -126,12 +128,19 @@ def calendar_entry(
         f"DTEND:{_utc(show.ends_at)}",
         f"SUMMARY:{_escaped(show.name)}",
         f"LOCATION:{_escaped(show.venue)}",
-        f"DESCRIPTION:{_escaped(f'{class_name} ticket {ticket_code}. Bring its QR code.')}",
+        f"DESCRIPTION:{_escaped(_named(ticket_codes, class_name))}",
         *(() if url is None else (f"URL:{url}",)),
         "END:VEVENT",
         "END:VCALENDAR",
     )
     return "".join(f"{_folded(line)}\r\n" for line in lines)
+
+
+def _named(ticket_codes: Sequence[str], class_name: str) -> str:
+    if len(ticket_codes) == 1:
+        return f"{class_name} ticket {ticket_codes[0]}. Bring its QR code."
+    codes = ", ".join(ticket_codes)
+    return f"{len(ticket_codes)} {class_name} tickets: {codes}. Bring the QR code of each."
 
 
 def _utc(moment: datetime) -> str:

@@ -136,6 +136,11 @@ class Catalog:
         """Such as `Premium`; the code itself where the offer has dropped the class."""
         return next((c.name for c in self.classes if c.code == code), code)
 
+    def tickets_name(self, code: ClassCode, qty: int) -> str:
+        """Such as `Premium`, or `3 × Premium`."""
+        name = self.class_name(code)
+        return name if qty == 1 else f"{qty} × {name}"
+
     def by_ledger(self, ledger: int) -> TicketClass | None:
         """The ticket class on that ledger number; None for goodies and strangers."""
         return next((c for c in self.classes if c.tickets.ledger == ledger), None)

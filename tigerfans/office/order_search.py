@@ -1,4 +1,4 @@
-"""How the box office finds orders: by id, email, ticket code and status, in pages or all of them.
+"""How the box office finds orders: by id, email, ticket codes and status, in pages or all of them.
 
 One text is enough to search by: it finds what it may mean, and where it may mean several things, it
 finds each of them. Orders are listed as they were recorded, the latest first. A page begins behind
@@ -47,11 +47,23 @@ _WHOLE_ID: Final = re.compile(rf"(?<![0-9a-f])[0-9a-f]{{{ORDER_ID_HEX_DIGITS - 2
 _ID: Final = re.compile(rf"[0-9a-f]{{{ID_DIGITS_MIN},{ORDER_ID_HEX_DIGITS}}}")
 # A whole one may stand alone.
 _CODE: Final = re.compile(r"TF([0-9A-Z]{1,12})|([0-9A-Z]{12})")
+_WHOLE_CODE: Final = re.compile(r"TF[0-9A-Z]{12}")
 _CODE_GROUP: Final = re.compile(r".{1,4}")
+CODE_CHARACTERS: Final = len("TF-7K3M-92QX-HD4W")
 # Letters that are not on tickets, read as those that are.
 _MISREAD: Final = str.maketrans("OIL", "011")
 # Comes last where bytes are compared; Unicode keeps it from being a letter of any text.
 _LAST_CHARACTER: Final = "\U0010ffff"
+
+_HAS_CODE: Final = """
+    ticket_code COLLATE "C" = {}::text OR more_ticket_codes @> ARRAY[{}::text]
+"""
+# Only of first tickets there is an index for that; but then, an email is looked for as well.
+_HAS_CODE_THAT_BEGINS: Final = """
+    ticket_code COLLATE "C" BETWEEN {}::text AND {}::text
+    OR EXISTS (SELECT FROM unnest(more_ticket_codes) AS more (code)
+               WHERE more.code COLLATE "C" BETWEEN {}::text AND {}::text)
+"""
 
 _CURSOR: Final = re.compile(rf"(\d{{1,18}})-([0-9a-f]{{{ORDER_ID_HEX_DIGITS}}})")
 
@@ -80,8 +92,8 @@ _KINDS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """What is looked for: an order's id or the first digits of it, the beginning of a ticket's
-    code, or any part of an email address; and of which kind. Nothing given finds every order.
+    """What is looked for: an order's id or the first digits of it, a ticket's code or the beginning
+    of one, or any part of an email address; and of which kind. Nothing given finds every order.
     """
 
     text: str = ""
@@ -246,10 +258,13 @@ def _meanings(search: Search) -> Iterator[tuple[str, Sequence[str]]]:
         yield "id BETWEEN {}::uuid AND {}::uuid", [lowest, highest]
     if code := _CODE.fullmatch(compact.upper()):
         begins = _code((code[1] or code[2]).translate(_MISREAD))
-        between = """ticket_code COLLATE "C" BETWEEN {}::text AND {}::text"""
-        yield between, [begins, begins + _LAST_CHARACTER]
-    # An id is found by its index, and hardly ever a part of somebody's address.
-    if search.order_id is None or "@" in text:
+        if len(begins) == CODE_CHARACTERS:
+            yield _HAS_CODE, [begins, begins]
+        else:
+            yield _HAS_CODE_THAT_BEGINS, 2 * [begins, begins + _LAST_CHARACTER]
+    # These are found by their indexes, and hardly ever a part of somebody's address.
+    is_whole = search.order_id is not None or _WHOLE_CODE.fullmatch(compact.upper()) is not None
+    if not is_whole or "@" in text:
         # Before there was one form to store it in, an address was stored as it was typed. And every
         # address would have a part that is empty.
         for part in sorted({folded(text), text.lower()} - {""}):

@@ -6,7 +6,7 @@ more after every deadline of a payment has passed, because a sale is on the ledg
 its order is in PostgreSQL.
 
     stock     capacity = available + held + sold, on each resource's three accounts
-    sales     each sale on the ledger has its paid order, alike in class, time and goodie
+    sales     each sale on the ledger has its paid order, alike in class, number, time and goodie
     orders    each paid order has its one sale on the ledger
     goodies   granted on the ledger = granted on orders = min(limit, paid)
     unmatched no payment waits that fits no order
@@ -105,10 +105,11 @@ class Report:
 
 
 class Sale(NamedTuple):
-    """A sale as the ledger tells it."""
+    """A sale as the ledger tells it, of `qty` tickets."""
 
     order_id: OrderId
     cls: ClassCode
+    qty: int
     with_goodie: bool
     timestamp_ns: int
 
@@ -249,6 +250,7 @@ class Reconciler:
         return Sale(
             order_id=_order_id(post.id),
             cls=self._class_of[post.ledger],
+            qty=post.amount,
             with_goodie=post.id & 0xFF in _SALES_WITH_GOODIE,
             timestamp_ns=post.timestamp,
         )
@@ -343,10 +345,11 @@ def _compare(sale: Sale, order: Order | None) -> str:
     if order.status is not OrderStatus.PAID:
         return f"a sale on the ledger has an order that is {order.status}"
     paid_us = order.paid_at and round(order.paid_at.timestamp() * 1_000_000)
-    if (order.cls, order.got_goodie, paid_us) != (
+    if (order.cls, order.qty, order.got_goodie, paid_us) != (
         sale.cls,
+        sale.qty,
         sale.with_goodie,
         sale.paid_us,
     ):
-        return "a sale and its order differ in class, goodie or time"
+        return "a sale and its order differ in class, number, goodie or time"
     return ""

@@ -161,6 +161,8 @@ def _ledger_chapters(
     by_purpose = {Purpose(transfer.id & 0xFF): transfer for transfer in transfers}
     for purpose, transfer in by_purpose.items():
         what, detail = _TRANSFERS[purpose]
+        if transfer.amount > 1:
+            what = what.replace("Ticket", f"{transfer.amount} tickets")
         if purpose is Purpose.HOLD:
             ticket_class = catalog.by_ledger(transfer.ledger)
             name = f"{ticket_class.name}, " if ticket_class else ""
@@ -174,9 +176,8 @@ def _ledger_chapters(
         )
     hold = by_purpose.get(Purpose.HOLD)
     if hold and not _ENDS_THE_HOLD & by_purpose.keys() and _expires_at(hold) <= now:
-        yield Chapter(
-            _expires_at(hold), "Hold expired", Place.LEDGER, "the ticket went back on sale"
-        )
+        what = f"{hold.amount} tickets" if hold.amount > 1 else "the ticket"
+        yield Chapter(_expires_at(hold), "Hold expired", Place.LEDGER, f"{what} went back on sale")
 
 
 def _session_chapters(entry: Entry | None) -> Iterator[Chapter]:
@@ -205,10 +206,12 @@ def _payment_chapters(stored: Stored | None) -> Iterator[Chapter]:
         detail = f"stored as {stored.earlier_status}, until it was paid after all"
         yield Chapter(stored.earlier_at, what, Place.POSTGRESQL, detail)
     detail = f"stored as {order.status}"
-    if order.ticket_code:
-        detail += f", with the ticket {order.ticket_code}"
+    if codes := order.ticket_codes:
+        word = "ticket" if len(codes) == 1 else f"{len(codes)} tickets"
+        detail += f", with the {word} {', '.join(codes)}"
     if order.status is OrderStatus.PAID_UNFULFILLED:
-        detail += ": nothing was left to sell"
+        left = "nothing was left" if order.qty == 1 else f"no {order.qty} tickets were left"
+        detail += f": {left} to sell"
     yield Chapter(stored.recorded_at, _OUTCOMES[order.status], Place.POSTGRESQL, detail)
     if order.refunded_at:
         yield Chapter(order.refunded_at, "Refunded", Place.POSTGRESQL)

@@ -4,6 +4,7 @@ Texts are kept in words that clients know: times as ISO 8601, ids as hex digits.
 schema says beyond its type is described and not checked: what comes from us is right.
 """
 
+from collections.abc import Sequence
 from typing import Annotated, Final
 
 import msgspec
@@ -27,8 +28,18 @@ OrderIdText = Annotated[
 ]
 
 
+class TicketAnswer(msgspec.Struct):
+    """One ticket of an order that is paid."""
+
+    code: str
+
+
 class OrderAnswer(msgspec.Struct):
-    """An order as everybody who knows its id may see it; nothing of the buyer is in it."""
+    """An order as everybody who knows its id may see it; nothing of the buyer is in it.
+
+    `amount` is what all `qty` tickets cost. `tickets` has each of them once they are paid for, by
+    its number from 0 on; `ticket_code` is the first one's.
+    """
 
     order_id: OrderIdText
     status: OrderStatus
@@ -39,6 +50,7 @@ class OrderAnswer(msgspec.Struct):
     paid_at: Moment | None
     ticket_code: str | None
     got_goodie: bool
+    tickets: Sequence[TicketAnswer]
 
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -57,5 +69,6 @@ def order_answer(order: Order) -> bytes:
             paid_at=None if order.paid_at is None else order.paid_at.isoformat(),
             ticket_code=order.ticket_code,
             got_goodie=order.got_goodie,
+            tickets=[TicketAnswer(code) for code in order.ticket_codes],
         )
     )

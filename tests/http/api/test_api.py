@@ -17,6 +17,7 @@ import pytest
 
 from tests.harness.patience import patience
 from tests.http.asgi import WEBHOOK_URL, client_of_app
+from tests.offers import OFFER, UP_TO_FOUR
 from tests.shops import OpenShop
 from tigerfans.booking.ids import OrderId
 from tigerfans.http import reading
@@ -107,6 +108,7 @@ async def test_a_purchase_from_checkout_to_ticket(client: httpx.AsyncClient) -> 
         "paid_at": "",
         "ticket_code": "",
         "got_goodie": True,
+        "tickets": [{"code": status["ticket_code"]}],
     }
     for document, media_type in (
         ("qr.png", "image/png"),
@@ -117,6 +119,79 @@ async def test_a_purchase_from_checkout_to_ticket(client: httpx.AsyncClient) -> 
         picture = await client.get(f"/api/orders/{order['order_id']}/{document}")
         assert picture.status_code == 200
         assert picture.headers["content-type"].startswith(media_type)
+
+
+async def test_a_purchase_of_several_tickets_from_checkout_to_each_of_them(
+    open_shop: OpenShop,
+) -> None:
+    async with client_of(await open_shop(offer=UP_TO_FOUR)) as client:
+        held = (await client.post("/api/checkout", json=BUY_A | {"qty": 3})).json()
+        assert held["amount"] == 3 * 6500
+        order = f"/api/orders/{held['order_id']}"
+        assert (await client.get(order)).json()["tickets"] == []
+        await client.post(f"{held['redirect_url']}/emit", data={"t": "succeeded"})
+        paid = (await client.get(order)).json()
+        assert (paid["status"], paid["qty"], paid["amount"]) == ("PAID", 3, 3 * 6500)
+        codes = [ticket["code"] for ticket in paid["tickets"]]
+        assert len(set(codes)) == 3
+        assert paid["ticket_code"] == codes[0]
+        for document in ("qr.png", "qr.svg", "ticket.png"):
+            each = [await client.get(f"{order}/tickets/{n}/{document}") for n in range(3)]
+            assert {answer.status_code for answer in each} == {200}
+            assert len({answer.content for answer in each}) == 3
+            # At the address that orders of one ticket have.
+            assert (await client.get(f"{order}/{document}")).content == each[0].content
+        for nothing in ("tickets/3/qr.svg", "tickets/-1/qr.svg", "tickets/0", "tickets/0/x.svg"):
+            assert (await client.get(f"{order}/{nothing}")).status_code == 404
+        assert (await client.get(f"{order}/tickets/0/ticket.ics")).status_code == 404
+        assert (await client.get(f"{order}/ticket.pdf")).content.count(b"/Type /Page\n") == 3
+        entry = (await client.get(f"{order}/ticket.ics")).text.replace("\r\n ", "")
+        assert all(code in entry for code in codes)
+
+
+@pytest.mark.parametrize("qty", [0, -1, 5, 65, 2**70, "2", "", 1.5, True, None, [2]])
+async def test_a_number_of_tickets_that_cannot_be_is_refused_in_a_sentence(
+    open_shop: OpenShop, qty: object
+) -> None:
+    async with client_of(await open_shop(offer=UP_TO_FOUR)) as client:
+        refused = await client.post("/api/checkout", json=BUY_A | {"qty": qty})
+        assert refused.status_code == 400
+        assert refused.json()["field"] == "qty"
+        assert refused.json()["detail"].startswith("Please choose")
+        assert (await client.get("/api/inventory")).json()["A"]["active_holds"] == 0
+
+
+async def test_more_tickets_than_are_left_is_a_conflict_that_says_how_many_are(
+    open_shop: OpenShop,
+) -> None:
+    async with client_of(await open_shop(tickets_a=2, offer=UP_TO_FOUR)) as client:
+        refused = await client.post("/api/checkout", json=BUY_A | {"qty": 3})
+        assert refused.status_code == 409
+        assert refused.json() == {
+            "detail": "Only 2 tickets of this class are left. Please choose fewer.",
+            "state": "too_few",
+            "available": 2,
+        }
+        assert "retry-after" not in refused.headers
+
+
+async def test_a_key_that_is_sent_with_another_number_of_tickets_is_a_conflict(
+    open_shop: OpenShop,
+) -> None:
+    async with client_of(await open_shop(offer=UP_TO_FOUR)) as client:
+        key = {"Idempotency-Key": "key-1"}
+        first = await client.post("/api/checkout", json=BUY_A | {"qty": 2}, headers=key)
+        again = await client.post("/api/checkout", json=BUY_A | {"qty": 2}, headers=key)
+        assert again.json() == first.json()
+        other = await client.post("/api/checkout", json=BUY_A, headers=key)
+        assert (other.status_code, other.json()["new_key_needed"]) == (409, True)
+
+
+async def test_the_show_says_how_many_tickets_an_order_may_have(open_shop: OpenShop) -> None:
+    for offer, most in ((OFFER, 1), (UP_TO_FOUR, 4)):
+        async with client_of(await open_shop(offer=offer)) as client:
+            limits = (await client.get("/api/show")).json()["limits"]
+            assert limits["tickets_per_order"] == most
 
 
 @pytest.mark.parametrize(("kind", "status"), [("failed", "FAILED"), ("canceled", "CANCELED")])

@@ -15,8 +15,14 @@ from tests.http.asgi import client_of_app
 from tests.offers import SHOW, catalog_with
 from tests.shops import OpenShop
 from tigerfans.errors import OrderEndedError, ShopError
-from tigerfans.http.api.documents import DOCUMENTS
-from tigerfans.http.api.openapi import DOCUMENT_WORDS, MODELS, examples, inventory_answer
+from tigerfans.http.api.documents import DOCUMENTS, OF_ONE_TICKET
+from tigerfans.http.api.openapi import (
+    DOCUMENT_WORDS,
+    MODELS,
+    OF_ONE_TICKET_WORDS,
+    examples,
+    inventory_answer,
+)
 from tigerfans.http.api.show import ShowAnswer
 from tigerfans.http.app import create_app
 from tigerfans.http.problems import RefusalAnswer
@@ -93,6 +99,9 @@ async def test_every_operation_has_a_name_a_sentence_a_tag_and_models_of_its_err
 def test_every_document_is_described_as_what_it_is() -> None:
     assert {name: words[0] for name, words in DOCUMENT_WORDS.items()} == {
         name: media_type.decode().partition(";")[0] for name, (media_type, _) in DOCUMENTS.items()
+    }
+    assert {name: words[0] for name, words in OF_ONE_TICKET_WORDS.items()} == {
+        name: DOCUMENT_WORDS[name][0] for name in OF_ONE_TICKET
     }
 
 

@@ -1,4 +1,5 @@
 import csv
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -39,7 +40,20 @@ def test_an_order_is_read_back_from_its_line() -> None:
         "paid_at": "2026-11-22T12:00:00+00:00",
         "recorded_at": "2026-11-22T12:00:00+00:00",
         "refunded_at": "",
+        "qty": "1",
+        "more_ticket_codes": "",
     }
+
+
+def test_an_order_of_several_tickets_has_the_codes_of_all_of_them() -> None:
+    several = replace(ORDER, qty=3, amount_cents=3 * 6500, more_ticket_codes=("TF-2", "TF-3"))
+    lines = csv_lines([COLUMNS, order_cells(Stored(several, NOON, None, None))])
+    (row,) = csv.DictReader(lines.splitlines())
+    assert (row["qty"], row["amount_cents"], row["more_ticket_codes"]) == (
+        "3",
+        "19500",
+        "TF-2 TF-3",
+    )
 
 
 @pytest.mark.parametrize(

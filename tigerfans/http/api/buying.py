@@ -9,13 +9,14 @@ from litestar.types import ControllerRouterHandler, HTTPScope, Receive, Send
 
 from tigerfans.booking.email_address import EMAIL_CHARACTERS_MAX
 from tigerfans.booking.inventory import Inventory, StockState
-from tigerfans.errors import InvalidRequestError
+from tigerfans.errors import InvalidQtyError, InvalidRequestError
 from tigerfans.http.api.raw import HEADERS, json_route, raw_route, respond
 from tigerfans.http.client_address import ClientAddresses
 from tigerfans.http.held_cookies import HeldCookies
 from tigerfans.http.reading import BodyReader, header
 from tigerfans.json_input import InvalidJsonError, decode
 from tigerfans.offer.catalog import TicketClass
+from tigerfans.offer.tables import TICKETS_PER_ORDER_MAX
 from tigerfans.offer.windows import SaleState
 from tigerfans.shop.answers import Cents, ClassText, Count, Currency, Moment, OrderIdText
 from tigerfans.shop.shop import Shop
@@ -24,8 +25,14 @@ from tigerfans.shop.shop import Shop
 Email = Annotated[str, msgspec.Meta(extra_json_schema={"maxLength": EMAIL_CHARACTERS_MAX})]
 
 
+# Described only, too: how many there may be is the shop's to say, in `/api/show`.
+Qty = Annotated[
+    int, msgspec.Meta(extra_json_schema={"minimum": 1, "maximum": TICKETS_PER_ORDER_MAX})
+]
+
+
 class CheckoutBody(msgspec.Struct):
-    """Which ticket to hold, and for whom.
+    """Which tickets to hold, how many of them, and for whom.
 
     With `remember` the answer brings a cookie by which the checkout's page knows the hold.
     """
@@ -33,10 +40,13 @@ class CheckoutBody(msgspec.Struct):
     cls: ClassText
     customer_email: Email
     remember: bool = False
+    qty: Qty = 1
 
 
 class HoldAnswer(msgspec.Struct):
-    """A ticket is held for this order until it is paid for at `redirect_url`, or the hold ends."""
+    """What was asked for is held for this order until it is paid for at `redirect_url`, or the hold
+    ends; `amount` is what all of it costs.
+    """
 
     order_id: OrderIdText
     redirect_url: str
@@ -85,6 +95,7 @@ def buying_routes(
             body.cls,
             body.customer_email,
             header(scope, b"idempotency-key"),
+            qty=body.qty,
             client=clients.of(scope),
         )
         answer = _encode(
@@ -130,7 +141,10 @@ def _read_checkout(body: bytes) -> CheckoutBody:
     try:
         return decode(_checkout_body, body)
     except InvalidJsonError as error:
-        named = (words for name, words in _MISSING.items() if _names(str(error), name))
+        refusal = str(error)
+        if _names(refusal, "qty"):
+            raise InvalidQtyError("Please choose how many tickets by a whole number.") from None
+        named = (words for name, words in _MISSING.items() if _names(refusal, name))
         raise InvalidRequestError(next(named, _NO_JSON)) from None
 
 

@@ -1,4 +1,4 @@
-"""An order's ticket as files: the whole of it to keep or to print, its QR code, its calendar entry.
+"""An order's tickets as files: each to keep, all of them to print, QR codes, a calendar entry.
 
 A picture takes 2 to 30 ms to draw, in which nobody else would be served: so it is drawn in a
 thread, one at a time, and kept for whoever asks again. The same ticket always yields the same
@@ -6,6 +6,7 @@ bytes, so a browser that has them is told so by their digest.
 """
 
 import asyncio
+import re
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -39,7 +40,7 @@ TICKET_HEADERS: Final = (
 
 
 class NoTicketError(ShopError):
-    """There is no ticket for this order: it is not paid."""
+    """This order has no such ticket, or is not paid."""
 
     status = 404
 
@@ -107,24 +108,23 @@ class Documents:
         self._drawings = Drawings()
 
     async def serve(self, order_id: OrderId, name: str, scope: HTTPScope, send: Send) -> None:
-        """Answers with a document of the order.
+        """Answers with a document of the order, or of one of its tickets: `tickets/2/qr.svg`.
 
         Raises `NoDocumentError`, `UnknownOrderError`, `NoTicketError`, `UnavailableError` where too
         many are drawn, or what asking for the order raises.
         """
-        if name not in DOCUMENTS:
-            raise NoDocumentError
+        number, name = _numbered(name)
         order = await self._shop.order(order_id)
         if order is None:
             raise UnknownOrderError
-        if order.ticket_code is None:
+        if number >= len(order.ticket_codes):
             raise NoTicketError
         media_type, draw = DOCUMENTS[name]
         if is_head(scope):
             await respond_head(send, [(b"content-type", media_type), *TICKET_HEADERS])
             return
-        ticket = Ticket(self._shop, order, order.ticket_code, self._public_url)
-        drawn = await self._drawings.get((name, order_id), lambda: draw(ticket))
+        ticket = Ticket(self._shop, order, number, self._public_url)
+        drawn = await self._drawings.get((name, order_id, number), lambda: draw(ticket))
         headers = [*TICKET_HEADERS, (b"etag", drawn.etag)]
         if _has(header(scope, b"if-none-match"), drawn.etag.decode()):
             await respond_head(send, headers, status=304)
@@ -133,12 +133,16 @@ class Documents:
 
 
 class Ticket(NamedTuple):
-    """What a document is drawn from."""
+    """What a document is drawn from: a ticket of an order, by its number from 0 on."""
 
     shop: Shop
     order: Order
-    code: str
+    number: int
     public_url: str | None
+
+    @property
+    def code(self) -> str:
+        return self.order.ticket_codes[self.number]
 
     @property
     def order_id(self) -> str:
@@ -158,7 +162,20 @@ class Ticket(NamedTuple):
 
     @property
     def sheet(self) -> Sheet:
-        return Sheet(self.code, self.order_id, self.class_name, self.issued_at, self.show)
+        return Sheet(
+            self.code,
+            self.order_id,
+            self.class_name,
+            self.issued_at,
+            self.show,
+            self.number,
+            self.order.qty,
+        )
+
+    @property
+    def sheets(self) -> list[Sheet]:
+        """Of all tickets of the order."""
+        return [self._replace(number=number).sheet for number in range(self.order.qty)]
 
     @property
     def page_url(self) -> str | None:
@@ -187,12 +204,12 @@ def _ticket_png(ticket: Ticket) -> bytes:
 
 
 def _ticket_pdf(ticket: Ticket) -> bytes:
-    return ticket_pdf(ticket.sheet)
+    return ticket_pdf(ticket.sheets)
 
 
 def _calendar(ticket: Ticket) -> bytes:
     return calendar_entry(
-        ticket.code,
+        ticket.order.ticket_codes,
         ticket.order_id,
         ticket.class_name,
         ticket.issued_at,
@@ -201,7 +218,8 @@ def _calendar(ticket: Ticket) -> bytes:
     ).encode()
 
 
-# By its name below the order: its media type, and what draws it.
+# By its name below the order: its media type, and what draws it. What is of one ticket is there of
+# the order's first.
 DOCUMENTS: Final[Mapping[str, tuple[bytes, Callable[[Ticket], bytes]]]] = {
     "qr.png": (b"image/png", _png),
     "qr.svg": (b"image/svg+xml", _svg),
@@ -209,3 +227,17 @@ DOCUMENTS: Final[Mapping[str, tuple[bytes, Callable[[Ticket], bytes]]]] = {
     "ticket.pdf": (b"application/pdf", _ticket_pdf),
     "ticket.ics": (b"text/calendar; charset=utf-8", _calendar),
 }
+# Those that are of one ticket, below its number.
+OF_ONE_TICKET: Final = ("qr.png", "qr.svg", "ticket.png")
+
+_NUMBERED: Final = re.compile(r"tickets/(\d{1,3})/([a-z.]+)")
+
+
+def _numbered(name: str) -> tuple[int, str]:
+    """The number of a ticket and the name of a document; raises `NoDocumentError`."""
+    if name in DOCUMENTS:
+        return 0, name
+    numbered = _NUMBERED.fullmatch(name)
+    if numbered is None or numbered[2] not in OF_ONE_TICKET:
+        raise NoDocumentError
+    return int(numbered[1]), numbered[2]

@@ -42,11 +42,12 @@ from tigerfans.http.api.webhook import WebhookAnswer
 from tigerfans.http.office.auth import OPERATOR
 from tigerfans.http.problems import ProblemAnswer, RefusalAnswer
 from tigerfans.offer.catalog import Catalog
+from tigerfans.offer.tables import TICKETS_PER_ORDER_MAX
 from tigerfans.office.order_search import TEXT_CHARACTERS_MAX, Kind
 from tigerfans.office.permissions import Permission, roles_with
 from tigerfans.payments.base import EventType, PaymentEvent, PaymentProvider
 from tigerfans.payments.mockpay import MockPay
-from tigerfans.shop.answers import OrderAnswer, OrderIdText
+from tigerfans.shop.answers import OrderAnswer, OrderIdText, TicketAnswer
 from tigerfans.shop.checkout import IDEMPOTENCY_KEY_CHARACTERS_MAX
 from tigerfans.shop.payment import UNMATCHED
 from tigerfans.stores.orders import OrderStatus
@@ -55,15 +56,17 @@ _PROVIDER: Final = "provider"
 _SIGNATURE: Final = "base64(HMAC-SHA256(secret, body))"
 
 _DESCRIPTION: Final = """
-Hold a ticket, pay for it, see what became of it. Amounts are in the smallest unit of the currency,
-such as cents.
+Hold tickets, pay for them, see what became of them. Amounts are in the smallest unit of the
+currency, such as cents.
 
 1. `GET /api/show` says what is on offer, and `GET /api/inventory` what is left of it.
-2. `POST /api/checkout` holds a ticket. Send an `Idempotency-Key` of your own, such as a UUID: then
-   a request whose answer got lost can be sent again, and still holds one ticket.
+2. `POST /api/checkout` holds a ticket, or `qty` of one class: all of them or none. Send an
+   `Idempotency-Key` of your own, such as a UUID: then a request whose answer got lost can be sent
+   again, and still holds them once.
 3. Send the buyer to `redirect_url`, to pay there.
 4. `GET /api/orders/{order_id}` says what became of it, and `…/events` says so by itself. Where it
-   is `PAID`, `…/ticket.png` is the ticket. What is `FAILED`, `CANCELED` or `EXPIRED` may still
+   is `PAID`, `…/ticket.png` is the ticket, and `…/tickets/1/ticket.png` the second one of several.
+   What is `FAILED`, `CANCELED` or `EXPIRED` may still
    become that, where the provider tells of another try.
 
 What goes wrong is a JSON object whose `detail` is a sentence that can be shown. After a 403, 409,
@@ -220,6 +223,7 @@ def examples(catalog: Catalog) -> dict[str, Any]:
             paid_at="2026-11-28T12:00:00.123456+00:00",
             ticket_code="TF-7K3M-92QX-HD4W",
             got_goodie=True,
+            tickets=[TicketAnswer("TF-7K3M-92QX-HD4W")],
         ),
         PaymentEvent(
             type=EventType.SUCCEEDED,
@@ -362,7 +366,7 @@ _ORDER_ID_PARAMETER: Final = Parameter(
 _CHECKOUT: Final = Operation(
     operation_id="holdTicket",
     tags=["buying"],
-    summary="Hold one ticket for a while.",
+    summary="Hold one ticket for a while, or several.",
     parameters=[
         Parameter(
             name="Idempotency-Key",
@@ -379,8 +383,10 @@ _CHECKOUT: Final = Operation(
     ],
     request_body=RequestBody(required=True, content=_media(CheckoutBody.__name__)),
     responses={
-        "200": _answer("The ticket is held.", HoldAnswer),
-        "400": _answer("The class, the email address or the key is not valid.", RefusalAnswer),
+        "200": _answer("What was asked for is held.", HoldAnswer),
+        "400": _answer(
+            "The class, the number, the email address or the key is not valid.", RefusalAnswer
+        ),
         "403": _answer(
             "The class is not on sale: not yet, where there is a Retry-After, or not any more.",
             RefusalAnswer,
@@ -388,7 +394,8 @@ _CHECKOUT: Final = Operation(
         "408": _problem("The request took too long to arrive."),
         "409": _answer(
             "No ticket is left, as state says: the class is sold out, or all the rest of it is on"
-            " hold, and may come back after Retry-After seconds. Or, where new_key_needed is true,"
+            " hold, and may come back after Retry-After seconds; or no more than are available. Or,"
+            " where new_key_needed is true,"
             " the Idempotency-Key is used up: with another body, by too many refusals, or by an"
             " order that ended as order_status says.",
             RefusalAnswer,
@@ -471,12 +478,48 @@ _ORDERS_CSV: Final = Operation(
 
 # Of `documents.DOCUMENTS`, by its name below the order: what it is called and what it is.
 DOCUMENT_WORDS: Final = {
-    "qr.png": ("image/png", "getQrPng", "The ticket's QR code as PNG."),
-    "qr.svg": ("image/svg+xml", "getQrSvg", "The ticket's QR code as SVG."),
-    "ticket.png": ("image/png", "getTicketPng", "The whole ticket as a picture of A6."),
-    "ticket.pdf": ("application/pdf", "getTicketPdf", "The whole ticket as a page of A6."),
+    "qr.png": ("image/png", "getQrPng", "The first ticket's QR code as PNG."),
+    "qr.svg": ("image/svg+xml", "getQrSvg", "The first ticket's QR code as SVG."),
+    "ticket.png": ("image/png", "getTicketPng", "The whole first ticket as a picture of A6."),
+    "ticket.pdf": ("application/pdf", "getTicketsPdf", "All tickets, each as a page of A6."),
     "ticket.ics": ("text/calendar", "getCalendar", "The show as an entry for a calendar."),
 }
+
+# Of `documents.OF_ONE_TICKET`, by its name below the ticket.
+OF_ONE_TICKET_WORDS: Final = {
+    "qr.png": ("image/png", "getQrPngOf", "A ticket's QR code as PNG."),
+    "qr.svg": ("image/svg+xml", "getQrSvgOf", "A ticket's QR code as SVG."),
+    "ticket.png": ("image/png", "getTicketPngOf", "A whole ticket as a picture of A6."),
+}
+_NUMBER_PARAMETER: Final = Parameter(
+    name="number",
+    param_in="path",
+    required=True,
+    description="From 0 on, as the order's `tickets` has them.",
+    schema=Schema(type=OpenAPIType.INTEGER, minimum=0, maximum=TICKETS_PER_ORDER_MAX - 1),
+)
+
+
+def _documents(
+    path: str, parameters: list[Parameter], words: Mapping[str, tuple[str, str, str]]
+) -> dict[str, PathItem]:
+    return {
+        f"{path}/{name}": PathItem(
+            get=Operation(
+                operation_id=name_of_it,
+                tags=["orders"],
+                summary=summary,
+                parameters=[*parameters],
+                responses={
+                    "200": _document("The document.", media_type),
+                    "404": _problem("There is no such order, or it has no such ticket."),
+                    "503": _BUSY,
+                },
+            )
+        )
+        for name, (media_type, name_of_it, summary) in words.items()
+    }
+
 
 _PATHS: Final = {
     "/api/show": PathItem(get=_SHOW),
@@ -485,22 +528,12 @@ _PATHS: Final = {
     "/api/orders/{order_id}": PathItem(get=_ORDER_STATUS),
     "/api/orders/{order_id}/events": PathItem(get=_ORDER_EVENTS),
     "/api/admin/orders.csv": PathItem(get=_ORDERS_CSV),
-    **{
-        f"/api/orders/{{order_id}}/{name}": PathItem(
-            get=Operation(
-                operation_id=name_of_it,
-                tags=["orders"],
-                summary=summary,
-                parameters=[_ORDER_ID_PARAMETER],
-                responses={
-                    "200": _document("The document.", media_type),
-                    "404": _problem("There is no such order, or it has no ticket."),
-                    "503": _BUSY,
-                },
-            )
-        )
-        for name, (media_type, name_of_it, summary) in DOCUMENT_WORDS.items()
-    },
+    **_documents("/api/orders/{order_id}", [_ORDER_ID_PARAMETER], DOCUMENT_WORDS),
+    **_documents(
+        "/api/orders/{order_id}/tickets/{number}",
+        [_ORDER_ID_PARAMETER, _NUMBER_PARAMETER],
+        OF_ONE_TICKET_WORDS,
+    ),
 }
 
 _BENCHMARKS: Final = {

@@ -3,7 +3,7 @@
 Nothing of it changes while the shop runs, so it is put into words once, when the process starts.
 """
 
-from typing import Annotated, Final
+from typing import Annotated
 
 import msgspec
 from litestar.handlers import ASGIRouteHandler
@@ -17,9 +17,6 @@ from tigerfans.settings.settings import Settings
 from tigerfans.shop.answers import Cents, ClassText, Count, Currency, Moment
 from tigerfans.shop.checkout import IDEMPOTENCY_KEY_CHARACTERS_MAX
 from tigerfans.shop.shop import Shop
-
-# What one checkout holds.
-TICKETS_PER_ORDER: Final = 1
 
 Limit = Annotated[int, Meta(description="0 is no limit.", extra_json_schema={"minimum": 0})]
 
@@ -37,7 +34,10 @@ class TicketClassAnswer(msgspec.Struct):
 
 
 class LimitsAnswer(msgspec.Struct):
-    """What a checkout is bound to; past it, the answer says so in a sentence."""
+    """What a checkout is bound to; past it, the answer says so in a sentence.
+
+    The holds of a client and of an email are counted in tickets.
+    """
 
     tickets_per_order: Count
     holds_per_client: Limit
@@ -119,7 +119,7 @@ def show_answer(shop: Shop, settings: Settings) -> ShowAnswer:
         goodie=offer.goodie.name,
         hold_seconds=shop.hold_seconds,
         limits=LimitsAnswer(
-            tickets_per_order=TICKETS_PER_ORDER,
+            tickets_per_order=shop.tickets_per_order,
             holds_per_client=settings.limits.holds_per_client,
             holds_per_email=settings.holds_per_email,
             email_characters=EMAIL_CHARACTERS_MAX,

@@ -29,6 +29,7 @@ class OrderItem(msgspec.Struct):
     paid_at_iso: Moment | None
     got_goodie: bool
     ticket_code: str | None
+    more_ticket_codes: Sequence[str]
     email: str
     refunded_at_iso: Moment | None
 
@@ -38,13 +39,14 @@ class OrderItem(msgspec.Struct):
             id=order.id.hex_digits,
             status=order.status,
             cls=order.cls,
-            qty=1,
+            qty=order.qty,
             amount=order.amount_cents,
             currency=order.currency,
             created_at_iso=order.created_at.isoformat(),
             paid_at_iso=_iso(order.paid_at),
             got_goodie=order.got_goodie,
             ticket_code=order.ticket_code,
+            more_ticket_codes=order.more_ticket_codes,
             email=order.email,
             refunded_at_iso=_iso(order.refunded_at),
         )
@@ -174,7 +176,7 @@ class SessionItem(msgspec.Struct):
             age_ms=max(0, now_ms - session.created_ms),
             order_id=session.order_id.hex_digits,
             cls=session.cls,
-            qty=1,
+            qty=session.qty,
             email=session.email,
             amount=session.amount_cents,
             currency=currency,

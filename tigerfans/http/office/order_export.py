@@ -53,6 +53,8 @@ COLUMNS: Final = (
     "paid_at",
     "recorded_at",
     "refunded_at",
+    "qty",
+    "more_ticket_codes",
 )
 
 
@@ -144,6 +146,8 @@ def order_cells(stored: Stored) -> tuple[str, ...]:
         _iso(order.paid_at),
         _iso(stored.recorded_at),
         _iso(order.refunded_at),
+        str(order.qty),
+        " ".join(order.more_ticket_codes),
     )
 
 
