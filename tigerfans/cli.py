@@ -14,7 +14,9 @@ from typing import Final
 
 from tigerfans import __version__
 from tigerfans.command_help import HELP
+from tigerfans.offer.taken import named_offer, sold_offer
 from tigerfans.settings.settings import (
+    FindOffer,
     Settings,
     SettingsError,
     unknown_variables,
@@ -54,7 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     groups = {"": commands}
     for group, summary in (
-        ("offer", "Begin the file of an event, or check it."),
+        ("offer", "Begin the file of an event, check it, or have the shop sell it."),
         ("ledger", "Check or copy a ledger."),
     ):
         members = commands.add_parser(group, help=summary, description=summary)
@@ -85,6 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     for command in (init, check):
         where = f"{OFFER_FILE} where none is named"
         command.add_argument("file", type=Path, nargs="?", default=OFFER_FILE, help=where)
+    add("offer take", _offer_take, "Have what starts from now on sell what the file says.")
     worker = add("worker", _worker, "Run one HTTP worker alone.")
     worker.add_argument(
         "--number", type=int, required=True, help="which of them it is, counted from 1"
@@ -109,18 +112,21 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _settings(process: str | None = None, *, sells: bool = True) -> Settings:
+def _settings(
+    process: str | None = None, *, sells: bool = True, find_offer: FindOffer = sold_offer
+) -> Settings:
     """The settings, and a word on each that is none; a `process` logs to stderr from here on.
 
-    One that does not sell starts whatever is wrong with the offer.
+    The offer is the one that was taken over, unless `find_offer` finds another. What does not sell
+    starts whatever is wrong with it.
     """
     environ = os.environ if sells else without_offer(os.environ)
-    settings = Settings.from_environment(environ)
+    settings = Settings.from_environment(environ, find_offer if sells else named_offer)
     if process is not None:
         from tigerfans.telemetry.logs import log_to_stderr
 
         log_to_stderr(settings.environment, process)
-    for sentence in unknown_variables(environ).values():
+    for sentence in unknown_variables(environ, settings.offer).values():
         logger.warning(sentence)
     return settings
 
@@ -128,7 +134,7 @@ def _settings(process: str | None = None, *, sells: bool = True) -> Settings:
 def _up(_: argparse.Namespace) -> int:
     from tigerfans.stack import up
 
-    return up.run(_settings(), os.environ)
+    return up.run(_settings(find_offer=named_offer), os.environ)
 
 
 def _ps(arguments: argparse.Namespace) -> int:
@@ -144,7 +150,7 @@ def _ps(arguments: argparse.Namespace) -> int:
 def _reload(_: argparse.Namespace) -> int:
     from tigerfans.stack import control
 
-    return control.reload(_settings())
+    return control.reload(_settings(find_offer=named_offer))
 
 
 def _offer_init(arguments: argparse.Namespace) -> int:
@@ -157,6 +163,12 @@ def _offer_check(arguments: argparse.Namespace) -> int:
     from tigerfans.office.offer_command import check
 
     return check(arguments.file)
+
+
+def _offer_take(_: argparse.Namespace) -> int:
+    from tigerfans.office.offer_taking import run
+
+    return run(os.environ)
 
 
 def _sequencer(_: argparse.Namespace) -> int:

@@ -78,6 +78,15 @@ HELP: Final[Mapping[str, Help]] = {
         {0: "a shop can sell it", 2: "it has mistakes: each is named with its line"},
         "tigerfans offer check offer.toml",
     ),
+    "offer take": Help(
+        {
+            0: "what starts from now on sells it",
+            1: "nobody says whether it takes away what was sold; nothing has changed",
+        }
+        | _USAGE,
+        "TIGERFANS_OFFER=offer.toml tigerfans offer take",
+        ("TIGERFANS_OFFER", "DATABASE_URL", *_SHOP, "TIGERFANS_SEQUENCER_SOCKET"),
+    ),
     "sequencer": Help(
         {0: "it was stopped by SIGTERM", 1: "its ledger was lost, or its addresses are taken"}
         | _USAGE,

@@ -1,7 +1,7 @@
 """What the tickets of a shop under test cost, changed while it sells.
 
-The shop reads its offer from a file of the suite's, the tests' own show at first; a new price comes
-with new workers, which read the file anew.
+The shop sells what a file of the suite's says, the tests' own show at first; a new price comes
+with a reload, which takes the file over.
 """
 
 import re

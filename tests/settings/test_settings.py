@@ -192,14 +192,14 @@ def test_webhooks_come_to_the_public_address_unless_another_one_is_named() -> No
 def test_a_variable_that_is_no_setting_is_told_with_the_nearest_that_is(
     name: str, meant: str | None
 ) -> None:
-    told = unknown_variables(SOLD | {name: "200", "TIGERFANS_PORT": "1", "HOME": "/", "MOCK_X": ""})
+    told = unknown_variables({name: "200", "TIGERFANS_PORT": "1", "HOME": "/", "MOCK_X": ""}, OFFER)
     assert told.keys() == {name}
     assert told[name].startswith(f"{name} is no setting")
     assert (f"Is {meant} meant?" in told[name]) if meant else ("docs/settings.md" in told[name])
 
 
 def test_no_setting_is_told_as_none() -> None:
-    assert unknown_variables(dict.fromkeys(documented(), "") | SOLD) == {}
+    assert unknown_variables(dict.fromkeys(documented(), ""), OFFER) == {}
 
 
 def test_a_secret_is_not_in_a_url_errors_message() -> None:
@@ -359,8 +359,9 @@ def test_the_offer_says_how_many_tickets_there_are_unless_a_variable_does(tmp_pa
 def test_a_class_has_a_variable_by_its_code(tmp_path: Path) -> None:
     named = {"TIGERFANS_OFFER": offer_file(tmp_path, '"B"', '"BALCONY"')}
     environ = named | {"TIGERFANS_TICKETS_BALCONY": "7", "TIGERFANS_TICKETS_B": "7"}
-    assert Settings.from_environment(environ).build_catalog().classes[1].tickets.capacity == 7
-    assert unknown_variables(environ).keys() == {"TIGERFANS_TICKETS_B"}
+    read = Settings.from_environment(environ)
+    assert read.build_catalog().classes[1].tickets.capacity == 7
+    assert unknown_variables(environ, read.offer).keys() == {"TIGERFANS_TICKETS_B"}
 
 
 def test_the_offers_limit_and_links_give_way_to_variables(tmp_path: Path) -> None:

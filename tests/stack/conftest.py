@@ -23,7 +23,7 @@ POLL_PAUSE_S = 0.01
 
 
 class StandIns:
-    """Two servers, a migration that is done at once, a sequencer and two workers.
+    """Two servers, a migration and an offer that are done at once, a sequencer and two workers.
 
     `event` gives what happens to them, in order.
     """
@@ -47,7 +47,7 @@ class StandIns:
     def program(self, name: str) -> Program:
         behaviour = self.folder.root / f"{name}.behaviour"
         if not behaviour.exists():
-            self.behave(name, "does" if name == "migrate" else "serves")
+            self.behave(name, "does" if name in ("migrate", "offer") else "serves")
         script = (sys.executable, "-I", "-S", stand_in.__file__)
         arguments = (str(self._events_path), name, str(behaviour))
         return Program(name=name, argv=(*script, *arguments), stop_timeout_s=self.stop_timeout_s)
@@ -62,6 +62,7 @@ class StandIns:
             Fleet(
                 servers=[self.program("store"), self.program("ledger")],
                 migration=self.program("migrate"),
+                taking=self.program("offer"),
                 sequencer=self.program("sequencer"),
                 workers=[self.program("worker-1"), self.program("worker-2")],
             ),

@@ -1,6 +1,8 @@
 """A reload under load: every worker is replaced, and no buyer notices."""
 
 import asyncio
+import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,12 +11,15 @@ import httpx
 import pytest
 
 from tests.offers import OFFER_FILE
-from tests.stack.running_shop import RunningShop, open_shop, tigerfans
+from tests.stack.running_shop import RunningShop, open_shop, tigerfans, until
+from tigerfans.settings.folder import state_file
+from tigerfans.stack import state
+from tigerfans.stack.state import ProcessState
 
 CLIENTS = 10
 
 
-# Both tests reload the same shop, so the second one replaces workers that replaced others.
+# All reload the same shop, so that later ones replace workers that replaced others.
 @pytest.fixture(scope="module")
 def offer(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The file that the shop sells."""
@@ -85,6 +90,38 @@ def test_a_reload_takes_the_offer_over_and_one_with_a_mistake_not(
     assert workers == {row["pid"] for row in shop.ps() if row["name"].startswith("worker")}
     assert show() == now
     offer.write_text(good)
+
+
+def test_a_worker_that_dies_while_the_file_is_changed_sells_what_was_taken_over(
+    shop: RunningShop, offer: Path
+) -> None:
+    good = offer.read_text()
+    offer.write_text(good[: good.index("venue")])
+    kill_and_wait(shop, "worker-1")
+    body = {"cls": "A", "customer_email": "fan@example.org"}
+    assert httpx.post(f"{shop.url}/api/checkout", json=body, trust_env=False).is_success
+    # What only the shop can say is wrong is refused before a worker meets it.
+    head, _, second = good.split("[[class]]")
+    offer.write_text(f"{head}[[class]]{second}")
+    reload = shop.tigerfans("reload")
+    assert reload.returncode == 1
+    assert "The offer has no class A any more" in reload.stderr
+    kill_and_wait(shop, "worker-2")
+    offer.write_text(good)
+
+
+def kill_and_wait(shop: RunningShop, name: str) -> None:
+    """Kills a process, and waits until it runs again."""
+
+    def now() -> ProcessState:
+        written = state.read(state_file(shop.data))
+        assert written is not None
+        return next(process for process in written.processes if process.name == name)
+
+    before = now()
+    assert before.pid is not None
+    os.kill(before.pid, signal.SIGKILL)
+    until(lambda: now().restarts > before.restarts and now().state == "running")
 
 
 GALLERY = """

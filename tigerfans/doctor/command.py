@@ -22,6 +22,7 @@ from tigerfans.doctor.machine import judge_machine, read_machine
 from tigerfans.doctor.postgresql import check_postgresql
 from tigerfans.doctor.redis import check_redis
 from tigerfans.doctor.shop import judge_shop, read_shop
+from tigerfans.offer.taken import sold_offer
 from tigerfans.settings.located import with_stores
 from tigerfans.settings.settings import Settings, SettingsError
 
@@ -73,7 +74,7 @@ async def examine(settings: Settings) -> list[Finding]:
 
 def _read_settings(environ: Mapping[str, str]) -> Settings:
     """The settings, even where no shop may start with them: then a check names all of it."""
-    return with_stores(Settings.unchecked(environ))
+    return with_stores(Settings.unchecked(environ, sold_offer))
 
 
 def _folders(settings: Settings) -> Sequence[Path]:

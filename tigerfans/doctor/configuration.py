@@ -2,9 +2,12 @@
 
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Final
 
 from tigerfans.doctor.findings import Findings
+from tigerfans.offer.file import OfferError
+from tigerfans.offer.taken import TakenOffer, find_taken
 from tigerfans.offer.windows import SaleState
 from tigerfans.settings.settings import Settings, is_loopback, unknown_variables
 
@@ -13,12 +16,13 @@ SECRET_CHARACTERS_MIN: Final = 16
 PASSWORD_CHARACTERS_MIN: Final = 12
 
 AREA: Final = "settings"
+OFFER_FILE: Final = "the event's file"
 
 
 def check_variables(environ: Mapping[str, str], settings: Settings) -> Findings:
     """Is everything that was set for the shop a setting?"""
     findings = Findings(AREA, settings.environment)
-    for name, sentence in unknown_variables(environ).items():
+    for name, sentence in unknown_variables(environ, settings.offer).items():
         findings.warn(name, "no setting", sentence)
     return findings
 
@@ -54,6 +58,27 @@ def _check_offer(settings: Settings, findings: Findings) -> None:
         findings.warn("TIGERFANS_OFFER", f"{found}: nothing is on sale any more", advice)
     else:
         findings.good("TIGERFANS_OFFER", found)
+    if offer.path is not None:
+        _check_taken(offer.path, find_taken(settings.data), findings)
+
+
+def _check_taken(path: Path, taken: TakenOffer | None, findings: Findings) -> None:
+    """Is what the shop sells what its file says?"""
+    if taken is None or taken.path != str(path):
+        found = "not taken over: a process that starts again sells what the file says by then"
+        findings.warn(OFFER_FILE, found, "Take it over, by `tigerfans offer take`.")
+        return
+    try:
+        is_changed = TakenOffer.of(path) != taken
+    except OfferError as error:
+        findings.warn(OFFER_FILE, str(error), "Correct it; until then the shop sells what it did.")
+        return
+    if is_changed:
+        found = "has changed since it was taken over"
+        advice = "Reload the shop (`tigerfans offer take`, and replace the workers)."
+        findings.warn(OFFER_FILE, found, advice)
+    else:
+        findings.good(OFFER_FILE, "what the shop sells")
 
 
 def _check_secrets(settings: Settings, findings: Findings) -> None:

@@ -81,6 +81,11 @@ def demo() -> Offer:
 
 def read_offer(path: Path) -> Offer:
     """The offer in a file; raises `OfferError`."""
+    return read_text(read_file(path), path, path)
+
+
+def read_file(path: Path) -> str:
+    """The text of an offer's file; raises `OfferError`."""
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -88,22 +93,24 @@ def read_offer(path: Path) -> Offer:
     if len(content) > FILE_BYTES_MAX:
         raise OfferError(path, [Mistake(1, f"is larger than {FILE_BYTES_MAX // 1024} KiB.")])
     try:
-        text = content.decode()
+        return content.decode()
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise OfferError(path, [Mistake(line, "is not text in UTF-8.")]) from None
-    return read_text(text, path, path)
 
 
-def read_text(text: str, path: Path, origin: Path | None) -> Offer:
-    """The offer in a text of the file at `path`, beside which its logo is; raises `OfferError`."""
+def read_text(text: str, path: Path, origin: Path | None, logo: bytes | None = None) -> Offer:
+    """The offer in a text of the file at `path`; raises `OfferError`.
+
+    Its logo is the one that is given, or else read beside the file.
+    """
     try:
         values = tomllib.loads(text, parse_float=Decimal)
     except tomllib.TOMLDecodeError as error:
         raise OfferError(path, [_no_toml(text, str(error))]) from None
     except InvalidOperation:
         raise OfferError(path, [Mistake(1, "has a number that is too long.")]) from None
-    return _Reading(values, Lines(text), path, origin).offer()
+    return _Reading(values, Lines(text), path, origin, logo).offer()
 
 
 def _no_toml(text: str, refusal: str) -> Mistake:
@@ -124,12 +131,18 @@ class _Reading:
     """One file: collects mistakes, and makes the offer where there are none."""
 
     def __init__(
-        self, values: Mapping[str, Any], lines: Lines, path: Path, origin: Path | None
+        self,
+        values: Mapping[str, Any],
+        lines: Lines,
+        path: Path,
+        origin: Path | None,
+        logo: bytes | None,
     ) -> None:
         self._values = values
         self._lines = lines
         self._path = path
         self._origin = origin
+        self._logo_given = logo
         self._mistakes: list[Mistake] = []
 
     def offer(self) -> Offer:
@@ -401,8 +414,7 @@ class _Reading:
         at: Place = ("show", "logo")
         file = self._path.parent / name
         try:
-            with file.open("rb") as opened:
-                content = opened.read(LOGO_BYTES_MAX + 1)
+            content = self._logo_given or _first_bytes(file, LOGO_BYTES_MAX + 1)
         except OSError as error:
             self._mistake(at, f"logo: {file} cannot be read: {error.strerror}.")
             return None
@@ -412,6 +424,11 @@ class _Reading:
         elif suffix not in (".png", ".svg") or not _is_picture(suffix, content):
             self._mistake(at, f"logo: {file} is no picture of the kinds .svg and .png.")
         return Logo(suffix, content)
+
+
+def _first_bytes(file: Path, count: int) -> bytes:
+    with file.open("rb") as opened:
+        return opened.read(count)
 
 
 def _is_picture(suffix: str, content: bytes) -> bool:

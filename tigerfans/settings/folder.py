@@ -2,6 +2,7 @@
 
 postgres/  redis/  ledger/  tigerbeetle/    the data, each its server's own
 ledger.txt     which ledger the shop's sales are on
+offer.json     what the shop sells, as it was taken over from the event's file
 log/           what each process prints
 run/           sockets and the stack's state: of no use once it has stopped
 lock           held by the running stack
@@ -18,6 +19,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
+from tigerfans.offer.taken import TakenOffer, taken_file
 from tigerfans.settings.settings import SettingsError
 
 # The kernel's limit for the path of a Unix socket is 107 bytes on Linux and 103 on macOS.
@@ -45,6 +47,7 @@ class DataFolder:
         self.embedded_ledger = self.root / "ledger"
         self.tigerbeetle_file = self.root / "tigerbeetle" / "ledger.tigerbeetle"
         self.ledger_choice = self.root / "ledger.txt"
+        self.offer = taken_file(self.root)
         self.state = state_file(self.root)
         # Written and removed at each start, to see whether that is possible.
         self.probe = self.run / "probe"
@@ -75,12 +78,20 @@ class DataFolder:
         """Where a program says that it is ready."""
         return self.sockets / f"{name}{_NOTIFY_SUFFIX}"
 
+    def keep_offer(self, taken: TakenOffer | None) -> None:
+        """From now on, processes that start sell this one; None is the demonstration."""
+        with usable():
+            if taken is None:
+                self.offer.unlink(missing_ok=True)
+            else:
+                write_whole(self.offer, taken.pack(), durably=True)
+
     def remove_remains(self) -> None:
         """Removes what a stack that was killed left in the folder, once its processes have ended.
 
         What its servers left, each of them removes itself, or is helped where it is started.
         """
-        unfinished = map(_unfinished, (self.state, self.probe, self.ledger_choice))
+        unfinished = map(_unfinished, (self.state, self.probe, self.ledger_choice, self.offer))
         sockets = self.sockets.glob(f"*{_NOTIFY_SUFFIX}")
         with usable():
             for path in (self.state, self.probe, *unfinished, *sockets):

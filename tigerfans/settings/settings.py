@@ -9,7 +9,7 @@ import difflib
 import ipaddress
 import re
 import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
@@ -17,8 +17,9 @@ from typing import Any, Final, Literal, get_args
 from urllib.parse import urlsplit
 
 from tigerfans.offer.catalog import Catalog
-from tigerfans.offer.file import OfferError, demo, read_offer
+from tigerfans.offer.file import OfferError, demo
 from tigerfans.offer.offer import GOODIES_SETTING, TICKETS_SETTING, ClassCode, Offer
+from tigerfans.offer.taken import named_offer
 from tigerfans.settings.store_urls import (
     SENTINEL_SCHEME,
     UrlError,
@@ -48,6 +49,8 @@ HOLDS_PER_CLIENT_IN_PRODUCTION: Final = 20
 
 Environment = Literal["development", "production"]
 Network = IPv4Network | IPv6Network
+# Takes the name of the event's file, empty for none, and the data folder.
+FindOffer = Callable[[str, Path], Offer]
 
 # The payment providers there are (`assembly` builds them), each with the variable of its secret.
 ProviderName = Literal["mockpay"]
@@ -214,24 +217,29 @@ class Settings:
     environment: Environment = "development"
 
     @classmethod
-    def from_environment(cls, environ: Mapping[str, str]) -> "Settings":
+    def from_environment(
+        cls, environ: Mapping[str, str], find_offer: FindOffer = named_offer
+    ) -> "Settings":
         """Reads the variables listed in docs/settings.md; an empty one counts as not set.
 
-        Raises `SettingsError` where one cannot be used, or where they are not safe to start with.
+        `find_offer` says which offer that is: the file as it is now, or `taken.sold_offer`. Raises
+        `SettingsError` where one cannot be used, or where they are not safe to start with.
         """
-        settings = cls.unchecked(environ)
+        settings = cls.unchecked(environ, find_offer)
         settings.check()
         return settings
 
     @classmethod
-    def unchecked(cls, environ: Mapping[str, str]) -> "Settings":
+    def unchecked(
+        cls, environ: Mapping[str, str], find_offer: FindOffer = named_offer
+    ) -> "Settings":
         """Reads the same, whether or not a shop may start with it."""
-        return cls._read(_Reader(environ))
+        return cls._read(_Reader(environ, find_offer))
 
     @classmethod
     def _read(cls, read: "_Reader") -> "Settings":
         data = Path(read.text("TIGERFANS_DATA", "data"))
-        offer = read.offer("TIGERFANS_OFFER")
+        offer = read.offer("TIGERFANS_OFFER", data)
         metrics_host, metrics_port = read.address("TIGERFANS_METRICS_ADDRESS", "127.0.0.1:8001")
         provider = read.choice("TIGERFANS_PAYMENT_PROVIDER", ProviderName)
         environment = read.choice("TIGERFANS_ENV", Environment)
@@ -423,20 +431,22 @@ class Settings:
     def shared(self) -> dict[str, str]:
         """The settings that have to be the same on all hosts of a shop; empty where not set."""
         environ = self.to_environment()
-        names = _names(environ.get("TIGERFANS_OFFER", "")) | {self.payments.secret_setting}
+        names = _names(self.offer) | {self.payments.secret_setting}
         return {name: environ.get(name, "") for name in sorted(names - HOST_SETTINGS)}
 
 
-def _names(offer: str) -> set[str]:
-    """The variables that there are; which ones for tickets says the file of the offer."""
-    known = _Reader({"TIGERFANS_OFFER": offer})
+def _names(offer: Offer) -> set[str]:
+    """The variables that there are; which ones for tickets says the offer."""
+    known = _Reader({}, lambda name, data: offer)
     Settings._read(known)
     return known.names
 
 
-def unknown_variables(environ: Mapping[str, str]) -> dict[str, str]:
-    """The variables that are meant for the shop and are no setting, each with a sentence."""
-    known = _names(environ.get("TIGERFANS_OFFER", ""))
+def unknown_variables(environ: Mapping[str, str], offer: Offer) -> dict[str, str]:
+    """The variables that are meant for a shop and are no setting of one that sells that offer, each
+    with a sentence.
+    """
+    known = _names(offer)
     return {
         name: _unknown(name, known)
         for name in sorted(environ)
@@ -498,8 +508,9 @@ def _local_url(host: str, port: int) -> str:
 class _Reader:
     """Reads typed values; every failure is a `SettingsError` that names the variable."""
 
-    def __init__(self, environ: Mapping[str, str]) -> None:
+    def __init__(self, environ: Mapping[str, str], find_offer: FindOffer) -> None:
         self._environ = environ
+        self._find_offer = find_offer
         # All that were asked for, which are all there are.
         self.names: set[str] = set()
 
@@ -538,14 +549,10 @@ class _Reader:
             return None
         return self.integer(name, minimum, minimum, maximum)
 
-    def offer(self, name: str) -> Offer:
+    def offer(self, name: str, data: Path) -> Offer:
         """The offer of the file that is named, the demonstration where none is."""
-        raw = self.text(name, "")
-        if not raw:
-            return demo()
         try:
-            # For processes that may be started in another folder.
-            return read_offer(Path(raw).absolute())
+            return self._find_offer(self.text(name, ""), data)
         except OfferError as error:
             raise SettingsError(f"{name}: {error}") from None
 

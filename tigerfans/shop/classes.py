@@ -5,7 +5,7 @@ None of them may change, and no class may go, where a ticket is sold or on hold.
 compared before the ledger is touched; which tickets there are out, the ledger says.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from tigerfans.booking.inventory import Inventory
 from tigerfans.ledger.base import Submit
@@ -16,10 +16,12 @@ from tigerfans.stores.identity import IdentityRow
 from tigerfans.stores.ticket_classes import KnownClass
 
 
-async def check_classes(identity: IdentityRow, catalog: Catalog, submit: Submit) -> None:
-    """Raises `SettingsError` where the offer takes something away that was sold."""
+async def check_classes(known: Sequence[KnownClass], catalog: Catalog, submit: Submit) -> None:
+    """Raises `SettingsError` where the offer takes something away that was sold; `known` are the
+    classes that the shop has ever opened with.
+    """
     now = {each.code: each for each in _classes(catalog)}
-    changed = [each for each in await identity.classes() if now.get(each.code) != each]
+    changed = [each for each in known if now.get(each.code) != each]
     if not changed:
         return
     taken = await _taken(submit, {each.ledger for each in changed})

@@ -23,7 +23,7 @@ async def open_books(backends: Backends, submit: Submit) -> None:
     # The row first: what it says of the ledger was true before we look.
     identity = await backends.identity.read()
     step = await _decide(backends, submit, identity)
-    await check_classes(backends.identity, backends.catalog, submit)
+    await check_classes(await backends.identity.classes(), backends.catalog, submit)
     has_id = identity.is_on_ledger and step is not Step.ADOPT
     accounts = await submit(
         Operation.CREATE_ACCOUNTS, backends.booking.accounts(identity.id if has_id else NO_ID)

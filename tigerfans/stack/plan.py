@@ -27,11 +27,13 @@ CONNECTIONS_SPARE: Final = 20
 class Fleet:
     """The programs of a stack. Servers start together, and stop one by one, the last first.
 
-    The migration runs to its end before workers start, at a reload too.
+    The migration runs to its end before workers start, at a reload too; there the offer is taken
+    over after it.
     """
 
     servers: Sequence[Program]
     migration: Program
+    taking: Program
     sequencer: Program
     workers: Sequence[Program]
 
@@ -67,6 +69,7 @@ def prepare(settings: Settings, folder: DataFolder, environ: Mapping[str, str]) 
     fleet = Fleet(
         servers=servers,
         migration=programs.migration(settings),
+        taking=programs.taking(settings),
         sequencer=programs.sequencer(settings),
         workers=[
             programs.worker(settings, number, listener.fileno())

@@ -19,6 +19,7 @@ from tigerfans.settings.settings import Settings, worker_name
 WORKER_STOP_TIMEOUT_S: Final = 3.5
 SEQUENCER_STOP_TIMEOUT_S: Final = 1.5
 MIGRATE_STOP_TIMEOUT_S: Final = 0.5
+TAKE_STOP_TIMEOUT_S: Final = 0.5
 TIGERBEETLE_STOP_TIMEOUT_S: Final = 0.5
 REDIS_STOP_TIMEOUT_S: Final = 1.0
 POSTGRES_STOP_TIMEOUT_S: Final = 2.5
@@ -81,6 +82,11 @@ def sequencer(settings: Settings) -> Program:
 def migration(settings: Settings) -> Program:
     """Brings the database to the workers' schema, and ends."""
     return _shop_program("migrate", ["migrate"], settings, MIGRATE_STOP_TIMEOUT_S)
+
+
+def taking(settings: Settings) -> Program:
+    """Has the workers that start from then on sell what the event's file says, and ends."""
+    return _shop_program("offer", ["offer", "take"], settings, TAKE_STOP_TIMEOUT_S)
 
 
 def worker(settings: Settings, number: int, listener: int) -> Program:

@@ -53,6 +53,7 @@ class Supervisor:
             has_room=lambda: room.has_room(folder),
         )
         self._migration = fleet.migration
+        self._taking = fleet.taking
         self._servers = [service(program) for program in fleet.servers]
         self._sequencer = service(fleet.sequencer)
         self._workers = [service(program) for program in fleet.workers]
@@ -98,6 +99,7 @@ class Supervisor:
             self._reload_error = None
             try:
                 await self._migrate()
+                await run_to_its_end(self._taking, self._launch)
                 for worker in self._workers:
                     await worker.replace()
             except ServiceError as error:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from typing import TextIO
 
+from tigerfans.offer.file import OfferError
+from tigerfans.offer.taken import TakenOffer
 from tigerfans.process.notify import notify_ready
 from tigerfans.settings.folder import DataFolder
 from tigerfans.settings.settings import Settings, SettingsError
@@ -29,11 +31,23 @@ def run(settings: Settings, environ: Mapping[str, str]) -> int:
         folder.remove_remains()
         room.check(folder)
         ports.check(settings)
+        _take_offer(settings, folder)
         plan = prepare(settings, folder, environ)
         with ExitStack() as listeners:
             for listener in plan.listeners:
                 listeners.enter_context(listener)
             return asyncio.run(_serve(plan, environ))
+
+
+def _take_offer(settings: Settings, folder: DataFolder) -> None:
+    """Has the shop sell what the event's file says; its first worker looks whether that takes away
+    what was sold.
+    """
+    path = settings.offer.path
+    try:
+        folder.keep_offer(None if path is None else TakenOffer.of(path))
+    except OfferError as error:
+        raise SettingsError(f"TIGERFANS_OFFER: {error}") from None
 
 
 async def _serve(plan: Plan, environ: Mapping[str, str]) -> int:
