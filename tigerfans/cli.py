@@ -19,6 +19,7 @@ from tigerfans.settings.settings import (
     FindOffer,
     Settings,
     SettingsError,
+    clerk_name,
     unknown_variables,
     without_offer,
     worker_name,
@@ -79,7 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     ps.add_argument(
         "--hosts", action="store_true", help="print each host of the shop, and what is wrong there"
     )
-    add("reload", _reload, "Replace the workers of the running shop one after the other.")
+    add("reload", _reload, "Replace workers and clerk of the running shop, one after the other.")
     add("sequencer", _sequencer, "Run the sequencer alone.")
     add("migrate", _migrate, "Bring the database of the orders to the schema of this version.")
     init = add("offer init", _offer_init, "Write a file to describe an event in, with comments.")
@@ -92,6 +93,8 @@ def _parser() -> argparse.ArgumentParser:
     worker.add_argument(
         "--number", type=int, required=True, help="which of them it is, counted from 1"
     )
+    clerk = add("clerk", _clerk, "Run alone what does the work that can wait.")
+    clerk.add_argument("--number", type=int, default=1, help="which of them it is, 1 by default")
     replay_summary = "Replay recorded scenarios against the ledger that TIGERFANS_LEDGER names."
     replay = add("ledger replay", _replay, replay_summary)
     replay.add_argument("file", type=Path, help="recorded scenarios, one JSON object a line")
@@ -187,6 +190,12 @@ def _worker(arguments: argparse.Namespace) -> int:
     from tigerfans.http.serving.worker import run
 
     return run(_settings(worker_name(arguments.number)), arguments.number)
+
+
+def _clerk(arguments: argparse.Namespace) -> int:
+    from tigerfans.clerk.clerk import run
+
+    return run(_settings(clerk_name(arguments.number)), arguments.number)
 
 
 def _replay(arguments: argparse.Namespace) -> int:

@@ -59,7 +59,7 @@ HELP: Final[Mapping[str, Help]] = {
     ),
     "reload": Help(
         {
-            0: "all workers were replaced",
+            0: "all workers and the clerk were replaced",
             1: "some were not, a sentence says why; or no shop runs there",
         }
         | _USAGE
@@ -104,6 +104,12 @@ HELP: Final[Mapping[str, Help]] = {
         {0: "it was stopped by SIGTERM", 1: "a store was away, or something in it failed"} | _USAGE,
         "tigerfans worker --number 1",
         (*_STORES, "TIGERFANS_SEQUENCER_SOCKET", "TIGERFANS_PORT", "TIGERFANS_WORKERS"),
+        "And all others of the shop: docs/settings.md explains them.",
+    ),
+    "clerk": Help(
+        {0: "it was stopped by SIGTERM", 1: "a store was away, or something in it failed"} | _USAGE,
+        "tigerfans clerk",
+        (*_STORES, "TIGERFANS_SEQUENCER_SOCKET", "MOCK_WEBHOOK_URL"),
         "And all others of the shop: docs/settings.md explains them.",
     ),
     "ledger replay": Help(

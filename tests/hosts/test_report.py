@@ -50,6 +50,6 @@ def test_several_hosts_are_added_up_and_their_batches_averaged_by_how_many_there
     small = Sample(101.0, 1.0, 2.0, 10.0, 1.0, 1.0, 1, 1)
     together = summed([large, small])
     assert together == Sample(100.0, 11.0, 10.0, 100.0, 5.0, 2.5, 6, 3)
-    idle = Sample(102.0, workers=2)
-    assert summed([large, idle]) == msgspec.structs.replace(large, workers=4)
+    idle = Sample(102.0, workers=2, clerks=1)
+    assert summed([large, idle]) == msgspec.structs.replace(large, workers=4, clerks=1)
     assert summed([idle]).batch_transfers is None

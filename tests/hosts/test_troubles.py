@@ -33,6 +33,11 @@ def test_hosts_that_agree_are_no_trouble() -> None:
             " together, so finish the upgrade, one host at a time.",
         ),
         (
+            [a_report("a", clerks=(WorkerReport("clerk-1", 1, "0.9"),)), ANOTHER],
+            "Different versions run (0.9 on a; 1.0 on a, b): two neighbouring releases work"
+            " together, so finish the upgrade, one host at a time.",
+        ),
+        (
             [a_report("a", workers=(WorkerReport("worker-1", 1, ""),)), ANOTHER],
             "Different versions run (1.0 on a, b; unknown on a): two neighbouring releases work"
             " together, so finish the upgrade, one host at a time.",

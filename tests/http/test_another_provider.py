@@ -1,18 +1,19 @@
 """A shop whose payment provider is not MockPay: nothing but the provider itself is another one."""
 
-import asyncio
 from collections.abc import AsyncIterator
 
 import httpx
 import orjson
 import pytest
 
+from tests.harness.patience import until
 from tests.http.api.test_api import BUY_A
 from tests.http.asgi import client_of_app
 from tests.shops import OpenShop
 from tigerfans.http.app import create_app
 from tigerfans.payments.base import EventType, InvalidWebhookError, PaymentEvent
 from tigerfans.settings.settings import Settings
+from tigerfans.shop.inquiry import inquire
 from tigerfans.shop.shop import Shop
 
 BROWSER = {"Accept": "text/html"}
@@ -84,12 +85,14 @@ async def test_what_it_never_tells_it_is_asked_for(
 ) -> None:
     order_id = (await client.post("/api/checkout", json=BUY_A)).json()["order_id"]
     coins.pay(order_id)
-    asking = asyncio.create_task(shop.inquire_forever())
-    async with asyncio.timeout(20):
-        # It is asked when the hold is over, and tells nobody.
-        while (await client.get(f"/api/orders/{order_id}")).json()["status"] != "PAID":  # noqa: ASYNC110
-            await asyncio.sleep(0.1)
-    asking.cancel()
+
+    async def is_paid() -> bool:
+        # It is asked when the hold is over.
+        await inquire(shop)
+        order = await client.get(f"/api/orders/{order_id}")
+        return bool(order.json()["status"] == "PAID")
+
+    await until(is_paid)
 
 
 async def test_its_signature_is_asked_for_in_its_own_header(client: httpx.AsyncClient) -> None:

@@ -85,6 +85,21 @@ async def test_orders_a_second_are_what_the_workers_counted_since_the_last_sampl
     peer.cut()
 
 
+async def test_a_clerk_is_no_worker_and_the_orders_that_it_settles_count(
+    sequencer: Sequencer, socket_path: Path
+) -> None:
+    counters, history = Counters(), History(sequencer)
+    peer = await Peer.connect(socket_path, "clerk-1")
+    await tell(sequencer, peer, counters)
+    history.sample()
+    assert (last(history)["workers"], last(history)["clerks"]) == (0, 1)
+    counters.steps[Step.PAID] += 5
+    await tell(sequencer, peer, counters)
+    history.sample()
+    assert last(history)["paid_per_second"] > 0
+    peer.cut()
+
+
 async def test_a_worker_that_went_takes_nothing_off(
     sequencer: Sequencer, socket_path: Path
 ) -> None:

@@ -219,6 +219,22 @@ async def test_the_status_is_the_same_as_json_workers_included(
     assert math.isclose(workers["worker-2"]["connected_at"], status["started_at"], abs_tol=60)
 
 
+async def test_a_clerk_is_told_apart_from_the_workers_and_its_counters_stand_beside_theirs(
+    sequencer: Sequencer, exporter: Exporter, socket_path: Path
+) -> None:
+    worker = await send_stats(sequencer, socket_path, "worker-1", [requests_family(3)])
+    clerk = await send_stats(sequencer, socket_path, "clerk-1", [requests_family(4)])
+    status = orjson.loads(exporter.status())
+    assert [each["name"] for each in status["workers"]] == ["worker-1"]
+    assert [each["name"] for each in status["clerks"]] == ["clerk-1"]
+    assert value(exporter, "tigerfans_sequencer_workers") == 1
+    assert value(exporter, "tigerfans_sequencer_clerks") == 1
+    labels = {"route": "/api/checkout", "worker": "clerk-1"}
+    assert value(exporter, "tigerfans_http_requests_total", labels) == 4
+    worker.cut()
+    clerk.cut()
+
+
 def test_a_histogram_counts_up_to_each_bound_and_beyond() -> None:
     histogram = Histogram((1, 2, 4))
     for observed in (0, 1, 1.5, 4, 5):

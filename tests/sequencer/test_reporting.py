@@ -104,6 +104,20 @@ async def test_it_tells_who_it_is_and_who_its_workers_are(
     assert abs(heard.clock_ahead_ms) < 60_000
 
 
+async def test_its_clerks_are_told_apart_from_its_workers(
+    host: Host, worker: Peer, sequencer: Sequencer, socket_path: Path, store: ShopRedis
+) -> None:
+    clerk = await Peer.connect(socket_path, "clerk-1")
+    clerk.send(encode(0, STATS, encode_stats(Counters().stats())))
+    await until(lambda: sum(bool(each.stats) for each in sequencer.connections) == 2)
+    await host.report()
+    [heard] = (await roster_of(store)).hosts
+    assert [each.name for each in heard.report.workers] == ["worker-1"]
+    assert [each.name for each in heard.report.clerks] == ["clerk-1"]
+    assert (heard.report.sample.workers, heard.report.sample.clerks) == (1, 1)
+    clerk.cut()
+
+
 async def test_a_worker_of_the_release_before_has_no_version_and_is_served(
     host: Host, worker: Peer, sequencer: Sequencer, socket_path: Path, store: ShopRedis
 ) -> None:

@@ -374,49 +374,6 @@ async def test_a_worker_that_dies_while_it_asks_leaves_the_question_to_another(
     assert await status(other, checkout) == OrderStatus.PAID
 
 
-async def test_the_first_round_is_not_waited_for(
-    worker: Shop, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked = asyncio.Event()
-
-    async def be_asked(_: str) -> PaymentEvent | None:
-        asked.set()
-        return None
-
-    monkeypatch.setattr(inquiry, "ROUND_SECONDS", 3_600)
-    monkeypatch.setattr(worker.provider, "look_up", be_asked)
-    await worker.checkout("A", EMAIL)
-    await end_holds(worker)
-    asking = asyncio.create_task(worker.inquire_forever())
-    async with asyncio.timeout(10):
-        await asked.wait()
-    asking.cancel()
-    await asyncio.wait([asking])
-
-
-async def test_inquiries_go_on_when_redis_is_back(
-    worker: Shop, provider: Provider, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    tried = asyncio.Event()
-
-    async def fail(*_: Any) -> Any:
-        tried.set()
-        raise UnavailableError
-
-    checkout = await worker.checkout("A", EMAIL)
-    provider.decided[f"mock_{checkout.order_id}"] = event(checkout)
-    await end_holds(worker)
-    monkeypatch.setattr(inquiry, "ROUND_SECONDS", 0.01)
-    with monkeypatch.context() as patched:
-        patched.setattr(worker.sessions, "claim_ended", fail)
-        asking = asyncio.create_task(worker.inquire_forever())
-        await tried.wait()
-    async with asyncio.timeout(10):
-        while await status(worker, checkout) != OrderStatus.PAID:  # noqa: ASYNC110
-            await asyncio.sleep(0.02)
-    asking.cancel()
-
-
 # --- MockPay -------------------------------------------------------------------------------------
 
 

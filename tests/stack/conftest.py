@@ -6,6 +6,7 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,8 @@ POLL_PAUSE_S = 0.01
 
 
 class StandIns:
-    """Two servers, a migration and an offer that are done at once, a sequencer and two workers.
+    """Two servers, a migration and an offer that are done at once, a sequencer, two workers and a
+    clerk.
 
     `event` gives what happens to them, in order.
     """
@@ -65,6 +67,7 @@ class StandIns:
                 taking=self.program("offer"),
                 sequencer=self.program("sequencer"),
                 workers=[self.program("worker-1"), self.program("worker-2")],
+                clerk=replace(self.program("clerk-1"), is_needed=False),
             ),
             self.folder,
             dict(os.environ),
@@ -76,7 +79,7 @@ class StandIns:
     async def open(self) -> None:
         """Starts the stack, and returns when all of it serves."""
         self.start()
-        await self.events(5)
+        await self.events(6)
         await self._opened.wait()
 
     async def finished(self) -> int:

@@ -10,24 +10,24 @@ from tigerfans.stack.service import RestartBudget
 from tigerfans.stack.state import ProcessState
 
 
-async def test_the_stack_starts_servers_then_the_sequencer_then_workers(
+async def test_the_stack_starts_servers_then_the_sequencer_then_workers_and_clerk(
     stand_ins: StandIns,
 ) -> None:
     stand_ins.start()
-    started = await stand_ins.events(5)
+    started = await stand_ins.events(6)
     assert set(started[:2]) == {"store start", "ledger start"}
     assert started[2] == "sequencer start"
-    assert set(started[3:]) == {"worker-1 start", "worker-2 start"}
+    assert set(started[3:]) == {"worker-1 start", "worker-2 start", "clerk-1 start"}
 
 
-async def test_the_stack_stops_workers_then_the_sequencer_then_servers_one_by_one(
+async def test_the_stack_stops_workers_and_clerk_then_the_sequencer_then_servers_one_by_one(
     stand_ins: StandIns,
 ) -> None:
     await stand_ins.open()
     assert await stand_ins.stop() == 0
-    stopped = await stand_ins.events(5)
-    assert set(stopped[:2]) == {"worker-1 stop", "worker-2 stop"}
-    assert stopped[2:] == ["sequencer stop", "ledger stop", "store stop"]
+    stopped = await stand_ins.events(6)
+    assert set(stopped[:3]) == {"worker-1 stop", "worker-2 stop", "clerk-1 stop"}
+    assert stopped[3:] == ["sequencer stop", "ledger stop", "store stop"]
 
 
 async def test_a_process_that_dies_is_started_again(stand_ins: StandIns) -> None:
@@ -46,7 +46,7 @@ async def test_a_process_that_dies_while_others_start_is_started_again(
     stand_ins.start()
     await stand_ins.events(3)
     os.kill(stand_ins.pid("store"), signal.SIGKILL)
-    assert "store start" in await stand_ins.events(3)
+    assert "store start" in await stand_ins.events(4)
 
 
 async def test_a_process_that_keeps_dying_stops_the_stack_with_exit_code_1(
@@ -60,6 +60,33 @@ async def test_a_process_that_keeps_dying_stops_the_stack_with_exit_code_1(
     assert await stand_ins.finished() == 1
     assert "giving up" in stand_ins.reports[-1]
     assert "worker-2" in stand_ins.reports[-1]
+
+
+async def test_a_clerk_that_keeps_dying_is_started_again_for_ever_and_the_shop_sells(
+    stand_ins: StandIns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "RESTARTS_MAX", 3)
+    monkeypatch.setattr(service, "RESTART_PAUSE_MIN_S", 0.001)
+    monkeypatch.setattr(service, "RESTART_PAUSE_MAX_S", 0.001)
+    await stand_ins.open()
+    stand_ins.behave("clerk-1", "collapses")
+    os.kill(stand_ins.pid("clerk-1"), signal.SIGKILL)
+    assert await stand_ins.events(6) == ["clerk-1 start"] * 6
+    assert not any("giving up" in report for report in stand_ins.reports)
+    assert await stand_ins.stop() == 0
+
+
+async def test_a_clerk_that_comes_to_refuse_its_settings_stops_nobody_and_is_tried_again(
+    stand_ins: StandIns,
+) -> None:
+    stand_ins.behave("clerk-1", "recants")
+    await stand_ins.open()
+    stand_ins.behave("clerk-1", "serves")
+    os.kill(stand_ins.pid("clerk-1"), signal.SIGUSR1)
+    assert "clerk-1 ended with exit code 2. It starts again" in await stand_ins.report()
+    assert await stand_ins.event() == "clerk-1 start"
+    await stand_ins.running("clerk-1", restarts=1)
+    assert await stand_ins.stop() == 0
 
 
 async def test_a_state_that_cannot_be_written_stops_nothing(stand_ins: StandIns) -> None:
@@ -225,8 +252,9 @@ async def test_a_stubborn_program_is_killed_and_the_rest_stops_as_usual(
     stubborn = stand_ins.processes("worker-1")[0]
     assert await stand_ins.stop() == 0
     assert not stubborn.is_alive
-    assert await stand_ins.events(4) == [
-        "worker-2 stop",
+    stopped = await stand_ins.events(5)
+    assert set(stopped[:2]) == {"worker-2 stop", "clerk-1 stop"}
+    assert stopped[2:] == [
         "sequencer stop",
         "ledger stop",
         "store stop",
@@ -238,7 +266,7 @@ async def test_a_second_signal_kills_what_is_still_there(stand_ins: StandIns) ->
     await stand_ins.open()
     stubborn = stand_ins.processes("worker-1")[0]
     os.kill(os.getpid(), signal.SIGINT)
-    assert await stand_ins.event() == "worker-2 stop"
+    assert set(await stand_ins.events(2)) == {"worker-2 stop", "clerk-1 stop"}
     os.kill(os.getpid(), signal.SIGINT)
     assert await stand_ins.finished() == 0
     assert not stubborn.is_alive
@@ -251,17 +279,22 @@ async def test_a_stop_during_the_start_stops_what_was_started(stand_ins: StandIn
     assert not stand_ins.folder.state.exists()
 
 
-async def test_a_reload_replaces_each_worker_before_it_stops_it(stand_ins: StandIns) -> None:
+async def test_a_reload_replaces_each_worker_and_then_the_clerk_before_it_stops_it(
+    stand_ins: StandIns,
+) -> None:
     await stand_ins.open()
-    before = [stand_ins.pid("worker-1"), stand_ins.pid("worker-2")]
+    names = ["worker-1", "worker-2", "clerk-1"]
+    before = [stand_ins.pid(name) for name in names]
     os.kill(os.getpid(), signal.SIGHUP)
-    assert await stand_ins.events(4) == [
+    assert await stand_ins.events(6) == [
         "worker-1 start",
         "worker-1 stop",
         "worker-2 start",
         "worker-2 stop",
+        "clerk-1 start",
+        "clerk-1 stop",
     ]
-    after = [await stand_ins.running(name, restarts=0) for name in ("worker-1", "worker-2")]
+    after = [await stand_ins.running(name, restarts=0) for name in names]
     assert not set(before) & {process.pid for process in after}
     assert await stand_ins.stop() == 0
 
@@ -345,8 +378,9 @@ async def test_a_bug_in_the_stack_stops_it_in_order_and_is_raised(
     with pytest.raises(ExceptionGroup) as raised:
         await stand_ins.finished()
     assert raised.group_contains(ZeroDivisionError)
-    assert await stand_ins.events(4) == [
-        "worker-1 stop",
+    stopped = await stand_ins.events(5)
+    assert set(stopped[:2]) == {"worker-1 stop", "clerk-1 stop"}
+    assert stopped[2:] == [
         "sequencer stop",
         "ledger stop",
         "store stop",

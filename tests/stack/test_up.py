@@ -28,7 +28,7 @@ from tigerfans.settings.located import database_url as database_url_of
 
 DISK_BYTES = 256 << 20
 
-ALL_NAMES = ["postgres", "redis", "sequencer", "worker-1", "worker-2"]
+ALL_NAMES = ["postgres", "redis", "sequencer", "worker-1", "worker-2", "clerk-1"]
 
 
 @pytest.fixture(scope="module")
@@ -140,11 +140,12 @@ def test_reconcile_without_a_shop_is_one_sentence(tmp_path: Path) -> None:
     assert looked.stderr.count("\n") == 1
 
 
-def test_a_reload_gives_every_worker_a_new_process(shop: RunningShop) -> None:
+def test_a_reload_gives_every_worker_and_the_clerk_a_new_process(shop: RunningShop) -> None:
     before = {row["name"]: row["pid"] for row in shop.ps()}
     assert shop.tigerfans("reload").returncode == 0
     after = {row["name"]: row["pid"] for row in shop.ps()}
-    assert {name for name in ALL_NAMES if before[name] != after[name]} == {"worker-1", "worker-2"}
+    replaced = {name for name in ALL_NAMES if before[name] != after[name]}
+    assert replaced == {"worker-1", "worker-2", "clerk-1"}
     assert shop.is_ready()
 
 
@@ -173,7 +174,8 @@ def test_what_is_configured_is_not_started(
     tmp_path: Path, empty_database_url: str, redis_url: str
 ) -> None:
     with open_shop(tmp_path, DATABASE_URL=empty_database_url, REDIS_URL=redis_url) as shop:
-        assert [row["name"] for row in shop.ps()] == ["sequencer", "worker-1", "worker-2"]
+        names = ["sequencer", "worker-1", "worker-2", "clerk-1"]
+        assert [row["name"] for row in shop.ps()] == names
         checkout(shop)
 
 

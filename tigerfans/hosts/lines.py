@@ -19,6 +19,7 @@ class HostLine(msgspec.Struct):
     versions: list[str]
     ledger: str
     workers: int
+    clerks: int
     held_per_second: float
     paid_per_second: float
     batch_transfers: float | None
@@ -36,6 +37,7 @@ class HostLine(msgspec.Struct):
             versions=list(versions_of(host)),
             ledger=f"{report.ledger} {report.cluster}".strip(),
             workers=len(report.workers),
+            clerks=len(report.clerks),
             held_per_second=sample.held_per_second,
             paid_per_second=sample.paid_per_second,
             batch_transfers=sample.batch_transfers,

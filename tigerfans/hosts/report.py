@@ -29,6 +29,7 @@ class Sample(msgspec.Struct, frozen=True):
     ledger_milliseconds: float | None = None
     queued_events: int = 0
     workers: int = 0
+    clerks: int = 0
 
     @property
     def batches_per_second(self) -> float:
@@ -36,7 +37,7 @@ class Sample(msgspec.Struct, frozen=True):
 
 
 class WorkerReport(msgspec.Struct, frozen=True):
-    """A worker; its `version` is empty where it is of a release that does not say."""
+    """A worker, or a clerk; its `version` is empty where it is of a release that does not say."""
 
     name: str = ""
     pid: int = 0
@@ -60,6 +61,7 @@ class HostReport(msgspec.Struct, frozen=True):
     # TigerBeetle's, a number of 128 bits; empty for another ledger.
     cluster: str = ""
     workers: tuple[WorkerReport, ...] = ()
+    clerks: tuple[WorkerReport, ...] = ()
     sample: Sample = Sample()
     settings: Mapping[str, str] = {}
     has_rival: bool = False
@@ -110,4 +112,5 @@ def summed(samples: Iterable[Sample]) -> Sample:
         ledger_milliseconds=ledger_milliseconds / batches if batches else None,
         queued_events=sum(each.queued_events for each in every),
         workers=sum(each.workers for each in every),
+        clerks=sum(each.clerks for each in every),
     )

@@ -128,7 +128,8 @@ _LOOKS: Final[Sequence[Callable[[Hosts], Iterable[Trouble]]]] = (
 
 def versions_of(host: Host) -> Sequence[str]:
     """The versions that run on a host, its sequencer's first."""
-    told = [host.report.version, *(worker.version for worker in host.report.workers)]
+    processes = (*host.report.workers, *host.report.clerks)
+    told = [host.report.version, *(process.version for process in processes)]
     return list(dict.fromkeys(version or VERSION_UNKNOWN for version in told))
 
 

@@ -33,8 +33,9 @@ DELIVERY_SECONDS_MAX: Final = 10.0
 # Of a process that stops.
 LAST_DELIVERY_SECONDS_MAX: Final = 0.5
 DELIVERIES_AT_ONCE_MAX: Final = 20
-POLL_SECONDS: Final = 0.5
-FORGET_SECONDS: Final = 60.0
+# Between two rounds of a clerk.
+DELIVERY_PAUSE_SECONDS: Final = 0.5
+FORGET_PAUSE_SECONDS: Final = 60.0
 
 logger = logging.getLogger(__name__)
 
@@ -121,19 +122,11 @@ class MockPay:
         """Nothing was really paid, so there is nothing to give back; a replay is harmless."""
         logger.info("refunded %d cents of payment session %s (%s)", amount_cents, session_id, key)
 
-    async def deliver_forever(self) -> None:
-        """Sends what is due again, and forgets what is old, until cancelled."""
-        forgot_at = -FORGET_SECONDS
-        while True:
-            await asyncio.sleep(POLL_SECONDS)
-            try:
-                if time.monotonic() - forgot_at > FORGET_SECONDS:
-                    await self.outbox.forget()
-                    forgot_at = time.monotonic()
-                due = await self.outbox.lease(DELIVERIES_AT_ONCE_MAX)
-            except UnavailableError:
-                continue
-            await asyncio.gather(*map(self._deliver, due))
+    async def deliver_due(self) -> bool:
+        """Sends again what is due; whether more may be. Raises `UnavailableError`."""
+        due = await self.outbox.lease(DELIVERIES_AT_ONCE_MAX)
+        await asyncio.gather(*map(self._deliver, due))
+        return len(due) == DELIVERIES_AT_ONCE_MAX
 
     def stop_waiting(self) -> None:
         """This process is to stop, and leaves to others what is not delivered soon.

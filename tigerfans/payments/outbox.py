@@ -2,8 +2,8 @@
 With it goes its memory: what was decided is remembered for longer, for a shop that asks.
 
 A webhook is stored before it is sent and deleted once it is confirmed. Whoever sends one takes a
-lease on it first, by moving its next attempt into the future; so several workers share the outbox
-without sending the same webhook at the same time, and a sender that dies delays it only.
+lease on it first, by moving its next attempt into the future; so workers and clerks share the
+outbox without sending the same webhook at the same time, and a sender that dies delays it only.
 """
 
 from dataclasses import dataclass
@@ -105,10 +105,11 @@ class Outbox:
             )
         return body
 
-    async def forget(self) -> None:
-        """Forgets some of what was decided longer ago than `REMEMBERED_FOR`."""
+    async def forget(self) -> bool:
+        """Forgets what was decided longer ago than `REMEMBERED_FOR`; whether more may be left."""
         async with self._database.connection(writes=True) as connection:
-            await connection.execute(_FORGET, REMEMBERED_FOR, FORGOTTEN_AT_ONCE_MAX)
+            tag: str = await connection.execute(_FORGET, REMEMBERED_FOR, FORGOTTEN_AT_ONCE_MAX)
+        return tag == f"DELETE {FORGOTTEN_AT_ONCE_MAX}"
 
     async def lease(self, limit: int) -> list[Webhook]:
         """Up to `limit` webhooks that are due; nobody else gets them for `LEASE_SECONDS`."""

@@ -10,6 +10,8 @@ from typing import Final
 # Python's own is 700: a rush makes so many objects within some requests, nearly all of them gone
 # by the next tick.
 YOUNG_OBJECTS_MAX: Final = 50_000
+# A process as nice as that gets a third of what another one gets, where both want a core.
+NICENESS: Final = 5
 
 
 def settle_down() -> None:
@@ -34,6 +36,14 @@ def let_others_finish() -> None:
         # Where a sandbox forbids it, its own settings are the place to say so.
         with suppress(PermissionError):
             os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+
+
+def give_way() -> None:
+    """Has this process, which does what can wait, leave the processors to whoever serves."""
+    let_others_finish()
+    # As above.
+    with suppress(PermissionError):
+        os.nice(NICENESS)
 
 
 def stay_on_one_core(number: int, workers: int) -> None:

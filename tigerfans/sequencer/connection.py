@@ -1,4 +1,5 @@
 """One worker's connection to the sequencer: frames in, and each tick's replies out in one write.
+A clerk's is the same.
 
 Whatever a worker does wrong costs a bounded amount and ends, at worst, its own connection: a
 frame that breaks the protocol, a hello that does not come, replies that are not read. Relies on
@@ -32,8 +33,9 @@ from tigerfans.ipc.stats import Stats, StatsError, decode_stats
 from tigerfans.sequencer.backups import Backups
 from tigerfans.sequencer.counters import Rejections
 from tigerfans.sequencer.lane import Lane
+from tigerfans.settings.settings import is_clerk
 
-# Every worker has one; the rest is room for restarts and benchmarks.
+# Every worker has one, and every clerk; the rest is room for restarts and benchmarks.
 CONNECTIONS_MAX: Final = 128
 
 _TOO_MANY_IN_FLIGHT: Final = f"The worker has {REQUESTS_IN_FLIGHT_MAX} requests in flight."
@@ -84,6 +86,11 @@ class Connection(asyncio.Protocol):
     def __repr__(self) -> str:
         name = self.worker or "nobody yet"
         return f"<Connection of {name}: {self.requests} requests, {self.in_flight} in flight>"
+
+    @property
+    def is_clerk(self) -> bool:
+        """Whether it is a clerk that called itself so."""
+        return is_clerk(self.worker)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)

@@ -73,7 +73,8 @@ class History:
             batch_transfers=transfers / batches if batches else None,
             ledger_milliseconds=1_000 * ledger_seconds / batches if batches else None,
             queued_events=sum(lane.queued_records for lane in self._sequencer.lanes.values()),
-            workers=sum(bool(c.stats) for c in self._sequencer.connections),
+            workers=sum(bool(c.stats) and not c.is_clerk for c in self._sequencer.connections),
+            clerks=sum(bool(c.stats) and c.is_clerk for c in self._sequencer.connections),
         )
         self._samples.append(summed([self.own, *self.others]))
 

@@ -1,8 +1,8 @@
 """The sequencer's numbers for others to read: as Prometheus text and as JSON, built when asked.
 
 The sequencer's own numbers take the form in which workers send theirs (`ipc.stats`), so that one
-function exports both; a worker's get the label `worker`. Of two connections with one worker's
-name (the old and the new one of a restart) the younger counts.
+function exports both; a worker's get the label `worker`, and a clerk's too. Of two connections with
+one name (the old and the new one of a restart) the younger counts.
 """
 
 import os
@@ -40,7 +40,7 @@ class Exporter:
         return generate_latest(self._registry)
 
     def status(self) -> bytes:
-        """The same as JSON, each worker on its own; moments are in Unix seconds."""
+        """The same as JSON, each worker and clerk on its own; moments are in Unix seconds."""
         sequencer = self._sequencer
         ledger = {"kind": sequencer.ledger.kind, "records_max": sequencer.ledger.records_max}
         lanes = sequencer.lanes.values()
@@ -54,7 +54,8 @@ class Exporter:
                 "rejections": {
                     status.name.lower(): count for status, count in sequencer.rejections.items()
                 },
-                "workers": [_worker_status(worker) for worker in _workers(sequencer)],
+                "workers": [_client_status(worker) for worker in _workers(sequencer)],
+                "clerks": [_client_status(clerk) for clerk in _clerks(sequencer)],
             }
         )
 
@@ -82,7 +83,7 @@ def _histogram_status(histogram: Histogram) -> dict[str, Any]:
     }
 
 
-def _worker_status(connection: Connection) -> dict[str, Any]:
+def _client_status(connection: Connection) -> dict[str, Any]:
     return {
         "name": connection.worker,
         "pid": connection.pid,
@@ -93,10 +94,18 @@ def _worker_status(connection: Connection) -> dict[str, Any]:
     }
 
 
-def _workers(sequencer: Sequencer) -> list[Connection]:
+def _clients(sequencer: Sequencer) -> list[Connection]:
     """The connections that said hello, oldest first."""
     greeted = [connection for connection in sequencer.connections if connection.worker]
     return sorted(greeted, key=lambda connection: connection.connected_at)
+
+
+def _workers(sequencer: Sequencer) -> list[Connection]:
+    return [client for client in _clients(sequencer) if not client.is_clerk]
+
+
+def _clerks(sequencer: Sequencer) -> list[Connection]:
+    return [client for client in _clients(sequencer) if client.is_clerk]
 
 
 def _name(lane: Lane) -> str:
@@ -113,7 +122,7 @@ class _SequencerCollector(Collector):
         metrics: dict[str, Metric] = {}
         for family in _sequencer_families(self._sequencer):
             _add(metrics, family, {})
-        by_name = {connection.worker: connection for connection in _workers(self._sequencer)}
+        by_name = {connection.worker: connection for connection in _clients(self._sequencer)}
         for name, connection in by_name.items():
             for family in connection.stats:
                 _add(metrics, family, {WORKER_LABEL: name})
@@ -170,13 +179,17 @@ def _sequencer_families(sequencer: Sequencer) -> Iterable[Family]:
             for status, count in sequencer.rejections.items()
         ],
     )
-    yield Family(
-        name="tigerfans_sequencer_workers",
-        type="gauge",
-        help="Workers that are connected.",
-        labels=[],
-        samples=[{"labels": [], "value": len(_workers(sequencer))}],
-    )
+    for clients, text, value in (
+        ("workers", "Workers that are connected.", len(_workers(sequencer))),
+        ("clerks", "Clerks that are connected.", len(_clerks(sequencer))),
+    ):
+        yield Family(
+            name=f"tigerfans_sequencer_{clients}",
+            type="gauge",
+            help=text,
+            labels=[],
+            samples=[{"labels": [], "value": value}],
+        )
 
 
 _LANE_VALUES: Final[

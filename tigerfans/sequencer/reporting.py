@@ -123,23 +123,25 @@ class Reporting:
         return self._redis
 
     def _report(self) -> HostReport:
-        workers = [
-            WorkerReport(connection.worker, connection.pid, info.version if info else "")
-            for connection, info in self._infos().items()
-        ]
+        workers: list[WorkerReport] = []
+        clerks: list[WorkerReport] = []
+        for connection, info in self._infos().items():
+            report = WorkerReport(connection.worker, connection.pid, info.version if info else "")
+            (clerks if connection.is_clerk else workers).append(report)
         is_rival_near = self._heard and self._heard.now_ms - self._rival_ms <= _RIVAL_MS
         return msgspec.structs.replace(
             self._own,
             clock_ms=_now_ms(),
             workers=tuple(workers),
+            clerks=tuple(clerks),
             sample=self._history.own,
             has_rival=bool(is_rival_near),
         )
 
     def _infos(self) -> Mapping[Connection, WorkerInfo | None]:
-        """Who the workers are, as far as they say."""
-        workers = (each for each in self._sequencer.connections if each.stats)
-        return {each: WorkerInfo.of(each.stats) for each in workers}
+        """Who workers and clerks are, as far as they say."""
+        clients = (each for each in self._sequencer.connections if each.stats)
+        return {each: WorkerInfo.of(each.stats) for each in clients}
 
     def _tell(self, hosts: Hosts) -> None:
         """Logs what is wrong with the hosts once, until it is over."""

@@ -86,6 +86,7 @@ PREFIX: Final = "TIGERFANS_"
 _HOST_NAME: Final = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{HOST_NAME_CHARACTERS_MAX - 1}}}")
 # How much of a name has to be right for another one to be meant.
 LIKENESS_MIN: Final = 0.6
+_CLERK: Final = "clerk-"
 DEFAULT_PORTS: Final[Mapping[str, int]] = {"http": 80, "https": 443}
 # Those whose buyers pay nothing.
 DEMO_PROVIDERS: Final[frozenset[ProviderName]] = frozenset({"mockpay"})
@@ -474,6 +475,16 @@ def _unknown(name: str, known: Iterable[str]) -> str:
 def worker_name(number: int) -> str:
     """What `ps`, metrics and logs call a worker, by its number from 1 on."""
     return f"worker-{number}"
+
+
+def clerk_name(number: int) -> str:
+    """What `ps`, metrics and logs call a clerk, by its number from 1 on."""
+    return f"{_CLERK}{number}"
+
+
+def is_clerk(name: str) -> bool:
+    """Whether the client of a sequencer that calls itself so is a clerk: it is no worker."""
+    return name.startswith(_CLERK)
 
 
 def machine_name() -> str:

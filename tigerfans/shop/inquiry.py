@@ -1,12 +1,12 @@
 """An inquiry: the provider is asked what became of a payment that it may never have told.
 
-Every session whose hold ended unpaid is asked about in the background, by whichever worker claims
-it in Redis. What is not charged, because nothing is decided or it has failed or was canceled, is
-asked about once more when the session is over, for until then it can be paid. A claim is a lease,
-so that what a killed worker was about to ask comes back. What is learned is settled as if a webhook
-had told it, so a webhook that comes as well changes nothing. A provider that does not answer is
-asked again after growing pauses, and is given up after so many attempts. What is no fault of the
-provider's is no attempt: a store that is away, a worker that is killed.
+Every session whose hold ended unpaid is asked about by a clerk, whichever claims it in Redis. What
+is not charged, because nothing is decided or it has failed or was canceled, is asked about once
+more when the session is over, for until then it can be paid. A claim is a lease, so that what a
+killed clerk was about to ask comes back. What is learned is settled as if a webhook had told it, so
+a webhook that comes as well changes nothing. A provider that does not answer is asked again after
+growing pauses, and is given up after so many attempts. What is no fault of the provider's is no
+attempt: a store that is away, a clerk that is killed.
 """
 
 import asyncio
@@ -27,9 +27,10 @@ from tigerfans.stores.orders import OrderStatus
 from tigerfans.stores.sessions import Claim
 from tigerfans.telemetry.steps import Step
 
-# Of one worker: so many are claimed in a round, and asked at the same time.
-INQUIRIES_AT_ONCE_MAX: Final = 20
-ROUND_SECONDS: Final = 1.0
+# Of one clerk: so many are claimed in a round, and asked at the same time.
+INQUIRIES_AT_ONCE_MAX: Final = 40
+# Between two rounds: no provider has to answer more than so many a second.
+ROUND_PAUSE_SECONDS: Final = 1.0
 LOOK_UP_SECONDS_MAX: Final = 10.0
 # With the deadlines of the stores, all before it is durable takes less: nobody else asks meanwhile.
 LEASE_SECONDS: Final = 30.0
@@ -52,18 +53,14 @@ class NoWordError(Exception):
     """The provider was asked and did not answer; why is the cause."""
 
 
-async def inquire_forever(backends: Backends) -> None:
-    """One round after the other, until cancelled; what was claimed then comes back by itself."""
-    while True:
-        with suppress(UnavailableError):
-            await inquire(backends)
-        await asyncio.sleep(ROUND_SECONDS)
+async def inquire(backends: Backends) -> bool:
+    """One round of a clerk; raises `UnavailableError` where Redis does not answer.
 
-
-async def inquire(backends: Backends) -> None:
-    """One round; raises `UnavailableError` where Redis does not answer."""
+    Never says that more is due: the next round waits for the provider's sake.
+    """
     claims = await backends.sessions.claim_ended(INQUIRIES_AT_ONCE_MAX, LEASE_SECONDS)
     await asyncio.gather(*(_inquire_about(backends, claim) for claim in claims))
+    return False
 
 
 async def _inquire_about(backends: Backends, claim: Claim) -> None:

@@ -16,7 +16,6 @@ from tigerfans.payments.base import PaymentEvent
 from tigerfans.payments.unmatched import UnmatchedPayment
 from tigerfans.shop import (
     checkout,
-    inquiry,
     lookup,
     misfits,
     open_hold,
@@ -70,10 +69,6 @@ class Shop(Backends):
     def settle(self, event: PaymentEvent) -> Coroutine[Any, Any, Settlement]:
         """Does what a payment event asks for; returns only when all of it is durable."""
         return payment.settle(self, event)
-
-    def inquire_forever(self) -> Coroutine[Any, Any, None]:
-        """Asks the provider about every session whose hold ended unpaid, until cancelled."""
-        return inquiry.inquire_forever(self)
 
     def order_answer(self, order_id: OrderId) -> Coroutine[Any, Any, bytes | None]:
         """An order as public JSON; None where it is unknown."""

@@ -30,11 +30,12 @@ def ps(settings: Settings) -> int:
 
 
 def reload(settings: Settings) -> int:
-    """Has the workers replaced, and waits for it; 1 if that failed or no stack is running."""
+    """Has workers and clerk replaced, and waits for it; 1 if that failed or no stack is running."""
     before = _running(settings)
     if before is None:
         return 1
-    patience_s = settings.http.workers * (START_TIMEOUT_S + REPLACED_STOP_TIMEOUT_S)
+    # One after the other: the workers, and the clerk.
+    patience_s = (settings.http.workers + 1) * (START_TIMEOUT_S + REPLACED_STOP_TIMEOUT_S)
     deadline = time.monotonic() + patience_s
     os.kill(before.pid, signal.SIGHUP)
     while time.monotonic() < deadline:
@@ -52,7 +53,7 @@ def _print_outcome(error: str | None) -> int:
     if error:
         print(error, file=sys.stderr)
         return 1
-    print("All workers were replaced.")
+    print("All workers and the clerk were replaced.")
     return 0
 
 

@@ -19,7 +19,7 @@ from tigerfans.stack import ledger_choice, ports, postgres, programs, redis
 from tigerfans.stack.ledger_choice import LedgerChoice
 from tigerfans.stack.programs import Program
 
-# To PostgreSQL, beyond those of the workers: for people and their tools.
+# To PostgreSQL, beyond those of workers and clerk: for people and their tools.
 CONNECTIONS_SPARE: Final = 20
 
 
@@ -27,8 +27,8 @@ CONNECTIONS_SPARE: Final = 20
 class Fleet:
     """The programs of a stack. Servers start together, and stop one by one, the last first.
 
-    The migration runs to its end before workers start, at a reload too; there the offer is taken
-    over after it.
+    The migration runs to its end before workers and the clerk start, at a reload too; there the
+    offer is taken over after it.
     """
 
     servers: Sequence[Program]
@@ -36,6 +36,7 @@ class Fleet:
     taking: Program
     sequencer: Program
     workers: Sequence[Program]
+    clerk: Program
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +61,9 @@ def prepare(settings: Settings, folder: DataFolder, environ: Mapping[str, str]) 
         servers.insert(0, redis.program(folder.redis, redis_socket(folder)))
     if settings.stores.database_url is None:
         sockets = postgres_sockets(folder)
-        # One more worker runs during a reload.
-        workers_max = settings.http.workers + 1
-        connections = workers_max * settings.stores.database_connections + CONNECTIONS_SPARE
+        # Beside the workers there is a clerk, and during a reload one process more.
+        processes_max = settings.http.workers + 2
+        connections = processes_max * settings.stores.database_connections + CONNECTIONS_SPARE
         servers.insert(0, _prepare_postgres(folder.postgres, sockets, connections))
     settings = replace(located(settings, folder), ledger=ledger.url)
     listeners = ports.open_listeners(settings)
@@ -75,6 +76,7 @@ def prepare(settings: Settings, folder: DataFolder, environ: Mapping[str, str]) 
             programs.worker(settings, number, listener.fileno())
             for number, listener in enumerate(listeners, start=1)
         ],
+        clerk=programs.clerk(settings, 1),
     )
     return Plan(settings, folder, ledger, fleet, listeners)
 

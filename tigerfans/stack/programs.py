@@ -1,22 +1,23 @@
 """What the stack can start, as plain data: the command, its user, when it is ready, how it stops.
 
 Nothing here starts anything. The servers describe themselves in their own modules (`postgres`,
-`redis`, `tigerbeetle`); the shop's own two programs are described here.
+`redis`, `tigerbeetle`); the shop's own programs are described here.
 """
 
 import os
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from signal import SIGKILL, SIGTERM, Signals
 from typing import Final
 
-from tigerfans.settings.settings import Settings, worker_name
+from tigerfans.settings.settings import Settings, clerk_name, worker_name
 
-# How long each gets to stop by itself before it is killed. The workers stop together, the others
-# one after the other: with PostgreSQL's END_TIMEOUT_S on top, that is under 10 s.
+# How long each gets to stop by itself before it is killed. Workers and clerk stop together, the
+# others one after the other: with PostgreSQL's END_TIMEOUT_S on top, that is under 10 s.
 WORKER_STOP_TIMEOUT_S: Final = 3.5
+CLERK_STOP_TIMEOUT_S: Final = 3.5
 SEQUENCER_STOP_TIMEOUT_S: Final = 1.5
 MIGRATE_STOP_TIMEOUT_S: Final = 0.5
 TAKE_STOP_TIMEOUT_S: Final = 0.5
@@ -49,7 +50,8 @@ class Program:
     It is ready when `probe` says so; without a probe, when it sends READY=1 to the socket that
     NOTIFY_SOCKET names. `stop_signal` asks it to stop; `end_signal` ends it at once, together with
     processes of its own. `listener` is the descriptor of a socket that already listens; it stays
-    open here, so that connections wait while the program is replaced or started again.
+    open here, so that connections wait while the program is replaced or started again. One that has
+    run once and is not `is_needed` is started again for ever: the shop sells without it.
     """
 
     name: str
@@ -61,6 +63,7 @@ class Program:
     stop_signal: Signals = SIGTERM
     end_signal: Signals = SIGKILL
     listener: int | None = None
+    is_needed: bool = True
 
 
 def launch_command(
@@ -94,6 +97,14 @@ def worker(settings: Settings, number: int, listener: int) -> Program:
     name = worker_name(number)
     arguments = ["worker", "--number", str(number)]
     return _shop_program(name, arguments, settings, WORKER_STOP_TIMEOUT_S, listener)
+
+
+def clerk(settings: Settings, number: int) -> Program:
+    """Clerk `number`, counted from 1."""
+    name = clerk_name(number)
+    arguments = ["clerk", "--number", str(number)]
+    program = _shop_program(name, arguments, settings, CLERK_STOP_TIMEOUT_S)
+    return replace(program, is_needed=False)
 
 
 def _shop_program(

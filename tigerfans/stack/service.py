@@ -1,9 +1,9 @@
 """Keeps one program running: starts it again when it dies, and replaces it without a gap.
 
 A process that dies is started again after a pause that grows with every restart of the last
-minute; past a limit the service gives up, and the stack with it. While the disk has no room there
-is no limit: somebody has to make room first. At most one of start, restart and replacement is
-under way at a time.
+minute; past a limit the service gives up, and the stack with it. There is no limit while the disk
+has no room, since somebody has to make room first, nor for a program that the shop sells without.
+At most one of start, restart and replacement is under way at a time.
 """
 
 import asyncio
@@ -170,7 +170,7 @@ class Service:
 
     async def _restart(self, ended: Process) -> None:
         reason = ended.describe_end()
-        if ended.exited.result() == EXIT_SETTINGS:
+        if ended.exited.result() == EXIT_SETTINGS and self.program.is_needed:
             raise ServiceError(ended.last_words(), EXIT_SETTINGS)
         await ended.kill()
         while (pause_s := self._next_pause()) is not None:
@@ -187,7 +187,10 @@ class Service:
 
     def _next_pause(self) -> float | None:
         """How long to wait before the next restart, in seconds; None to give up."""
-        return self._budget.take() if self._has_room() else RESTART_PAUSE_MAX_S
+        if not self._has_room():
+            return RESTART_PAUSE_MAX_S
+        pause_s = self._budget.take()
+        return pause_s if self.program.is_needed else pause_s or RESTART_PAUSE_MAX_S
 
     async def _start_once(self) -> None:
         self._current = await self._launch(self.program)

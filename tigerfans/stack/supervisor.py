@@ -1,11 +1,11 @@
-"""Runs the whole stack: starts it in order, keeps it up, reloads its workers, stops it in order.
+"""Runs the whole stack: starts it in order, keeps it up, reloads it, stops it in order.
 
-Servers come first, then the sequencer, then the workers; they stop the other way round, so that
-each still finds what it needs to finish its work. Before workers come, the database is brought to
-their schema. Signals only record what is asked for.
+Servers come first, then the sequencer, then the workers and the clerk; they stop the other way
+round, so that each still finds what it needs to finish its work. Before workers come, the database
+is brought to their schema. Signals only record what is asked for.
 
     SIGTERM, SIGINT    stop; a second one kills what is still there
-    SIGHUP             replace the workers, one after the other
+    SIGHUP             replace the workers, one after the other, and then the clerk
 """
 
 import asyncio
@@ -56,8 +56,9 @@ class Supervisor:
         self._taking = fleet.taking
         self._servers = [service(program) for program in fleet.servers]
         self._sequencer = service(fleet.sequencer)
-        self._workers = [service(program) for program in fleet.workers]
-        self._services = [*self._servers, self._sequencer, *self._workers]
+        # All that have the shop open: workers, and then the clerk.
+        self._shops = [service(program) for program in (*fleet.workers, fleet.clerk)]
+        self._services = [*self._servers, self._sequencer, *self._shops]
         self._stop_asked, self._kill_asked = asyncio.Event(), asyncio.Event()
         self._reload_asked = asyncio.Event()
         self._reloads = 0
@@ -80,7 +81,7 @@ class Supervisor:
             await self._start(self._servers, tasks)
             await self._migrate()
             await self._start([self._sequencer], tasks)
-            await self._start(self._workers, tasks)
+            await self._start(self._shops, tasks)
             await self._open_shop()
             await self._reload_when_asked()
 
@@ -100,8 +101,8 @@ class Supervisor:
             try:
                 await self._migrate()
                 await run_to_its_end(self._taking, self._launch)
-                for worker in self._workers:
-                    await worker.replace()
+                for shop in self._shops:
+                    await shop.replace()
             except ServiceError as error:
                 self._reload_error = f"The reload failed. {error}"
                 self._report(self._reload_error)
@@ -118,7 +119,7 @@ class Supervisor:
         await stopping
 
     async def _stop(self) -> None:
-        await _each(self._workers, Service.stop, "stop")
+        await _each(self._shops, Service.stop, "stop")
         await self._sequencer.stop()
         for server in reversed(self._servers):
             await server.stop()

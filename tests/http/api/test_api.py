@@ -15,7 +15,7 @@ import msgspec
 import orjson
 import pytest
 
-from tests.harness.patience import patience
+from tests.harness.patience import until
 from tests.http.asgi import WEBHOOK_URL, client_of_app
 from tests.offers import OFFER, UP_TO_FOUR
 from tests.shops import OpenShop
@@ -833,12 +833,14 @@ async def test_a_webhook_that_is_not_confirmed_is_kept_and_sent_again(
         "last_error": "status 404",
     }
     mockpay._webhook_url = WEBHOOK_URL
-    delivering = asyncio.create_task(mockpay.deliver_forever())
-    async with patience():
-        # The next attempt comes when the pause is over, and tells nobody.
-        while (await client.get("/api/admin/webhooks", headers=OPERATOR)).json()["total"]:  # noqa: ASYNC110
-            await asyncio.sleep(0.1)
-    delivering.cancel()
+
+    async def is_delivered() -> bool:
+        # The next attempt comes when the pause is over.
+        await mockpay.deliver_due()
+        left = await client.get("/api/admin/webhooks", headers=OPERATOR)
+        return bool(left.json()["total"] == 0)
+
+    await until(is_delivered)
     assert (await client.get(f"/api/orders/{order['order_id']}")).json()["status"] == "PAID"
 
 

@@ -6,30 +6,21 @@ SO_REUSEPORT; each has its own connection to the sequencer, to Redis and to Post
 """
 
 import asyncio
-import logging
 import signal
-from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 
-import uvloop
-
 from tigerfans.assembly import open_shop
-from tigerfans.errors import ShopError
 from tigerfans.http.api.order_stream import OrderStreams
 from tigerfans.http.app import create_app
 from tigerfans.http.serving.counting import counted
 from tigerfans.http.serving.draining import DRAIN_SECONDS, Draining
-from tigerfans.http.serving.guarding import stay_on_own_ledger
 from tigerfans.http.serving.server import build_server, inherited_host
 from tigerfans.http.serving.shortcut import Shortcut
-from tigerfans.ledger.base import LEDGER_AWAY
-from tigerfans.presence import watch
+from tigerfans.life import live, stay_open, until_stopped
 from tigerfans.process.listening import stop_accepting, until_listening
 from tigerfans.process.notify import notify_ready
 from tigerfans.process.runtime import let_others_finish, settle_down, stay_on_one_core
 from tigerfans.settings.settings import Settings, worker_name
-
-logger = logging.getLogger(__name__)
 
 
 def run(settings: Settings, number: int) -> int:
@@ -44,14 +35,10 @@ def run(settings: Settings, number: int) -> int:
     let_others_finish()
     if settings.http.pins_workers:
         stay_on_one_core(number, settings.http.workers)
-    try:
-        return uvloop.run(_serve(settings, name))
-    except (ShopError, *LEDGER_AWAY, OSError) as error:
-        logger.error("%s cannot open the shop: %s", name, error)
-        return 1
+    return live(name, _serve(settings, name))
 
 
-async def _serve(settings: Settings, name: str) -> int:
+async def _serve(settings: Settings, name: str) -> None:
     async with AsyncExitStack() as stack:
         opened = await open_shop(stack, settings, name)
         streams = OrderStreams(opened.shop.order_answer)
@@ -72,47 +59,8 @@ async def _serve(settings: Settings, name: str) -> int:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop)
         serving = asyncio.create_task(server.serve(), name=f"server of {name}")
-        own_ledger = stay_on_own_ledger(opened.ledger, opened.shop.check)
-        background = [
-            asyncio.create_task(opened.ledger.watch(), name="connection to the sequencer"),
-            asyncio.create_task(own_ledger, name="identity of the ledger"),
-            asyncio.create_task(opened.shop.inquire_forever(), name="inquiries"),
-        ]
-        shop = opened.shop
-        for presence, ask in (
-            (shop.sessions.presence, shop.sessions.ping),
-            (shop.orders.database.presence, shop.orders.ping),
-        ):
-            watching = watch(presence, ask)
-            background.append(asyncio.create_task(watching, name=f"watch over {presence.key}"))
-        if opened.mockpay:
-            deliveries = opened.mockpay.deliver_forever()
-            background.append(asyncio.create_task(deliveries, name="webhook deliveries"))
+        background = stay_open(opened)
         await until_listening(settings.http.port)
         settle_down()
         notify_ready()
         await until_stopped(serving, background, stop)
-    return 0
-
-
-async def until_stopped(
-    serving: asyncio.Task[None],
-    background: Sequence[asyncio.Task[object]],
-    stop: Callable[[], None],
-) -> None:
-    """Returns when the server has answered all that it accepted, and nothing else runs any more.
-
-    Nothing in the background ends by itself: what it raised ends this process, loudly. But first
-    the server is told to `stop`, as by SIGTERM, and what the requests under way use stays open.
-    """
-    await asyncio.wait([serving, *background], return_when=asyncio.FIRST_COMPLETED)
-    if not serving.done():
-        stop()
-    await asyncio.wait([serving])
-    for task in background:
-        task.cancel()
-    await asyncio.wait(background)
-    for task in background:
-        if not task.cancelled():
-            task.result()
-    serving.result()

@@ -1,10 +1,10 @@
-"""How a worker ends: whatever ends it, the requests that it accepted are answered first."""
+"""How a worker ends, and a clerk: whatever ends it, what is under way is finished first."""
 
 import asyncio
 
 import pytest
 
-from tigerfans.http.serving.worker import until_stopped
+from tigerfans.life import until_stopped
 from tigerfans.settings.settings import SettingsError
 
 
@@ -15,11 +15,14 @@ class Server:
         self.is_told_to_stop = asyncio.Event()
         self.answers = asyncio.Event()
         self.serving = asyncio.create_task(self._serve())
-        self.other: asyncio.Task[object] = asyncio.create_task(asyncio.Event().wait())
+        self.other: asyncio.Task[None] = asyncio.create_task(self._stay())
 
     def stop(self) -> None:
         assert not self.other.done()
         self.is_told_to_stop.set()
+
+    async def _stay(self) -> None:
+        await asyncio.Event().wait()
 
     async def _serve(self) -> None:
         await self.answers.wait()
@@ -39,7 +42,7 @@ async def test_what_fails_in_the_background_ends_the_worker_after_its_last_answe
     ends_first: bool,
 ) -> None:
     server = Server()
-    ended: list[asyncio.Task[object]] = [asyncio.create_task(end())] if ends_first else []
+    ended: list[asyncio.Task[None]] = [asyncio.create_task(end())] if ends_first else []
     background = [*ended, asyncio.create_task(refuse()), server.other]
     ending = asyncio.create_task(until_stopped(server.serving, background, server.stop))
     await server.is_told_to_stop.wait()

@@ -1,8 +1,8 @@
-"""Ends a worker that finds itself on another ledger than its shop's.
+"""Ends a process that finds itself on another ledger than its shop's.
 
-A worker outlives the sequencer, and one that comes back may have lost its ledger, or been given
-another shop's. So whenever the connection is new, the worker looks again whose ledger it is; its
-requests wait until then, those that are sent again as well (`SequencerClient.admit`).
+Workers and clerks outlive the sequencer, and one that comes back may have lost its ledger, or been
+given another shop's. So whenever the connection is new, the process looks again whose ledger it is;
+its requests wait until then, those that are sent again as well (`SequencerClient.admit`).
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""A worker looks again whose ledger it is, whenever its connection to the sequencer is new."""
+"""A process looks again whose ledger it is, whenever its connection to the sequencer is new."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -9,10 +9,10 @@ import pytest
 
 from tests.ipc.peers import Peer, StandInSequencer
 from tigerfans.errors import UnavailableError
-from tigerfans.http.serving import guarding
-from tigerfans.http.serving.guarding import stay_on_own_ledger
+from tigerfans.ipc import guarding
 from tigerfans.ipc.client import SequencerClient
 from tigerfans.ipc.frames import Frame, Status, encode, encode_sentence
+from tigerfans.ipc.guarding import stay_on_own_ledger
 from tigerfans.ledger.base import LedgerTimeoutError, LedgerUnavailableError, Submit
 from tigerfans.ledger.wire import Operation
 from tigerfans.settings.settings import SettingsError

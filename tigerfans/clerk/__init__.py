@@ -1,0 +1,1 @@
+"""The clerk: a process that does what can wait, so that no worker has to."""
