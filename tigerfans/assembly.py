@@ -23,6 +23,7 @@ from tigerfans.payments.mockpay import MockPay
 from tigerfans.payments.outbox import Outbox
 from tigerfans.payments.unmatched import UnmatchedPayments
 from tigerfans.settings.settings import Settings, SettingsError
+from tigerfans.shop.classes import know_classes
 from tigerfans.shop.hold_limits import HoldLimits
 from tigerfans.shop.shop import Shop
 from tigerfans.stores.database import Database
@@ -72,6 +73,7 @@ async def look_at_shop(stack: AsyncExitStack, settings: Settings, name: str) -> 
     """
     opened = await _connect(stack, settings, name, IdentityRow.find)
     await _as_soon_as_there_is_a_ledger(opened.shop.check)
+    know_classes(await opened.shop.identity.classes(), opened.shop.booking)
     return opened
 
 

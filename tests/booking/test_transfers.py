@@ -131,7 +131,7 @@ def test_a_hold_is_recognised_by_its_record() -> None:
     [sent] = Transfer.unpack_all(BOOKING.hold(ORDER, "B", fingerprint("B", "fan@example.org")))
     hold = BOOKING.hold_of(sent._replace(timestamp=1_000).pack())
     assert hold is not None
-    assert hold.ticket_class is STANDARD
+    assert hold.cls == STANDARD.code
     assert hold.fingerprint == fingerprint("B", "fan@example.org")
     assert hold.price_cents == 3500
     assert hold.expires_ns == hold.created_ns + 300 * 1_000_000_000

@@ -6,8 +6,13 @@ import pytest
 
 from tests.offers import OFFER
 from tests.shops import OpenShop, event
+from tigerfans.booking.ids import OrderId
+from tigerfans.errors import InvalidRequestError, UnavailableError
 from tigerfans.offer.offer import Offer
+from tigerfans.office.reconcile import Reconciler
+from tigerfans.payments.base import EventType
 from tigerfans.settings.settings import SettingsError
+from tigerfans.shop.checkout import Checkout
 from tigerfans.shop.shop import Shop
 
 WITHOUT_B = replace(OFFER, listings=OFFER.listings[:1])
@@ -56,6 +61,72 @@ async def test_a_class_that_was_dropped_unsold_comes_back(open_shop: OpenShop) -
     await open_shop(offer=WITHOUT_B)
     shop: Shop = await open_shop()
     assert (await shop.inventory())["B"].available == 10
+
+
+async def test_a_hold_that_came_as_its_class_was_dropped_is_paid_given_back_and_counted(
+    open_shop: OpenShop,
+) -> None:
+    old: Shop = await open_shop()
+    new: Shop = await open_shop(offer=WITHOUT_B)
+    holds = [await old.checkout("B", f"fan{number}@example.org") for number in range(4)]
+    assert (await new.settle(event(holds[0]))).order_status == "PAID"
+    canceled = await new.settle(event(holds[1], EventType.CANCELED))
+    assert canceled.order_status == "CANCELED"
+    # Late, and where only the ledger knows of the hold.
+    assert (await new.settle(event(holds[1]))).order_status == "PAID"
+    await new.sessions._finishes.drain()
+    await new.sessions._redis.flushdb()
+    found = await new.order(order_id_of(holds[2]))
+    assert found is not None
+    assert (found.status, found.cls, found.amount_cents) == ("PENDING", "B", 3500)
+    assert await new.release(order_id_of(holds[2])) == "CANCELED"
+    with pytest.raises(InvalidRequestError, match="Please choose ticket class A"):
+        await new.checkout("B", "fan@example.org")
+    # What starts later goes on, too, and both sides say the same.
+    again: Shop = await open_shop(offer=WITHOUT_B)
+    assert (await again.settle(event(holds[3], customer_email="fan@example.org"))).order_status
+    report = await Reconciler(again, second_look_seconds=0).run()
+    assert (report.sales, report.orders, report.is_clean) == (3, 3, True)
+
+
+@pytest.mark.parametrize(
+    ("offer", "sentence"),
+    [
+        (MOVED, "The offer gives class B the number 9"),
+        (TAKEN, "The offer has no class B any more"),
+        (IN_FRANCS, "The offer sells class B in CHF"),
+    ],
+    ids=["moved", "taken", "in francs"],
+)
+async def test_the_number_of_a_dropped_class_that_was_sold_after_all_stays_its_own(
+    open_shop: OpenShop, offer: Offer, sentence: str
+) -> None:
+    old: Shop = await open_shop()
+    await open_shop(offer=WITHOUT_B)
+    await old.checkout("B", "fan@example.org")
+    with pytest.raises(SettingsError, match=sentence):
+        await open_shop(offer=offer)
+    assert list(await (await open_shop()).inventory()) == ["A", "B"]
+
+
+async def test_a_class_that_came_while_a_worker_ran_is_unknown_there_and_no_failure(
+    open_shop: OpenShop,
+) -> None:
+    old: Shop = await open_shop(offer=WITHOUT_B)
+    new: Shop = await open_shop()
+    hold = await new.checkout("B", "fan@example.org")
+    with pytest.raises(UnavailableError, match="Tickets of class B are not known here yet"):
+        await old.settle(event(hold))
+    await new.sessions._redis.flushdb()
+    with pytest.raises(UnavailableError, match="Tickets of number 2 are not known here yet"):
+        await old.order(order_id_of(hold))
+    assert (await new.settle(event(hold, customer_email="fan@example.org"))).order_status == "PAID"
+
+
+def order_id_of(checkout: Checkout) -> OrderId:
+    order_id = OrderId.parse(checkout.order_id)
+    assert order_id is not None
+    return order_id
 
 
 async def test_an_order_of_a_later_currency_says_so(open_shop: OpenShop) -> None:

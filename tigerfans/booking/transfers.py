@@ -13,6 +13,7 @@ from hashlib import blake2b
 from typing import Final
 
 from tigerfans.booking.ids import OrderId, Purpose
+from tigerfans.errors import UnavailableError
 from tigerfans.ledger.wire import (
     AMOUNT_MAX,
     TRANSFER,
@@ -22,7 +23,7 @@ from tigerfans.ledger.wire import (
     TransferFlags,
     u128,
 )
-from tigerfans.offer.catalog import Catalog, ClassCode, Resource, TicketClass
+from tigerfans.offer.catalog import Catalog, ClassCode, Resource
 
 LATE_HOLD_SECONDS: Final = 300
 
@@ -138,6 +139,16 @@ class Stock:
         )
 
 
+_UNKNOWN: Final = "Tickets {} are not known here yet. Please try again in a moment."
+
+
+class _Tickets(dict[ClassCode, Stock]):
+    """By the codes of classes. One that is missing came to the offer after this process did."""
+
+    def __missing__(self, cls: ClassCode) -> Stock:
+        raise UnavailableError(_UNKNOWN.format(f"of class {cls}"))
+
+
 _POST: Final = int(TransferFlags.POST_PENDING_TRANSFER)
 _VOID: Final = int(TransferFlags.VOID_PENDING_TRANSFER)
 _LINKED: Final = int(TransferFlags.LINKED)
@@ -149,10 +160,25 @@ class Booking:
     def __init__(self, catalog: Catalog, hold_seconds: int) -> None:
         self.catalog = catalog
         self.hold_seconds = hold_seconds
-        self._tickets = {c.code: Stock(c.tickets, CODE_TICKET) for c in catalog.classes}
+        self._tickets = _Tickets({c.code: Stock(c.tickets, CODE_TICKET) for c in catalog.classes})
+        # On the ledger tickets go by the number of their class.
+        self.class_of = {c.tickets.ledger: c.code for c in catalog.classes}
         self._prices = {c.code: c.price_cents for c in catalog.classes}
         self._goodies = Stock(catalog.goodies, CODE_GOODIE)
         self._stocks = [*self._tickets.values(), self._goodies]
+
+    def know(self, classes: Iterable[tuple[ClassCode, int]]) -> None:
+        """What was held of classes that the offer has dropped, by code and number, can be sold, and
+        given back; more of it cannot be held.
+        """
+        for code, ledger in classes:
+            if code not in self._tickets and ledger not in self.class_of:
+                self._tickets[code] = Stock(Resource(ledger, 0, ""), CODE_TICKET)
+                self.class_of[ledger] = code
+
+    def resource_of(self, cls: ClassCode) -> Resource:
+        """Where a class is on the ledger, one that the offer has dropped as well."""
+        return self._tickets[cls].resource
 
     def hold(self, order_id: OrderId, cls: ClassCode, fingerprint: bytes, qty: int = 1) -> bytes:
         """One pending transfer of `qty` tickets at the price of now, to be read with `decode_hold`.
@@ -275,13 +301,18 @@ class Booking:
         return b"".join(stock.budget_account_id for stock in self._stocks)
 
     def hold_of(self, record: bytes) -> "Hold | None":
-        """The hold in a transfer's record; None where the record is no hold of a ticket here."""
+        """The hold in a transfer's record; None where the record is no hold of a ticket.
+
+        Raises `UnavailableError` where the class is newer than this process.
+        """
         transfer = Transfer.unpack_all(record)[0]
-        ticket_class = self.catalog.by_ledger(transfer.ledger)
-        if ticket_class is None or not transfer.flags & TransferFlags.PENDING:
+        if transfer.code != CODE_TICKET or not transfer.flags & TransferFlags.PENDING:
             return None
+        cls = self.class_of.get(transfer.ledger)
+        if cls is None:
+            raise UnavailableError(_UNKNOWN.format(f"of number {transfer.ledger}"))
         return Hold(
-            ticket_class=ticket_class,
+            cls=cls,
             fingerprint=u128(transfer.user_data_128),
             qty=transfer.amount,
             price_cents=transfer.user_data_32,
@@ -297,7 +328,7 @@ class Hold:
     `price_cents` is what one ticket costs by what was agreed, whatever the class costs now.
     """
 
-    ticket_class: TicketClass
+    cls: ClassCode
     fingerprint: bytes
     qty: int
     price_cents: int

@@ -22,7 +22,7 @@ from tigerfans.settings.located import located
 from tigerfans.settings.settings import DATABASE_CONNECTIONS_MIN, Settings
 from tigerfans.shop.classes import check_classes
 from tigerfans.stores.database import Database
-from tigerfans.stores.ticket_classes import find_classes
+from tigerfans.stores.ticket_classes import drop_classes, find_classes
 
 EXIT_TAKEN: Final = 0
 EXIT_AWAY: Final = 1
@@ -74,5 +74,7 @@ async def _check(settings: Settings) -> None:
         stack.push_async_callback(database.close)
         ledger = await SequencerClient.connect(settings.sequencer.socket, name="offer take")
         stack.push_async_callback(ledger.close)
-        known = await find_classes(database)
-        await check_classes(known, settings.build_catalog(), ledger.submit)
+        catalog = settings.build_catalog()
+        await check_classes(await find_classes(database), catalog, ledger.submit)
+        # From here on it is decided, whoever buys one from a worker that still has it.
+        await drop_classes(database, [each.code for each in catalog.classes])

@@ -30,7 +30,7 @@ from tigerfans.ledger.wire import (
     TransferFlags,
     u128,
 )
-from tigerfans.offer.catalog import ClassCode, Resource, TicketClass
+from tigerfans.offer.catalog import ClassCode, Resource
 from tigerfans.shop.shop import Shop
 from tigerfans.stores.orders import Order, OrderStatus
 
@@ -139,15 +139,16 @@ class Reconciler:
         self._progress = progress
         self._until_ns = time.time_ns()
         self._report = Report()
-        self._class_of = {c.tickets.ledger: c.code for c in shop.catalog.classes}
+        # Those that the offer has dropped as well: somebody may have paid a hold of before.
+        self._class_of = shop.booking.class_of
         # In the order they were found, each once.
         self._suspects: dict[OrderId, None] = {}
 
     async def run(self) -> Report:
         """Raises what the shop's stores raise where one of them is away."""
         await self._check_stock()
-        for ticket_class in self._shop.catalog.classes:
-            async for sales in self._sales(ticket_class):
+        for cls in self._class_of.values():
+            async for sales in self._sales(self._shop.booking.resource_of(cls)):
                 await self._check_sales(sales)
         async for orders in self._paid_orders():
             await self._check_orders(orders)
@@ -183,8 +184,8 @@ class Reconciler:
 
     # --- From the ledger to the orders ---------------------------------------------------------
 
-    async def _sales(self, ticket_class: TicketClass) -> AsyncIterator[list[Sale]]:
-        async for transfers in self._credits(ticket_class.tickets):
+    async def _sales(self, tickets: Resource) -> AsyncIterator[list[Sale]]:
+        async for transfers in self._credits(tickets):
             posts = [t for t in transfers if t.flags & TransferFlags.POST_PENDING_TRANSFER]
             yield [self._sale(post) for post in posts]
 

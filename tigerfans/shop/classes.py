@@ -3,11 +3,16 @@
 A class's code stands in its orders, its number on its accounts, and the currency in what was paid.
 None of them may change, and no class may go, where a ticket is sold or on hold. The numbers are
 compared before the ledger is touched; which tickets there are out, the ledger says.
+
+A class that nobody bought may go. A worker that sells the offer of before may hold a ticket of it
+still, until it is replaced too; so what it was remains known (`Booking.know`), and once it has gone
+only its code and its number are guarded.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 
 from tigerfans.booking.inventory import Inventory
+from tigerfans.booking.transfers import Booking
 from tigerfans.ledger.base import Submit
 from tigerfans.ledger.wire import Account, Operation, u128
 from tigerfans.offer.catalog import Catalog, budget_account_id
@@ -21,7 +26,7 @@ async def check_classes(known: Sequence[KnownClass], catalog: Catalog, submit: S
     classes that the shop has ever opened with.
     """
     now = {each.code: each for each in _classes(catalog)}
-    changed = [each for each in known if now.get(each.code) != each]
+    changed = [each for each in known if _is_changed(each, now)]
     if not changed:
         return
     taken = await _taken(submit, {each.ledger for each in changed})
@@ -33,8 +38,23 @@ async def check_classes(known: Sequence[KnownClass], catalog: Catalog, submit: S
 async def remember_classes(identity: IdentityRow, catalog: Catalog) -> None:
     """From now on, these are the shop's."""
     wanted = _classes(catalog)
-    if not set(wanted) <= set(await identity.classes()):
+    if set(wanted) != {each for each in await identity.classes() if not each.is_dropped}:
         await identity.keep_classes(wanted)
+
+
+def know_classes(known: Iterable[KnownClass], booking: Booking) -> None:
+    """What was held of a class that is dropped can be paid."""
+    booking.know((each.code, each.ledger) for each in known)
+
+
+def _is_changed(before: KnownClass, now: Mapping[str, KnownClass]) -> bool:
+    if not before.is_dropped:
+        return now.get(before.code) != before
+    return any(
+        (each.code == before.code or each.ledger == before.ledger)
+        and each != before._replace(is_dropped=False)
+        for each in now.values()
+    )
 
 
 def _classes(catalog: Catalog) -> list[KnownClass]:

@@ -88,7 +88,7 @@ def session_of(backends: Backends, order_id: OrderId, hold: Hold, email: str = "
     """The session of a hold."""
     return backends.session(
         order_id,
-        hold.ticket_class.code,
+        hold.cls,
         email,
         qty=hold.qty,
         price_cents=hold.price_cents,

@@ -8,7 +8,7 @@ from tigerfans.ledger.wire import AccountStatus, Operation, Result, TransferStat
 from tigerfans.offer.catalog import ClassCode
 from tigerfans.settings.settings import SettingsError
 from tigerfans.shop.backends import Backends
-from tigerfans.shop.classes import check_classes, remember_classes
+from tigerfans.shop.classes import check_classes, know_classes, remember_classes
 from tigerfans.shop.identity import NO_ID, Refusal, Step, decide, ids_carried
 from tigerfans.stores.identity import Identity
 
@@ -23,7 +23,9 @@ async def open_books(backends: Backends, submit: Submit) -> None:
     # The row first: what it says of the ledger was true before we look.
     identity = await backends.identity.read()
     step = await _decide(backends, submit, identity)
-    await check_classes(await backends.identity.classes(), backends.catalog, submit)
+    known = await backends.identity.classes()
+    await check_classes(known, backends.catalog, submit)
+    know_classes(known, backends.booking)
     has_id = identity.is_on_ledger and step is not Step.ADOPT
     accounts = await submit(
         Operation.CREATE_ACCOUNTS, backends.booking.accounts(identity.id if has_id else NO_ID)

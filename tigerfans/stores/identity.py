@@ -142,7 +142,7 @@ class IdentityRow:
         return await find_classes(self._database)
 
     async def keep_classes(self, classes: Sequence[KnownClass]) -> None:
-        """From now on these are the shop's as well."""
+        """From now on these are the shop's, and the others are dropped."""
         await keep_classes(self._database, classes)
 
     async def mark_funded(self, *, is_on_ledger: bool) -> None:

@@ -196,6 +196,10 @@ MIGRATIONS: Final[tuple[Migration, ...]] = (
     );
     CREATE INDEX audit_order_id ON audit (order_id) WHERE order_id IS NOT NULL;
     """),
+    Transaction("""
+    -- Since when the offer has a class no more, of which no ticket was sold or on hold then.
+    ALTER TABLE ticket_classes ADD COLUMN dropped_at timestamptz;
+    """),
 )
 
 # The oldest version whose shop goes on working on the newest one, so that two releases sell side by
