@@ -60,10 +60,21 @@ export function fillUnmatched(cells, payment) {
   askedCell(cells, "dismiss", amount ? `Dismiss, and keep ${amount}` : "Dismiss it");
 }
 
+/** A, or 3 × A. */
+export function ticketsName({ cls, qty }) {
+  return qty === 1 ? cls : `${qty} × ${cls}`;
+}
+
+/** The first ticket's code, and how many there are more; the cell's title has them all. */
+export function codesCell(cell, { ticket_code: first, more_ticket_codes: more = [] }) {
+  cellText(cell, more.length === 0 ? first : `${first} + ${more.length}`);
+  cell.title = [first, ...more].join(" ");
+}
+
 /** What every table of orders has. */
 export function fillOrder(cells, order) {
   orderLink(cells.id, order.id);
-  cellText(cells.cls, order.cls);
+  cellText(cells.cls, ticketsName(order));
   cellText(cells.amount, money(order.amount, order.currency));
   timeCell(cells.paid, order.paid_at_iso);
   cellText(cells.email, order.email);

@@ -2,7 +2,7 @@
 // so that a search can be kept, sent on and gone back to.
 
 import { getJson } from "./api.js";
-import { fillOrder, statusCell } from "./admin-cells.js";
+import { codesCell, fillOrder, statusCell } from "./admin-cells.js";
 import { count, setText } from "./format.js";
 import { LiveTable, cellText } from "./table.js";
 import { takeOver } from "./takeover.js";
@@ -108,6 +108,6 @@ export class Orders {
 function fillRow(cells, order) {
   fillOrder(cells, order);
   statusCell(cells.status, order);
-  cellText(cells.code, order.ticket_code);
+  codesCell(cells.code, order);
   cellText(cells.goodie, order.got_goodie ? document.querySelector("[data-admin]").dataset.goodie : "");
 }

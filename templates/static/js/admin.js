@@ -1,7 +1,7 @@
 // The box office: figures, charts, orders, payments and what needs attention, refreshed every two
 // seconds.
 
-import { askedCell, fillOrder, fillUnmatched, orderLink, timeCell } from "./admin-cells.js";
+import { askedCell, fillOrder, fillUnmatched, orderLink, ticketsName, timeCell } from "./admin-cells.js";
 import { Chart, figure, latest } from "./admin-charts.js";
 import { Hosts } from "./admin-hosts.js";
 import { Orders } from "./admin-orders.js";
@@ -34,7 +34,7 @@ const sessions = new LiveTable(
   (cells, session) => {
     orderLink(cells.id, session.order_id);
     cellText(cells.age, age(session.age_ms));
-    cellText(cells.cls, session.cls);
+    cellText(cells.cls, ticketsName(session));
     cellText(cells.amount, money(session.amount, session.currency));
     cells.payment.href = session.redirect_url;
     cellText(cells.email, session.email);

@@ -3,8 +3,8 @@
 
 import { OfflineError, ShopError, TroubleError, jittered, postJson, sleep } from "./api.js";
 import { likelyMeant } from "./email.js";
-import { setText } from "./format.js";
-import { giveBackHere, showHeld } from "./held.js";
+import { money, setText } from "./format.js";
+import { giveBackHere, heldTickets, showHeld } from "./held.js";
 import { CLOSED, followStock } from "./stock.js";
 import { takeOver } from "./takeover.js";
 
@@ -20,6 +20,7 @@ const form = document.querySelector("[data-checkout]");
 const key = form.elements.idempotency_key;
 const email = form.elements.customer_email;
 const button = form.querySelector("[data-submit]");
+const words = form.querySelector("[data-submit-words]");
 const price = form.querySelector("[data-submit-price]");
 const message = form.querySelector("[data-message]");
 const emailProblem = form.querySelector("[data-email-problem]");
@@ -33,16 +34,27 @@ function chosen() {
   return form.querySelector("input[name=cls]:checked:not(:disabled)");
 }
 
+/** How many tickets are wanted; where an order has one, the form does not ask. */
+function chosenQty() {
+  return Number(form.elements.qty?.value ?? 1);
+}
+
 function say(text, kind) {
   message.dataset.kind = kind;
   setText(message, text);
   saysGone = false;
 }
 
+function priceOf({ price: ofOne, priceUnits }, qty) {
+  return qty === 1 ? ofOne : money(qty * priceUnits, document.documentElement.dataset.currency);
+}
+
 /** What is chosen, by the button; and that it is sold out, where it is and another one is not. */
 function showChoice() {
   const choice = chosen();
-  setText(price, choice ? ` · ${choice.dataset.price}` : "");
+  const qty = chosenQty();
+  setText(words, qty === 1 ? "Hold my ticket" : `Hold my ${qty} tickets`);
+  setText(price, choice ? ` · ${priceOf(choice.dataset, qty)}` : "");
   if (underway) return;
   const gone = form.querySelector("input[name=cls]:checked:disabled");
   if (gone && form.querySelector("input[name=cls]:enabled")) {
@@ -60,7 +72,10 @@ function showChoice() {
 async function showOwnHolds(refusal) {
   const own = await showHeld();
   if (!own) return;
-  say(`${refusal} You have a ticket on hold yourself: go on with it, or give it back.`, "bad");
+  const yours = heldTickets() === 1
+    ? "a ticket on hold yourself: go on with it, or give it back"
+    : "tickets on hold yourself: go on with them, or give them back";
+  say(`${refusal} You have ${yours}.`, "bad");
   own.focus();
 }
 
@@ -145,9 +160,11 @@ async function submit() {
   }
   if (asksWhatWasMeant()) return;
   setUnderway(true);
-  say("Holding your ticket", "wait");
+  const qty = chosenQty();
+  say(`Holding your ${qty === 1 ? "ticket" : "tickets"}`, "wait");
   try {
     const order = { cls: choice.value, customer_email: email.value, remember: true };
+    if (qty !== 1) order.qty = qty;
     const placed = await placeHold(order);
     window.location.assign(placed.redirect_url);
   } catch (error) {
@@ -171,9 +188,10 @@ function showAvailability(code, state) {
 }
 
 const wakeStock = followStock(showAvailability);
-giveBackHere(() => {
+giveBackHere((qty) => {
   wakeStock();
-  say("Your ticket went back on sale, and nothing was charged. Now hold another one.", "wait");
+  const [went, next] = qty === 1 ? ["Your ticket", "another one"] : ["Your tickets", "others"];
+  say(`${went} went back on sale, and nothing was charged. Now hold ${next}.`, "wait");
   email.focus();
 });
 form.elements.meant_email.addEventListener("change", changeToMeant);

@@ -1,6 +1,6 @@
 // The tickets that this browser has on hold. Only the shop knows which: its cookies are kept from
 // scripts. The page brings a card for each; where that may be outdated, this asks for them again.
-// Giving one back leaves the page as it is, and what is typed there.
+// Giving it back leaves the page as it is, and what is typed there.
 
 import { TroubleError, getJson, postForm } from "./api.js";
 import { localMoment, setText } from "./format.js";
@@ -8,6 +8,11 @@ import { takeOver } from "./takeover.js";
 
 const list = document.querySelector("[data-held-list]");
 const template = document.querySelector("[data-held-template]");
+
+/** How many tickets the cards stand for. */
+export function heldTickets() {
+  return [...list.children].reduce((sum, form) => sum + Number(form.dataset.qty), 0);
+}
 
 /** Shows what is on hold now; the first card, or null where there is none or nobody can tell. */
 export async function showHeld() {
@@ -36,7 +41,7 @@ export function giveBackHere(onGivenBack) {
       // It may have been given back, or not: the form that sends itself leads to an answer.
       return form.submit();
     }
-    onGivenBack();
+    onGivenBack(Number(form.dataset.qty));
   });
 }
 
@@ -45,11 +50,20 @@ function card(hold) {
   for (const name of ["class_name", "amount", "email"]) {
     setText(form.querySelector(`[data-field=${name}]`), hold[name]);
   }
+  showQty(form, hold.qty ?? 1);
   form.elements.order_id.value = hold.order_id;
   form.querySelector("[data-go-on]").href = hold.redirect_url;
   form.querySelector("time").dateTime = hold.expires_at;
   showTime(form);
   return form;
+}
+
+function showQty(form, qty) {
+  form.dataset.qty = qty;
+  if (qty === 1) return;
+  form.setAttribute("aria-label", "Your tickets on hold");
+  setText(form.querySelector("[data-headline]"), `You have ${qty} tickets on hold`);
+  for (const pronoun of form.querySelectorAll("[data-pronoun]")) setText(pronoun, "them");
 }
 
 function showTime(form) {

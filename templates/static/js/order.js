@@ -12,24 +12,27 @@ const orderId = root.dataset.order;
 // The states that an order may still leave, as the shop has them.
 const mayChange = new Set(root.dataset.mayChange.split(" "));
 
-function field(name, text) {
-  setText(root.querySelector(`[data-field="${name}"]`), text);
-}
-
-function showTicket(order) {
-  field("ticket_code", order.ticket_code);
-  field("amount", money(order.amount, order.currency));
-  root.querySelector("[data-field=paid_at]").dateTime = order.paid_at;
+/** The page has a ticket for each that the order is of. */
+function showTickets(order) {
+  // The release before told of the first one only, and sold no more.
+  const tickets = order.tickets ?? [{ code: order.ticket_code }];
+  for (const [number, ticket] of root.querySelectorAll("[data-ticket]").entries()) {
+    const field = (name) => ticket.querySelector(`[data-field="${name}"]`);
+    setText(field("ticket_code"), tickets[number].code);
+    setText(field("amount"), money(order.amount / order.qty, order.currency));
+    field("paid_at").dateTime = order.paid_at;
+    const code = ticket.querySelector("[data-qr]");
+    code.src = code.dataset.qr;
+  }
   showLocalMoments(root);
   root.querySelector("[data-goodie]").hidden = !order.got_goodie;
-  root.querySelector("[data-qr]").src = `/api/orders/${encodeURIComponent(orderId)}/qr.svg`;
 }
 
 /** Shows the order; returns whether it stays so. */
 function show(order) {
   setPart("[data-offline]", false);
   if (order.status !== root.dataset.state) {
-    if (order.status === "PAID") showTicket(order);
+    if (order.status === "PAID") showTickets(order);
     showState(root, order.status);
     const headline = root.querySelector("section:not([hidden]) h1").textContent;
     document.title = `${headline} · ${document.documentElement.dataset.organiser}`;

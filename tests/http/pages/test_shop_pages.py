@@ -111,6 +111,7 @@ class FakeShop:
 
     catalog: Catalog = field(default_factory=lambda: catalog_with({"A": 500, "B": 2000}, 100))
     hold_seconds: int = 300
+    tickets_per_order: int = 1
     stock: dict[ClassCode, Inventory] = field(
         default_factory=lambda: {"A": Inventory(500, 9, 100), "B": Inventory(2000, 0, 1000)}
     )
@@ -120,6 +121,7 @@ class FakeShop:
     error: Exception | None = None
     stock_error: Exception | None = None
     checkouts: list[tuple[str, str]] = field(default_factory=list)
+    quantities: list[int] = field(default_factory=list)
     keys: list[str | None] = field(default_factory=list)
     clients: list[str | None] = field(default_factory=list)
     holds: list[OpenHold] = field(default_factory=list)
@@ -140,9 +142,10 @@ class FakeShop:
         return self.goodie_stock
 
     async def checkout(
-        self, cls: str, email: str, idempotency_key: str | None, *, client: str | None
+        self, cls: str, email: str, idempotency_key: str | None, *, qty: int, client: str | None
     ) -> Placed:
         self.checkouts.append((cls, email))
+        self.quantities.append(qty)
         self.keys.append(idempotency_key)
         self.clients.append(client)
         if self.error:
@@ -296,6 +299,7 @@ def session_of(order: Order, seconds_left: int) -> Session:
         email=order.email,
         created_ms=now_ms,
         expires_ms=now_ms + seconds_left * 1000,
+        qty=order.qty,
     )
 
 
@@ -872,6 +876,7 @@ async def test_a_script_hears_of_the_holds_of_its_browser_the_oldest_first(
     assert [hold["redirect_url"] for hold in told] == ["/mockpay/psid-2", "/mockpay/psid-1"]
     assert told[1] == {
         "order_id": ORDER_ID.hex_digits,
+        "qty": 1,
         "class_name": "Premium",
         "amount": "€65.00",
         "email": "ada@example.org",

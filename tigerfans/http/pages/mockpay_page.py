@@ -62,6 +62,7 @@ def mockpay_page(shop: PaymentShop, renderer: Renderer) -> HTTPRouteHandler:
             payable=_PAYABLE,
             finished=_FINISHED,
             class_name=shop.catalog.class_name(session.cls),
+            tickets_name=shop.catalog.tickets_name(session.cls, session.qty),
             hold_seconds=shop.hold_seconds,
             remaining_seconds=max(0, session.expires_ms // 1000 - int(time.time())),
         )

@@ -11,6 +11,7 @@ What the pages need of the shop is `PageShop`; errors read here as they do in th
 
 import asyncio
 import math
+import re
 import secrets
 import time
 from collections.abc import Awaitable, Iterable, Mapping, Sequence
@@ -71,6 +72,8 @@ _BEST_FIRST: Final[tuple[StockWords, ...]] = (
 # Of which no ticket can be chosen.
 CLOSED: Final = ("sold_out", "not_yet", "ended")
 
+_QTY: Final = re.compile(r"[0-9]{1,4}")
+
 
 class Checkout(Protocol):
     """A hold that was placed; `redirect_url` is where the buyer pays."""
@@ -91,6 +94,10 @@ class PageShop(Protocol):
     @property
     def hold_seconds(self) -> int: ...
 
+    @property
+    def tickets_per_order(self) -> int:
+        """How many tickets an order may have."""
+
     async def inventory(self) -> Mapping[ClassCode, Inventory]:
         """The stock of each ticket class."""
 
@@ -98,9 +105,11 @@ class PageShop(Protocol):
         """The stock of goodies."""
 
     async def checkout(
-        self, cls: str, email: str, idempotency_key: str | None, *, client: str | None
+        self, cls: str, email: str, idempotency_key: str | None, *, qty: int, client: str | None
     ) -> Checkout:
-        """Places a hold on the account of the `client`; raises where there is none to be had."""
+        """Places a hold of `qty` tickets on the account of the `client`; raises where there is none
+        to be had.
+        """
 
     async def order(self, order_id: OrderId) -> Order | None:
         """The order in its state of now, from its hold on; None where it is unknown."""
@@ -159,6 +168,7 @@ class Filled:
     cls: str = ""
     email: str = ""
     key: str = ""
+    qty: int = 1
 
     @classmethod
     def of(cls, form: Mapping[str, object]) -> "Filled":
@@ -166,13 +176,24 @@ class Filled:
         # Where the buyer was asked which address was meant, and typed no third one since.
         if meant and email == _text(form.get("asked_email")):
             email = meant
-        return cls(_text(form.get("cls")), email, _text(form.get("idempotency_key")))
+        qty = _text(form.get("qty", "1"))
+        return cls(
+            _text(form.get("cls")),
+            email,
+            _text(form.get("idempotency_key")),
+            # What is no number is none that can be had.
+            int(qty) if _QTY.fullmatch(qty) else 0,
+        )
 
 
 class HeldTicket(msgspec.Struct, frozen=True):
-    """A ticket on hold, as the browser that placed it hears of it."""
+    """A ticket on hold, or `qty` of them, as the browser that placed the hold hears of it.
+
+    `class_name` has their number, where it is not one.
+    """
 
     order_id: str
+    qty: int
     class_name: str
     amount: str
     email: str
@@ -184,7 +205,8 @@ class HeldTicket(msgspec.Struct, frozen=True):
         order = hold.order
         return cls(
             order.id.hex_digits,
-            catalog.class_name(order.cls),
+            order.qty,
+            catalog.tickets_name(order.cls, order.qty),
             money(order.amount_cents, order.currency),
             order.email,
             hold.redirect_url,
@@ -222,6 +244,7 @@ async def landing_page(shop: Shop, pages: Pages) -> Response[str]:
         overall=overall_state(offers),
         goodies=shop.catalog.goodies.capacity,
         goodies_are_gone=goodies_are_gone,
+        tickets_per_order=shop.tickets_per_order,
         **_countdown(offers),
         hold_seconds=shop.hold_seconds,
     )
@@ -250,6 +273,7 @@ async def checkout_page(
     filled = Filled(
         cls=chosen or (before.cls if before else ""),
         email=before.email if before and is_own else "",
+        qty=before.qty if before else 1,
     )
     return _checkout_form(shop, pages, shelf, filled, returned=order)
 
@@ -272,7 +296,11 @@ async def checkout_submit(
         return _checkout_form(shop, pages, shelf, filled, email_meant=meant)
     try:
         placed = await shop.checkout(
-            filled.cls, filled.email, filled.key or None, client=clients.of(request.scope)
+            filled.cls,
+            filled.email,
+            filled.key or None,
+            qty=filled.qty,
+            client=clients.of(request.scope),
         )
     except Exception as error:
         problem = explain(error)
@@ -334,6 +362,7 @@ async def order_page(shop: Shop, pages: Pages, order_id: FromQuery[str] = "") ->
         status=order.status if order else "UNKNOWN",
         refresh_seconds=refresh_seconds(order),
         class_name=shop.catalog.class_name(order.cls) if order else "",
+        qty=order.qty if order else 1,
     )
 
 
@@ -395,6 +424,8 @@ def _checkout_form(
         hold_seconds=shop.hold_seconds,
         idempotency_key=filled.key or secrets.token_hex(FORM_KEY_BYTES),
         chosen=filled.cls,
+        qty=filled.qty,
+        tickets_per_order=shop.tickets_per_order,
         email=filled.email,
         email_meant=email_meant,
         email_typos=EMAIL_TYPOS,
