@@ -63,7 +63,8 @@ function showQty(form, qty) {
   if (qty === 1) return;
   form.setAttribute("aria-label", "Your tickets on hold");
   setText(form.querySelector("[data-headline]"), `You have ${qty} tickets on hold`);
-  for (const pronoun of form.querySelectorAll("[data-pronoun]")) setText(pronoun, "them");
+  setText(form.querySelector("[data-pronoun]"), "them");
+  setText(form.querySelector("[data-give-back]"), "Give them back");
 }
 
 function showTime(form) {

@@ -103,6 +103,7 @@ async def test_several_tickets_on_hold_are_one_card(client: Client, shop: FakeSh
     assert "You have 3 tickets on hold" in page.text
     assert "3 × Premium , €195.00 , for ada@example.org" in page.text
     assert "Nobody else can buy them until" in page.text
+    assert "Give them back" in page.text
     assert chosen_qty(page) == [3]
     [told] = (await client.get("/demo/checkout/held", headers=SCRIPT)).json()
     assert (told["qty"], told["class_name"], told["amount"]) == (3, "3 × Premium", "€195.00")
