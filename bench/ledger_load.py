@@ -21,13 +21,12 @@ from typing import Final
 
 from bench.stack import OFFER_FILE
 from tigerfans.booking.ids import OrderId
-from tigerfans.booking.outcomes import check_created
+from tigerfans.booking.outcomes import check_accounts, check_funding
 from tigerfans.booking.transfers import Booking
 from tigerfans.ledger import open_ledger
 from tigerfans.ledger.base import Ledger, LedgerError
 from tigerfans.ledger.wire import (
     TRANSFER_SIZE,
-    AccountStatus,
     Operation,
     Result,
     TransferStatus,
@@ -107,10 +106,9 @@ async def measure(address: str, orders: int) -> None:
     ledger = await open_ledger(address)
     try:
         booking = Booking(build_catalog(orders), HOLD_SECONDS)
-        accounts = await ledger.submit(Operation.CREATE_ACCOUNTS, booking.accounts())
-        check_created(accounts, AccountStatus)
-        funding = await ledger.submit(Operation.CREATE_TRANSFERS, booking.funding())
-        check_created(funding, TransferStatus)
+        accounts = booking.accounts()
+        check_accounts(accounts, await ledger.submit(Operation.CREATE_ACCOUNTS, accounts))
+        check_funding(await ledger.submit(Operation.CREATE_TRANSFERS, booking.funding()))
 
         placed: list[OrderId] = []
         half = orders // 2

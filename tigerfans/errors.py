@@ -6,6 +6,7 @@
     │   ├── InvalidQtyError
     │   └── InvalidKeyError
     ├── NotOnSaleError 403          not yet, or not any more
+    │   └── SaleClosedError         by the operator
     ├── UnknownOrderError 404
     ├── UnknownPersonError 404
     ├── SlowRequestError 408
@@ -76,6 +77,13 @@ class NotOnSaleError(ShopError):
         super().__init__(message)
         self.fields = fields
         self.retry_after_seconds = retry_after_seconds
+
+
+class SaleClosedError(NotOnSaleError):
+    """The sale is closed."""
+
+    def __init__(self) -> None:
+        super().__init__("The sale is closed.", {"state": "closed"}, None)
 
 
 class UnknownOrderError(ShopError):

@@ -12,7 +12,8 @@ from tigerfans.booking.outcomes import (
     ReleaseOutcome,
     SaleOutcome,
     UnexpectedResultError,
-    check_created,
+    check_accounts,
+    check_funding,
     decode_hold,
     decode_late_sale,
     decode_refund,
@@ -21,9 +22,11 @@ from tigerfans.booking.outcomes import (
 )
 from tigerfans.ledger.wire import (
     RESULT,
+    Account,
     AccountStatus,
     TransferStatus,
 )
+from tigerfans.offer.catalog import Part
 
 S = TransferStatus
 
@@ -161,8 +164,20 @@ def test_an_answer_that_stands_in_no_table_is_an_error(decode, statuses) -> None
         decode(results(*statuses))
 
 
-def test_funding_twice_is_fine_and_funding_otherwise_is_an_error() -> None:
-    check_created(results(S.CREATED, S.EXISTS), TransferStatus)
-    check_created(results(AccountStatus.EXISTS), AccountStatus)
-    with pytest.raises(UnexpectedResultError, match="exists_with_different_amount"):
-        check_created(results(S.EXISTS_WITH_DIFFERENT_AMOUNT), TransferStatus)
+def test_what_was_funded_before_is_fine_whatever_the_offer_says_today() -> None:
+    check_funding(results(S.CREATED, S.EXISTS, S.EXISTS_WITH_DIFFERENT_AMOUNT))
+    with pytest.raises(UnexpectedResultError, match="exists_with_different_ledger"):
+        check_funding(results(S.EXISTS_WITH_DIFFERENT_LEDGER))
+
+
+@pytest.mark.parametrize("part", Part)
+def test_only_the_account_of_what_is_sold_may_be_without_a_limit_from_before(part: Part) -> None:
+    account = Account(id=1 << 8 | part).pack()
+    check_accounts(account, results(AccountStatus.CREATED))
+    check_accounts(account, results(AccountStatus.EXISTS))
+    unlimited = results(AccountStatus.EXISTS_WITH_DIFFERENT_FLAGS)
+    if part is Part.SOLD:
+        check_accounts(account, unlimited)
+        return
+    with pytest.raises(UnexpectedResultError, match="exists_with_different_flags"):
+        check_accounts(account, unlimited)

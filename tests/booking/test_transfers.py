@@ -112,12 +112,13 @@ def test_no_submission_ends_in_an_open_chain() -> None:
         assert not Transfer.unpack_all(submission)[-1].flags & TransferFlags.LINKED
 
 
-def test_only_the_budget_accounts_are_limited_and_each_resource_has_its_own_ledger() -> None:
+def test_only_the_operator_is_not_limited_and_each_resource_has_its_own_ledger() -> None:
     accounts = Account.unpack_all(BOOKING.accounts())
-    assert len({account.id for account in accounts}) == 3 * len(CATALOG.resources)
+    assert len({account.id for account in accounts}) == 4 * len(CATALOG.resources)
     assert len({account.ledger for account in accounts}) == len(CATALOG.resources)
-    limited = {a.id for a in accounts if a.flags & AccountFlags.DEBITS_MUST_NOT_EXCEED_CREDITS}
-    assert limited == {resource.budget_account_id for resource in CATALOG.resources}
+    limited = AccountFlags.DEBITS_MUST_NOT_EXCEED_CREDITS
+    unlimited = {account.id for account in accounts if not account.flags & limited}
+    assert unlimited == {resource.operator_account_id for resource in CATALOG.resources}
 
 
 def test_funding_moves_each_capacity_from_operator_to_budget() -> None:

@@ -117,10 +117,11 @@ async def read_stores(plan: RunPlan, shop: Readable, purchases: Iterable[Purchas
     try:
         on_ledger = await _read_transfers(ledger, [*(known | orders.keys())])
         booking = Booking(catalog_with({}, 0), plan.hold_seconds)
-        budgets = await ledger.submit(Operation.LOOKUP_ACCOUNTS, booking.budgets())
+        accounts = await ledger.submit(Operation.LOOKUP_ACCOUNTS, booking.stock_accounts())
     finally:
         await ledger.close()
-    return Stores(orders, on_ledger, Inventory.unpack_all(budgets), unmatched)
+    stock = list(Inventory.by_ledger(accounts).values())
+    return Stores(orders, on_ledger, stock, unmatched)
 
 
 def audit(plan: RunPlan, purchases: Sequence[Purchase], stores: Stores) -> Audit:

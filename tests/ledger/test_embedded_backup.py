@@ -46,8 +46,8 @@ async def hold_some(ledger: EmbeddedLedger, count: int = 50) -> None:
 
 
 async def held(ledger: EmbeddedLedger) -> int:
-    budgets = await ledger.submit(Operation.LOOKUP_ACCOUNTS, BOOKING.budgets())
-    return Inventory.unpack_all(budgets)[0].held
+    accounts = await ledger.submit(Operation.LOOKUP_ACCOUNTS, BOOKING.stock_accounts())
+    return next(iter(Inventory.by_ledger(accounts).values())).held
 
 
 def placed(copy: Path, folder: Path) -> Path:

@@ -657,8 +657,9 @@ class OrdersUnderFaults(RuleBasedStateMachine):
         return Transfer.unpack_all(records)
 
     def _stock(self) -> list[Inventory]:
-        budgets = self.shop.booking.budgets()
-        return Inventory.unpack_all(self.books.books.execute(Operation.LOOKUP_ACCOUNTS, budgets))
+        ids = self.shop.booking.stock_accounts()
+        accounts = self.books.books.execute(Operation.LOOKUP_ACCOUNTS, ids)
+        return list(Inventory.by_ledger(accounts).values())
 
 
 TestOrders = OrdersUnderFaults.TestCase

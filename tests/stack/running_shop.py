@@ -103,14 +103,14 @@ class RunningShop:
 
         What a worker says of it may be a moment old.
         """
-        budgets = Booking(Catalog.build(OFFER), Settings().hold_seconds).budgets()
+        ids = Booking(Catalog.build(OFFER), Settings().hold_seconds).stock_accounts()
         socket = DataFolder(self.data).sockets / "sequencer.sock"
         client = await SequencerClient.connect(socket, name="test")
         try:
-            accounts = await client.submit(Operation.LOOKUP_ACCOUNTS, budgets)
+            accounts = await client.submit(Operation.LOOKUP_ACCOUNTS, ids)
         finally:
             await client.close()
-        return Inventory.unpack_all(accounts)[0].held
+        return next(iter(Inventory.by_ledger(accounts).values())).held
 
     def stop(self) -> int:
         self._child.terminate()

@@ -8,7 +8,8 @@ from enum import Enum
 from struct import Struct
 from typing import Final
 
-from tigerfans.ledger.wire import RESULT, AccountStatus, TransferStatus
+from tigerfans.ledger.wire import RESULT, Account, AccountStatus, TransferStatus
+from tigerfans.offer.catalog import Part
 
 _S = TransferStatus
 
@@ -199,13 +200,32 @@ def decode_refund(results: bytes) -> list[tuple[RefundOutcome, int]]:
     return decoded
 
 
-def check_created(results: bytes, statuses: type[AccountStatus] | type[TransferStatus]) -> None:
-    """Raises unless each account or transfer was created now or before."""
+ACCOUNT_IS_THERE: Final = frozenset((AccountStatus.CREATED, AccountStatus.EXISTS))
+# How many there were at first does not depend on what the offer says today.
+IS_FUNDED: Final = frozenset((_S.CREATED, _S.EXISTS, _S.EXISTS_WITH_DIFFERENT_AMOUNT))
+
+
+def check_accounts(accounts: bytes, results: bytes) -> None:
+    """Raises unless each of `Booking.accounts` was created now or before."""
+    statuses = (status for _, status, _ in RESULT.iter_unpack(results))
+    for account, status in zip(Account.unpack_all(accounts), statuses, strict=True):
+        # A shop of before has its `sold` accounts without a limit.
+        is_of_before = (
+            status == AccountStatus.EXISTS_WITH_DIFFERENT_FLAGS and account.id & 0xFF == Part.SOLD
+        )
+        if status not in ACCOUNT_IS_THERE and not is_of_before:
+            raise _refused(AccountStatus(status).name)
+
+
+def check_funding(results: bytes) -> None:
+    """Raises unless each of `Booking.funding` was created now or before, of whatever amount."""
     for _, status, _ in RESULT.iter_unpack(results):
-        if status not in (statuses.CREATED, statuses.EXISTS):
-            raise UnexpectedResultError(
-                f"The ledger refused the catalog with {statuses(status).name.lower()}."
-            )
+        if status not in IS_FUNDED:
+            raise _refused(TransferStatus(status).name)
+
+
+def _refused(status: str) -> UnexpectedResultError:
+    return UnexpectedResultError(f"The ledger refused the catalog with {status.lower()}.")
 
 
 _SALE_RESULTS: Final = Struct("<QIIQIIQII")

@@ -23,7 +23,7 @@ from tigerfans.ledger.wire import (
     TransferFlags,
     u128,
 )
-from tigerfans.offer.catalog import Catalog, ClassCode, Resource
+from tigerfans.offer.catalog import Catalog, ClassCode, Resource, stock_account_ids
 
 LATE_HOLD_SECONDS: Final = 300
 
@@ -53,8 +53,7 @@ class Stock:
     def __init__(self, resource: Resource, code: int) -> None:
         self.resource = resource
         self.code = code
-        self.budget_account_id = u128(resource.budget_account_id)
-        self._budget = self.budget_account_id
+        self._budget = u128(resource.budget_account_id)
         self._sold = u128(resource.sold_account_id)
 
     def hold(
@@ -165,7 +164,11 @@ class Booking:
         self.class_of = {c.tickets.ledger: c.code for c in catalog.classes}
         self._prices = {c.code: c.price_cents for c in catalog.classes}
         self._goodies = Stock(catalog.goodies, CODE_GOODIE)
-        self._stocks = [*self._tickets.values(), self._goodies]
+        self._stock_accounts = b"".join(
+            u128(account_id)
+            for resource in catalog.resources
+            for account_id in stock_account_ids(resource.ledger)
+        )
 
     def know(self, classes: Iterable[tuple[ClassCode, int]]) -> None:
         """What was held of classes that the offer has dropped, by code and number, can be sold, and
@@ -253,7 +256,7 @@ class Booking:
         )
 
     def accounts(self, shop_id: bytes = _NOTHING) -> bytes:
-        """Three accounts for each resource; `budget` is the one that cannot be overdrawn.
+        """Four accounts for each resource, of which only `operator` can be overdrawn.
 
         All carry the shop's id in `user_data_128`, zero for none.
         """
@@ -270,7 +273,8 @@ class Booking:
             for account_id, flags in (
                 (r.operator_account_id, 0),
                 (r.budget_account_id, limited),
-                (r.sold_account_id, 0),
+                (r.sold_account_id, limited),
+                (r.closed_account_id, limited),
             )
         )
 
@@ -293,12 +297,19 @@ class Booking:
         return b"".join(
             u128(account_id)
             for r in self.catalog.resources
-            for account_id in (r.operator_account_id, r.budget_account_id, r.sold_account_id)
+            for account_id in (
+                r.operator_account_id,
+                r.budget_account_id,
+                r.sold_account_id,
+                r.closed_account_id,
+            )
         )
 
-    def budgets(self) -> bytes:
-        """The ids of the budget accounts in the order A, B, goodies: what the inventory reads."""
-        return b"".join(stock.budget_account_id for stock in self._stocks)
+    def stock_accounts(self) -> bytes:
+        """The ids of the accounts that `Inventory.by_ledger` reads, of each class and the goodies
+        last.
+        """
+        return self._stock_accounts
 
     def hold_of(self, record: bytes) -> "Hold | None":
         """The hold in a transfer's record; None where the record is no hold of a ticket.

@@ -16,8 +16,8 @@ from tigerfans.ipc.client import SequencerClient
 from tigerfans.ledger import tigerbeetle_cluster
 from tigerfans.ledger.base import RECORDS_MAX, LedgerError, LedgerUnavailableError
 from tigerfans.ledger.replicas import Replicas, look_at_replicas
-from tigerfans.ledger.wire import Account, Operation, u128
-from tigerfans.offer.catalog import Catalog
+from tigerfans.ledger.wire import Operation, u128
+from tigerfans.offer.catalog import Catalog, stock_account_ids
 from tigerfans.settings.settings import Settings
 
 AREA: Final = "ledger"
@@ -27,11 +27,13 @@ ROOT_UID: Final = 0
 
 @dataclass(frozen=True, slots=True)
 class LedgerFacts:
-    """What is behind the sequencer; `capacities` by setting, empty where nothing is funded yet."""
+    """What is behind the sequencer; `totals` says how many there are of what a setting sets, and is
+    empty where nothing is funded yet.
+    """
 
     kind: str
     records_max: int
-    capacities: dict[str, int]
+    totals: dict[str, int]
 
 
 async def read_ledger(socket: Path, catalog: Catalog) -> LedgerFacts:
@@ -40,17 +42,14 @@ async def read_ledger(socket: Path, catalog: Catalog) -> LedgerFacts:
     try:
         if not client.connected:
             raise LedgerUnavailableError("Nobody answers there, or refuses us.")
-        ids = b"".join(u128(resource.budget_account_id) for resource in catalog.resources)
-        records = await client.submit(Operation.LOOKUP_ACCOUNTS, ids)
+        ids = (i for resource in catalog.resources for i in stock_account_ids(resource.ledger))
+        records = await client.submit(Operation.LOOKUP_ACCOUNTS, b"".join(map(u128, ids)))
         settings = {resource.ledger: resource.setting for resource in catalog.resources}
         # Accounts that are not there yet are left out.
-        capacities = {
-            settings[account.ledger]: budget.capacity
-            for account, budget in zip(
-                Account.unpack_all(records), Inventory.unpack_all(records), strict=True
-            )
+        totals = {
+            settings[ledger]: stock.total for ledger, stock in Inventory.by_ledger(records).items()
         }
-        return LedgerFacts(client.kind, client.records_max, capacities)
+        return LedgerFacts(client.kind, client.records_max, totals)
     finally:
         await client.close()
 
@@ -121,14 +120,15 @@ def judge_ledger(
         findings.warn("durability", found, advice)
     else:
         findings.good("durability", "synced at each batch")
-    if not facts.capacities:
+    if not facts.totals:
         findings.warn("stock", "not funded yet", "The first worker that starts funds it.")
     for resource in catalog.resources:
-        if facts.capacities and resource.setting not in facts.capacities:
+        if facts.totals and resource.setting not in facts.totals:
             advice = "Reload the shop: its first new worker puts it on sale."
             findings.warn(resource.setting, "in the offer, and not on the ledger yet", advice)
-        funded = facts.capacities.get(resource.setting, resource.capacity)
-        if funded != resource.capacity:
-            found = f"{funded:,} on the ledger, {resource.capacity:,} in offer or settings"
-            advice = f"Set {resource.setting}={funded}, or start on a new ledger."
-            findings.bad(resource.setting, found, advice)
+        total = facts.totals.get(resource.setting, resource.capacity)
+        if total != resource.capacity:
+            found = f"{total:,} on the ledger, {resource.capacity:,} in offer or settings"
+            # It was for the first opening only, so nothing is wrong but for who reads it.
+            advice = "The ledger's counts: say so there, or change it with `tigerfans stock`."
+            findings.warn(resource.setting, found, advice)

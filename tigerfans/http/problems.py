@@ -40,7 +40,9 @@ class RefusalAnswer(ProblemAnswer):
     order that has ended as `order_status` says; or what `field` names is wrong.
     """
 
-    state: Literal["on_hold", "sold_out", "too_few", "not_yet", "ended"] | UnsetType = UNSET
+    state: Literal["on_hold", "sold_out", "too_few", "closed", "not_yet", "ended"] | UnsetType = (
+        UNSET
+    )
     available: int | UnsetType = UNSET
     on_sale_from: str | UnsetType = UNSET
     on_sale_until: str | UnsetType = UNSET

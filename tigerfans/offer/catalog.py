@@ -4,20 +4,31 @@ Settings, pages and the API follow from an `Offer`; docs/tutorial-ticket-class.m
 one. How many there are of each says the offer, unless a setting does.
 
 Every resource has a ledger number of its own, so that no transfer can mix a ticket with a goodie,
-and three accounts: stock moves from `operator` to `budget` once, when the shop is funded, and from
-`budget` to `sold` unit by unit.
+and four accounts: stock moves from `operator` to `budget` when the shop is funded and whenever its
+operator adds some, from `budget` to `sold` unit by unit, and lies in `closed` while its sale is
+closed.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import Final
 
 from tigerfans.offer.offer import GOODIES_SETTING, ClassCode, Listing, Offer
 from tigerfans.offer.windows import SaleState
 
-__all__ = ["GOODIES_LEDGER", "Catalog", "ClassCode", "Resource", "TicketClass"]
+__all__ = ["GOODIES_LEDGER", "Catalog", "ClassCode", "Part", "Resource", "TicketClass"]
 
 GOODIES_LEDGER: Final = 3
+
+
+class Part(IntEnum):
+    """Which account of a resource it is: the last byte of its id. 4 is the funding's."""
+
+    OPERATOR = 1
+    BUDGET = 2
+    SOLD = 3
+    CLOSED = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,24 +44,28 @@ class Resource:
 
     @property
     def operator_account_id(self) -> int:
-        return self.ledger << 8 | 1
+        return self.ledger << 8 | Part.OPERATOR
 
     @property
     def budget_account_id(self) -> int:
-        return budget_account_id(self.ledger)
+        return self.ledger << 8 | Part.BUDGET
 
     @property
     def sold_account_id(self) -> int:
-        return self.ledger << 8 | 3
+        return self.ledger << 8 | Part.SOLD
+
+    @property
+    def closed_account_id(self) -> int:
+        return self.ledger << 8 | Part.CLOSED
 
     @property
     def funding_transfer_id(self) -> int:
         return self.ledger << 8 | 4
 
 
-def budget_account_id(ledger: int) -> int:
-    """The account that says how many there are, of the resource with that number."""
-    return ledger << 8 | 2
+def stock_account_ids(ledger: int) -> tuple[int, int, int]:
+    """The accounts that say how many there are, of the resource with that number."""
+    return ledger << 8 | Part.OPERATOR, ledger << 8 | Part.BUDGET, ledger << 8 | Part.CLOSED
 
 
 @dataclass(frozen=True, slots=True)

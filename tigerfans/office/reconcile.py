@@ -5,7 +5,7 @@ selling: only what was sold before the start counts, and whatever looks wrong is
 more after every deadline of a payment has passed, because a sale is on the ledger a moment before
 its order is in PostgreSQL.
 
-    stock     capacity = available + held + sold, on each resource's three accounts
+    stock     capacity = available + held + sold, on each resource's accounts
     sales     each sale on the ledger has its paid order, alike in class, number, time and goodie
     orders    each paid order has its one sale on the ledger
     goodies   granted on the ledger = granted on orders = min(limit, paid)
@@ -30,7 +30,7 @@ from tigerfans.ledger.wire import (
     TransferFlags,
     u128,
 )
-from tigerfans.offer.catalog import ClassCode, Resource
+from tigerfans.offer.catalog import ClassCode, Resource, stock_account_ids
 from tigerfans.shop.shop import Shop
 from tigerfans.stores.orders import Order, OrderStatus
 
@@ -58,6 +58,8 @@ class StockRow:
     available: int
     held: int
     sold: int
+    # Kept back while the sale is closed, and no part of the capacity.
+    parked: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,24 +165,27 @@ class Reconciler:
         catalog = self._shop.catalog
         names = [*(c.code for c in catalog.classes), "goodies"]
         for name, resource in zip(names, catalog.resources, strict=True):
-            operator, budget, sold = await self._accounts(resource)
-            [stock] = Inventory.unpack_all(budget.pack())
-            row = StockRow(name, stock.capacity, stock.available, stock.held, stock.sold)
+            stock, sold = await self._stock(resource)
+            row = StockRow(
+                name, stock.capacity, stock.available, stock.held, stock.sold, stock.parked
+            )
             self._report.stock.append(row)
             adds_up = (
                 stock.available >= 0
-                and resource.capacity == stock.capacity == operator.debits_posted
+                and stock.parked >= 0
                 and stock.held == sold.credits_pending
-                and stock.sold == sold.credits_posted
+                and stock.sold == sold.credits_posted - sold.debits_posted
             )
             if not adds_up:
                 self._differ(f"the accounts of {name} do not add up")
 
-    async def _accounts(self, resource: Resource) -> list[Account]:
-        ids = (resource.operator_account_id, resource.budget_account_id, resource.sold_account_id)
-        # One lookup, so that the three balances are of the same moment.
+    async def _stock(self, resource: Resource) -> tuple[Inventory, Account]:
+        """What there is of a resource, and its `sold` account."""
+        ids = (*stock_account_ids(resource.ledger), resource.sold_account_id)
+        # One lookup, so that all balances are of the same moment.
         records = await self._submit(Operation.LOOKUP_ACCOUNTS, b"".join(map(u128, ids)))
-        return Account.unpack_all(records)
+        sold = Account.unpack_all(records)[-1]
+        return Inventory.by_ledger(records)[resource.ledger], sold
 
     # --- From the ledger to the orders ---------------------------------------------------------
 
@@ -297,7 +302,8 @@ class Reconciler:
         granted = 0
         async for transfers in self._credits(goodies):
             granted += len(transfers)
-        due = min(goodies.capacity, self._report.sales)
+        stock, _ = await self._stock(goodies)
+        due = min(stock.total, self._report.sales)
         if granted != due:
             self._differ(f"the ledger granted {granted} goodies where {due} were due")
         if granted != self._report.goodies and not self._suspects:

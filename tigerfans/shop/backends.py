@@ -77,8 +77,8 @@ class Backends:
 
     async def read_stock(self) -> list[Inventory]:
         """The stock of each ticket class, and of the goodies last."""
-        budgets = await self.submit(Operation.LOOKUP_ACCOUNTS, self.booking.budgets())
-        return Inventory.unpack_all(budgets)
+        accounts = await self.submit(Operation.LOOKUP_ACCOUNTS, self.booking.stock_accounts())
+        return list(Inventory.by_ledger(accounts).values())
 
     async def record(self, order: Order) -> Recorded:
         """Stores an outcome durably; a step was taken where it is new."""

@@ -14,8 +14,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from tigerfans.booking.inventory import Inventory
 from tigerfans.booking.transfers import Booking
 from tigerfans.ledger.base import Submit
-from tigerfans.ledger.wire import Account, Operation, u128
-from tigerfans.offer.catalog import Catalog, budget_account_id
+from tigerfans.ledger.wire import Operation, u128
+from tigerfans.offer.catalog import Catalog, stock_account_ids
 from tigerfans.settings.settings import SettingsError
 from tigerfans.stores.identity import IdentityRow
 from tigerfans.stores.ticket_classes import KnownClass
@@ -63,13 +63,9 @@ def _classes(catalog: Catalog) -> list[KnownClass]:
 
 async def _taken(submit: Submit, ledgers: Iterable[int]) -> Mapping[int, int]:
     """How many tickets are sold or on hold, by number; what has no account has none."""
-    ids = b"".join(u128(budget_account_id(ledger)) for ledger in ledgers)
-    records = await submit(Operation.LOOKUP_ACCOUNTS, ids)
-    accounts, stocks = Account.unpack_all(records), Inventory.unpack_all(records)
-    return {
-        account.ledger: stock.held + stock.sold
-        for account, stock in zip(accounts, stocks, strict=True)
-    }
+    ids = b"".join(u128(i) for ledger in ledgers for i in stock_account_ids(ledger))
+    stocks = Inventory.by_ledger(await submit(Operation.LOOKUP_ACCOUNTS, ids))
+    return {ledger: stock.held + stock.sold for ledger, stock in stocks.items()}
 
 
 def _refusal(before: KnownClass, now: KnownClass | None, taken: int) -> str:

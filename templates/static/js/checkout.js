@@ -12,6 +12,7 @@ const ATTEMPTS_MAX = 30;
 const OFFLINE_PAUSE_MS = 3000;
 const GONE_WORDS = {
   sold_out: "sold out",
+  closed: "closed for now",
   not_yet: "not on sale yet",
   ended: "not on sale any more",
 };

@@ -5,15 +5,16 @@ import { countDown } from "./countdown.js";
 import { announce, count, setText, showState } from "./format.js";
 
 const PAUSE_MS = 3000;
-const BEST_FIRST = ["on_sale", "unknown", "on_hold", "not_yet", "ended", "sold_out"];
+const BEST_FIRST = ["on_sale", "unknown", "on_hold", "not_yet", "closed", "ended", "sold_out"];
 // Of which no ticket can be chosen.
-export const CLOSED = ["sold_out", "not_yet", "ended"];
+export const CLOSED = ["sold_out", "closed", "not_yet", "ended"];
 
 const ANNOUNCEMENTS = {
   on_sale: "is available again",
   going_fast: "is going fast",
   on_hold: "is all on hold; unpaid ones come back",
   sold_out: "is sold out",
+  closed: "is closed for now",
   not_yet: "is not on sale yet",
   ended: "is not on sale any more",
   unknown: "has no live count right now",

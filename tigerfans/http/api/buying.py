@@ -8,7 +8,7 @@ import msgspec
 from litestar.types import ControllerRouterHandler, HTTPScope, Receive, Send
 
 from tigerfans.booking.email_address import EMAIL_CHARACTERS_MAX
-from tigerfans.booking.inventory import Inventory, StockState
+from tigerfans.booking.inventory import WHATEVER_THE_HOUR, Inventory
 from tigerfans.errors import InvalidQtyError, InvalidRequestError
 from tigerfans.http.api.raw import HEADERS, json_route, raw_route, respond
 from tigerfans.http.client_address import ClientAddresses
@@ -55,7 +55,7 @@ class HoldAnswer(msgspec.Struct):
 
 
 # A state of the stock, or why none of it is on sale.
-SaleWords = Literal["on_sale", "on_hold", "sold_out", "not_yet", "ended"]
+SaleWords = Literal["on_sale", "on_hold", "sold_out", "closed", "not_yet", "ended"]
 
 
 class StockAnswer(msgspec.Struct):
@@ -72,9 +72,9 @@ class StockAnswer(msgspec.Struct):
 
 
 def sale_words(ticket_class: TicketClass, tickets: Inventory, now: float) -> SaleWords:
-    """What there is to say of a class: what is sold out is, whatever the hour."""
+    """What there is to say of a class: what is sold out or closed is, whatever the hour."""
     is_open = ticket_class.opens <= now < ticket_class.closes
-    if is_open or tickets.state is StockState.SOLD_OUT:
+    if is_open or tickets.state in WHATEVER_THE_HOUR:
         return tickets.state.value
     return "not_yet" if ticket_class.sale_state(now) is SaleState.NOT_YET else "ended"
 

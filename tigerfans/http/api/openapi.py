@@ -388,7 +388,8 @@ _CHECKOUT: Final = Operation(
             "The class, the number, the email address or the key is not valid.", RefusalAnswer
         ),
         "403": _answer(
-            "The class is not on sale: not yet, where there is a Retry-After, or not any more.",
+            "The class is not on sale: not yet, where there is a Retry-After, or not any more; or"
+            " its sale is closed, as state says, until the operator opens it.",
             RefusalAnswer,
         ),
         "408": _problem("The request took too long to arrive."),

@@ -29,7 +29,7 @@ from litestar.response import Redirect
 from tigerfans.booking.email_typos import TABLES as EMAIL_TYPOS
 from tigerfans.booking.email_typos import likely_meant
 from tigerfans.booking.ids import OrderId
-from tigerfans.booking.inventory import Inventory, StockState
+from tigerfans.booking.inventory import WHATEVER_THE_HOUR, Inventory
 from tigerfans.errors import UnknownOrderError
 from tigerfans.http.client_address import ClientAddresses
 from tigerfans.http.held_cookies import PATH, HeldCookies
@@ -60,17 +60,20 @@ REFRESH_SECONDS: Final = 15
 COUNTDOWN_REFRESH_SECONDS: Final = 60
 # Which words a class deserves: the state of its stock or of its sale, and two more that only pages
 # know.
-StockWords = Literal["on_sale", "going_fast", "on_hold", "sold_out", "not_yet", "ended", "unknown"]
+StockWords = Literal[
+    "on_sale", "going_fast", "on_hold", "sold_out", "closed", "not_yet", "ended", "unknown"
+]
 _BEST_FIRST: Final[tuple[StockWords, ...]] = (
     "on_sale",
     "unknown",
     "on_hold",
     "not_yet",
+    "closed",
     "ended",
     "sold_out",
 )
 # Of which no ticket can be chosen.
-CLOSED: Final = ("sold_out", "not_yet", "ended")
+CLOSED: Final = ("sold_out", "closed", "not_yet", "ended")
 
 _QTY: Final = re.compile(r"[0-9]{1,4}")
 
@@ -144,8 +147,7 @@ class Offer:
         if self.stock is None and self.sale is SaleState.OPEN:
             return "unknown"
         stock = None if self.stock is None else self.stock.state
-        # What is sold out is, whatever the hour.
-        if stock and (self.sale is SaleState.OPEN or stock is StockState.SOLD_OUT):
+        if stock and (self.sale is SaleState.OPEN or stock in WHATEVER_THE_HOUR):
             return stock.value
         return "not_yet" if self.sale is SaleState.NOT_YET else "ended"
 
