@@ -186,6 +186,7 @@ def test_one_host_is_no_table_and_of_several_each_is_told_with_what_is_wrong(
             expect(hosts.get_by_role("listitem").filter(has_text=told)).to_be_visible()
         # The charts are the shop's sums: of two workers here, and two there.
         expect(tab.locator("[data-figure=workers]")).to_have_text("4")
+        expect(tab.locator("[data-figure=clerks]")).to_have_text("2")
     finally:
         patient.forget_hosts()
     expect(hosts).to_be_hidden()

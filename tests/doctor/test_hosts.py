@@ -7,7 +7,7 @@ import pytest
 from tests.hosts.reports import NOW_MS, a_report, heard
 from tests.shops import TICKET_SECRET
 from tigerfans.doctor.findings import Finding, Verdict
-from tigerfans.doctor.hosts import find_hosts, judge_roster, workers_by_host
+from tigerfans.doctor.hosts import find_hosts, judge_roster, processes_by_host
 from tigerfans.hosts.roster import Hosts, Roster
 from tigerfans.settings.settings import Settings, StoreSettings
 from tigerfans.stores.database import Database
@@ -19,14 +19,28 @@ NOBODY_LISTENS = "redis://127.0.0.1:1/0"
 
 
 def test_hosts_that_agree_are_good() -> None:
-    findings = judge_roster(heard(a_report("a"), a_report("b")), SETTINGS)
-    assert findings == [Finding("hosts", "selling", Verdict.GOOD, "a, b")]
+    findings = judge_roster(heard(a_report("a"), a_report("b", clerks=())), SETTINGS)
+    assert findings == [
+        Finding("hosts", "selling", Verdict.GOOD, "a, b"),
+        Finding("hosts", "clerks", Verdict.GOOD, "a"),
+    ]
+
+
+def test_a_shop_without_a_clerk_is_worth_a_look_on_any_host() -> None:
+    hosts = heard(a_report("a", clerks=()), a_report("b", clerks=()))
+    _, clerk = judge_roster(hosts, SETTINGS)
+    assert (clerk.subject, clerk.verdict, clerk.found) == (
+        "clerk",
+        Verdict.WARNING,
+        "No clerk is running",
+    )
+    assert "mails, refunds and inquiries wait" in clerk.advice
 
 
 def test_a_host_that_is_silent_is_worth_a_look_and_two_of_one_name_are_bad() -> None:
     sells = heard(a_report("a", has_rival=True)).hosts
     hosts = Hosts(NOW_MS, [*sells, *heard(a_report("b"), seconds_ago=90).hosts])
-    _, rival, silent = judge_roster(hosts, SETTINGS)
+    _, _, rival, silent = judge_roster(hosts, SETTINGS)
     assert (rival.subject, rival.verdict) == ("name a", Verdict.BAD)
     assert (rival.found, rival.advice) == (
         "Two hosts call themselves a",
@@ -35,11 +49,11 @@ def test_a_host_that_is_silent_is_worth_a_look_and_two_of_one_name_are_bad() -> 
     assert (silent.subject, silent.verdict) == ("host b", Verdict.WARNING)
 
 
-def test_the_workers_of_the_other_hosts_are_counted_also_of_one_that_may_come_back() -> None:
+def test_the_processes_of_the_other_hosts_are_counted_also_of_one_that_may_come_back() -> None:
     sells = heard(a_report("a"), a_report("b", workers=())).hosts
     hosts = Hosts(NOW_MS, [*sells, *heard(a_report("c"), seconds_ago=90).hosts])
-    assert workers_by_host(hosts, Settings(host_name="a")) == [0, 2]
-    assert workers_by_host(None, SETTINGS) == []
+    assert processes_by_host(hosts, Settings(host_name="a")) == [1, 3]
+    assert processes_by_host(None, SETTINGS) == []
 
 
 async def test_the_roster_is_found_by_the_database_whose_shop_it_is(
@@ -56,7 +70,7 @@ async def test_the_roster_is_found_by_the_database_whose_shop_it_is(
     redis = ShopRedis.connect(redis_url, identity.id.key_prefix)
     await Roster(redis).write(a_report("a", clock_ms=time.time_ns() // 1_000_000))
     await redis.close()
-    [finding] = judge_roster(await find_hosts(settings), settings)
+    finding, _ = judge_roster(await find_hosts(settings), settings)
     assert (finding.subject, finding.found) == ("selling", "a")
 
 

@@ -178,7 +178,8 @@ def test_what_the_machine_lacks_is_named(
 
 
 def test_the_sequencer_needs_no_files_for_buyers() -> None:
-    assert wrong(judge_machine(replace(MACHINE, open_files={"sequencer": 1024}), DEPLOYED)) == {}
+    for name in ("sequencer", "clerk-1"):
+        assert wrong(judge_machine(replace(MACHINE, open_files={name: 1024}), DEPLOYED)) == {}
 
 
 def test_the_limit_of_a_shell_says_little_of_a_deployment() -> None:
@@ -244,17 +245,17 @@ def test_a_setting_of_postgresql_that_loses_orders_is_named(
     assert wrong(judge_postgresql(facts, DEPLOYED)) == {subject: verdict}
 
 
-def test_postgresql_needs_room_for_the_workers_of_all_hosts() -> None:
-    facts = replace(POSTGRESQL, settings={**POSTGRESQL.settings, "max_connections": "60"})
+def test_postgresql_needs_room_for_the_workers_and_clerks_of_all_hosts() -> None:
+    facts = replace(POSTGRESQL, settings={**POSTGRESQL.settings, "max_connections": "70"})
     settings = replace(DEPLOYED, http=replace(DEPLOYED.http, workers=4))
     assert wrong(judge_postgresql(facts, settings)) == {}
     [needed] = [
         finding
-        for finding in judge_postgresql(facts, settings, workers_by_host=[4, 4])
+        for finding in judge_postgresql(facts, settings, processes_by_host=[5, 5])
         if finding.verdict is Verdict.BAD
     ]
     assert needed.subject == "max_connections"
-    assert needed.advice == "Allow 63 at least, for 12 workers of 3 hosts."
+    assert needed.advice == "Allow 75 at least, for 15 workers and clerks of 3 hosts."
 
 
 @pytest.mark.parametrize(
@@ -495,6 +496,7 @@ def test_a_ledger_that_would_not_keep_sales_is_named(
     [
         (ShopFacts("", "", {"sequencer": 1, "worker-1": 2, "worker-2": 3}), {}),
         (ShopFacts("", "", {"sequencer": 1, "worker-1": 2}), {"workers": "warning"}),
+        (ShopFacts("", "", {"sequencer": 1, "worker-1": 2, "clerk-1": 3}), {"workers": "warning"}),
         (ShopFacts("", "", {"sequencer": 1}), {"workers": "bad"}),
         (
             ShopFacts("503 …", "", {"sequencer": 1, "worker-1": 2, "worker-2": 3}),

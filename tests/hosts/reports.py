@@ -21,6 +21,7 @@ def a_report(name: str, **changes: Any) -> HostReport:
         ledger="tigerbeetle",
         cluster="7",
         workers=(WorkerReport("worker-1", 11, "1.0"), WorkerReport("worker-2", 12, "1.0")),
+        clerks=(WorkerReport("clerk-1", 13, "1.0"),),
         sample=Sample(
             held_per_second=30.0,
             paid_per_second=20.0,
@@ -28,6 +29,7 @@ def a_report(name: str, **changes: Any) -> HostReport:
             batch_transfers=3.0,
             ledger_milliseconds=2.0,
             workers=2,
+            clerks=1,
         ),
         settings=SETTINGS,
     )

@@ -20,6 +20,11 @@ def test_hosts_that_agree_are_no_trouble() -> None:
     assert told(a_report("a"), ANOTHER) == []
 
 
+def test_one_clerk_does_for_all_hosts_and_who_has_just_started_may_still_get_one() -> None:
+    assert told(a_report("a", clerks=()), ANOTHER) == []
+    assert told(a_report("a", clerks=(), started_ms=NOW_MS - 2_000)) == []
+
+
 @pytest.mark.parametrize(
     ("reports", "sentence"),
     [
@@ -31,6 +36,11 @@ def test_hosts_that_agree_are_no_trouble() -> None:
             [a_report("a", version="1.1"), ANOTHER],
             "Different versions run (1.0 on a, b; 1.1 on a): two neighbouring releases work"
             " together, so finish the upgrade, one host at a time.",
+        ),
+        (
+            [a_report("a", clerks=()), a_report("b", clerks=())],
+            "No clerk is running: start one on some host, for mails, refunds and inquiries wait"
+            " until there is one.",
         ),
         (
             [a_report("a", clerks=(WorkerReport("clerk-1", 1, "0.9"),)), ANOTHER],

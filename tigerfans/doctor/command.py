@@ -15,7 +15,7 @@ from rich.text import Text
 
 from tigerfans.doctor.configuration import check_configuration, check_variables
 from tigerfans.doctor.findings import Finding, Verdict
-from tigerfans.doctor.hosts import find_hosts, judge_roster, workers_by_host
+from tigerfans.doctor.hosts import find_hosts, judge_roster, processes_by_host
 from tigerfans.doctor.identity import check_identity
 from tigerfans.doctor.ledger import check_ledger
 from tigerfans.doctor.machine import judge_machine, read_machine
@@ -54,7 +54,7 @@ async def examine(settings: Settings) -> list[Finding]:
     shop = await read_shop(settings)
     hosts = await find_hosts(settings)
     postgresql, redis, ledger, identity = await asyncio.gather(
-        check_postgresql(settings, workers_by_host(hosts, settings)),
+        check_postgresql(settings, processes_by_host(hosts, settings)),
         check_redis(settings),
         check_ledger(settings),
         check_identity(settings),

@@ -24,10 +24,13 @@ async def find_hosts(settings: Settings) -> Hosts | None:
         return None
 
 
-def workers_by_host(hosts: Hosts | None, settings: Settings) -> Sequence[int]:
-    """How many workers each other host has, or had when it was heard last: it may come back."""
+def processes_by_host(hosts: Hosts | None, settings: Settings) -> Sequence[int]:
+    """How many workers and clerks each other host has, or had when it was heard last: it may come
+    back.
+    """
     known = hosts.hosts if hosts else ()
-    return [len(host.report.workers) for host in known if host.name != settings.host_name]
+    reports = [host.report for host in known if host.name != settings.host_name]
+    return [len(report.workers) + len(report.clerks) for report in reports]
 
 
 def judge_roster(hosts: Hosts | None, settings: Settings) -> Findings:
@@ -36,6 +39,8 @@ def judge_roster(hosts: Hosts | None, settings: Settings) -> Findings:
         return findings
     if selling := [host.name for host in hosts.selling]:
         findings.good("selling", ", ".join(selling))
+    if clerks := [host.name for host in hosts.selling if host.report.clerks]:
+        findings.good("clerks", ", ".join(clerks))
     for trouble in find_troubles(hosts):
         tell = findings.bad if trouble.is_bad else findings.warn
         tell(trouble.subject, trouble.found, f"{trouble.advice[0].upper()}{trouble.advice[1:]}.")

@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Final
 
 from tigerfans.doctor.findings import Findings
-from tigerfans.settings.settings import WORKERS_MAX, Settings
+from tigerfans.settings.settings import WORKERS_MAX, Settings, is_clerk
 
 AREA: Final = "machine"
 SEQUENCER: Final = "sequencer"
 THIS_SHELL: Final = "this shell"
 
-# What a worker has open beside its buyers' connections: stores, files, the event loop.
+# What a worker, or a clerk, has open beside its buyers' connections: stores, files, the event loop.
 FILES_SPARE: Final = 200
 DISK_BYTES_MIN: Final = 1 << 30
 DISK_BYTES_LOW: Final = 10 << 30
@@ -94,10 +94,13 @@ def judge_machine(facts: MachineFacts, settings: Settings) -> Findings:
 
 
 def _judge_limits(facts: MachineFacts, settings: Settings, findings: Findings) -> None:
-    of_a_worker = settings.http.connections + settings.stores.database_connections + FILES_SPARE
+    of_a_clerk = settings.stores.database_connections + FILES_SPARE
+    of_a_worker = settings.http.connections + of_a_clerk
     for name, limit in facts.open_files.items():
-        # The sequencer has the workers' connections only.
-        needed = WORKERS_MAX + FILES_SPARE if name == SEQUENCER else of_a_worker
+        needed = of_a_clerk if is_clerk(name) else of_a_worker
+        if name == SEQUENCER:
+            # It has the workers' connections only.
+            needed = WORKERS_MAX + FILES_SPARE
         advice = f"Allow at least {needed:,}: LimitNOFILE= in its unit, or `ulimit -n`."
         if name != THIS_SHELL:
             findings.required(f"open files, {name}", limit >= needed, f"{limit:,}", advice)

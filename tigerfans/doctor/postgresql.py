@@ -1,4 +1,5 @@
-"""PostgreSQL: does what it confirms survive a power failure, and is there room for every worker?
+"""PostgreSQL: does what it confirms survive a power failure, and is there room for every worker
+and clerk?
 
 What several hosts of it are to each other is looked at in `replication`.
 """
@@ -85,8 +86,8 @@ async def _data_directory(connection: asyncpg.Connection) -> Path | None:
     return path if await asyncio.to_thread(path.is_dir) else None
 
 
-async def check_postgresql(settings: Settings, workers_by_host: Sequence[int] = ()) -> Findings:
-    """`workers_by_host` counts those of each other host of the shop."""
+async def check_postgresql(settings: Settings, processes_by_host: Sequence[int] = ()) -> Findings:
+    """`processes_by_host` counts workers and clerks of each other host of the shop."""
     findings = Findings(AREA, settings.environment)
     url = settings.stores.database_url
     if url is None:
@@ -104,7 +105,7 @@ async def check_postgresql(settings: Settings, workers_by_host: Sequence[int] = 
         advice = "Start it, let this user in, or correct DATABASE_URL."
         findings.bad("answers", f"no: {reason(error)}", advice)
         return findings
-    findings += judge_postgresql(facts, settings, workers_by_host)
+    findings += judge_postgresql(facts, settings, processes_by_host)
     if hosts:
         judge_replication(facts.settings, facts.followers, hosts, findings)
     if facts.data and (disk := await asyncio.to_thread(read_disk, facts.data)):
@@ -113,12 +114,12 @@ async def check_postgresql(settings: Settings, workers_by_host: Sequence[int] = 
 
 
 def judge_postgresql(
-    facts: PostgresqlFacts, settings: Settings, workers_by_host: Sequence[int] = ()
+    facts: PostgresqlFacts, settings: Settings, processes_by_host: Sequence[int] = ()
 ) -> Findings:
     findings = Findings(AREA, settings.environment)
     _judge_version(facts, findings)
     _judge_durability(facts, findings)
-    _judge_connections(facts, settings, workers_by_host, findings)
+    _judge_connections(facts, settings, processes_by_host, findings)
     encoding = facts.settings["server_encoding"]
     if encoding == "UTF8":
         findings.good("encoding", encoding)
@@ -169,14 +170,16 @@ def _judge_durability(facts: PostgresqlFacts, findings: Findings) -> None:
 
 
 def _judge_connections(
-    facts: PostgresqlFacts, settings: Settings, workers_by_host: Sequence[int], findings: Findings
+    facts: PostgresqlFacts, settings: Settings, processes_by_host: Sequence[int], findings: Findings
 ) -> None:
     allowed = int(facts.settings["max_connections"])
     free = allowed - int(facts.settings["superuser_reserved_connections"])
-    hosts = (settings.http.workers, *workers_by_host)
-    # One more worker of each host runs during a reload.
-    needed = sum(workers + 1 for workers in hosts) * settings.stores.database_connections
-    whose = f"{sum(hosts)} workers" + (f" of {len(hosts)} hosts" if workers_by_host else "")
+    # This host's workers, and its clerk.
+    hosts = (settings.http.workers + 1, *processes_by_host)
+    # One more process of each host runs during a reload.
+    needed = sum(processes + 1 for processes in hosts) * settings.stores.database_connections
+    whose = f"{sum(hosts)} workers and clerks"
+    whose += f" of {len(hosts)} hosts" if processes_by_host else ""
     findings.required(
         "max_connections",
         free >= needed,

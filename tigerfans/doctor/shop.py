@@ -8,7 +8,7 @@ import httpx
 
 from tigerfans.doctor.findings import Findings, reason
 from tigerfans.doctor.machine import SEQUENCER
-from tigerfans.settings.settings import Settings
+from tigerfans.settings.settings import Settings, is_clerk
 
 AREA: Final = "shop"
 SECONDS_MAX: Final = 5.0
@@ -16,7 +16,10 @@ SECONDS_MAX: Final = 5.0
 
 @dataclass(frozen=True, slots=True)
 class ShopFacts:
-    """What /readyz says (`ready` is empty where all is well), and the processes by their names."""
+    """What /readyz says (`ready` is empty where all is well), and the processes by their names.
+
+    Of a shop on several hosts, those are this host's.
+    """
 
     ready: str
     sequencer: str
@@ -24,7 +27,7 @@ class ShopFacts:
 
     @property
     def workers(self) -> int:
-        return sum(name != SEQUENCER for name in self.pids)
+        return sum(name != SEQUENCER and not is_clerk(name) for name in self.pids)
 
 
 async def read_shop(settings: Settings) -> ShopFacts:
@@ -35,8 +38,10 @@ async def read_shop(settings: Settings) -> ShopFacts:
         try:
             response = await client.get(f"{settings.sequencer.metrics_url}/status")
             status: dict[str, Any] = response.raise_for_status().json()
-            workers = {w["name"]: w["pid"] for w in status["workers"] if w["stats"]}
-            return ShopFacts(ready, "", {SEQUENCER: status["pid"], **workers})
+            # A sequencer of another release knows of no clerks.
+            clients = (*status["workers"], *status.get("clerks", ()))
+            pids = {client["name"]: client["pid"] for client in clients if client["stats"]}
+            return ShopFacts(ready, "", {SEQUENCER: status["pid"], **pids})
         except (httpx.HTTPError, ValueError, KeyError) as error:
             return ShopFacts(ready, reason(error))
 

@@ -14,6 +14,8 @@ from tigerfans.hosts.roster import HOSTS_MAX, Host, Hosts
 # A hold's time is the ledger's, but a session's, and when a payment is asked about, is the host's.
 # It is more than a report may be on its way, or a slow Redis would be taken for a wrong clock.
 CLOCK_MS_MAX: Final = 2_000
+# From a sequencer's start on, until its host's clerk should be there.
+CLERK_MS_MAX: Final = 10_000
 # It is the key of all digests: where it differs, nothing is known of the others.
 _KEY_SETTING: Final = "TIGERFANS_TICKET_SECRET"
 VERSION_UNKNOWN: Final = "unknown"
@@ -64,6 +66,19 @@ def _silent(hosts: Hosts) -> Iterator[Trouble]:
             f"{host.name} was heard {_ago(hosts.silent_seconds(host))} ago",
             "see whether its sequencer runs and reaches Redis; what is gone for good is forgotten"
             " after a day",
+            is_bad=False,
+        )
+
+
+def _without_clerk(hosts: Hosts) -> Iterator[Trouble]:
+    reports = [host.report for host in hosts.selling]
+    # Who has just started may have one in a moment.
+    runs = any(report.clock_ms - report.started_ms > CLERK_MS_MAX for report in reports)
+    if runs and not any(report.clerks for report in reports):
+        yield Trouble(
+            "clerk",
+            "No clerk is running",
+            "start one on some host, for mails, refunds and inquiries wait until there is one",
             is_bad=False,
         )
 
@@ -120,6 +135,7 @@ _LOOKS: Final[Sequence[Callable[[Hosts], Iterable[Trouble]]]] = (
     _too_many,
     _of_one_name,
     _silent,
+    _without_clerk,
     _versions,
     _clocks,
     _settings,

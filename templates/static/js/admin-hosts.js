@@ -40,6 +40,7 @@ function fillHost(cells, host) {
   const isNow = host.state === "selling";
   const now = (value, words) => (isNow && value !== null ? words(value) : "\u2013");
   cellText(cells.workers, now(host.workers, count));
+  cellText(cells.clerks, now(host.clerks, count));
   cellText(cells.held, now(host.held_per_second, figure));
   cellText(cells.paid, now(host.paid_per_second, figure));
   cellText(cells.batch, now(host.batch_transfers, figure));

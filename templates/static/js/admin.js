@@ -13,7 +13,7 @@ import { LiveTable, cellText } from "./table.js";
 const PAUSE_MS = 2000;
 const HISTORY_SECONDS = 300;
 // Over how many seconds each figure is averaged: what comes and goes by the second needs some.
-const FIGURES = { workers: 1, queued_events: 1, batch_transfers: 3 };
+const FIGURES = { workers: 1, clerks: 1, queued_events: 1, batch_transfers: 3 };
 
 const page = document.querySelector("[data-admin]");
 const live = document.querySelector("[data-live]");

@@ -411,11 +411,14 @@ async def test_the_hosts_of_the_shop_are_told_with_what_is_wrong_with_them(
     roster = Roster(shop.sessions.store)
     clock_ms = time.time_ns() // 1_000_000
     await roster.write(a_report("tickets-1", clock_ms=clock_ms))
-    await roster.write(a_report("tickets-2", clock_ms=clock_ms, version="1.1", workers=()))
+    await roster.write(
+        a_report("tickets-2", clock_ms=clock_ms, version="1.1", workers=(), clerks=())
+    )
     told = (await client.get("/api/admin/hosts")).json()
     first, second = told["items"]
     assert (first["name"], first["state"], first["versions"]) == ("tickets-1", "selling", ["1.0"])
     assert (first["workers"], first["held_per_second"], first["batch_transfers"]) == (2, 30, 3)
+    assert (first["clerks"], second["clerks"]) == (1, 0)
     assert first["heard_ms_ago"] >= 0
     assert (second["name"], second["versions"]) == ("tickets-2", ["1.1"])
     [trouble] = told["troubles"]
