@@ -9,6 +9,7 @@ from typing import Any, Final
 import httpx
 import pytest
 
+from tests.harness.patience import PATIENCE_SECONDS
 from tests.offers import OFFER
 from tigerfans.booking.transfers import Booking
 from tigerfans.ledger import open_ledger
@@ -23,6 +24,7 @@ from tigerfans.payments.unmatched import UnmatchedPayments
 from tigerfans.shop.checkout import Checkout
 from tigerfans.shop.hold_limits import HoldLimits
 from tigerfans.shop.shop import Shop
+from tigerfans.stores import shop_redis
 from tigerfans.stores.database import Database
 from tigerfans.stores.identity import IdentityRow
 from tigerfans.stores.orders import Order, Orders
@@ -45,8 +47,15 @@ async def ledger(tmp_path: Path) -> AsyncIterator[Ledger]:
 
 
 @pytest.fixture
-async def open_shop(ledger: Ledger, redis_url: str, database_url: str) -> AsyncIterator[OpenShop]:
-    """Opens shops over the same stores, as several workers are."""
+async def open_shop(
+    ledger: Ledger, redis_url: str, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[OpenShop]:
+    """Opens shops over the same stores, as several workers are.
+
+    They wait for Redis: where it is taken to be away the ledger answers in its place, without an
+    email, and on a machine that has no time for it nothing else would tell a test so.
+    """
+    monkeypatch.setattr(shop_redis, "DEADLINE_SECONDS", PATIENCE_SECONDS)
     opened: list[Shop] = []
     databases: list[Database] = []
     client = httpx.AsyncClient(verify=_NO_AUTHORITIES)
