@@ -22,7 +22,8 @@ class EventType(StrEnum):
 
 
 class PaymentEvent(msgspec.Struct, frozen=True):
-    """A provider's verified word on one payment; `amount` in cents, `order_id` as hex digits.
+    """A provider's verified word on one payment; `amount` in the smallest unit of
+    `currency`, `order_id` as hex digits.
 
     `cls` and `customer_email` come back as the shop gave them to the provider. They let a sale be
     completed when the payment session is lost, and are None from providers that carry neither.

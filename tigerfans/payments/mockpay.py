@@ -44,7 +44,7 @@ _decoder = msgspec.json.Decoder(PaymentEvent)
 
 @dataclass(frozen=True, slots=True)
 class Payment:
-    """What a buyer is asked to pay for; the amount in cents."""
+    """What a buyer is asked to pay for; the amount in the currency's smallest unit."""
 
     session_id: str
     order_id: str
@@ -120,7 +120,7 @@ class MockPay:
 
     async def refund(self, session_id: str, amount_cents: int, key: str) -> None:
         """Nothing was really paid, so there is nothing to give back; a replay is harmless."""
-        logger.info("refunded %d cents of payment session %s (%s)", amount_cents, session_id, key)
+        logger.info("refunded %d units of payment session %s (%s)", amount_cents, session_id, key)
 
     async def deliver_due(self) -> bool:
         """Sends again what is due; whether more may be. Raises `UnavailableError`."""

@@ -14,7 +14,7 @@ from tigerfans.booking.ids import ORDER_ID_HEX_DIGITS
 from tigerfans.stores.orders import Order, OrderStatus
 
 Count = Annotated[int, Meta(extra_json_schema={"minimum": 0})]
-Cents = Annotated[Count, Meta(description="In the smallest unit of `currency`, such as cents.")]
+Cents = Annotated[Count, Meta(description="A whole number of the smallest unit of `currency`.")]
 Currency = Annotated[str, Meta(description="ISO 4217, in small letters.", examples=["eur"])]
 Moment = Annotated[str, Meta(description="ISO 8601.", extra_json_schema={"format": "date-time"})]
 # Which there are is filled in for each shop, by `http.api.openapi`.

@@ -12,7 +12,7 @@ import pytest
 from litestar.routes import ASGIRoute
 
 from tests.http.asgi import client_of_app
-from tests.offers import SHOW, catalog_with
+from tests.offers import OFFER, SHOW, catalog_with
 from tests.shops import OpenShop
 from tigerfans.errors import OrderEndedError, ShopError
 from tigerfans.http.api.documents import DOCUMENTS, OF_ONE_TICKET
@@ -67,6 +67,18 @@ async def test_every_json_route_is_described(schema: dict[str, Any], shop: Shop)
     # Litestar describes its own routes, but the raw ones have to be described by hand.
     for path in raw:
         assert any(p == path or p.startswith(f"{path}/") for p in paths), path
+
+
+async def test_an_amount_is_told_in_the_unit_of_whatever_currency_the_shop_sells_in(
+    open_shop: OpenShop,
+) -> None:
+    offer = replace(OFFER, currency="jpy")
+    shop: Shop = await open_shop(offer=offer)
+    app = create_app(Settings(offer=offer), shop, None)
+    async with client_of_app(app) as client:
+        schema = (await client.get("/schema/openapi.json")).text
+    assert not re.search(r"\bcents?\b", schema)
+    assert '"currency":"jpy"' in schema
 
 
 async def test_every_operation_has_a_name_a_sentence_a_tag_and_models_of_its_errors(

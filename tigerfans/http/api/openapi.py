@@ -56,8 +56,8 @@ _PROVIDER: Final = "provider"
 _SIGNATURE: Final = "base64(HMAC-SHA256(secret, body))"
 
 _DESCRIPTION: Final = """
-Hold tickets, pay for them, see what became of them. Amounts are in the smallest unit of the
-currency, such as cents.
+Hold tickets, pay for them, see what became of them. An amount is a whole number of the smallest
+unit that ISO 4217 gives its `currency`: 6500 is EUR 65.00, JPY 6,500 and KWD 6.500.
 
 1. `GET /api/show` says what is on offer, and `GET /api/inventory` what is left of it.
 2. `POST /api/checkout` holds a ticket, or `qty` of one class: all of them or none. Send an
