@@ -98,7 +98,7 @@ async def _connect(
     stack.push_async_callback(orders.close)
     sessions = Sessions.connect(settings.stores.redis_url, identity.id.key_prefix)
     stack.push_async_callback(sessions.close)
-    counters = Counters(identity.id.key_prefix)
+    counters = Counters(identity.id.key_prefix, settings.offer.digest)
     ledger = await SequencerClient.connect(
         settings.sequencer.socket, name=name, stats=counters.stats, is_gated=is_gated
     )

@@ -12,6 +12,13 @@ from tigerfans.hosts.troubles import find_troubles
 ANOTHER = a_report("b")
 
 
+def selling(*offers: str) -> tuple[WorkerReport, ...]:
+    return tuple(WorkerReport("worker", 1, "1.0", offer) for offer in offers)
+
+
+OLD = a_report("c", workers=selling("0a"))
+
+
 def told(*reports: HostReport) -> list[str]:
     return [str(trouble) for trouble in find_troubles(heard(*reports))]
 
@@ -67,6 +74,11 @@ def test_one_clerk_does_for_all_hosts_and_who_has_just_started_may_still_get_one
             " same settings, and restart whoever had others.",
         ),
         (
+            [a_report("a", workers=selling("0b", "0b")), a_report("b", workers=selling("0a")), OLD],
+            "The hosts do not sell the same offer (a; b, c): give all of them the same file in"
+            " TIGERFANS_OFFER, take it over on each, and replace the workers.",
+        ),
+        (
             [a_report(f"host-{number}") for number in range(HOSTS_MAX + 2)],
             "66 hosts sell, and TigerBeetle has 64 sessions: stop 2 of them, for each that comes"
             " throws another one out.",
@@ -75,6 +87,13 @@ def test_one_clerk_does_for_all_hosts_and_who_has_just_started_may_still_get_one
 )
 def test_each_trouble_is_one_sentence(reports: Sequence[HostReport], sentence: str) -> None:
     assert told(*reports) == [sentence]
+
+
+def test_a_host_that_is_being_reloaded_is_no_trouble_nor_one_of_another_release() -> None:
+    new = a_report("a", workers=selling("0a"))
+    assert told(new, a_report("b", workers=selling("0b", "0a")), new) == []
+    [sentence] = told(new, a_report("b", version="1.1", workers=selling("0b")))
+    assert sentence.startswith("Different versions run")
 
 
 def test_a_setting_that_only_one_of_two_releases_knows_is_no_trouble() -> None:

@@ -66,3 +66,12 @@ def test_a_file_with_a_mistake_is_not_taken_over(file: Path, folder: DataFolder)
     file.write_text(file.read_text().replace('"EUR"', '"EURO"'))
     with pytest.raises(OfferError, match=r"offer\.toml:11: currency"):
         TakenOffer.of(file)
+
+
+def test_a_digest_tells_another_offer_and_not_another_place(tmp_path: Path) -> None:
+    text = OFFER_FILE.read_text()
+    moved = tmp_path / "moved.toml"
+    moved.write_text(f"# Of another host.\n{text}")
+    assert named_offer(str(moved), tmp_path).digest == OFFER.digest
+    moved.write_text(text.replace('"65.00"', '"65.50"'))
+    assert named_offer(str(moved), tmp_path).digest != OFFER.digest

@@ -56,7 +56,7 @@ async def store(redis_url: str) -> AsyncIterator[ShopRedis]:
 async def worker(sequencer: Sequencer, socket_path: Path) -> AsyncIterator[Peer]:
     """A worker that has said whose it is."""
     peer = await Peer.connect(socket_path, "worker-1")
-    await tell(sequencer, peer, Counters(SHOP))
+    await tell(sequencer, peer, Counters(SHOP, "0a"))
     yield peer
     peer.cut()
     await until(lambda: not sequencer.connections)
@@ -98,7 +98,7 @@ async def test_it_tells_who_it_is_and_who_its_workers_are(
     assert (report.name, report.version) == ("tickets-1", __version__)
     assert (report.ledger, report.cluster) == ("embedded", str(CLUSTER))
     [told] = report.workers
-    assert (told.name, told.version) == ("worker-1", __version__)
+    assert (told.name, told.version, told.offer) == ("worker-1", __version__, "0a")
     assert report.settings == setting_digests(settings)
     assert (report.sample.workers, report.has_rival) == (1, False)
     assert abs(heard.clock_ahead_ms) < 60_000

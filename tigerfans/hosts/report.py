@@ -42,6 +42,8 @@ class WorkerReport(msgspec.Struct, frozen=True):
     name: str = ""
     pid: int = 0
     version: str = ""
+    # A digest of what it sells.
+    offer: str = ""
 
 
 class HostReport(msgspec.Struct, frozen=True):

@@ -123,11 +123,26 @@ def _settings(hosts: Hosts) -> Iterator[Trouble]:
     if _KEY_SETTING in differing:
         differing = {_KEY_SETTING: differing[_KEY_SETTING]}
     for name, by_digest in differing.items():
-        sides = "; ".join(", ".join(named) for named in sorted(by_digest.values()))
         yield Trouble(
             name,
-            f"{name} is not the same on all hosts ({sides})",
+            f"{name} is not the same on all hosts ({_sides(by_digest)})",
             "give all of them the same settings, and restart whoever had others",
+        )
+
+
+def _offers(hosts: Hosts) -> Iterator[Trouble]:
+    # By another release the same offer may have another digest.
+    if len({version for host in hosts.selling for version in versions_of(host)}) > 1:
+        return
+    # A host whose workers are being replaced sells two for a moment.
+    offers = {host.name: {worker.offer for worker in host.report.workers} for host in hosts.selling}
+    by_offer = _grouped((min(sold), name) for name, sold in offers.items() if len(sold) == 1)
+    if len(by_offer) > 1:
+        yield Trouble(
+            "offers",
+            f"The hosts do not sell the same offer ({_sides(by_offer)})",
+            "give all of them the same file in TIGERFANS_OFFER, take it over on each, and replace"
+            " the workers",
         )
 
 
@@ -139,6 +154,7 @@ _LOOKS: Final[Sequence[Callable[[Hosts], Iterable[Trouble]]]] = (
     _versions,
     _clocks,
     _settings,
+    _offers,
 )
 
 
@@ -159,6 +175,11 @@ def _grouped(pairs: Iterable[tuple[str, str]]) -> Mapping[str, list[str]]:
 
 def _told(names: Mapping[str, Sequence[str]]) -> str:
     return "; ".join(f"{common} on {', '.join(names[common])}" for common in sorted(names))
+
+
+def _sides(names: Mapping[str, list[str]]) -> str:
+    """Those that have something in common stand together, and it is not told."""
+    return "; ".join(", ".join(named) for named in sorted(names.values()))
 
 
 def _ago(seconds: float) -> str:

@@ -50,16 +50,19 @@ Stats = list[Family]
 
 
 class WorkerInfo(NamedTuple):
-    """A worker's `version`, and the digits by which its `shop` is known in Redis."""
+    """A worker's `version`, the digits by which its `shop` is known in Redis, and the digest of the
+    `offer` that it sells.
+    """
 
     version: str
     shop: str
+    offer: str = ""
 
     def family(self) -> Family:
         return Family(
             name=WORKER_INFO,
             type="gauge",
-            help="The worker's version, and the digits by which its shop is known in Redis.",
+            help="The worker's version, its shop's digits in Redis, and a digest of what it sells.",
             labels=list(self._fields),
             samples=[{"labels": list(self), "value": 1}],
         )

@@ -4,10 +4,13 @@
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from hashlib import sha256
 from pathlib import Path
 from typing import Final
+
+import msgspec
 
 from tigerfans.offer.money import money
 from tigerfans.offer.show import Show
@@ -18,6 +21,7 @@ ClassCode = str
 
 GOODIES_SETTING: Final = "TIGERFANS_GOODIES"
 TICKETS_SETTING: Final = "TIGERFANS_TICKETS_"
+DIGEST_HEX_DIGITS: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +81,12 @@ class Offer:
     logo: Logo | None = None
     vat_percent: Decimal | None = None
     path: Path | None = None
+
+    @property
+    def digest(self) -> str:
+        """Tells another offer of the same release from this one, wherever their files are."""
+        content = msgspec.json.encode(replace(self, path=None))
+        return sha256(content).hexdigest()[:DIGEST_HEX_DIGITS]
 
     def price(self, listing: Listing) -> str:
         """Such as `€65.00`."""

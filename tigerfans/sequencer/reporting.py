@@ -126,7 +126,8 @@ class Reporting:
         workers: list[WorkerReport] = []
         clerks: list[WorkerReport] = []
         for connection, info in self._infos().items():
-            report = WorkerReport(connection.worker, connection.pid, info.version if info else "")
+            told = (info.version, info.offer) if info else ()
+            report = WorkerReport(connection.worker, connection.pid, *told)
             (clerks if connection.is_clerk else workers).append(report)
         is_rival_near = self._heard and self._heard.now_ms - self._rival_ms <= _RIVAL_MS
         return msgspec.structs.replace(

@@ -37,13 +37,13 @@ class Counters:
 
     `stages` are the seconds from asking a store to its answer or failure: `ledger` is the
     sequencer with what is behind it, `session` is Redis, `order` is PostgreSQL. Waiting for a
-    batch is part of each. `shop` is what the shop is known by in Redis. `steps` are those that
-    orders took by this worker, `presences` the stores that it talks to. `rounds` are a clerk's, by
-    its duty and by how they ended.
+    batch is part of each. `shop` is what the shop is known by in Redis, `offer` the digest of what
+    is sold. `steps` are those that orders took by this worker, `presences` the stores that it talks
+    to. `rounds` are a clerk's, by its duty and by how they ended.
     """
 
-    def __init__(self, shop: str = "") -> None:
-        self.info: Final = WorkerInfo(__version__, shop)
+    def __init__(self, shop: str = "", offer: str = "") -> None:
+        self.info: Final = WorkerInfo(__version__, shop, offer)
         self.presences: list[Presence] = []
         self.ledger = Histogram(SECONDS_BOUNDS)
         self.session = Histogram(SECONDS_BOUNDS)
