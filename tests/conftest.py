@@ -12,9 +12,11 @@ from typing import Final
 import asyncpg
 import hypothesis
 import pytest
+from argon2 import PasswordHasher
 from redis.asyncio import Redis
 
 from tests.servers import postgres_server, redis_server, run
+from tigerfans.office import passwords
 from tigerfans.settings import located
 from tigerfans.stores.schema import migrate
 
@@ -41,6 +43,10 @@ _EMPTY: Final = """
     DROP SCHEMA public CASCADE;
     CREATE SCHEMA public;
 """
+
+
+# A comparison of the box office's passwords would take a tenth of a second of a core.
+passwords.HASHER = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)  # type: ignore[misc]
 
 
 @pytest.fixture(scope="session")

@@ -58,6 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     groups = {"": commands}
     for group, summary in (
         ("offer", "Begin the file of an event, check it, or have the shop sell it."),
+        ("user", "Say who may enter the box office."),
         ("ledger", "Check or copy a ledger."),
     ):
         members = commands.add_parser(group, help=summary, description=summary)
@@ -108,6 +109,19 @@ def _parser() -> argparse.ArgumentParser:
     reconcile.add_argument(
         "--repair", action="store_true", help="store the order of a sale that has none"
     )
+    user = add("user add", _user_add, "Let somebody into the box office.")
+    user.add_argument("--role", required=True, help="owner, office or door")
+    password = add("user passwd", _user_passwd, "Give somebody another password.")
+    role = add("user role", _user_role, "Give somebody another role.")
+    remove = add("user rm", _user_rm, "Let somebody in no more.")
+    for each in (user, password, role, remove):
+        each.add_argument("name", help="what they type at the login, letter by letter")
+    for each in (user, password):
+        each.add_argument(
+            "--generate", action="store_true", help="make the password, and print it once"
+        )
+    role.add_argument("role", help="owner, office or door")
+    add("user ls", _user_ls, "List who may enter the box office.")
     add("tune", _tune, "Measure which number of workers suits this machine, in about a minute.")
     doctor = add("doctor", _doctor, "Look at a deployment, and say what to change.")
     doctor.add_argument("--json", action="store_true", help="print all of it as JSON")
@@ -214,6 +228,38 @@ def _reconcile(arguments: argparse.Namespace) -> int:
     from tigerfans.office.reconcile_command import run
 
     return run(_settings(), as_json=arguments.json, repair=arguments.repair)
+
+
+def _user_add(arguments: argparse.Namespace) -> int:
+    from tigerfans.office import user_command
+
+    name, role = arguments.name, arguments.role
+    return user_command.add(_settings(sells=False), name, role, generate=arguments.generate)
+
+
+def _user_passwd(arguments: argparse.Namespace) -> int:
+    from tigerfans.office import user_command
+
+    settings, name = _settings(sells=False), arguments.name
+    return user_command.change_password(settings, name, generate=arguments.generate)
+
+
+def _user_role(arguments: argparse.Namespace) -> int:
+    from tigerfans.office import user_command
+
+    return user_command.change_role(_settings(sells=False), arguments.name, arguments.role)
+
+
+def _user_rm(arguments: argparse.Namespace) -> int:
+    from tigerfans.office import user_command
+
+    return user_command.remove(_settings(sells=False), arguments.name)
+
+
+def _user_ls(_: argparse.Namespace) -> int:
+    from tigerfans.office import user_command
+
+    return user_command.ls(_settings(sells=False))
 
 
 def _tune(_: argparse.Namespace) -> int:

@@ -14,6 +14,13 @@ _INTERRUPTED: Final = {130: "Ctrl-C ended it"}
 
 _SHOP: Final = ("TIGERFANS_DATA",)
 _STORES: Final = ("DATABASE_URL", "REDIS_URL")
+_PEOPLE: Final = (*_SHOP, "DATABASE_URL", "ADMIN_USERNAME")
+_PEOPLE_CODES: Final = {
+    0: "it is done",
+    1: "the database does not answer",
+    2: "it was asked for wrongly, or a setting cannot be used: a sentence says which",
+    **_INTERRUPTED,
+}
 _OPEN_SHOP: Final = (*_SHOP, *_STORES, "TIGERFANS_SEQUENCER_SOCKET", "TIGERFANS_TICKET_SECRET")
 
 
@@ -134,6 +141,19 @@ HELP: Final[Mapping[str, Help]] = {
         "tigerfans reconcile --json > report.json",
         _OPEN_SHOP,
     ),
+    "user add": Help(
+        _PEOPLE_CODES,
+        "tigerfans user add ada --role office\ntigerfans user add gate-1 --role door --generate",
+        _PEOPLE,
+    ),
+    "user passwd": Help(
+        _PEOPLE_CODES,
+        "tigerfans user passwd ada\npass show tickets/ada | tigerfans user passwd ada",
+        _PEOPLE,
+    ),
+    "user role": Help(_PEOPLE_CODES, "tigerfans user role ada owner", _PEOPLE),
+    "user rm": Help(_PEOPLE_CODES, "tigerfans user rm ada", _PEOPLE),
+    "user ls": Help(_PEOPLE_CODES, "tigerfans user ls", _PEOPLE),
     "tune": Help(
         {0: "it measured, and names a number", 1: "nothing could be measured"}
         | _USAGE

@@ -22,9 +22,11 @@ from tigerfans.http.held_cookies import HeldCookies
 from tigerfans.http.office.admin import admin_routes
 from tigerfans.http.office.admin_orders import admin_order_routes
 from tigerfans.http.office.admin_pages import admin_pages_router
+from tigerfans.http.office.admin_people import audit_route, people_router
 from tigerfans.http.office.admin_unmatched import admin_unmatched_routes
 from tigerfans.http.office.auth import PUBLIC_URL, basic_auth_guard
 from tigerfans.http.office.guesses import GUESS_RATE, Guesses
+from tigerfans.http.office.logins import Logins
 from tigerfans.http.office.passes import Passes, add_pass
 from tigerfans.http.office.sequencer_history import SequencerHistory
 from tigerfans.http.pages.bench_page import bench_router, find_charts
@@ -37,11 +39,14 @@ from tigerfans.http.problems import Problem, explain_or_log
 from tigerfans.http.reading import BODY_BYTES_MAX
 from tigerfans.http.wording import sentence
 from tigerfans.office.order_search import OrderSearch
+from tigerfans.office.passwords import Passwords
 from tigerfans.office.story import Stories
 from tigerfans.payments.mockpay import MockPay
 from tigerfans.payments.outbox import Outbox
 from tigerfans.settings.settings import Settings
 from tigerfans.shop.shop import Shop
+from tigerfans.stores.audit import Audit
+from tigerfans.stores.people import People
 from tigerfans.stores.token_bucket import SharedTokenBucket
 
 
@@ -65,8 +70,11 @@ def create_app(
     guesses = Guesses(
         SharedTokenBucket(shop.sessions.store.run, "guesses", GUESS_RATE, settings.http.workers)
     )
-    passes = Passes(settings.admin, settings.ticket_secret)
-    guard = basic_auth_guard(settings.admin, passes, guesses, clients)
+    people = People(shop.orders.database, settings.admin.username)
+    passwords = Passwords()
+    logins = Logins(settings.admin, people, passwords)
+    guard = basic_auth_guard(logins, Passes(settings.ticket_secret), guesses, clients)
+    audit = Audit(shop.orders.database)
     search = OrderSearch(shop.orders.database)
     stories = Stories(shop, search, outbox)
     documents = Documents(shop, settings.http.public_url)
@@ -79,8 +87,18 @@ def create_app(
         admin_routes(shop, outbox, SequencerHistory(settings.sequencer), guard),
         admin_order_routes(shop, search, stories, guard),
         admin_unmatched_routes(shop, guard),
+        audit_route(audit, guard),
         pages_router(shop=shop, renderer=renderer, clients=clients, cookies=held_cookies),
         admin_pages_router(shop=shop, stories=stories, renderer=renderer, guard=guard),
+        people_router(
+            people=people,
+            audit=audit,
+            logins=logins,
+            passwords=passwords,
+            owner=settings.admin.username,
+            renderer=renderer,
+            guard=guard,
+        ),
         bench_router(renderer, charts=find_charts()),
         renderer.static.router(),
         robots_route(),

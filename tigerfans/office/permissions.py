@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from tigerfans.errors import InvalidRequestError
 from tigerfans.stores.people import Role
 
 
@@ -55,3 +56,11 @@ class Person:
 def roles_with(permission: Permission) -> list[Role]:
     """Who may do it."""
     return [role for role in Role if permission in MAY[role]]
+
+
+def read_role(text: str) -> Role:
+    """The role that is named; raises `InvalidRequestError` for one that does not exist."""
+    try:
+        return Role(text)
+    except ValueError:
+        raise InvalidRequestError(f"There is no role {text!r}: it is {', '.join(Role)}.") from None

@@ -24,9 +24,12 @@ from tigerfans.http.office.auth import (
     basic_auth_guard,
 )
 from tigerfans.http.office.guesses import GUESSES_BURST, WAITING_PER_CLIENT_MAX, Guesses
+from tigerfans.http.office.logins import Logins
 from tigerfans.http.office.passes import COOKIE, PASS_SECONDS, RENEW_SECONDS, Passes
+from tigerfans.office.passwords import Passwords
 from tigerfans.office.permissions import Permission
 from tigerfans.settings.settings import AdminSettings, LimitSettings, Settings
+from tigerfans.stores.people import People
 from tigerfans.stores.token_bucket import Rate, Token, TokenBucket
 
 ADMIN = AdminSettings("admin", "pässword:with:colons")
@@ -57,7 +60,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def passes(clock: Clock) -> Passes:
-    return Passes(ADMIN, "secret", clock)
+    return Passes("secret", clock)
 
 
 @pytest.fixture
@@ -74,7 +77,10 @@ class Login:
     """One worker's login, as a handler's guard."""
 
     def __init__(self, passes: Passes, guesses: Guesses) -> None:
-        self._guard = basic_auth_guard(ADMIN, passes, guesses, ClientAddresses())
+        nobody: Any = create_autospec(People, instance=True)
+        nobody.all.return_value = []
+        logins = Logins(ADMIN, nobody, Passwords())
+        self._guard = basic_auth_guard(logins, passes, guesses, ClientAddresses())
 
     async def __call__(self, header: str | None, given_pass: str | None = None) -> str | None:
         """Logs in; the pass that is handed out."""
@@ -163,29 +169,26 @@ async def test_a_pass_that_is_a_day_old_is_replaced(login: Login, clock: Clock) 
 
 
 def test_a_pass_is_good_for_a_month(passes: Passes, clock: Clock) -> None:
-    issued = passes.issue()
-    assert passes.seconds_left(issued) == PASS_SECONDS
+    issued = passes.issue(b"operator " + RIGHT)
+    assert passes.seconds_left(issued, b"operator " + RIGHT) == PASS_SECONDS
     clock.seconds += PASS_SECONDS
-    assert passes.seconds_left(issued) == 0
+    assert passes.seconds_left(issued, b"operator " + RIGHT) == 0
 
 
 @pytest.mark.parametrize(
-    "others",
-    [
-        Passes(AdminSettings("admin", "another password"), "secret"),
-        Passes(ADMIN, "another secret"),
-    ],
+    ("secret", "proof"),
+    [("secret", b"operator admin:another password"), ("another secret", b"operator " + RIGHT)],
     ids=["password", "secret"],
 )
-def test_a_pass_of_another_password_or_shop_is_none(passes: Passes, others: Passes) -> None:
-    assert passes.seconds_left(others.issue()) == 0
+def test_a_pass_of_another_password_or_shop_is_none(
+    passes: Passes, secret: str, proof: bytes
+) -> None:
+    assert passes.seconds_left(Passes(secret).issue(proof), b"operator " + RIGHT) == 0
 
 
-@pytest.mark.parametrize(
-    "given", [None, "", ".", "99999999999.", "99999999999.00", "é.é", "x" * 99]
-)
-def test_what_is_no_pass_is_none(passes: Passes, given: str | None) -> None:
-    assert passes.seconds_left(given) == 0
+@pytest.mark.parametrize("given", ["", ".", "99999999999.", "99999999999.00", "é.é", "x" * 99])
+def test_what_is_no_pass_is_none(passes: Passes, given: str) -> None:
+    assert passes.seconds_left(given, b"operator " + RIGHT) == 0
 
 
 # --- Two workers under attack ----------------------------------------------------------------

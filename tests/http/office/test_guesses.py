@@ -6,6 +6,7 @@ from collections import Counter
 import pytest
 
 from tests.clock import Clock
+from tigerfans.errors import UnavailableError
 from tigerfans.http.office import guesses as guesses_module
 from tigerfans.http.office.guesses import (
     GUESS_RATE,
@@ -44,7 +45,7 @@ class Account:
         return Guesses(self.tokens, wait_seconds_max=wait_seconds_max, sleep=self._sleep)
 
     async def guess(self, worker: Guesses, client: str, *, is_right: bool = False) -> bool:
-        def compare() -> bool:
+        async def compare() -> bool:
             self.compared.append(client)
             return is_right
 
@@ -221,7 +222,10 @@ async def test_past_its_places_a_client_is_refused_at_once_and_no_other_is() -> 
 
 
 def a_guess(client: str) -> Guess:
-    return Guess(client, lambda: False, asyncio.get_running_loop().create_future())
+    async def compare() -> bool:
+        return False
+
+    return Guess(client, compare, asyncio.get_running_loop().create_future())
 
 
 async def test_a_full_line_makes_room_for_whoever_has_fewer_in_it_than_another(
@@ -282,6 +286,37 @@ async def test_a_bug_in_the_bucket_is_told_to_all_who_wait_and_the_next_has_anot
         )
     assert [type(outcome) for outcome in outcomes] == [ZeroDivisionError] * 3
     assert await account.guess(worker, OPERATOR, is_right=True)
+
+
+async def test_what_cannot_be_compared_is_told_so_costs_a_token_and_keeps_nobody_else_waiting() -> (
+    None
+):
+    account = Account(Rate(1.0, 1))
+    worker = account.worker()
+
+    async def away() -> bool:
+        raise UnavailableError
+
+    with pytest.raises(UnavailableError):
+        await worker.compare(ATTACKER, away)
+    assert await account.guess(worker, OPERATOR, is_right=True)
+    assert account.seconds == 1
+
+
+async def test_a_guess_that_is_being_compared_when_it_closes_is_refused() -> None:
+    account = Account()
+    worker = account.worker()
+    comparing, forever = asyncio.Event(), asyncio.Event()
+
+    async def compare() -> bool:
+        comparing.set()
+        return await forever.wait()
+
+    waiting = asyncio.create_task(worker.compare(OPERATOR, compare), name="waiting")
+    await comparing.wait()
+    await worker.close()
+    with pytest.raises(GuessRefusedError):
+        await waiting
 
 
 async def test_the_wrong_guesses_of_so_many_clients_are_remembered_and_no_more(

@@ -4,7 +4,6 @@ Each route behind it names the one `permission` that it takes; whoever has logge
 request's `user`.
 """
 
-import hmac
 import math
 from base64 import b64decode
 from binascii import Error as Base64Error
@@ -23,10 +22,10 @@ from litestar.types import Guard
 
 from tigerfans.http.client_address import ClientAddresses
 from tigerfans.http.office.guesses import WAIT_SECONDS_MAX, Guesses, GuessRefusedError
+from tigerfans.http.office.logins import Logins
 from tigerfans.http.office.passes import COOKIE, PASS_SECONDS, RENEW_SECONDS, Passes, hand_out
 from tigerfans.office.permissions import Permission, Person, roles_with
-from tigerfans.settings.settings import DEFAULT_PORTS, AdminSettings
-from tigerfans.stores.people import Role
+from tigerfans.settings.settings import DEFAULT_PORTS
 
 # Where the application's state has the setting of that name.
 PUBLIC_URL: Final = "public_url"
@@ -37,37 +36,37 @@ OPERATOR: Final = "operator"
 # A request behind this login; its `user` is who asks.
 Asked = Request[Person, Any, Any]
 
+_PLEASE_LOG_IN: Final = "Please log in as the operator."
 _CHALLENGE: Final = {"WWW-Authenticate": 'Basic realm="TigerFans admin", charset="UTF-8"'}
 _RETRY: Final = {"Retry-After": str(math.ceil(WAIT_SECONDS_MAX))}
 
 
 def basic_auth_guard(
-    admin: AdminSettings, passes: Passes, guesses: Guesses, clients: ClientAddresses
+    logins: Logins, passes: Passes, guesses: Guesses, clients: ClientAddresses
 ) -> Guard:
     """A guard that lets in whoever may do what the route is for, as the request's `user`."""
-    owner = Person(admin.username, Role.OWNER)
-    expected = f"{admin.username}:{admin.password}".encode()
 
     async def guard(
         connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler
     ) -> None:
         given = _credentials(connection.headers.get("authorization", ""))
         if given is None:
-            raise NotAuthorizedException("Please log in as the operator.", headers=_CHALLENGE)
-        is_right = partial(hmac.compare_digest, given, expected)
-        seconds_left = passes.seconds_left(connection.cookies.get(COOKIE))
-        if not (seconds_left and is_right()):
+            raise NotAuthorizedException(_PLEASE_LOG_IN, headers=_CHALLENGE)
+        given_pass = connection.cookies.get(COOKIE)
+        login, seconds_left = await logins.with_pass(given, given_pass, passes)
+        if login is None:
+            client = clients.of(connection.scope) or ""
             try:
-                is_operator = await guesses.compare(clients.of(connection.scope) or "", is_right)
+                login = await guesses.compare(client, partial(logins.compare, given))
             except GuessRefusedError as error:
                 detail = "Too many try to log in right now. Please try again in a moment."
                 raise TooManyRequestsException(detail, headers=_RETRY) from error
-            if not is_operator:
-                raise NotAuthorizedException("Please log in as the operator.", headers=_CHALLENGE)
+        if login is None:
+            raise NotAuthorizedException(_PLEASE_LOG_IN, headers=_CHALLENGE)
         if seconds_left < PASS_SECONDS - RENEW_SECONDS:
-            hand_out(connection.scope, passes.issue())
-        connection.scope["user"] = owner
-        check_may(owner, handler)
+            hand_out(connection.scope, passes.issue(login.proof))
+        connection.scope["user"] = login.person
+        check_may(login.person, handler)
 
     return guard
 

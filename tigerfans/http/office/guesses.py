@@ -1,4 +1,4 @@
-"""Guesses of the operator's password: compared one after the other, as fast as tokens come.
+"""Guesses of the box office's passwords: compared one after the other, as fast as tokens come.
 
 To know whether a guess is right it has to be compared, and who is right is let in at once. So it is
 comparisons that are rare, for all who guess together, over however many connections and workers.
@@ -17,11 +17,12 @@ import asyncio
 from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final, TypeVar
 
+from tigerfans.errors import UnavailableError
 from tigerfans.stores.token_bucket import Rate, Tokens
 
-# For the account as a whole. That is 172,800 a day.
+# For all accounts together. That is 172,800 a day.
 GUESSES_PER_SECOND: Final = 2.0
 GUESSES_BURST: Final = 10
 GUESS_RATE: Final = Rate(GUESSES_PER_SECOND, GUESSES_BURST)
@@ -34,6 +35,7 @@ WAITING_PER_CLIENT_MAX: Final = 16
 # Whose wrong guesses are remembered.
 CLIENTS_MAX: Final = 4_096
 
+Answer = TypeVar("Answer")
 Sleep = Callable[[float], Awaitable[None]]
 
 
@@ -43,11 +45,11 @@ class GuessRefusedError(Exception):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Guess:
-    """A guess in line; `is_right` compares it."""
+    """A guess in line; what `compare` answers is true where it is right."""
 
     client: str
-    is_right: Callable[[], bool]
-    answer: asyncio.Future[bool]
+    compare: Callable[[], Awaitable[Any]]
+    answer: asyncio.Future[Any]
 
 
 class Line:
@@ -157,9 +159,12 @@ class Guesses:
             self._task.cancel()
             await asyncio.wait([self._task])
 
-    async def compare(self, client: str, is_right: Callable[[], bool]) -> bool:
-        """Whether a client's guess is right, once it was its turn; raises `GuessRefusedError`."""
-        guess = Guess(client, is_right, asyncio.get_running_loop().create_future())
+    async def compare(self, client: str, compare: Callable[[], Awaitable[Answer]]) -> Answer:
+        """What comparing a client's guess answers, once it was its turn: true where it is right.
+
+        Raises `GuessRefusedError`, and `UnavailableError` where that is what `compare` raises.
+        """
+        guess = Guess(client, compare, asyncio.get_running_loop().create_future())
         refused = self._line.join(guess)
         if refused is guess:
             raise GuessRefusedError
@@ -169,7 +174,8 @@ class Guesses:
             self._task = asyncio.create_task(self._run(), name="guesses")
         try:
             async with asyncio.timeout(self._wait_seconds_max):
-                return await guess.answer
+                answer: Answer = await guess.answer
+                return answer
         except TimeoutError as error:
             raise GuessRefusedError from error
         finally:
@@ -198,8 +204,25 @@ class Guesses:
         if guess is None:
             await self._tokens.give_back(token)
             return
-        is_right = guess.is_right()
-        self._line.note(guess, is_right=is_right)
-        guess.answer.set_result(is_right)
-        if is_right:
+        try:
+            answer = await guess.compare()
+        except asyncio.CancelledError:
+            _tell(guess, GuessRefusedError())
+            raise
+        except Exception as error:
+            _tell(guess, error)
+            if not isinstance(error, UnavailableError):
+                raise
+            # What could not be compared has cost its token: it may have been a guess.
+            return
+        self._line.note(guess, is_right=bool(answer))
+        if not guess.answer.done():
+            guess.answer.set_result(answer)
+        if answer:
             await self._tokens.give_back(token)
+
+
+def _tell(guess: Guess, error: Exception) -> None:
+    """Why a guess was not compared, where its client still waits to hear it."""
+    if not guess.answer.done():
+        guess.answer.set_exception(error)

@@ -20,7 +20,10 @@ class OfficePage(NamedTuple):
     permission: Permission
 
 
-OFFICE_PAGES: Final = (OfficePage("/admin", "Box office", Permission.ENTER),)
+OFFICE_PAGES: Final = (
+    OfficePage("/admin", "Box office", Permission.ENTER),
+    OfficePage("/admin/people", "People", Permission.PEOPLE),
+)
 
 
 def office_page(

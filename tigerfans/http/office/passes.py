@@ -1,7 +1,7 @@
 """A pass for a browser that has logged in before: it need not wait in line with those who guess.
 
 A pass alone opens nothing: the password is asked for as ever. It is a signed cookie, good for some
-weeks, and no longer good once the password is another one.
+weeks, and no longer good once the password is another one: its key is made of what was typed.
 """
 
 import hmac
@@ -10,8 +10,6 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from litestar.types import Message, Scope
-
-from tigerfans.settings.settings import AdminSettings
 
 COOKIE: Final = "tigerfans-operator"
 PASS_SECONDS: Final = 30 * 24 * 3600
@@ -23,29 +21,25 @@ _ISSUED: Final = "tigerfans.operator_pass"
 
 
 class Passes:
-    """Issues passes and reads them; the key is the shop's secret and what the operator types."""
+    """Issues passes and reads them; a pass's key is the shop's secret and a login's `proof`."""
 
-    def __init__(
-        self, admin: AdminSettings, secret: str, clock: Callable[[], float] = time.time
-    ) -> None:
-        credentials = f"operator {admin.username}:{admin.password}"
-        self._key = hmac.digest(secret.encode(), credentials.encode(), "sha256")
+    def __init__(self, secret: str, clock: Callable[[], float] = time.time) -> None:
+        self._secret = secret.encode()
         self._clock = clock
 
-    def issue(self) -> str:
-        return self._sign(str(int(self._clock()) + PASS_SECONDS))
+    def issue(self, proof: bytes) -> str:
+        return self._sign(str(int(self._clock()) + PASS_SECONDS), proof)
 
-    def seconds_left(self, given: str | None) -> float:
-        """For how long a pass is still good; 0 where it is not, or not one of ours."""
-        if given is None:
-            return 0
+    def seconds_left(self, given: str, proof: bytes) -> float:
+        """For how long a pass is still good; 0 where it is not, or not that login's."""
         ends_at, _, _ = given.partition(".")
-        if not hmac.compare_digest(given.encode(), self._sign(ends_at).encode()):
+        if not hmac.compare_digest(given.encode(), self._sign(ends_at, proof).encode()):
             return 0
         return max(0, int(ends_at) - self._clock())
 
-    def _sign(self, ends_at: str) -> str:
-        return f"{ends_at}.{hmac.digest(self._key, ends_at.encode(), 'sha256').hex()}"
+    def _sign(self, ends_at: str, proof: bytes) -> str:
+        key = hmac.digest(self._secret, proof, "sha256")
+        return f"{ends_at}.{hmac.digest(key, ends_at.encode(), 'sha256').hex()}"
 
 
 def hand_out(scope: Any, issued: str) -> None:
