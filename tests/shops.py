@@ -29,6 +29,7 @@ from tigerfans.stores.database import Database
 from tigerfans.stores.identity import IdentityRow
 from tigerfans.stores.orders import Order, Orders
 from tigerfans.stores.sessions import Sessions
+from tigerfans.stores.ticket_refunds import TicketRefunds
 from tigerfans.telemetry.steps import OnStep, ignore_step
 
 OpenShop = Callable[..., Any]
@@ -88,6 +89,7 @@ async def open_shop(
             Sessions.connect(redis_url, identity.id.key_prefix),
             Orders(database),
             UnmatchedPayments(database),
+            TicketRefunds(database),
             provider or MockPay(("secret",), NOBODY_LISTENS, client, Outbox(database)),
             TICKET_SECRET,
             identity,

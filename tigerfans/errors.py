@@ -18,6 +18,7 @@
     │   ├── KeyConflictError
     │   ├── KeyRefusedError
     │   └── OrderEndedError
+    ├── NotRefundedError 409        what the ledger refuses, it refuses for ever
     ├── TooLargeError 413
     ├── TooManyHoldsError 429       one buyer holds as much as one may
     └── UnavailableError 503        busy, or a store is away; try again
@@ -156,6 +157,12 @@ class OrderEndedError(UsedKeyError):
     def __init__(self, message: str, order_status: str) -> None:
         super().__init__(message)
         self.fields = {**UsedKeyError.fields, "order_status": order_status}
+
+
+class NotRefundedError(ShopError):
+    """A ticket that was used is not refunded."""
+
+    status = 409
 
 
 class TooLargeError(ShopError):

@@ -252,7 +252,7 @@ async def test_each_kind_finds_its_orders(orders: Orders, search: OrderSearch) -
         Kind.REFUNDED: unpaid(OrderStatus.PAID_UNFULFILLED),
     }
     await record(orders, *by_kind.values())
-    await orders.mark_refunded(by_kind[Kind.REFUNDED].id)
+    await orders.mark_refunded(by_kind[Kind.REFUNDED].id, "admin")
     for kind, order in by_kind.items():
         assert [one.id for one in await found(search, kind=kind)] == [order.id]
         assert [one.id for one in await found(search, "ada", kind)] == [order.id]

@@ -103,8 +103,33 @@ async def test_a_refund_is_told_from_the_late_payment_to_the_money(open_shop: Op
     await shop.settle(event(late, EventType.SUCCEEDED))
     due = await story_of(shop, late)
     assert told(due)[-1] == "Payment succeeded, a refund is due"
-    await shop.refund(order_id_of(late))
-    assert told(await story_of(shop, late)) == [*told(due), "Refunded"]
+    await shop.refund(order_id_of(late), "admin")
+    refunded = told(await story_of(shop, late))
+    assert refunded[: len(told(due))] == told(due)
+    assert sorted(refunded[len(told(due)) :]) == ["Refund", "Refunded"]
+
+
+async def test_a_refund_of_one_ticket_is_told_by_who_asked_and_by_what_was_done(
+    open_shop: OpenShop,
+) -> None:
+    shop = await open_shop(offer=UP_TO_FOUR)
+    checkout = await shop.checkout("A", EMAIL, qty=2)
+    await shop.settle(event(checkout))
+    await shop.refund(order_id_of(checkout), "jo", [1])
+    story = await story_of(shop, checkout)
+    assert story.order
+    assert story.order.status is OrderStatus.PAID
+    details = {chapter.what: chapter.detail for chapter in story.chapters}
+    assert details["Refund asked for"] == "ticket 2, by jo"
+    assert details["Ticket 2 taken back"] == "into the stock: its code is not valid any more"
+    assert details["Money given back"] == "65.00 EUR for ticket 2"
+    by_what = {chapter.what: chapter.transfer_id for chapter in story.chapters}
+    assert by_what["Ticket 2 taken back"] == f"{checkout.order_id[:-2]}81"
+    await shop.refund(order_id_of(checkout), "jo")
+    told_now = told(await story_of(shop, checkout))
+    assert "Payment succeeded" in told_now
+    assert told_now.count("Money given back") == 2
+    assert "Refunded" in told_now
 
 
 async def test_an_order_nobody_has_paid_yet_has_a_story(shop: Shop) -> None:

@@ -127,7 +127,7 @@ async def test_a_refund_of_several_tickets_gives_back_what_all_of_them_cost(
         given_back.append(asked)
 
     monkeypatch.setattr(shop.provider, "refund", give_back)
-    await shop.refund(id_of(late.order_id))
+    await shop.refund(id_of(late.order_id), "admin")
     assert given_back == [(f"mock_{late.order_id}", 3 * 6500, late.order_id)]
 
 

@@ -67,6 +67,7 @@ from tigerfans.stores.sessions import (
     Sessions,
 )
 from tigerfans.stores.ticket_classes import KnownClass
+from tigerfans.stores.ticket_refunds import TicketRefunds
 
 SECRET = "ticket secret"
 HOLD_SECONDS = 300
@@ -491,6 +492,7 @@ class OrdersUnderFaults(RuleBasedStateMachine):
             cast(Sessions, self.sessions),
             cast(Orders, self.orders),
             cast(UnmatchedPayments, self.unmatched),
+            cast(TicketRefunds, None),
             RememberingMockPay(self._decided),
             SECRET,
             cast(IdentityRow, IdentityByMessage()),

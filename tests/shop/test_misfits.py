@@ -327,7 +327,7 @@ async def test_each_refund_of_one_payment_session_has_a_key_of_its_own(
         await shop.settle(event(checkout, amount=amount))
     for payment in await waiting(shop):
         await shop.refund_unmatched(payment.id, BY)
-    await shop.refund(order_id)
+    await shop.refund(order_id, "admin")
     assert {(session_id, amount) for session_id, amount, _ in refunds.asked} == {
         (f"mock_{checkout.order_id}", amount) for amount in (1, 2, checkout.amount_cents)
     }

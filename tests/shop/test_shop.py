@@ -614,7 +614,7 @@ async def test_a_refund_gives_back_what_was_agreed(
     monkeypatch.setattr(shop.provider, "refund", give_back)
     order_id = OrderId.parse(late.order_id)
     assert order_id is not None
-    await shop.refund(order_id)
+    await shop.refund(order_id, "admin")
     assert given_back == [(f"mock_{late.order_id}", 6500, late.order_id)]
 
 

@@ -125,8 +125,8 @@ async def test_a_batch_queues_the_mail_of_each_order_in_it(orders: Orders, mails
 async def test_who_gets_the_money_back_is_told_once(orders: Orders, mails: Mails) -> None:
     order = an_order(OrderStatus.PAID_UNFULFILLED)
     await orders.record(order)
-    assert await orders.mark_refunded(order.id)
-    assert not await orders.mark_refunded(order.id)
+    assert await orders.mark_refunded(order.id, "admin")
+    assert not await orders.mark_refunded(order.id, "admin")
     assert await keys(mails) == {
         MailKey(order.id, MailKind.REFUND_DUE),
         MailKey(order.id, MailKind.REFUNDED),

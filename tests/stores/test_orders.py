@@ -16,6 +16,7 @@ from tigerfans.booking.ids import OrderId
 from tigerfans.errors import UnavailableError
 from tigerfans.stores.database import Database
 from tigerfans.stores.orders import (
+    CHARGED,
     COMES_TO,
     MAY_CHANGE,
     Order,
@@ -115,7 +116,9 @@ async def test_a_row_changes_where_the_table_says_so_and_nowhere_else(
 
 
 def test_what_is_charged_stays_so_and_everything_else_may_still_be_paid() -> None:
-    assert set(OrderStatus) - set(MAY_CHANGE) == {OrderStatus.PAID, OrderStatus.PAID_UNFULFILLED}
+    assert set(OrderStatus) - set(MAY_CHANGE) == CHARGED
+    assert COMES_TO[OrderStatus.PAID] == {OrderStatus.REFUNDED}
+    assert not COMES_TO[OrderStatus.REFUNDED]
     assert all(OrderStatus.PAID in COMES_TO[status] for status in MAY_CHANGE)
 
 

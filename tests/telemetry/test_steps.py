@@ -176,8 +176,8 @@ async def test_a_refund_takes_two_steps_and_asking_again_none(open_shop: OpenSho
     await shop.settle(event(first, EventType.SUCCEEDED))
     order_id = OrderId.parse(first.order_id)
     assert order_id
-    await shop.refund(order_id)
-    await shop.refund(order_id)
+    await shop.refund(order_id, "admin")
+    await shop.refund(order_id, "admin")
     steps = [step for step, of, _ in taken if of == first.order_id]
     assert steps == [Step.HELD, Step.FAILED, Step.REFUND_DUE, Step.REFUNDED]
     assert shop.counters.steps[Step.REFUNDED] == 1

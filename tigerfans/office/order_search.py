@@ -84,7 +84,9 @@ class Kind(StrEnum):
 _KINDS: Final = {
     Kind.PAID: "status = 'PAID'",
     Kind.REFUND_DUE: "status = 'PAID_UNFULFILLED' AND refunded_at IS NULL",
-    Kind.REFUNDED: "status = 'PAID_UNFULFILLED' AND refunded_at IS NOT NULL",
+    Kind.REFUNDED: (
+        "(status = 'REFUNDED' OR status = 'PAID_UNFULFILLED' AND refunded_at IS NOT NULL)"
+    ),
     Kind.FAILED: "status = 'FAILED'",
     Kind.CANCELED: "status = 'CANCELED'",
 }

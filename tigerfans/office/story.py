@@ -14,13 +14,14 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Final, TypeVar
 
-from tigerfans.booking.ids import OrderId, Purpose
+from tigerfans.booking.ids import FIRST_END, OrderId, Purpose
 from tigerfans.booking.moments import microseconds_of, moment_at
 from tigerfans.errors import UnavailableError, UnknownOrderError
 from tigerfans.ledger.base import LEDGER_AWAY
 from tigerfans.ledger.wire import Operation, Transfer, u128
-from tigerfans.offer.catalog import Catalog
+from tigerfans.offer.catalog import Catalog, Part
 from tigerfans.offer.money import decimal_text
+from tigerfans.offer.tables import TICKETS_PER_ORDER_MAX
 from tigerfans.office.order_search import OrderSearch, Stored
 from tigerfans.payments.outbox import Outbox, Undelivered
 from tigerfans.payments.unmatched import MISFIT_WORDS, UnmatchedPayment
@@ -28,6 +29,7 @@ from tigerfans.shop.shop import Shop
 from tigerfans.stores.audit import Audit, Deed
 from tigerfans.stores.orders import Order, OrderStatus
 from tigerfans.stores.sessions import AFTER_HOLD_SECONDS, Entry
+from tigerfans.stores.ticket_refunds import TicketRefund, ticket_words
 
 Found = TypeVar("Found")
 
@@ -73,6 +75,7 @@ class Traces:
     webhooks: Sequence[Undelivered] = ()
     unmatched: Sequence[UnmatchedPayment] = ()
     deeds: Sequence[Deed] = ()
+    refunds: Sequence[TicketRefund] = ()
 
 
 class Stories:
@@ -95,23 +98,29 @@ class Stories:
                 away.append(place)
                 return nothing
 
-        transfers, stored, entry, webhooks, unmatched, deeds = await asyncio.gather(
-            asked(Place.LEDGER, self._transfers(order_id), []),
-            asked(Place.POSTGRESQL, self._search.find(order_id), None),
-            asked(Place.REDIS, self._shop.sessions.find(order_id), None),
-            asked(Place.MOCKPAY, self._outbox.of(order_id.hex_digits), []),
-            asked(Place.POSTGRESQL, self._shop.unmatched.of(order_id.hex_digits), []),
-            asked(Place.POSTGRESQL, self._audit.of_order(order_id), []),
+        (transfers, stored, entry, webhooks), (unmatched, deeds, refunds) = await asyncio.gather(
+            asyncio.gather(
+                asked(Place.LEDGER, self._transfers(order_id), []),
+                asked(Place.POSTGRESQL, self._search.find(order_id), None),
+                asked(Place.REDIS, self._shop.sessions.find(order_id), None),
+                asked(Place.MOCKPAY, self._outbox.of(order_id.hex_digits), []),
+            ),
+            asyncio.gather(
+                asked(Place.POSTGRESQL, self._shop.unmatched.of(order_id.hex_digits), []),
+                asked(Place.POSTGRESQL, self._audit.of_order(order_id), []),
+                asked(Place.POSTGRESQL, self._shop.ticket_refunds.of(order_id), []),
+            ),
         )
-        traces = Traces(transfers, stored, entry, webhooks, unmatched, deeds)
-        if not away and traces == Traces([], None, None, [], [], []):
+        traces = Traces(transfers, stored, entry, webhooks, unmatched, deeds, refunds)
+        if not away and traces == Traces([], None, None, [], [], [], []):
             raise UnknownOrderError
         order = stored.order if stored else await self._unpaid(order_id)
         now = datetime.now(UTC)
         return Story(order, tell(traces, self._shop.catalog, now), sorted(set(away)))
 
     async def _transfers(self, order_id: OrderId) -> list[Transfer]:
-        ids = b"".join(order_id.transfer_id(purpose) for purpose in Purpose)
+        ends = [order_id.end_id(ticket) for ticket in range(TICKETS_PER_ORDER_MAX)]
+        ids = b"".join([*(order_id.transfer_id(purpose) for purpose in Purpose), *ends])
         return Transfer.unpack_all(await self._shop.submit(Operation.LOOKUP_TRANSFERS, ids))
 
     async def _unpaid(self, order_id: OrderId) -> Order | None:
@@ -130,6 +139,7 @@ def tell(traces: Traces, catalog: Catalog, now: datetime) -> list[Chapter]:
         *map(_webhook_chapter, traces.webhooks),
         *(chapter for payment in traces.unmatched for chapter in _unmatched_chapters(payment)),
         *map(_deed_chapter, traces.deeds),
+        *_refund_chapters(traces.refunds, catalog.currency),
     ]
     # Sessions know milliseconds only; within one, the places are told in the order they come.
     return sorted(chapters, key=lambda chapter: microseconds_of(chapter.at) // 1_000)
@@ -158,7 +168,9 @@ _ENDS_THE_HOLD: Final = {
 def _ledger_chapters(
     transfers: Iterable[Transfer], catalog: Catalog, now: datetime
 ) -> Iterator[Chapter]:
-    by_purpose = {Purpose(transfer.id & 0xFF): transfer for transfer in transfers}
+    told = list(transfers)
+    yield from map(_end_chapter, (each for each in told if each.id & 0xFF >= FIRST_END))
+    by_purpose = {Purpose(each.id & 0xFF): each for each in told if each.id & 0xFF < FIRST_END}
     for purpose, transfer in by_purpose.items():
         what, detail = _TRANSFERS[purpose]
         if transfer.amount > 1:
@@ -180,6 +192,30 @@ def _ledger_chapters(
         yield Chapter(_expires_at(hold), "Hold expired", Place.LEDGER, f"{what} went back on sale")
 
 
+def _end_chapter(end: Transfer) -> Chapter:
+    ticket = (end.id & 0xFF) - FIRST_END + 1
+    is_refund = end.credit_account_id & 0xFF == Part.BUDGET
+    what = f"Ticket {ticket} taken back" if is_refund else f"Ticket {ticket} used"
+    detail = "into the stock: its code is not valid any more" if is_refund else "at the door"
+    return Chapter(_at_ns(end.timestamp), what, Place.LEDGER, detail, u128(end.id)[::-1].hex())
+
+
+def _refund_chapters(refunds: Iterable[TicketRefund], currency: str) -> Iterator[Chapter]:
+    """Of each group of tickets, that its money was given back, or why it was not yet."""
+    groups: dict[int, list[TicketRefund]] = {}
+    for refund in refunds:
+        groups.setdefault(refund.first, []).append(refund)
+    for group in groups.values():
+        amount = _told(sum(refund.amount_cents for refund in group), currency)
+        detail = f"{amount} for {ticket_words([refund.ticket for refund in group])}"
+        given_back_at, error = group[0].given_back_at, group[0].last_error
+        if given_back_at:
+            yield Chapter(given_back_at, "Money given back", Place.POSTGRESQL, detail)
+        else:
+            detail += f": {error}" if error else ""
+            yield Chapter(group[0].asked_at, "Money to give back", Place.POSTGRESQL, detail)
+
+
 def _session_chapters(entry: Entry | None) -> Iterator[Chapter]:
     session = entry.session if entry else None
     if session is None:
@@ -191,6 +227,7 @@ def _session_chapters(entry: Entry | None) -> Iterator[Chapter]:
 
 _OUTCOMES: Final = {
     OrderStatus.PAID: "Payment succeeded",
+    OrderStatus.REFUNDED: "Payment succeeded",
     OrderStatus.PAID_UNFULFILLED: "Payment succeeded, a refund is due",
     OrderStatus.FAILED: "Payment failed",
     OrderStatus.CANCELED: "Payment canceled",
@@ -205,7 +242,9 @@ def _payment_chapters(stored: Stored | None) -> Iterator[Chapter]:
         what = _OUTCOMES[stored.earlier_status]
         detail = f"stored as {stored.earlier_status}, until it was paid after all"
         yield Chapter(stored.earlier_at, what, Place.POSTGRESQL, detail)
-    detail = f"stored as {order.status}"
+    # It was that until its refund, which is told for itself.
+    was_paid = order.status is OrderStatus.REFUNDED
+    detail = f"stored as {OrderStatus.PAID if was_paid else order.status}"
     if codes := order.ticket_codes:
         word = "ticket" if len(codes) == 1 else f"{len(codes)} tickets"
         detail += f", with the {word} {', '.join(codes)}"
@@ -214,7 +253,8 @@ def _payment_chapters(stored: Stored | None) -> Iterator[Chapter]:
         detail += f": {left} to sell"
     yield Chapter(stored.recorded_at, _OUTCOMES[order.status], Place.POSTGRESQL, detail)
     if order.refunded_at:
-        yield Chapter(order.refunded_at, "Refunded", Place.POSTGRESQL)
+        detail = "stored as REFUNDED" if was_paid else ""
+        yield Chapter(order.refunded_at, "Refunded", Place.POSTGRESQL, detail)
 
 
 def _unmatched_chapters(payment: UnmatchedPayment) -> Iterator[Chapter]:

@@ -28,10 +28,11 @@ OrderIdText = Annotated[
 ]
 
 
-class TicketAnswer(msgspec.Struct):
-    """One ticket of an order that is paid."""
+class TicketAnswer(msgspec.Struct, omit_defaults=True):
+    """One ticket of an order that is paid; its code is not valid from `refunded_at` on."""
 
     code: str
+    refunded_at: Moment | None = None
 
 
 class OrderAnswer(msgspec.Struct):
@@ -69,6 +70,13 @@ def order_answer(order: Order) -> bytes:
             paid_at=None if order.paid_at is None else order.paid_at.isoformat(),
             ticket_code=order.ticket_code,
             got_goodie=order.got_goodie,
-            tickets=[TicketAnswer(code) for code in order.ticket_codes],
+            tickets=_tickets(order),
         )
     )
+
+
+def _tickets(order: Order) -> list[TicketAnswer]:
+    if not order.tickets_refunded_at:
+        return [TicketAnswer(code) for code in order.ticket_codes]
+    ends = zip(order.ticket_codes, order.tickets_refunded_at, strict=True)
+    return [TicketAnswer(code, None if at is None else at.isoformat()) for code, at in ends]

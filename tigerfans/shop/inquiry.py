@@ -23,7 +23,7 @@ from tigerfans.ledger.base import LEDGER_AWAY
 from tigerfans.payments.base import PaymentEvent, PaymentProvider
 from tigerfans.shop.backends import Backends
 from tigerfans.shop.payment import settle
-from tigerfans.stores.orders import OrderStatus
+from tigerfans.stores.orders import CHARGED
 from tigerfans.stores.sessions import Claim
 from tigerfans.telemetry.steps import Step
 
@@ -41,7 +41,6 @@ ATTEMPTS_MAX: Final = 12
 PAUSE_SECONDS_MIN: Final = 2.0
 PAUSE_SECONDS_MAX: Final = 600.0
 
-CHARGED: Final = (OrderStatus.PAID, OrderStatus.PAID_UNFULFILLED)
 
 # Asks about a payment session; as `look_up` of a provider.
 Ask = Callable[[str], Awaitable[PaymentEvent | None]]

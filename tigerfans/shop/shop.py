@@ -5,7 +5,7 @@ decides first, under ids that a retry derives again; then the outcome is stored 
 then the payment is confirmed.
 """
 
-from collections.abc import Coroutine
+from collections.abc import Collection, Coroutine
 from typing import Any
 
 from tigerfans.booking.ids import OrderId
@@ -94,9 +94,11 @@ class Shop(Backends):
         """Stores the order of a sale that is on the ledger; None where the ledger has no hold."""
         return repair.restore(self, order_id)
 
-    def refund(self, order_id: OrderId) -> Coroutine[Any, Any, Order]:
-        """Gives back the money of an order that was paid and cannot be fulfilled."""
-        return refund.refund(self, order_id)
+    def refund(
+        self, order_id: OrderId, by: str, tickets: Collection[int] | None = None
+    ) -> Coroutine[Any, Any, Order]:
+        """Gives back the money of an order that was paid, or of some of its tickets."""
+        return refund.refund(self, order_id, tickets, by)
 
     def refund_unmatched(self, payment_id: str, by: str) -> Coroutine[Any, Any, UnmatchedPayment]:
         """Gives the money of a payment back that fits no order."""

@@ -20,6 +20,7 @@ from tigerfans.booking.email_address import folded
 from tigerfans.booking.ids import ORDER_ID_HEX_DIGITS, OrderId
 from tigerfans.errors import UnavailableError
 from tigerfans.offer.catalog import ClassCode
+from tigerfans.stores.audit import note
 from tigerfans.stores.database import Database
 from tigerfans.stores.mails import TRY_AGAIN, MailKind, queueing
 
@@ -40,23 +41,28 @@ class OrderStatus(StrEnum):
     PAID_UNFULFILLED = "PAID_UNFULFILLED"
     FAILED = "FAILED"
     CANCELED = "CANCELED"
+    # Paid, and all of its tickets were given back for their money.
+    REFUNDED = "REFUNDED"
 
 
 _CHARGED: Final = frozenset({OrderStatus.PAID, OrderStatus.PAID_UNFULFILLED})
+CHARGED: Final = _CHARGED | {OrderStatus.REFUNDED}
 _UNCHARGED: Final = frozenset({OrderStatus.FAILED, OrderStatus.CANCELED})
 
 # What each state may still come to. A provider may tell of a first try that was declined, and then
-# of one that was not; and what is paid stays so. The store, the streams and the pages go by this
-# table, and by no other.
+# of one that was not; and what is paid stays so until it is refunded. The store, the streams and
+# the pages go by this table, and by no other.
 COMES_TO: Final[Mapping[OrderStatus, frozenset[OrderStatus]]] = {
     OrderStatus.PENDING: _CHARGED | _UNCHARGED | {OrderStatus.EXPIRED},
     OrderStatus.EXPIRED: _CHARGED | _UNCHARGED,
     OrderStatus.FAILED: _CHARGED,
     OrderStatus.CANCELED: _CHARGED,
-    OrderStatus.PAID: frozenset(),
+    OrderStatus.PAID: frozenset({OrderStatus.REFUNDED}),
     OrderStatus.PAID_UNFULFILLED: frozenset(),
+    OrderStatus.REFUNDED: frozenset(),
 }
-MAY_CHANGE: Final = tuple(status for status, later in COMES_TO.items() if later)
+# A payment may still change it: then its buyer waits.
+MAY_CHANGE: Final = tuple(status for status, later in COMES_TO.items() if later & _CHARGED)
 # Each change there is, as SQL compares it.
 _CHANGES: Final = ", ".join(
     f"('{before}', '{after}')" for before, later in COMES_TO.items() for after in sorted(later)
@@ -104,7 +110,7 @@ _RECORD: Final = f"""
 
 COLUMNS: Final = """
     id, status, cls, amount_cents, currency, email, created_at, paid_at, ticket_code, got_goodie,
-    refunded_at, qty, more_ticket_codes
+    refunded_at, qty, more_ticket_codes, tickets_refunded_at
 """
 _FIND: Final = f"SELECT {COLUMNS} FROM orders WHERE id = ANY($1::uuid[])"  # noqa: S608
 _PAID_PAGE: Final = f"""
@@ -136,7 +142,9 @@ class Order:
     """One order of `qty` tickets of one class; `amount_cents` is what all of them cost, in the
     smallest unit of `currency`, cents say, and `paid_at` is the ledger's time of the sale.
 
-    A paid order has a code for each ticket: `ticket_code` is the first one's.
+    A paid order has a code for each ticket: `ticket_code` is the first one's. A ticket that was
+    refunded is none since it came back into the stock, by the ledger's time; `refunded_at` is when
+    all of the money was given back. `tickets_refunded_at` is empty until there is one.
     """
 
     id: OrderId
@@ -152,6 +160,7 @@ class Order:
     currency: str = field(kw_only=True)
     qty: int = 1
     more_ticket_codes: tuple[str, ...] = ()
+    tickets_refunded_at: tuple[datetime | None, ...] = ()
 
     @property
     def price_cents(self) -> int:
@@ -165,7 +174,18 @@ class Order:
 
     @property
     def is_charged(self) -> bool:
-        return self.status in _CHARGED
+        """Whether it was paid, whatever became of it since."""
+        return self.status in CHARGED
+
+    def ticket_refunded_at(self, ticket: int) -> datetime | None:
+        """Since when a ticket is none; the first one is 0."""
+        return self.tickets_refunded_at[ticket] if self.tickets_refunded_at else None
+
+    @property
+    def tickets_valid(self) -> list[int]:
+        """The numbers of its tickets, without those that were refunded."""
+        numbers = range(len(self.ticket_codes))
+        return [number for number in numbers if self.ticket_refunded_at(number) is None]
 
     @property
     def may_change(self) -> bool:
@@ -215,10 +235,12 @@ class Orders:
             total = await connection.fetchval(f"SELECT count(*) FROM orders WHERE {_REFUND_IS_DUE}")  # noqa: S608
         return [read_order(row) for row in rows], total
 
-    async def mark_refunded(self, order_id: OrderId) -> bool:
+    async def mark_refunded(self, order_id: OrderId, by: str) -> bool:
         """The money went back; whether it was due until now, for otherwise nothing happens."""
-        async with self.database.connection(writes=True) as connection:
+        async with self.database.connection(writes=True) as connection, connection.transaction():
             marked = await connection.fetchval(_MARK_REFUNDED, order_id.hex_digits)
+            if marked is not None:
+                await note(connection, by, "Refund", order_id)
         return marked is not None
 
     async def find_many(self, order_ids: Sequence[OrderId]) -> Sequence[Order | None]:
@@ -306,6 +328,7 @@ def read_order(row: asyncpg.Record) -> Order:
         refunded_at=row["refunded_at"],
         qty=row["qty"],
         more_ticket_codes=tuple(row["more_ticket_codes"] or ()),
+        tickets_refunded_at=tuple(row["tickets_refunded_at"] or ()),
     )
 
 

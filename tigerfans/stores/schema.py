@@ -200,6 +200,46 @@ MIGRATIONS: Final[tuple[Migration, ...]] = (
     -- Since when the offer has a class no more, of which no ticket was sold or on hold then.
     ALTER TABLE ticket_classes ADD COLUMN dropped_at timestamptz;
     """),
+    Transaction("""
+    -- Tickets whose money was asked back (`ticket_refunds`); a group's have the same `first`.
+    CREATE TABLE ticket_refunds (
+        order_id uuid NOT NULL,
+        ticket smallint NOT NULL,
+        first smallint NOT NULL,
+        amount_cents integer NOT NULL,
+        asked_at timestamptz NOT NULL DEFAULT now(),
+        asked_by text NOT NULL,
+        taken_back_at timestamptz,
+        given_back_at timestamptz,
+        next_attempt_at timestamptz NOT NULL,
+        attempts integer NOT NULL DEFAULT 0,
+        last_error text NOT NULL DEFAULT '',
+        forgotten_at timestamptz,
+        PRIMARY KEY (order_id, ticket)
+    );
+    CREATE INDEX ticket_refunds_open ON ticket_refunds (next_attempt_at)
+        WHERE given_back_at IS NULL;
+    CREATE INDEX ticket_refunds_given_back ON ticket_refunds (given_back_at)
+        WHERE given_back_at IS NOT NULL;
+    CREATE INDEX ticket_refunds_forgettable ON ticket_refunds (given_back_at)
+        WHERE given_back_at IS NOT NULL AND forgotten_at IS NULL;
+
+    -- By its tickets' numbers, when each came back; NULL where none did.
+    ALTER TABLE orders ADD COLUMN tickets_refunded_at timestamptz[];
+    -- All rows there are conform, for they did to the one before.
+    ALTER TABLE orders DROP CONSTRAINT orders_status_check, ADD CONSTRAINT orders_status_check
+        CHECK (status IN ('PAID', 'PAID_UNFULFILLED', 'FAILED', 'CANCELED', 'REFUNDED')) NOT VALID;
+
+    -- That the show is canceled; there can be no second row. The refunds of the orders up to
+    -- (`asked_until`, `asked_id`) are asked for, in the order in which they were recorded.
+    CREATE TABLE show_cancellation (
+        is_only boolean PRIMARY KEY DEFAULT true CHECK (is_only),
+        canceled_at timestamptz NOT NULL DEFAULT now(),
+        canceled_by text NOT NULL,
+        asked_until timestamptz NOT NULL DEFAULT '-infinity',
+        asked_id uuid NOT NULL DEFAULT '00000000-0000-0000-0000-000000000000'
+    );
+    """),
 )
 
 # The oldest version whose shop goes on working on the newest one, so that two releases sell side by

@@ -223,6 +223,11 @@ class Sessions:
         with suppress(QueueFullError):
             self._finishes.put((session, paid_answer))
 
+    async def forget(self, order_ids: Sequence[OrderId]) -> None:
+        """What is known here of these orders is not true any more: they are paid, and refunded."""
+        entries = [self._entry + order_id.hex_digits.encode() for order_id in order_ids]
+        await self._ask(lambda: self._redis.delete(*entries))
+
     async def pending(self, limit: int) -> tuple[list[Session], int]:
         """The sessions whose hold can still be paid, and how many there are in all.
 

@@ -744,11 +744,11 @@ async def test_a_refund_that_the_provider_fails_is_its_failure_and_stays_due(
         assert (await client.post(path)).json()["refunded_at_iso"]
 
 
-async def test_no_refund_is_given_for_an_order_that_got_its_ticket(
+async def test_no_refund_is_given_for_an_order_that_nobody_has_paid(
     client: httpx.AsyncClient, shop: Shop
 ) -> None:
     order = await checkout(client)
-    await send(client, shop, event(order))
+    await send(client, shop, event(order, "failed"))
     path = f"/api/admin/orders/{order['order_id']}/refund"
     assert (await client.post(path)).status_code == 401
     assert (await client.post(path, headers=OPERATOR)).status_code == 400

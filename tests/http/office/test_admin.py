@@ -63,9 +63,9 @@ async def test_every_route_of_the_operators_asks_for_the_login(shop: Shop) -> No
     operators = [
         (
             method,
-            route.path_format.replace("{order_id}", OrderId.new().hex_digits).replace(
-                "{payment_id}", "0" * 32
-            ),
+            route.path_format.replace("{order_id}", OrderId.new().hex_digits)
+            .replace("{payment_id}", "0" * 32)
+            .replace("{number}", "0"),
         )
         for route in app.routes
         for method in getattr(route, "methods", {"GET"})

@@ -42,6 +42,7 @@ def test_an_order_is_read_back_from_its_line() -> None:
         "refunded_at": "",
         "qty": "1",
         "more_ticket_codes": "",
+        "tickets_refunded": "0",
     }
 
 

@@ -4,7 +4,7 @@ import gzip
 import html
 import re
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -130,7 +130,7 @@ class FakeShop:
     ends_as: OrderStatus | Exception = OrderStatus.CANCELED
     given_back: list[OrderId] = field(default_factory=list)
     story: Story | None = None
-    refunded: list[OrderId] = field(default_factory=list)
+    refunded: list[tuple[OrderId, Collection[int] | None]] = field(default_factory=list)
 
     async def inventory(self) -> dict[ClassCode, Inventory]:
         if self.stock_error:
@@ -172,8 +172,10 @@ class FakeShop:
             raise self.ends_as
         return self.ends_as
 
-    async def refund(self, order_id: OrderId) -> Order:
-        self.refunded.append(order_id)
+    async def refund(
+        self, order_id: OrderId, by: str, tickets: Collection[int] | None = None
+    ) -> Order:
+        self.refunded.append((order_id, tickets))
         return PAID
 
     async def of(self, order_id: OrderId) -> Story:
@@ -1110,7 +1112,7 @@ async def test_a_storys_refund_is_a_plain_form(client: Client, shop: FakeShop) -
     assert [summary for summary, _ in page.tags if summary == "summary"] == ["summary"]
     answer = await client.post(f"{STORY}/refund", headers=OPERATOR, follow_redirects=False)
     assert (answer.status_code, answer.headers["location"]) == (303, STORY)
-    assert shop.refunded == [ORDER_ID]
+    assert shop.refunded == [(ORDER_ID, None)]
 
 
 async def test_a_refund_is_offered_to_those_alone_who_may_make_it(

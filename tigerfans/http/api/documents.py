@@ -45,6 +45,12 @@ class NoTicketError(ShopError):
     status = 404
 
 
+class TicketRefundedError(ShopError):
+    """This ticket was refunded: it is not valid any more."""
+
+    status = 410
+
+
 class NoDocumentError(ShopError):
     """An order has no such document."""
 
@@ -110,8 +116,8 @@ class Documents:
     async def serve(self, order_id: OrderId, name: str, scope: HTTPScope, send: Send) -> None:
         """Answers with a document of the order, or of one of its tickets: `tickets/2/qr.svg`.
 
-        Raises `NoDocumentError`, `UnknownOrderError`, `NoTicketError`, `UnavailableError` where too
-        many are drawn, or what asking for the order raises.
+        Raises `NoDocumentError`, `UnknownOrderError`, `NoTicketError`, `TicketRefundedError`,
+        `UnavailableError` where too many are drawn, or what asking for the order raises.
         """
         number, name = _numbered(name)
         order = await self._shop.order(order_id)
@@ -119,12 +125,15 @@ class Documents:
             raise UnknownOrderError
         if number >= len(order.ticket_codes):
             raise NoTicketError
+        valid = order.tickets_valid
+        if not valid or (name in OF_ONE_TICKET and number not in valid):
+            raise TicketRefundedError
         media_type, draw = DOCUMENTS[name]
         if is_head(scope):
             await respond_head(send, [(b"content-type", media_type), *TICKET_HEADERS])
             return
         ticket = Ticket(self._shop, order, number, self._public_url)
-        drawn = await self._drawings.get((name, order_id, number), lambda: draw(ticket))
+        drawn = await self._drawings.get((name, order_id, number, *valid), lambda: draw(ticket))
         headers = [*TICKET_HEADERS, (b"etag", drawn.etag)]
         if _has(header(scope, b"if-none-match"), drawn.etag.decode()):
             await respond_head(send, headers, status=304)
@@ -174,8 +183,8 @@ class Ticket(NamedTuple):
 
     @property
     def sheets(self) -> list[Sheet]:
-        """Of all tickets of the order."""
-        return [self._replace(number=number).sheet for number in range(self.order.qty)]
+        """Of all tickets of the order that are valid."""
+        return [self._replace(number=number).sheet for number in self.order.tickets_valid]
 
     @property
     def page_url(self) -> str | None:
@@ -209,7 +218,7 @@ def _ticket_pdf(ticket: Ticket) -> bytes:
 
 def _calendar(ticket: Ticket) -> bytes:
     return calendar_entry(
-        ticket.order.ticket_codes,
+        [ticket.order.ticket_codes[number] for number in ticket.order.tickets_valid],
         ticket.order_id,
         ticket.class_name,
         ticket.issued_at,

@@ -514,6 +514,7 @@ def _documents(
                 responses={
                     "200": _document("The document.", media_type),
                     "404": _problem("There is no such order, or it has no such ticket."),
+                    "410": _problem("The ticket was refunded: it is not valid any more."),
                     "503": _BUSY,
                 },
             )

@@ -11,7 +11,7 @@ from tigerfans.booking.ids import OrderId
 from tigerfans.errors import InvalidRequestError, UnknownOrderError
 from tigerfans.http.api.raw import respond_head
 from tigerfans.http.office.answers import OrderItem, OrdersAnswer, StoryAnswer
-from tigerfans.http.office.auth import OPERATOR, same_origin_guard
+from tigerfans.http.office.auth import OPERATOR, Asked, same_origin_guard
 from tigerfans.http.office.order_export import HEADERS, OrderExports
 from tigerfans.http.office.parameters import known_parameters
 from tigerfans.http.reading import is_head
@@ -98,13 +98,30 @@ def admin_order_routes(shop: Shop, search: OrderSearch, stories: Stories, guard:
         status_code=200,
         guards=[same_origin_guard],
     )
-    async def refund_order(order_id: FromPath[str]) -> OrderItem:
-        """Gives the money of an unfulfilled order back."""
-        return OrderItem.of(await shop.refund(parse_order_id(order_id)))
+    async def refund_order(request: Asked, order_id: FromPath[str]) -> OrderItem:
+        """Gives the money of an order back, and all of its tickets into the stock.
+
+        A ticket that was used is not refunded: then it is a 409 that names it, and the others are.
+        """
+        by = request.user.name
+        return OrderItem.of(await shop.refund(parse_order_id(order_id), by))
+
+    @post(
+        "/api/admin/orders/{order_id:str}/tickets/{number:int}/refund",
+        permission=Permission.REFUND,
+        status_code=200,
+        guards=[same_origin_guard],
+    )
+    async def refund_ticket(
+        request: Asked, order_id: FromPath[str], number: FromPath[int]
+    ) -> OrderItem:
+        """Gives the money of one ticket of an order back; the first one's number is 0."""
+        by = request.user.name
+        return OrderItem.of(await shop.refund(parse_order_id(order_id), by, [number]))
 
     return Router(
         "/",
-        route_handlers=[find_orders, export, tell_story, refund_order],
+        route_handlers=[find_orders, export, tell_story, refund_order, refund_ticket],
         guards=[guard, known_parameters],
         response_headers={"cache-control": "no-store"},
         tags=[OPERATOR],

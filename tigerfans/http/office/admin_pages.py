@@ -4,6 +4,7 @@ The box office fills itself through the JSON API. A story is made on the server 
 script, for what it tells is over; its one action is a plain form.
 """
 
+from collections.abc import Collection
 from typing import Any, Final, Protocol
 
 from litestar import Response, Router, get, post
@@ -31,8 +32,10 @@ class AdminShop(Protocol):
     @property
     def catalog(self) -> Catalog: ...
 
-    async def refund(self, order_id: OrderId) -> Order:
-        """Gives the money back; raises where none is due."""
+    async def refund(
+        self, order_id: OrderId, by: str, tickets: Collection[int] | None = None
+    ) -> Order:
+        """Gives the money of an order back, or of some of its tickets."""
 
 
 class StoryTeller(Protocol):
@@ -78,15 +81,28 @@ def admin_pages_router(
         permission=Permission.REFUND,
         guards=[same_origin_guard],
     )
-    async def refund(order_id: FromPath[str]) -> Response[Any]:
-        """What the story's one button does."""
+    async def refund(request: Asked, order_id: FromPath[str]) -> Response[Any]:
+        """What the story's button for the whole order does."""
         parsed = parse_order_id(order_id)
-        await shop.refund(parsed)
+        await shop.refund(parsed, request.user.name)
+        return Redirect(f"/admin/orders/{parsed.hex_digits}", status_code=303)
+
+    @post(
+        "/admin/orders/{order_id:str}/tickets/{number:int}/refund",
+        permission=Permission.REFUND,
+        guards=[same_origin_guard],
+    )
+    async def refund_ticket(
+        request: Asked, order_id: FromPath[str], number: FromPath[int]
+    ) -> Response[Any]:
+        """What the button of one ticket does."""
+        parsed = parse_order_id(order_id)
+        await shop.refund(parsed, request.user.name, [number])
         return Redirect(f"/admin/orders/{parsed.hex_digits}", status_code=303)
 
     return Router(
         "/",
-        route_handlers=[box_office, order_page, refund],
+        route_handlers=[box_office, order_page, refund, refund_ticket],
         guards=[guard],
         include_in_schema=False,
     )

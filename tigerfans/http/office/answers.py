@@ -30,6 +30,7 @@ class OrderItem(msgspec.Struct):
     got_goodie: bool
     ticket_code: str | None
     more_ticket_codes: Sequence[str]
+    tickets_refunded_at_iso: Sequence[Moment | None]
     email: str
     refunded_at_iso: Moment | None
 
@@ -47,6 +48,7 @@ class OrderItem(msgspec.Struct):
             got_goodie=order.got_goodie,
             ticket_code=order.ticket_code,
             more_ticket_codes=order.more_ticket_codes,
+            tickets_refunded_at_iso=[_iso(at) for at in order.tickets_refunded_at],
             email=order.email,
             refunded_at_iso=_iso(order.refunded_at),
         )

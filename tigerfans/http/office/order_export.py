@@ -55,6 +55,7 @@ COLUMNS: Final = (
     "refunded_at",
     "qty",
     "more_ticket_codes",
+    "tickets_refunded",
 )
 
 
@@ -148,6 +149,7 @@ def order_cells(stored: Stored) -> tuple[str, ...]:
         _iso(order.refunded_at),
         str(order.qty),
         " ".join(order.more_ticket_codes),
+        str(sum(at is not None for at in order.tickets_refunded_at)),
     )
 
 
