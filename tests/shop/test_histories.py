@@ -4,7 +4,8 @@ The shop's own coroutines run here without an event loop: each stops where it se
 the ledger, to Redis or to PostgreSQL, and the machine below decides what becomes of the message
 and of its sender. It may be done, lost, done and not answered, done twice, or land much later. In
 between, workers die with all they were doing, Redis is wiped, holds expire, events arrive in any
-order and any number, and no two workers ask the same price. The ledger is the embedded one; the two
+order and any number, and no two workers ask the same price or sell as many tickets to an order. The
+ledger is the embedded one; the two
 other stores are what they promise.
 """
 
@@ -24,6 +25,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from tests.ledger.by_hand import SECOND, BooksByHand
+from tests.offers import OFFER
 from tests.shops import catalog_at
 from tigerfans.booking.ids import KEY_ATTEMPTS_MAX, OrderId, OrderIds, Purpose
 from tigerfans.booking.inventory import Inventory, StockState
@@ -31,10 +33,12 @@ from tigerfans.booking.transfers import Booking
 from tigerfans.caching import Cached
 from tigerfans.errors import (
     AllOnHoldError,
+    InvalidQtyError,
     KeyRefusedError,
     OrderEndedError,
     ShopError,
     SoldOutError,
+    TooFewLeftError,
     UnavailableError,
 )
 from tigerfans.ledger.base import Ledger, LedgerError, LedgerTimeoutError, LedgerUnavailableError
@@ -78,7 +82,9 @@ KEYS = 5
 WORKERS = 2
 # What a ticket costs by each worker: the price is being changed while they are replaced.
 PRICES = {1: {"A": 6500, "B": 3500}, 2: {"A": 7500, "B": 3000}}
-HOLDS_PER_EMAIL = 3
+# How many tickets an order may have by each of them.
+TICKETS_PER_ORDER = {1: 3, 2: 2}
+HOLDS_PER_EMAIL = 4
 
 CHARGED = (OrderStatus.PAID, OrderStatus.PAID_UNFULFILLED)
 SALES = (
@@ -142,8 +148,8 @@ class SessionsByMessage:
 
     def __init__(self) -> None:
         self.entries: dict[OrderId, Entry] = {}
-        # Of each holder, those who were saved and did not end.
-        self.open: dict[str, set[OrderId]] = {}
+        # Of each holder, those who were saved and did not end, and how many tickets each has.
+        self.open: dict[str, dict[OrderId, int]] = {}
         # Those that were over a limit.
         self.over: set[OrderId] = set()
         self.not_waited_for: list[Message] = []
@@ -158,19 +164,19 @@ class SessionsByMessage:
         if session.order_id in self.entries:
             return NotSaved.SAVED_BEFORE
         for holder in holders:
-            if len(self.open.get(holder.key, ())) >= holder.holds_max:
+            if sum(self.open.get(holder.key, {}).values()) + session.qty > holder.holds_max:
                 self.over.add(session.order_id)
                 return OverLimit(holder, session.expires_ms)
         if session.order_id in self.over:
             return NotSaved.GIVEN_BACK
         self.entries[session.order_id] = Entry(session.pack(), b"")
         for holder in holders:
-            self.open.setdefault(holder.key, set()).add(session.order_id)
+            self.open.setdefault(holder.key, {})[session.order_id] = session.qty
         return None
 
     def _finish(self, order_id: OrderId, entry: Entry) -> None:
         for orders in self.open.values():
-            orders.discard(order_id)
+            orders.pop(order_id, None)
         if entry.paid_answer:
             self.entries[order_id] = entry
 
@@ -260,6 +266,7 @@ class Told:
 
     email: str
     cls: ClassCode
+    qty: int
     amount_cents: int
     events: set[EventType] = field(default_factory=set)
     confirmed: set[EventType] = field(default_factory=set)
@@ -292,7 +299,7 @@ class OrdersUnderFaults(RuleBasedStateMachine):
         self.sessions = SessionsByMessage()
         self.orders = OrdersByMessage()
         self.unmatched = UnmatchedByMessage()
-        self.shops = {worker: self._shop(PRICES[worker]) for worker in range(1, WORKERS + 1)}
+        self.shops = {worker: self._shop(worker) for worker in range(1, WORKERS + 1)}
         self.shop = self.shops[1]
         # Workers read a hold's end off their own clock, which here is the ledger's.
         self.clock = patch.object(
@@ -336,18 +343,19 @@ class OrdersUnderFaults(RuleBasedStateMachine):
         key=st.integers(1, KEYS),
         cls=st.sampled_from(("A", "B")),
         name=st.sampled_from("ab"),
+        qty=st.integers(1, max(TICKETS_PER_ORDER.values())),
         worker=st.integers(1, WORKERS),
     )
-    def check_out(self, key: int, cls: ClassCode, name: str, worker: int) -> None:
+    def check_out(self, key: int, cls: ClassCode, name: str, qty: int, worker: int) -> None:
         email = f"{name}@example.org"
 
         def on_answer(checkout: Checkout) -> None:
-            agreed = Told(email, cls, checkout.amount_cents)
+            agreed = Told(email, cls, qty, checkout.amount_cents)
             told = self.told.setdefault(checkout.order_id, agreed)
-            assert (told.email, told.cls) == (email, cls)
+            assert (told.email, told.cls, told.qty) == (email, cls, qty)
             assert told.amount_cents == checkout.amount_cents
 
-        checkout = self._check_out(self.shops[worker], cls, email, f"key {key}")
+        checkout = self._check_out(self.shops[worker], cls, email, f"key {key}", qty)
         self._start(worker, checkout, on_answer)
 
     @precondition(lambda self: self.told)
@@ -461,7 +469,10 @@ class OrdersUnderFaults(RuleBasedStateMachine):
             if row is not None and row.is_charged:
                 assert len(sales) == (row.status is OrderStatus.PAID)
             if sales:
-                sold["AB"[sales[0].ledger - 1]] += 1
+                [hold] = self._transfers(order_id, Purpose.HOLD)
+                # Late or not, all that was held or none of it.
+                assert sales[0].amount == hold.amount
+                sold["AB"[sales[0].ledger - 1]] += sales[0].amount
         for stock, cls in zip(self._stock(), sold, strict=False):
             assert stock.sold == sold[cls]
             assert stock.available >= 0
@@ -476,7 +487,9 @@ class OrdersUnderFaults(RuleBasedStateMachine):
                 assert row.status == told.final
             if told.confirmed:
                 assert row is not None
-                assert row.amount_cents == told.amount_cents
+                assert (row.qty, row.amount_cents) == (told.qty, told.amount_cents)
+                codes = told.qty if row.status is OrderStatus.PAID else 0
+                assert len(set(row.ticket_codes)) == codes
             assert self._transfers(_order_id(order_id), Purpose.HOLD)
             kept = [p for p in self.unmatched.rows.values() if p.order_id == order_id]
             assert len(kept) <= 1
@@ -484,8 +497,10 @@ class OrdersUnderFaults(RuleBasedStateMachine):
 
     # --- How ----------------------------------------------------------------------------------
 
-    def _shop(self, prices: dict[ClassCode, int]) -> Shop:
-        catalog = catalog_at(prices, {"A": TICKETS_A, "B": TICKETS_B}, GOODIES)
+    def _shop(self, worker: int) -> Shop:
+        offer = replace(OFFER, tickets_per_order=TICKETS_PER_ORDER[worker])
+        tickets = {"A": TICKETS_A, "B": TICKETS_B}
+        catalog = catalog_at(PRICES[worker], tickets, GOODIES, offer)
         shop = Shop(
             Booking(catalog, HOLD_SECONDS),
             cast(Ledger, self.ledger),
@@ -501,13 +516,20 @@ class OrdersUnderFaults(RuleBasedStateMachine):
         shop.stock = cast("Cached[list[Inventory]]", ReadEachTime(shop.read_stock))
         return shop
 
-    async def _check_out(self, shop: Shop, cls: str, email: str, key: str) -> Checkout:
+    async def _check_out(self, shop: Shop, cls: str, email: str, key: str, qty: int) -> Checkout:
         was_held = self._held_by(key) is not None
         try:
-            checkout = await shop.checkout(cls, email, key)
+            checkout = await shop.checkout(cls, email, key, qty=qty)
         except SoldOutError:
             assert not was_held
             assert self._stock()["AB".index(cls)].state is StockState.SOLD_OUT
+            raise
+        except InvalidQtyError:
+            assert qty > shop.tickets_per_order
+            raise
+        except TooFewLeftError:
+            assert not was_held
+            assert 0 < self._stock()["AB".index(cls)].available < qty
             raise
         except (AllOnHoldError, KeyRefusedError):
             # An order without an answer may be held; one that is held is never refused.
@@ -536,16 +558,16 @@ class OrdersUnderFaults(RuleBasedStateMachine):
 
     def _check_ended(self, order_id: OrderId, status: str | bool | int) -> None:
         [hold] = self._transfers(order_id, Purpose.HOLD)
-        told = self.told.get(order_id.hex_digits, Told("", "A", 0))
+        told = self.told.get(order_id.hex_digits, Told("", "A", 1, 0))
         if status == OrderStatus.EXPIRED:
             assert hold.timestamp + hold.timeout * SECOND <= self.books.clock.now
         else:
             assert told.is_unwanted or told.events - {EventType.SUCCEEDED}
 
-    def hold(self, cls: ClassCode, email: str, key: str = "key 1") -> str:
+    def hold(self, cls: ClassCode, email: str, key: str = "key 1", qty: int = 1) -> str:
         """A checkout in which nothing goes wrong; the order's id."""
-        checkout: Checkout = self._to_the_end(self.shop.checkout(cls, email, key))
-        self.told[checkout.order_id] = Told(email, cls, checkout.amount_cents)
+        checkout: Checkout = self._to_the_end(self.shop.checkout(cls, email, key, qty=qty))
+        self.told[checkout.order_id] = Told(email, cls, qty, checkout.amount_cents)
         return checkout.order_id
 
     def settle(self, order_id: str, event_type: EventType = EventType.SUCCEEDED) -> Settlement:
@@ -682,12 +704,15 @@ def test_a_payment_told_again_a_day_later_changes_nothing_even_with_redis_wiped(
     machine.teardown()
 
 
-@pytest.mark.parametrize(("sold_meanwhile", "status"), [(0, "PAID"), (3, "PAID_UNFULFILLED")])
-def test_a_payment_first_told_a_day_later_is_a_ticket_or_a_refund(
-    sold_meanwhile: int, status: str
+@pytest.mark.parametrize(
+    ("qty", "sold_meanwhile", "status"),
+    [(1, 0, "PAID"), (1, 3, "PAID_UNFULFILLED"), (2, 1, "PAID"), (2, 2, "PAID_UNFULFILLED")],
+)
+def test_a_payment_first_told_a_day_later_is_all_its_tickets_or_a_refund(
+    qty: int, sold_meanwhile: int, status: str
 ) -> None:
     machine = OrdersUnderFaults()
-    order_id = machine.hold("A", "a@example.org")
+    order_id = machine.hold("A", "a@example.org", qty=qty)
     machine.pass_time(A_DAY)
     machine.wipe_redis()
     for number in range(sold_meanwhile):
