@@ -318,6 +318,64 @@ async def test_created_and_exists_tell_the_same_moment(ledger: Ledger) -> None:
     assert sold[0].timestamp == again[0].timestamp == record.timestamp
 
 
+# Several tickets: held, sold and given back as one.
+
+
+async def test_several_tickets_are_one_hold_one_sale_and_one_goodie(ledger: Ledger) -> None:
+    shop = await Shop.open(ledger, tickets=5, goodies=2)
+    order = new_id()
+    assert await shop.create(several(shop, order, 3)) == [CREATED]
+    assert await shop.inventory(shop.tickets) == Inventory(capacity=5, held=3, sold=0)
+    assert await shop.create(*shop.sale(order)) == [CREATED, CREATED, ALREADY_POSTED]
+    assert await shop.create(*shop.sale(order)) == [EXISTS, LINKED_EVENT_FAILED, ALREADY_POSTED]
+    assert await shop.inventory(shop.tickets) == Inventory(capacity=5, held=0, sold=3)
+    assert await shop.inventory(shop.goodies) == Inventory(capacity=2, held=0, sold=1)
+    # What is read off the ledger later says how many they were.
+    [hold, post] = await shop.transfers(order, order | 0x01)
+    assert (hold.amount, post.amount) == (3, 3)
+
+
+async def test_several_tickets_are_held_all_or_none(ledger: Ledger) -> None:
+    shop = await Shop.open(ledger, tickets=5)
+    assert await shop.create(several(shop, new_id(), 3)) == [CREATED]
+    assert await shop.create(several(shop, new_id(), 3)) == [EXCEEDS_CREDITS]
+    assert await shop.create(several(shop, new_id(), 2)) == [CREATED]
+    assert await shop.inventory(shop.tickets) == Inventory(capacity=5, held=5, sold=0)
+
+
+async def test_several_tickets_are_released_together_and_sold_late_all_or_none(
+    ledger: Ledger,
+) -> None:
+    shop = await Shop.open(ledger, tickets=3)
+    order, faster = new_id(), new_id()
+    await shop.create(several(shop, order, 2), shop.release(order))
+    assert await shop.inventory(shop.tickets) == Inventory(capacity=3, held=0, sold=0)
+    await shop.create(several(shop, faster, 2))
+    hold, *sale = shop.late_sale(order)
+    late = hold._replace(amount=2)
+    assert (await shop.create(late, *sale))[0] == EXCEEDS_CREDITS
+    assert await shop.inventory(shop.tickets) == Inventory(capacity=3, held=2, sold=0)
+
+
+async def test_another_number_of_tickets_is_told_from_the_one_that_was_held(
+    ledger: Ledger,
+) -> None:
+    shop = await Shop.open(ledger, tickets=5)
+    order = new_id()
+    # Before the body and the price, which differ as well.
+    other = several(shop, order, 3)._replace(user_data_128=7, user_data_32=6500)
+    assert await shop.create(several(shop, order, 2), other, several(shop, order, 2)) == [
+        CREATED,
+        TransferStatus.EXISTS_WITH_DIFFERENT_AMOUNT,
+        EXISTS,
+    ]
+    assert await shop.inventory(shop.tickets) == Inventory(capacity=5, held=2, sold=0)
+
+
+def several(shop: Shop, order: int, tickets: int) -> Transfer:
+    return shop.hold(order)._replace(amount=tickets)
+
+
 # A ticket's end: every row of the table, and what its replay answers.
 
 

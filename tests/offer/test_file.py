@@ -93,6 +93,38 @@ def test_the_demonstration_sells_what_it_always_sold() -> None:
     assert (offer.currency, offer.goodie.count) == ("eur", 100)
 
 
+def test_an_order_has_one_ticket_unless_the_file_says_more() -> None:
+    assert read(GOOD).tickets_per_order == demo().tickets_per_order == 1
+    offer = read(f"{GOOD}\n[limits]\ntickets_per_order = 4\nholds_per_email = 4\n")
+    assert (offer.tickets_per_order, offer.holds_per_email) == (4, 4)
+
+
+@pytest.mark.parametrize(
+    ("limits", "mistake"),
+    [
+        ("tickets_per_order = 0", "18: tickets_per_order has to be at least 1."),
+        ("tickets_per_order = 65", "18: tickets_per_order has to be at most 64."),
+        ("tickets_per_order = true", "18: tickets_per_order has to be a whole number."),
+        ('tickets_per_order = "2"', "18: tickets_per_order has to be a whole number."),
+        (
+            "tickets_per_order = 4\nholds_per_email = 3",
+            "18: tickets_per_order: nobody can have 4 tickets on hold, where holds_per_email is 3.",
+        ),
+    ],
+)
+def test_a_number_of_tickets_that_no_order_can_have_is_named(limits: str, mistake: str) -> None:
+    assert mistakes(f"{GOOD}\n[limits]\n{limits}\n") == [f"offer.toml:{mistake}"]
+
+
+def test_what_a_whole_order_costs_has_to_fit_into_one() -> None:
+    limits = "\n[limits]\ntickets_per_order = {}\n"
+    dear = changed('"48.50"', '"400000"')
+    assert read(dear + limits.format(53)).listings[0].price_cents == 40_000_000
+    assert mistakes(dear + limits.format(54)) == [
+        "offer.toml:14: price: of 54 tickets, that is more than an order can say."
+    ]
+
+
 @pytest.mark.parametrize("price", ["48.5", "48.50", '"48.5"', '"48.500"', "4850e-2"])
 def test_a_price_is_exact_however_it_is_written(price: str) -> None:
     assert read(changed('"48.50"', price)).listings[0].price_cents == 4850
