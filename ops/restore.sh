@@ -23,7 +23,7 @@ fi
 # Each by its name: of a target alone, systemctl does not wait for what is part of it, and a
 # sequencer that still runs would go on with the ledger that is moved away.
 systemctl stop tigerfans.target 'tigerfans-worker@*.socket' 'tigerfans-worker@*.service' \
-	tigerfans-sequencer.service
+	tigerfans-clerk.service tigerfans-sequencer.service
 
 # The orders, into a database of their own that takes the name once it is complete.
 runuser -u postgres -- createdb --owner=tigerfans --encoding=UTF8 --template=template0 "restored_$now"

@@ -31,6 +31,7 @@ from tests.harness.patience import patience, until
 from tests.harness.ports import HOST, free_port
 from tests.test_ops import Asked, read_environment
 from tigerfans import __version__, cli
+from tigerfans.clerk.rounds import FINISH_SECONDS_MAX
 from tigerfans.doctor.machine import FILES_SPARE
 from tigerfans.http.serving.draining import DRAIN_SECONDS
 from tigerfans.sequencer import main as sequencer
@@ -97,7 +98,7 @@ SETTINGS: Final = Settings.from_environment(
 def test_compose_hands_on_settings_that_there_are_and_the_same_to_all_of_the_shop() -> None:
     asked = Asked()
     Settings.from_environment(asked)
-    assert set(SHOP) == {"migrate", "sequencer", *WORKERS}
+    assert set(SHOP) == {"migrate", "sequencer", "clerk", *WORKERS}
     assert ENVIRONMENT.keys() <= asked.names
     assert all(
         service["environment"] == SHOP["sequencer"]["environment"] for service in SHOP.values()
@@ -182,8 +183,12 @@ def test_there_are_as_many_workers_as_the_settings_say_and_each_has_its_number()
         assert callable(cli._parser().parse_args(service["command"]).command)
 
 
-def test_workers_start_on_a_schema_of_their_own_and_hand_their_connections_on() -> None:
-    for name in WORKERS:
+def test_there_is_a_clerk() -> None:
+    assert SERVICES["clerk"]["command"] == ["clerk"]
+
+
+def test_workers_and_clerk_start_on_a_schema_of_their_own_and_connections_are_handed_on() -> None:
+    for name in (*WORKERS, "clerk"):
         before = SERVICES[name]["depends_on"]
         assert before["migrate"] == {"condition": "service_completed_successfully"}
         assert before["sequencer"] == {"condition": "service_healthy"}
@@ -202,6 +207,8 @@ def test_everybody_has_the_time_to_stop_and_the_files_that_are_needed() -> None:
         assert grace > STOP_SECONDS + DRAIN_SECONDS
         files = SETTINGS.http.connections + SETTINGS.stores.database_connections + FILES_SPARE
         assert SERVICES[name]["ulimits"]["nofile"] >= files
+    grace = int(SERVICES["clerk"]["stop_grace_period"].removesuffix("s"))
+    assert grace > FINISH_SECONDS_MAX
 
 
 # --- The images ------------------------------------------------------------------------------
@@ -319,21 +326,45 @@ def test_a_worker_is_well_while_it_listens_itself(
     assert capsys.readouterr().out == f"This worker does not listen on port {port}.\n"
 
 
-@pytest.mark.parametrize(("status", "code"), [("200 OK", 0), ("503 x", 1)])
-async def test_the_sequencer_is_well_while_it_answers(
-    healthy: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: str, code: int
-) -> None:
+@asynccontextmanager
+async def a_sequencer(
+    monkeypatch: pytest.MonkeyPatch, status: str, body: bytes = b""
+) -> AsyncIterator[list[bytes]]:
+    """One that answers so; gives what it was asked."""
     asked: list[bytes] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         asked.append(await reader.readuntil(b"\r\n\r\n"))
-        writer.write(f"HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n".encode())
+        head = f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n\r\n"
+        writer.write(head.encode() + body)
         writer.close()
 
-    run_as(tmp_path, "python", "tigerfans", "sequencer")
     async with await asyncio.start_server(serve, HOST) as server:
         port = server.sockets[0].getsockname()[1]
         monkeypatch.setenv("TIGERFANS_METRICS_ADDRESS", f"0.0.0.0:{port}")
+        yield asked
+
+
+@pytest.mark.parametrize(("status", "code"), [("200 OK", 0), ("503 x", 1)])
+async def test_the_sequencer_is_well_while_it_answers(
+    healthy: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: str, code: int
+) -> None:
+    run_as(tmp_path, "python", "tigerfans", "sequencer")
+    async with a_sequencer(monkeypatch, status) as asked:
+        assert await asyncio.to_thread(healthy.main) == code
+    assert asked[0].startswith(b"GET /status ")
+
+
+@pytest.mark.parametrize(("arguments", "code"), [((), 0), (("--number", "2"), 1)])
+async def test_a_clerk_is_well_while_the_sequencer_knows_of_it(
+    healthy: ModuleType,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: tuple[str, ...],
+    code: int,
+) -> None:
+    run_as(tmp_path, "python", "tigerfans", "clerk", *arguments)
+    async with a_sequencer(monkeypatch, "200 OK", b'{"clerks": [{"name": "clerk-1"}]}') as asked:
         assert await asyncio.to_thread(healthy.main) == code
     assert asked[0].startswith(b"GET /status ")
 
@@ -453,7 +484,11 @@ async def test_the_image_is_built_and_sells_and_writes_nowhere(
         "TIGERFANS_LEDGER": "embedded:/var/lib/tigerfans/ledger",
         "TIGERFANS_WORKERS": "1",
     }
-    parts = {"sequencer": ["sequencer"], "worker-1": ["worker", "--number", "1"]}
+    parts = {
+        "sequencer": ["sequencer"],
+        "worker-1": ["worker", "--number", "1"],
+        "clerk": ["clerk"],
+    }
 
     async def run(*arguments: str) -> str:
         done = await asyncio.to_thread(podman, *arguments)

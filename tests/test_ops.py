@@ -19,6 +19,7 @@ from tests.harness.needs import CADDY, SYSTEMD_ANALYZE, needs_caddy, needs_syste
 from tests.servers import running
 from tigerfans import cli
 from tigerfans.booking.ids import OrderId
+from tigerfans.clerk.rounds import FINISH_SECONDS_MAX
 from tigerfans.doctor.configuration import check_configuration
 from tigerfans.doctor.findings import Verdict
 from tigerfans.doctor.machine import FILES_SPARE
@@ -27,6 +28,7 @@ from tigerfans.doctor.redis import check_redis
 from tigerfans.http.api.order_stream import HEARTBEAT_SECONDS, STREAM_SECONDS_MAX
 from tigerfans.http.serving.draining import DRAIN_SECONDS
 from tigerfans.office.order_search import EXPORT_SECONDS_MAX, EXPORT_TURN_SECONDS_MAX
+from tigerfans.process.runtime import NICENESS
 from tigerfans.sequencer import main as sequencer
 from tigerfans.settings.settings import Settings, SettingsError
 from tigerfans.stack import redis as stack_redis
@@ -38,6 +40,8 @@ from tigerfans.stores.sessions import Session, Sessions
 OPS = Path(__file__).parent.parent / "ops"
 UNITS = sorted((OPS / "systemd").iterdir())
 INSTALLED = "/opt/tigerfans/.venv/bin/tigerfans"
+
+RESTORE = (OPS / "restore.sh").read_text()
 
 Unit = dict[str, list[str]]
 
@@ -68,6 +72,7 @@ SETTINGS = Settings.from_environment(ENVIRONMENT | SECRETS)
 WORKER = read_unit("tigerfans-worker@.service")
 SOCKET = read_unit("tigerfans-worker@.socket")
 SEQUENCER = read_unit("tigerfans-sequencer.service")
+CLERK = read_unit("tigerfans-clerk.service")
 TIGERBEETLE = read_unit("tigerbeetle.service")
 
 
@@ -145,7 +150,7 @@ def test_systemd_finds_nothing_wrong_with_the_units(tmp_path: Path) -> None:
     assert ours == []
 
 
-@pytest.mark.parametrize("unit", [SEQUENCER, WORKER], ids=["sequencer", "worker"])
+@pytest.mark.parametrize("unit", [SEQUENCER, WORKER, CLERK], ids=["sequencer", "worker", "clerk"])
 def test_a_unit_starts_a_command_that_there_is(unit: Unit) -> None:
     (start,) = unit["ExecStart"]
     program, *arguments = start.replace("%i", "1").split()
@@ -154,11 +159,12 @@ def test_a_unit_starts_a_command_that_there_is(unit: Unit) -> None:
     assert unit["Type"] == ["notify"]
 
 
-def test_a_worker_migrates_before_it_starts_and_has_all_the_time_that_takes() -> None:
-    (before,) = WORKER["ExecStartPre"]
+@pytest.mark.parametrize("unit", [WORKER, CLERK], ids=["worker", "clerk"])
+def test_who_opens_the_shop_migrates_before_and_has_all_the_time_that_takes(unit: Unit) -> None:
+    (before,) = unit["ExecStartPre"]
     assert before == f"{INSTALLED} migrate"
     assert callable(cli._parser().parse_args(before.split()[1:]).command)
-    assert WORKER["TimeoutStartSec"] == ["infinity"]
+    assert unit["TimeoutStartSec"] == ["infinity"]
 
 
 def test_a_restored_database_is_migrated_before_anything_uses_it() -> None:
@@ -212,7 +218,24 @@ def test_a_worker_may_open_as_many_files_as_the_doctor_asks_for() -> None:
 def test_the_sequencer_has_the_folders_that_its_settings_name() -> None:
     assert SETTINGS.sequencer.socket.parent == Path("/run") / SEQUENCER["RuntimeDirectory"][0]
     assert SETTINGS.data == Path("/var/lib") / SEQUENCER["StateDirectory"][0]
-    assert SEQUENCER["User"] == WORKER["User"]
+    assert SEQUENCER["User"] == WORKER["User"] == CLERK["User"]
+
+
+def test_the_shop_has_a_clerk_that_has_the_time_to_finish_and_the_files_that_it_needs() -> None:
+    target = read_unit("tigerfans.target")
+    assert "tigerfans-clerk.service" in target["Wants"][0].split()
+    assert seconds(CLERK["TimeoutStopSec"][0]) > FINISH_SECONDS_MAX
+    (limit,) = CLERK["LimitNOFILE"]
+    assert int(limit) >= SETTINGS.stores.database_connections + FILES_SPARE
+    assert CLERK["Nice"] == [str(NICENESS)]
+
+
+def test_a_restore_stops_everything_that_uses_what_it_replaces() -> None:
+    _, _, rest = RESTORE.partition("systemctl stop tigerfans.target ")
+    stopped, _, _ = rest.partition("\n\n")
+    for path in UNITS:
+        if path.name.startswith("tigerfans-"):
+            assert path.name.replace("@", "@*") in stopped
 
 
 def test_the_sequencer_has_the_time_it_takes_to_stop() -> None:
@@ -243,7 +266,7 @@ def test_a_worker_may_choose_its_core_and_nothing_else_of_its_resources() -> Non
 
 def test_only_what_is_said_to_is_done_differently_from_unit_to_unit() -> None:
     hardened = {"NoNewPrivileges", "ProtectSystem", "PrivateTmp", "SystemCallFilter", "UMask"}
-    for unit in (SEQUENCER, WORKER, TIGERBEETLE):
+    for unit in (SEQUENCER, WORKER, CLERK, TIGERBEETLE):
         assert hardened <= unit.keys()
         assert unit["CapabilityBoundingSet"] == [""]
         assert unit["MemoryDenyWriteExecute"] == ["yes"]
