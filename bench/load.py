@@ -23,18 +23,21 @@ NOT_STARTED: Final = "not started"
 
 @dataclass(frozen=True, slots=True)
 class Mix:
-    """What buyers wish for, as shares of 1."""
+    """What buyers wish for, as shares of 1; orders are of 1 to `qty_max` tickets, in turn."""
 
     fail_rate: float = 0.0
     cancel_rate: float = 0.0
     class_ratio: float = 0.5
+    qty_max: int = 1
 
     def wishes(self, seed: int) -> Iterator[Wish]:
         """Endlessly many, the same ones for the same seed."""
         dice = random.Random(seed)
         for number in itertools.count(1):
             cls = "A" if dice.random() < self.class_ratio else "B"
-            yield Wish(cls, f"buyer-{number}@example.org", self._payment(dice.random()))
+            payment = self._payment(dice.random())
+            qty = (number - 1) % self.qty_max + 1
+            yield Wish(cls, f"buyer-{number}@example.org", payment, qty)
 
     def _payment(self, thrown: float) -> str:
         if thrown < self.fail_rate:

@@ -3,6 +3,7 @@
     python -m bench.load_client --total 10000
     python -m bench.load_client --total 10000 --fail-rate 0.05 --cancel-rate 0.05 --class-ratio 0.3
     python -m bench.load_client --seconds 60 --rate 500
+    python -m bench.load_client --total 10000 --qty 4
     python -m bench.load_client --via provider --json
 
 In a closed loop each of `--concurrency` buyers starts as soon as the one before has finished: that
@@ -34,6 +35,7 @@ from bench.http_client import Address
 from bench.latencies import PERCENTILES, summarise
 from bench.load import Load, LoadClient, Mix
 from bench.purchase import Via
+from tigerfans.offer.tables import TICKETS_PER_ORDER_MAX
 from tigerfans.settings.settings import Settings, SettingsError
 
 CONCURRENCY_MAX: Final = 10_000
@@ -106,7 +108,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         options = _parse(arguments)
         load = Load(options.concurrency, options.total, options.seconds, options.rate)
-        mix = Mix(options.fail_rate, options.cancel_rate, options.class_ratio)
+        mix = Mix(options.fail_rate, options.cancel_rate, options.class_ratio, options.qty)
         secret = Settings.from_environment(os.environ).payments.secrets[0]
         # Where the figures go to a program, nobody watches the bar.
         console = Console(stderr=options.json, quiet=options.json)
@@ -140,6 +142,9 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     add("--fail-rate", type=float, default=0.0, help="share of payments that fail")
     add("--cancel-rate", type=float, default=0.0, help="share of payments that are canceled")
     add("--class-ratio", type=float, default=0.5, help="share of class A; default %(default)s")
+    add(
+        "--qty", type=int, default=1, help="orders are of 1 to so many tickets; default %(default)s"
+    )
     add("--via", type=Via, choices=list(Via), default=Via.BROWSER, help="who sends the payment")
     add("--seed", type=int, default=1, help="of the mix; default %(default)s")
     add("--json", action="store_true", help="print one JSON object and no progress bar")
@@ -151,6 +156,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
         ("total", TOTAL_MAX),
         ("seconds", SECONDS_MAX),
         ("rate", RATE_MAX),
+        ("qty", TICKETS_PER_ORDER_MAX),
     ):
         value = getattr(options, name)
         if value is not None and not 0 < value <= most:

@@ -44,6 +44,7 @@ class Wish:
     cls: str
     email: str
     payment: str
+    qty: int = 1
 
     @property
     def fulfilled(self) -> str:
@@ -62,8 +63,10 @@ class Requests:
         return f"GET {path} HTTP/1.1\r\nhost: {self._host}\r\n\r\n".encode()
 
     def checkout(self, wish: Wish) -> bytes:
-        body = orjson.dumps({"cls": wish.cls, "customer_email": wish.email})
-        return self._post("/api/checkout", body, "application/json")
+        body: dict[str, Any] = {"cls": wish.cls, "customer_email": wish.email}
+        if wish.qty != 1:
+            body["qty"] = wish.qty
+        return self._post("/api/checkout", orjson.dumps(body), "application/json")
 
     def press_button(self, payment_page: str, payment: str) -> bytes:
         """A button of MockPay's page."""

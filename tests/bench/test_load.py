@@ -33,6 +33,11 @@ def test_the_mix_has_the_shares_that_were_asked_for() -> None:
     assert Counter(wish.cls for wish in wishes)["A"] == pytest.approx(2500, rel=0.2)
 
 
+def test_orders_are_of_one_to_as_many_tickets_as_was_asked_for_in_turn() -> None:
+    wishes = itertools.islice(Mix(qty_max=3).wishes(1), 5)
+    assert [wish.qty for wish in wishes] == [1, 2, 3, 1, 2]
+
+
 def test_nobody_fails_unless_asked_to() -> None:
     wishes = itertools.islice(Mix().wishes(1), 1000)
     assert {wish.payment for wish in wishes} == {"succeeded"}

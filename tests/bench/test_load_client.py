@@ -47,6 +47,14 @@ async def test_figures_for_a_program_are_one_json_object(shop: FakeShop) -> None
     assert set(figures["latencies_ms"]["purchase"]) == {"p50", "p90", "p99", "p100"}
 
 
+async def test_orders_of_several_tickets_say_so(shop: FakeShop) -> None:
+    shop.sells()
+    asked = "--url", shop.url, "--total", "2", "--concurrency", "1", "--qty", "2", "--json"
+    assert (await run(*asked)).exit_code == 0
+    bodies = [orjson.loads(r.body) for r in shop.requests if r.path == "/api/checkout"]
+    assert [body.get("qty", 1) for body in bodies] == [1, 2]
+
+
 async def test_people_read_outcomes_and_latencies(shop: FakeShop) -> None:
     shop.sells()
     finished = await run("--url", shop.url, "--total", "10", "--rate", "1000")
@@ -80,6 +88,7 @@ async def test_what_was_bought_until_a_signal_is_reported(shop: FakeShop) -> Non
         (["--url", "ftp://shop"], "URL"),
         (["--concurrency", "0"], "--concurrency"),
         (["--rate", "-1"], "--rate"),
+        (["--qty", "65"], "--qty"),
         (["--fail-rate", "2"], "--fail-rate"),
         (["--fail-rate", "0.6", "--cancel-rate", "0.6"], "--cancel-rate"),
     ],
