@@ -85,6 +85,7 @@ def _plan(options: argparse.Namespace, seed: int, ledger: str) -> RunPlan:
         rate=options.rate,
         fault_seconds=options.fault_every if kills is None else kills,
         disturbed_percent=options.disturbed,
+        tickets_per_order=options.tickets,
         kinds=tuple(FaultKind(kind) for kind in options.kinds) if kills is None else KILLS,
     )
 
@@ -125,6 +126,12 @@ def _parser() -> argparse.ArgumentParser:
         default=plan.disturbed_percent,
         metavar="PERCENT",
         help="webhooks that are lost, doubled or overtaken (%(default)s)",
+    )
+    add(
+        "--tickets",
+        type=int,
+        default=plan.tickets_per_order,
+        help="of an order at most, each may have fewer (%(default)s)",
     )
     kinds = [str(kind) for kind in FaultKind]
     add("--kinds", nargs="+", choices=kinds, default=kinds, help="only these faults; default: all")

@@ -6,17 +6,17 @@ buyers do not know of still shows, because the accounts' balances have to equal 
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import asyncpg
 
 from tests.faults import prices
 from tests.faults.plan import RunPlan
-from tests.faults.purchase import CHARGED, Purchase
+from tests.faults.purchase import CHARGED, Purchase, ticket_codes_told
 from tests.offers import catalog_with
 from tigerfans.booking.ids import OrderId, Purpose
 from tigerfans.booking.inventory import Inventory
@@ -48,10 +48,18 @@ class OnLedger(NamedTuple):
         return [self.transfers[purpose] for purpose in GOODIES if purpose in self.transfers]
 
     @property
-    def prices(self) -> set[int]:
-        """What its holds say it costs, in cents."""
+    def agreed(self) -> set[tuple[int, int]]:
+        """How many tickets its holds say that it has, and what one costs, in cents."""
         placed = (self.transfers[purpose] for purpose in HOLDS if purpose in self.transfers)
-        return {hold.user_data_32 for hold in placed}
+        return {(hold.amount, hold.user_data_32) for hold in placed}
+
+    @property
+    def tickets_sold(self) -> int:
+        return sum(sale.amount for sale in self.sales)
+
+    @property
+    def tickets_held(self) -> int:
+        return self.transfers[Purpose.HOLD].amount if self.is_held else 0
 
     @property
     def is_held(self) -> bool:
@@ -71,6 +79,8 @@ class Audit:
 
     attempted: int = 0
     paid: int = 0
+    # Those of the orders that are paid.
+    tickets: int = 0
     refunds_due: int = 0
     unpaid: int = 0
     at_new_price: int = 0
@@ -153,9 +163,10 @@ def _audit_purchase(found: Audit, purchase: Purchase, stores: Stores) -> None:
     status = None if row is None else row["status"]
     is_fulfilled = status == "PAID" and bool(on_ledger.sales)
     found.paid += is_fulfilled
+    found.tickets += purchase.plan.qty if is_fulfilled else 0
     found.refunds_due += status == "PAID_UNFULFILLED"
     found.unpaid += status not in CHARGED
-    found.at_new_price += purchase.amount != prices.FIRST[purchase.plan.cls]
+    found.at_new_price += purchase.price != prices.FIRST[purchase.plan.cls]
     found.learned += purchase.is_never_told and status in CHARGED
     found.lost += purchase.is_charged and not (is_fulfilled or status == "PAID_UNFULFILLED")
     found.sold_twice += len(on_ledger.sales) > 1
@@ -169,8 +180,9 @@ def _compare(purchase: Purchase, row: asyncpg.Record | None, on_ledger: OnLedger
     if Purpose.HOLD not in on_ledger.transfers:
         wrong.append("it was held, and the ledger does not know of it")
     wrong += [
-        f"{purchase.amount} was agreed, and a hold of it says {price_cents}"
-        for price_cents in on_ledger.prices - {purchase.amount}
+        f"{purchase.plan.qty} at {purchase.price} were agreed, and a hold of it says {qty} at"
+        f" {price_cents}"
+        for qty, price_cents in on_ledger.agreed - {(purchase.plan.qty, purchase.price)}
     ]
     if purchase.is_charged != (status in CHARGED):
         wrong.append(f"charged is {purchase.is_charged}, and the order is {status}")
@@ -182,6 +194,8 @@ def _compare(purchase: Purchase, row: asyncpg.Record | None, on_ledger: OnLedger
         wrong.append(f"{purchase.confirmed} was confirmed, and the order is {status}")
     if len(sales) != (status == "PAID"):
         wrong.append(f"it was sold {len(sales)} times, and the order is {status}")
+    elif sales and on_ledger.tickets_sold != purchase.plan.qty:
+        wrong.append(f"{on_ledger.tickets_sold} of its {purchase.plan.qty} tickets were sold")
     if row is not None:
         wrong += _compare_row(purchase, row, on_ledger)
     return wrong
@@ -193,8 +207,11 @@ def _compare_row(purchase: Purchase, row: asyncpg.Record, on_ledger: OnLedger) -
     emails = {purchase.plan.email, "" if purchase.pays_at_mockpay else purchase.plan.email}
     if row["cls"] != purchase.plan.cls or row["email"] not in emails:
         wrong.append(f"the order is of {row['cls']} for {row['email']}")
-    if row["amount_cents"] != purchase.amount:
-        wrong.append(f"{purchase.amount} was agreed, and the order says {row['amount_cents']}")
+    if (row["qty"], row["amount_cents"]) != (purchase.plan.qty, purchase.amount):
+        wrong.append(
+            f"{purchase.plan.qty} for {purchase.amount} were agreed, and the order says"
+            f" {row['qty']} for {row['amount_cents']}"
+        )
     if row["got_goodie"] != bool(on_ledger.goodies) or len(on_ledger.goodies) > 1:
         wrong.append(f"{len(on_ledger.goodies)} goodies were granted, the order says otherwise")
     if row["status"] == "PAID" and on_ledger.sales:
@@ -202,8 +219,8 @@ def _compare_row(purchase: Purchase, row: asyncpg.Record, on_ledger: OnLedger) -
         if row["paid_at"] != sold_at:
             wrong.append(f"it was sold at {sold_at}, and the order says {row['paid_at']}")
     if purchase.ticket is not None:
-        ticket = purchase.ticket["ticket_code"], purchase.ticket["got_goodie"]
-        if ticket != (row["ticket_code"], row["got_goodie"]):
+        ticket = ticket_codes_told(purchase.ticket), purchase.ticket["got_goodie"]
+        if ticket != (codes_of(row), row["got_goodie"]):
             wrong.append(f"the ticket was told as {ticket}")
     return wrong
 
@@ -214,8 +231,13 @@ def _audit_strangers(found: Audit, purchases: Sequence[Purchase], stores: Stores
     found.violations += [
         f"order {order_id} is nobody's" for order_id in stores.orders.keys() - known
     ]
-    codes = Counter(row["ticket_code"] for row in stores.orders.values() if row["ticket_code"])
+    codes = Counter(code for row in stores.orders.values() for code in codes_of(row))
     found.violations += [f"the ticket {code} exists twice" for code, n in codes.items() if n > 1]
+
+
+def codes_of(row: Mapping[str, Any]) -> list[str]:
+    """The codes of an order's tickets, the first one's first."""
+    return [row["ticket_code"], *(row["more_ticket_codes"] or ())] if row["ticket_code"] else []
 
 
 def _audit_stock(
@@ -226,16 +248,16 @@ def _audit_stock(
     capacities = {"A": plan.tickets_a, "B": plan.tickets_b}
     for (cls, capacity), stock in zip(capacities.items(), stores.stock[:2], strict=True):
         orders = [o for order_id, o in stores.on_ledger.items() if class_of.get(order_id) == cls]
-        sold = sum(len(order.sales) for order in orders)
+        sold = sum(order.tickets_sold for order in orders)
         # Expired holds are given back by the ledger itself.
         expires = plan.hold_seconds <= HOLD_EXPIRES_SECONDS_MAX
-        held = 0 if expires else sum(order.is_held for order in orders)
-        # A checkout that was never answered, by a buyer without a key, may hold a ticket.
+        held = 0 if expires else sum(order.tickets_held for order in orders)
+        # A checkout that was never answered, by a buyer without a key, may hold its tickets.
         unknown = (
             0
             if expires
             else sum(
-                p.unanswered_checkouts
+                p.unanswered_checkouts * p.plan.qty
                 for p in purchases
                 if p.plan.cls == cls and p.plan.idempotency_key is None
             )

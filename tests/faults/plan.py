@@ -13,7 +13,7 @@ from random import Random
 from tigerfans.offer.catalog import ClassCode
 
 SERVERS = ("postgres", "redis")
-SHOP_PROCESSES = ("sequencer", "worker-1", "worker-2")
+SHOP_PROCESSES = ("sequencer", "worker-1", "worker-2", "clerk-1")
 
 # Mostly shorter than the worker's deadline for the ledger, at times longer.
 STOP_SECONDS = (0.3, 1.0, 1.0, 2.0, 5.0)
@@ -26,6 +26,8 @@ HOLD_SECONDS = (2, 3600)
 # Of so many that hardly any is drawn twice.
 PRICE_CENTS_MIN, PRICE_CENTS_MAX = 100, 20_000
 CLASSES = ("A", "B")
+# A buyer takes as many at once, or fewer.
+TICKETS_PER_ORDER = 4
 
 MOCK_SECRET = "secret-of-the-provider"
 # Of a run's own, so that they can be looked for where they must not be.
@@ -58,7 +60,7 @@ class FaultKind(StrEnum):
 class Fault:
     """`target` is a process, or for a cut the one at the other end of a worker's connection.
 
-    `prices` are what a ticket of each class costs from then on, in cents.
+    `prices` are what one ticket of each class costs from then on, in cents.
     """
 
     kind: FaultKind
@@ -116,6 +118,7 @@ class BuyerPlan:
 
     number: int
     cls: ClassCode
+    qty: int
     email: str
     idempotency_key: str | None
     intent: Intent
@@ -138,9 +141,10 @@ class RunPlan:
     ledger: str = "embedded"
     orders: int = 300
     rate: float = 20.0
-    fault_seconds: float = 0.7
+    fault_seconds: float = 0.55
     disturbed_percent: float = 10.0
     kinds: tuple[FaultKind, ...] = tuple(FaultKind)
+    tickets_per_order: int = TICKETS_PER_ORDER
 
     @property
     def fault_count(self) -> int:
@@ -154,13 +158,18 @@ class RunPlan:
 
     @property
     def tickets_a(self) -> int:
-        """Too few for all who want one."""
-        return self.orders // 4
+        """Too few for all who want some."""
+        return self._tickets // 4
 
     @property
     def tickets_b(self) -> int:
         """Enough for everybody: whoever hears "sold out" here was lied to."""
-        return 2 * self.orders
+        return 2 * self._tickets
+
+    @property
+    def _tickets(self) -> int:
+        """As many as there are buyers for, roughly."""
+        return self.orders * (self.tickets_per_order + 1) // 2
 
     @property
     def goodies(self) -> int:
@@ -200,7 +209,7 @@ class RunPlan:
         return (
             f"make faults ARGS='--seed {self.seed} --seeds 1 --ledger {self.ledger}"
             f" --orders {self.orders} --rate {self.rate:g} --fault-every {self.fault_seconds:g}"
-            f" --disturbed {self.disturbed_percent:g}{kinds}'"
+            f" --disturbed {self.disturbed_percent:g} --tickets {self.tickets_per_order}{kinds}'"
         )
 
     def buyers(self) -> Iterator[BuyerPlan]:
@@ -217,6 +226,7 @@ class RunPlan:
             yield BuyerPlan(
                 number=number,
                 cls=cls,
+                qty=self._chance(f"tickets {number}").randint(1, self.tickets_per_order),
                 email=f"buyer-{number}@example.org",
                 idempotency_key=f"{self.seed}-{number}" if has_key else None,
                 intent=intent,

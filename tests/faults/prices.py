@@ -1,4 +1,4 @@
-"""What the tickets of a shop under test cost, changed while it sells.
+"""What the tickets of a shop under test cost, changed while it sells; how many an order may have.
 
 The shop sells what a file of the suite's says, the tests' own show at first; a new price comes
 with a reload, which takes the file over.
@@ -17,13 +17,14 @@ FIRST: Final = {listing.code: listing.price_cents for listing in OFFER.listings}
 
 
 class Prices:
-    """The prices in the offer at `file`, in cents; at first those of the tests' show.
+    """The prices of one ticket in the offer at `file`, in cents; at first those of the tests' show.
 
     `ever` are all that were set so far, by class.
     """
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, tickets_per_order: int = 1) -> None:
         self._file = file
+        self._limits = f"\n[limits]\ntickets_per_order = {tickets_per_order}\n"
         self.ever: dict[ClassCode, set[int]] = {code: set() for code in FIRST}
         self.set(FIRST)
 
@@ -38,7 +39,7 @@ class Prices:
             for code, part in zip(FIRST, classes, strict=True)
         ]
         written = self._file.with_suffix(".new")
-        written.write_text("".join([head, *repriced]))
+        written.write_text("".join([head, *repriced, self._limits]))
         written.replace(self._file)
 
     @property

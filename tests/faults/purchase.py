@@ -5,7 +5,7 @@ really paid, is written down; so is every answer that is no answer a shop may gi
 an order that is known). The audit compares the rest with the stores.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -19,7 +19,16 @@ UNPAID = frozenset({"PENDING", "EXPIRED"})
 # So often a buyer hears that all tickets are on hold; fewer times than a key has attempts.
 REFUSALS_MAX = 4
 # What a ticket shows never changes.
-TICKET_FIELDS = ("order_id", "cls", "amount", "paid_at", "ticket_code", "got_goodie")
+TICKET_FIELDS = (
+    "order_id",
+    "cls",
+    "qty",
+    "amount",
+    "paid_at",
+    "ticket_code",
+    "tickets",
+    "got_goodie",
+)
 
 
 class Known(NamedTuple):
@@ -42,7 +51,7 @@ class Purchase:
 
     plan: BuyerPlan
     order_id: str | None = None
-    # What the checkout told it costs, in cents: from then on that is agreed.
+    # What the checkout told all of it costs, in cents: from then on that is agreed.
     amount: int | None = None
     is_sold_out: bool = False
     # How often all tickets were on hold.
@@ -60,6 +69,12 @@ class Purchase:
     # Redis forgot the session, so that the provider was made to tell it after all.
     is_told_after_all: bool = False
     violations: list[str] = field(default_factory=list)
+
+    @property
+    def price(self) -> int | None:
+        """What was agreed for one ticket; None where that is no number of cents."""
+        amount = self.amount or 0
+        return None if amount % self.plan.qty else amount // self.plan.qty
 
     @property
     def is_charged(self) -> bool:
@@ -127,18 +142,25 @@ class Purchase:
             self.accuse(f"{self.amount} was agreed, and the same key gave {body['amount']}")
         self.order_id = body["order_id"]
         self.amount = body["amount"]
-        if self.amount not in prices:
-            self.accuse(f"{self.amount} was told, which was never a price of its class")
+        if self.price not in prices:
+            self.accuse(
+                f"{self.amount} was told for {self.plan.qty}, and that was never a price of its"
+                " class"
+            )
         expected = (f"/mockpay/mock_{self.order_id}", "eur")
         if (body["redirect_url"], body["currency"]) != expected:
             self.accuse(f"the checkout was answered with {body}")
 
     def hear_refused(self, answer: Answer, known: str | None) -> None:
         """A checkout was answered with 409; `known` was its order when it was asked for."""
-        state = answer.json().get("state")
+        body = answer.json()
+        state = body.get("state")
         if known is not None:
             self.accuse(f"{state} was told after the same key held a ticket")
-        if state not in ("on_hold", "sold_out"):
+        if state == "too_few":
+            if not 0 < body["available"] < self.plan.qty:
+                self.accuse(f"{body['available']} are left, and {self.plan.qty} were refused")
+        elif state not in ("on_hold", "sold_out"):
             self.accuse(f"a checkout was refused with {answer}")
         if ("retry-after" in answer.headers) != (state == "on_hold"):
             self.accuse("a refusal says when to try again where all is on hold, and only there")
@@ -167,15 +189,20 @@ class Purchase:
         if body["order_id"] != self.order_id:
             self.accuse(f"another order's answer was given: {body}")
             return
-        if (body["cls"], body["amount"]) != (self.plan.cls, self.amount):
+        agreed = (self.plan.cls, self.plan.qty, self.amount)
+        if (body["cls"], body["qty"], body["amount"]) != agreed:
             self.accuse(f"the order reads {body}")
         self._hear_status(body["status"], known)
         if body["status"] == "PAID":
-            ticket = {name: body[name] for name in TICKET_FIELDS}
+            # A release that sells one ticket at a time names no others.
+            ticket = {name: body[name] for name in TICKET_FIELDS if name in body}
             if self.ticket not in (None, ticket):
                 self.accuse(f"the ticket changed from {self.ticket} to {ticket}")
             if not ticket["ticket_code"] or not ticket["paid_at"]:
                 self.accuse(f"a paid order has no ticket: {ticket}")
+            codes = ticket_codes_told(ticket)
+            if len(set(codes)) != self.plan.qty or codes[0] != ticket["ticket_code"]:
+                self.accuse(f"an order of {self.plan.qty} has the tickets {codes}")
             self.ticket = ticket
 
     def _hear_status(self, status: str, known: Known) -> None:
@@ -194,3 +221,9 @@ class Purchase:
             self.accuse(f"the unknown status {status} was told")
         elif known.is_settled:
             self.accuse(f"{status} was told after an event was confirmed")
+
+
+def ticket_codes_told(ticket: Mapping[str, Any]) -> list[str]:
+    """The codes of a paid order's tickets; a release that knows of one only names that."""
+    told = ticket.get("tickets")
+    return [ticket["ticket_code"]] if told is None else [each["code"] for each in told]

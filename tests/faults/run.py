@@ -46,7 +46,9 @@ async def run(plan: RunPlan, environment: dict[str, str]) -> Report:
     report = Report(plan)
     async with Relay.open() as relay:
         webhooks = {"MOCK_WEBHOOK_URL": relay.url}
-        shop = FaultyShop(plan.settings | environment | webhooks, plan.disk_bytes)
+        shop = FaultyShop(
+            plan.settings | environment | webhooks, plan.disk_bytes, plan.tickets_per_order
+        )
         relay.exchange = partial(exchange, shop.port)
         if shop.no_disk:
             plan = report.plan = plan.without_disk()

@@ -45,7 +45,9 @@ class FaultyShop:
     be mounted, `no_disk` says why. What its tickets cost, `prices` say.
     """
 
-    def __init__(self, settings: Mapping[str, str], disk_bytes: int = 0) -> None:
+    def __init__(
+        self, settings: Mapping[str, str], disk_bytes: int = 0, tickets_per_order: int = 1
+    ) -> None:
         self._root = Path(tempfile.mkdtemp(prefix="tigerfans-faults-"))
         self.disk: SmallDisk | None = None
         self.no_disk = ""
@@ -54,7 +56,7 @@ class FaultyShop:
                 self.disk = SmallDisk(self.data, disk_bytes)
             except NoDiskError as error:
                 self.no_disk = str(error)
-        self.prices = Prices(self._root / "offer.toml")
+        self.prices = Prices(self._root / "offer.toml", tickets_per_order)
         self._settings = free_addresses() | self.prices.environment | dict(settings)
         self._seen: set[Identity] = set()
         self._shop: RunningShop | None = None

@@ -21,10 +21,10 @@ ORDER_ID = "01" * 15 + "00"
 PAID_AT = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 PAID_AT_NS = int(PAID_AT.timestamp()) * 10**9
 PLAN = RunPlan(seed=1, orders=20)
-BUYER = BuyerPlan(0, "B", "fan@example.org", "key", Intent.PAY, Delivery.PLAIN, False, False)
+BUYER = BuyerPlan(0, "B", 1, "fan@example.org", "key", Intent.PAY, Delivery.PLAIN, False, False)
 PRICE = 3500
-SOLD = Transfer(timestamp=PAID_AT_NS)
-PLACED = Transfer(timestamp=PAID_AT_NS, user_data_32=PRICE)
+SOLD = Transfer(timestamp=PAID_AT_NS, amount=1)
+PLACED = Transfer(timestamp=PAID_AT_NS, user_data_32=PRICE, amount=1)
 # What the class was sold at, before and after.
 PRICES = (PRICE, 4100)
 
@@ -43,9 +43,11 @@ def told(**changes: Any) -> dict[str, Any]:
         "order_id": ORDER_ID,
         "status": "PAID",
         "cls": "B",
+        "qty": 1,
         "amount": PRICE,
         "paid_at": "2026-11-22T12:00:00+00:00",
         "ticket_code": "TF-1",
+        "tickets": [{"code": "TF-1"}],
         "got_goodie": True,
     } | changes
 
@@ -68,10 +70,12 @@ def stores(
         "status": "PAID",
         "cls": "B",
         "email": BUYER.email,
+        "qty": 1,
         "amount_cents": PRICE,
         "got_goodie": True,
         "paid_at": PAID_AT,
         "ticket_code": "TF-1",
+        "more_ticket_codes": None,
     }
     transfers = {Purpose.HOLD: PLACED, Purpose.SALE_WITH_GOODIE: SOLD, Purpose.GOODIE: SOLD}
     return Stores(
@@ -115,11 +119,13 @@ def test_an_order_that_was_sold_late_as_well_is_sold_twice() -> None:
     [
         ({"status": "PAID_UNFULFILLED"}, "PAID was told, and the order is PAID_UNFULFILLED"),
         ({"email": "other@example.org"}, "for other@example.org"),
-        ({"amount_cents": 4100}, "3500 was agreed, and the order says 4100"),
+        ({"amount_cents": 4100}, "1 for 3500 were agreed, and the order says 1 for 4100"),
+        ({"qty": 2}, "1 for 3500 were agreed, and the order says 2 for 3500"),
         ({"got_goodie": False}, "1 goodies were granted, the order says otherwise"),
         ({"paid_at": datetime(2026, 11, 22, 13, 0, tzinfo=UTC)}, "it was sold at"),
         ({"ticket_code": "TF-2"}, "the ticket was told as"),
-        ({"sold": 2}, "class B: 1 of 40 were sold"),
+        ({"more_ticket_codes": ["TF-2"]}, "the ticket was told as"),
+        ({"sold": 2}, "class B: 1 of 100 were sold"),
         ({"held": 1}, "class B: 0 (+0) are held"),
         ({"goodies": 2}, "goodies: 1 paid"),
     ],
@@ -133,9 +139,11 @@ def test_a_store_that_says_something_else_is_found(changes: Any, sentence: str) 
 def test_a_hold_at_another_price_than_the_agreed_one_is_found(wrong: Purpose) -> None:
     clean = stores()
     transfers = clean.on_ledger[ORDER_ID].transfers
-    at_new_price = transfers | {wrong: Transfer(user_data_32=4100)}
+    at_new_price = transfers | {wrong: Transfer(user_data_32=4100, amount=1)}
     found = audit(PLAN, [bought()], clean._replace(on_ledger={ORDER_ID: OnLedger(at_new_price)}))
-    assert found.violations == [f"order {ORDER_ID}: 3500 was agreed, and a hold of it says 4100"]
+    assert found.violations == [
+        f"order {ORDER_ID}: 1 at 3500 were agreed, and a hold of it says 1 at 4100"
+    ]
 
 
 def test_an_order_that_was_agreed_on_at_a_new_price_is_clean_and_counted() -> None:
@@ -143,18 +151,51 @@ def test_an_order_that_was_agreed_on_at_a_new_price_is_clean_and_counted() -> No
     purchase.hear_held(HELD | {"amount": 4100}, PRICES)
     purchase.sent.add(EventType.SUCCEEDED)
     purchase.hear_order(told(amount=4100), purchase.known)
-    placed = Transfer(timestamp=PAID_AT_NS, user_data_32=4100)
+    placed = Transfer(timestamp=PAID_AT_NS, user_data_32=4100, amount=1)
     transfers = stores().on_ledger[ORDER_ID].transfers | {Purpose.HOLD: placed}
     found = audit(PLAN, [purchase], stores(ledger=transfers, amount_cents=4100))
     assert (found.violations, found.at_new_price) == ([], 1)
     assert audit(PLAN, [bought()], stores()).at_new_price == 0
 
 
+def test_an_order_of_several_is_sold_whole_and_its_price_is_that_of_one() -> None:
+    buyer = replace(BUYER, qty=3)
+    purchase = Purchase(buyer)
+    purchase.hear_held(HELD | {"amount": 3 * PRICE}, PRICES)
+    purchase.sent.add(EventType.SUCCEEDED)
+    tickets = [{"code": code} for code in ("TF-1", "TF-2", "TF-3")]
+    purchase.hear_order(told(qty=3, amount=3 * PRICE, tickets=tickets), purchase.known)
+    ledger = {
+        Purpose.HOLD: PLACED._replace(amount=3),
+        Purpose.SALE_WITH_GOODIE: SOLD._replace(amount=3),
+        Purpose.GOODIE: SOLD,
+    }
+    row: Any = {"qty": 3, "amount_cents": 3 * PRICE, "more_ticket_codes": ["TF-2", "TF-3"]}
+    found = audit(PLAN, [purchase], stores(ledger=ledger, sold=3, **row))
+    assert (found.violations, found.paid, found.tickets) == ([], 1, 3)
+    # Two of them, say.
+    ledger[Purpose.SALE_WITH_GOODIE] = SOLD._replace(amount=2)
+    found = audit(PLAN, [purchase], stores(ledger=ledger, sold=2, **row))
+    assert found.violations == [f"order {ORDER_ID}: 2 of its 3 tickets were sold"]
+    for amount in (3 * PRICE + 1, 3 * 3400):
+        strange = Purchase(buyer)
+        strange.hear_held(HELD | {"amount": amount}, PRICES)
+        assert "was never a price of its class" in strange.violations[0]
+
+
+def test_too_few_is_told_where_some_are_left_and_fewer_than_were_asked_for() -> None:
+    purchase = Purchase(replace(BUYER, cls="A", qty=3))
+    purchase.hear_refused(Answer(409, {}, b'{"state": "too_few", "available": 2}'), None)
+    assert not purchase.violations
+    purchase.hear_refused(Answer(409, {}, b'{"state": "too_few", "available": 3}'), None)
+    assert "3 are left, and 3 were refused" in purchase.violations[0]
+
+
 def test_a_checkout_at_what_was_never_a_price_is_found() -> None:
     purchase = Purchase(BUYER)
     purchase.hear_held(HELD | {"amount": 3499}, PRICES)
     [violation] = purchase.violations
-    assert "3499 was told, which was never a price of its class" in violation
+    assert "3499 was told for 1, and that was never a price of its class" in violation
 
 
 def test_the_same_key_at_another_price_is_found_even_where_the_class_is_sold_at_it() -> None:
@@ -255,6 +296,7 @@ def test_a_ticket_that_comes_back_is_fair_and_one_that_was_sold_is_not() -> None
         (told(status="PENDING", ticket_code=None), "PAID was told before, PENDING now"),
         (told(status="PAID_UNFULFILLED"), "PAID became PAID_UNFULFILLED"),
         (told(ticket_code="TF-2"), "the ticket changed"),
+        (told(tickets=[{"code": "TF-1"}, {"code": "TF-2"}]), "an order of 1 has the tickets"),
         (told(order_id="03" * 16), "another order's answer was given"),
         (told(amount=6500), "the order reads"),
     ],
@@ -301,6 +343,7 @@ def test_a_seed_means_the_same_buyers_and_faults_each_time_and_a_deck_holds_ever
     assert dealt == list(again.faults())
     assert len(dealt) == plan.fault_count
     assert {fault.kind for _, fault in dealt} == set(FaultKind)
+    assert {buyer.qty for buyer in plan.buyers()} == {1, 2, 3, 4}
     assert {buyer.intent for buyer in plan.buyers()} == set(Intent)
     assert {buyer.delivery for buyer in plan.buyers()} == set(Delivery)
 

@@ -129,6 +129,7 @@ def buyer(number: int) -> BuyerPlan:
     return BuyerPlan(
         number=number,
         cls="B",
+        qty=1,
         email=f"buyer-{number}@example.org",
         idempotency_key=f"key-{number}",
         intent=Intent.PAY,
