@@ -16,7 +16,7 @@ from tests.hosts.parts import Replica
 from tests.hosts.site import REPLICAS, Site
 
 # The commit of the release before this one, which a host may still run.
-LAST_RELEASE: Final = "a4f2c16"
+LAST_RELEASE: Final = "1ac6d69"
 # How long what a fault takes away stays away.
 AWAY_SECONDS: Final = 3.0
 # A person is woken, looks, and acts: here at once.
@@ -233,7 +233,7 @@ FAULTS: Final = {
         Fault("slow-link", "50 ms each way on the primary's link", NOBODY, slow_link, no_netem),
         Fault(
             "upgrade",
-            "from the last release: replicas, then each host's sequencer, then its workers",
+            "from the last release: replicas, then each host's sequencer, its workers, its clerk",
             "a person: one host at a time",
             upgrade,
             no_last_release,

@@ -144,7 +144,7 @@ class RedisServer:
 
 
 class ShopHost:
-    """A sequencer and workers, kept running as the units of ops/systemd keep them.
+    """A sequencer, workers and a clerk, kept running as the units of ops/systemd keep them.
 
     `release` is the folder of the source that they are run from; None is this checkout.
     """
@@ -166,6 +166,10 @@ class ShopHost:
         self.settings_of(release)
         self._sequencer = Unit(self.daemon("sequencer", "sequencer"))
         self._workers = [self._worker(number) for number in range(1, WORKERS + 1)]
+        self._clerks: list[Unit] = []
+        # The last release has none: its workers do what can wait.
+        if release is None:
+            self._hire_clerk()
 
     @property
     def failed(self) -> list[str]:
@@ -174,7 +178,7 @@ class ShopHost:
 
     @property
     def units(self) -> list[Unit]:
-        return [self._sequencer, *self._workers]
+        return [self._sequencer, *self._workers, *self._clerks]
 
     @property
     def release_folder(self) -> Path | None:
@@ -200,13 +204,16 @@ class ShopHost:
         return [f"{unit.daemon.name} stopped with exit code {code}" for unit, code in codes if code]
 
     async def upgrade(self) -> None:
-        """To this checkout: first the sequencer, then one worker after the other."""
+        """To this checkout: the sequencer, then one worker after the other, then a clerk."""
         self.settings_of(None)
         for unit in self.units:
             await unit.stop()
             for daemon in unit.daemons:
                 daemon.environment = self._environment
             unit.start()
+        if not self._clerks:
+            self._hire_clerk()
+            self._clerks[0].start()
 
     async def tigerfans(
         self, *arguments: str, settings: Mapping[str, str] | None = None
@@ -238,10 +245,15 @@ class ShopHost:
     def tell(self) -> str:
         return "\n".join(unit.daemon.tell() for unit in self.units)
 
+    def _hire_clerk(self) -> None:
+        self._clerks.append(self._with_migration("clerk-1", "clerk", "--number", "1"))
+
     def _worker(self, number: int) -> Unit:
-        name = f"worker-{number}"
-        worker = self.daemon(name, "worker", "--number", str(number))
-        return Unit(worker, before=self.daemon(f"{name}-migrate", "migrate"))
+        return self._with_migration(f"worker-{number}", "worker", "--number", str(number))
+
+    def _with_migration(self, name: str, *arguments: str) -> Unit:
+        before = self.daemon(f"{name}-migrate", "migrate")
+        return Unit(self.daemon(name, *arguments), before=before)
 
 
 def _command(*arguments: str) -> list[str]:

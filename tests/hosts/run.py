@@ -9,7 +9,7 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tests.faults.audit import Audit, audit, read_stores
@@ -17,7 +17,6 @@ from tests.faults.buyers import Crowd
 from tests.faults.calm import CALM_SECONDS_MAX, calm, learn, waiting
 from tests.faults.pace import Pace
 from tests.faults.plan import SECRETS, RunPlan
-from tests.faults.prices import Prices
 from tests.faults.relay import Relay
 from tests.faults.stack import StackError
 from tests.harness.needs import ROOT
@@ -72,10 +71,13 @@ async def run(
     Leaves no process and no file behind.
     """
     began = time.monotonic()
+    if any(fault.is_upgrade for fault in faults):
+        # The last release sells no more at once.
+        plan = replace(plan, tickets_per_order=1)
     report = Report(plan)
     async with Relay.open(STREET_ADDRESS) as relay, _release(faults) as release:
         settings = plan.settings | {"MOCK_WEBHOOK_URL": relay.url}
-        layout = Layout(binary, shop_hosts, release, settings)
+        layout = Layout(binary, shop_hosts, plan.tickets_per_order, release, settings)
         try:
             async with Site.opened(street, layout) as site:
                 relay.exchange = site.proxy.exchange
@@ -95,8 +97,7 @@ async def _sell(
 ) -> None:
     # The first share of the buyers comes undisturbed.
     pace = Pace(plan.orders, len(faults) + 1)
-    prices = Prices(site.folder / "prices.json")
-    crowd = Crowd(plan, site.proxy.exchange, prices, relay, pace)
+    crowd = Crowd(plan, site.proxy.exchange, site.prices, relay, pace)
     buying = asyncio.create_task(crowd.run(), name="buyers")
     striking = asyncio.create_task(_strike(faults, site, pace, report), name="faults")
     try:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.faults.exchange import Answer
+from tests.faults.prices import Prices
 from tests.faults.stack import StackError
 from tests.harness.patience import PATIENCE_SECONDS, until
 from tests.hosts.namespaces import Host, Street
@@ -29,10 +30,13 @@ READY_IN_A_ROW: Final = 8
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """How many hosts sell, and from which release's source; None is this checkout."""
+    """How many hosts sell, how many tickets an order at most, and from which release's source; None
+    is this checkout.
+    """
 
     binary: Path
     shop_hosts: int = 2
+    tickets_per_order: int = 1
     release: Path | None = None
     settings: Mapping[str, str] = field(default_factory=dict)
 
@@ -60,12 +64,13 @@ class Site:
         )
         host = self._host("redis", 31)
         self.redis = RedisServer(host, self._folder_of(host))
-        # An earlier release knows of one host only.
-        databases = [self.primary, self.standby] if layout.release is None else [self.primary]
+        databases = postgres_url([self.primary, self.standby])
+        self.prices = Prices(folder / "offer.toml", layout.tickets_per_order)
         self.settings = {
-            "DATABASE_URL": f"{postgres_url(databases)}?target_session_attrs=read-write",
+            "DATABASE_URL": f"{databases}?target_session_attrs=read-write",
             "REDIS_URL": self.redis.url,
             "TIGERFANS_LEDGER": f"tigerbeetle://{addresses}/{CLUSTER_ID}",
+            **self.prices.environment,
             **layout.settings,
         }
         shop_hosts = [self._host(f"shop-{n + 1}", 41 + n) for n in range(layout.shop_hosts)]
