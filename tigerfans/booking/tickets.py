@@ -33,7 +33,11 @@ ICS_LINE_OCTETS_MAX: Final = 75
 
 def ticket_codes(order_id: OrderId, secret: str, qty: int) -> tuple[str, ...]:
     """The codes of an order's tickets, by their number from 0 on."""
-    return tuple(ticket_code(order_id, secret, number) for number in range(qty))
+    first = ticket_code(order_id, secret)
+    # Nearly all orders: what costs them nothing is left out.
+    if qty == 1:
+        return (first,)
+    return first, *(ticket_code(order_id, secret, number) for number in range(1, qty))
 
 
 def ticket_code(order_id: OrderId, secret: str, number: int = 0) -> str:
