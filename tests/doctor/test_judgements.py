@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.offers import catalog_with
+from tests.offers import OFFER, catalog_with
 from tigerfans.doctor.configuration import check_configuration, check_variables
 from tigerfans.doctor.findings import Finding, Findings, Verdict
 from tigerfans.doctor.identity import IdentityFacts, judge_identity
@@ -125,6 +125,11 @@ def test_a_provider_that_takes_no_money_is_bad_in_production_unless_none_is_mean
         ({"limits": LimitSettings()}, "TIGERFANS_HOLDS_PER_CLIENT", "warning"),
         ({"limits": LimitSettings(20)}, "TIGERFANS_TRUSTED_PROXIES", "bad"),
         ({"environment": "development"}, "TIGERFANS_ENV", "warning"),
+        (
+            {"offer": replace(OFFER, tickets_per_order=21, path=None)},
+            "tickets_per_order",
+            "warning",
+        ),
     ],
 )
 def test_a_setting_that_is_not_fit_for_the_world_is_named(

@@ -159,6 +159,7 @@ def _check_public_url(settings: Settings, findings: Findings) -> None:
 
 def _check_limits(settings: Settings, findings: Findings) -> None:
     limits = settings.limits
+    _check_tickets_per_order(settings, findings)
     name = "TIGERFANS_HOLDS_PER_CLIENT"
     if not limits.holds_per_client:
         advice = "Set it: without a limit, one client can keep every ticket on hold."
@@ -172,3 +173,14 @@ def _check_limits(settings: Settings, findings: Findings) -> None:
         ", ".join(map(str, limits.trusted_proxies)) or "not set",
         "Name the proxy in front of the shop: all buyers count as one client without it.",
     )
+
+
+def _check_tickets_per_order(settings: Settings, findings: Findings) -> None:
+    """Can anybody hold as many as the offer allows?"""
+    offered = settings.offer.tickets_per_order
+    limits = settings.limits.holds_per_client, settings.holds_per_email
+    possible = min(limit or offered for limit in (offered, *limits))
+    if possible < offered:
+        found = f"{offered} by the event's file, and nobody may have more than {possible} on hold"
+        advice = "Raise TIGERFANS_HOLDS_PER_CLIENT or TIGERFANS_HOLDS_PER_EMAIL, or lower it."
+        findings.warn("tickets_per_order", found, advice)
