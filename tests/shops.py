@@ -29,6 +29,7 @@ from tigerfans.stores.database import Database
 from tigerfans.stores.identity import IdentityRow
 from tigerfans.stores.orders import Order, Orders
 from tigerfans.stores.sessions import Sessions
+from tigerfans.stores.show_cancellation import ShowCancellation
 from tigerfans.stores.ticket_refunds import TicketRefunds
 from tigerfans.telemetry.steps import OnStep, ignore_step
 
@@ -90,6 +91,7 @@ async def open_shop(
             Orders(database),
             UnmatchedPayments(database),
             TicketRefunds(database),
+            ShowCancellation(database),
             provider or MockPay(("secret",), NOBODY_LISTENS, client, Outbox(database)),
             TICKET_SECRET,
             identity,

@@ -30,6 +30,7 @@ from tigerfans.stores.database import Database
 from tigerfans.stores.identity import IdentityRow
 from tigerfans.stores.orders import Orders
 from tigerfans.stores.sessions import Sessions
+from tigerfans.stores.show_cancellation import ShowCancellation
 from tigerfans.stores.ticket_refunds import TicketRefunds
 from tigerfans.telemetry.counters import Counters
 from tigerfans.telemetry.steps import StepLog
@@ -116,6 +117,7 @@ async def _connect(
         orders,
         UnmatchedPayments(database),
         TicketRefunds(database),
+        ShowCancellation(database),
         provider,
         settings.ticket_secret,
         identity,

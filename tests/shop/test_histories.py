@@ -70,6 +70,7 @@ from tigerfans.stores.sessions import (
     Session,
     Sessions,
 )
+from tigerfans.stores.show_cancellation import ShowCancellation
 from tigerfans.stores.ticket_classes import KnownClass
 from tigerfans.stores.ticket_refunds import TicketRefunds
 
@@ -508,6 +509,7 @@ class OrdersUnderFaults(RuleBasedStateMachine):
             cast(Orders, self.orders),
             cast(UnmatchedPayments, self.unmatched),
             cast(TicketRefunds, None),
+            cast(ShowCancellation, None),
             RememberingMockPay(self._decided),
             SECRET,
             cast(IdentityRow, IdentityByMessage()),

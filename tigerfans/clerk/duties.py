@@ -14,7 +14,9 @@ from typing import Final, NamedTuple
 from tigerfans.assembly import Opened
 from tigerfans.payments import mockpay
 from tigerfans.settings.settings import Settings
-from tigerfans.shop import inquiry
+from tigerfans.shop import cancellation, inquiry, refund_rounds
+from tigerfans.shop.cancellation import CancellationRounds
+from tigerfans.stores.token_bucket import SharedTokenBucket, Tokens
 
 # Whether more is due than it took: then the next round begins at once.
 Round = Callable[[], Awaitable[bool]]
@@ -52,8 +54,29 @@ def _inquiries(desk: Desk) -> Round:
     return partial(inquiry.inquire, desk.opened.shop)
 
 
+def _refund_tokens(desk: Desk) -> Tokens:
+    """Of all clerks together: the provider bounds what one shop may ask."""
+    run = desk.opened.shop.sessions.store.run
+    return SharedTokenBucket(run, refund_rounds.TOKENS_KEY, refund_rounds.REFUND_RATE, workers=1)
+
+
+def _refunds(desk: Desk) -> Round:
+    return partial(refund_rounds.refund_due, desk.opened.shop, _refund_tokens(desk))
+
+
+def _refunded_answers(desk: Desk) -> Round:
+    return partial(refund_rounds.forget_refunded, desk.opened.shop)
+
+
+def _cancellation(desk: Desk) -> Round:
+    return CancellationRounds(desk.opened.shop, _refund_tokens(desk)).do
+
+
 DUTIES: Final[Sequence[Duty]] = (
     Duty("deliveries", mockpay.DELIVERY_PAUSE_SECONDS, _deliveries),
     Duty("forgetting", mockpay.FORGET_PAUSE_SECONDS, _forgetting),
     Duty("inquiries", inquiry.ROUND_PAUSE_SECONDS, _inquiries),
+    Duty("refunds", refund_rounds.PAUSE_SECONDS, _refunds),
+    Duty("refunded answers", refund_rounds.FORGET_PAUSE_SECONDS, _refunded_answers),
+    Duty("cancellation", cancellation.PAUSE_SECONDS, _cancellation),
 )

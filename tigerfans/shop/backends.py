@@ -17,6 +17,7 @@ from tigerfans.shop.hold_limits import HoldLimits
 from tigerfans.stores.identity import IdentityRow
 from tigerfans.stores.orders import Order, Orders, OrderStatus, Recorded
 from tigerfans.stores.sessions import Session, Sessions
+from tigerfans.stores.show_cancellation import ShowCancellation
 from tigerfans.stores.ticket_refunds import TicketRefunds
 from tigerfans.telemetry.counters import Counters, timed
 from tigerfans.telemetry.steps import OnStep, Step, ignore_step
@@ -43,6 +44,7 @@ class Backends:
         orders: Orders,
         unmatched: UnmatchedPayments,
         ticket_refunds: TicketRefunds,
+        cancellation: ShowCancellation,
         provider: PaymentProvider,
         secret: str,
         identity: IdentityRow,
@@ -57,6 +59,7 @@ class Backends:
         self.orders = orders
         self.unmatched = unmatched
         self.ticket_refunds = ticket_refunds
+        self.cancellation = cancellation
         self.provider = provider
         self.counters = counters or Counters()
         self.on_step = on_step

@@ -15,6 +15,7 @@ from tigerfans.offer.catalog import ClassCode
 from tigerfans.payments.base import PaymentEvent
 from tigerfans.payments.unmatched import UnmatchedPayment
 from tigerfans.shop import (
+    cancellation,
     checkout,
     lookup,
     misfits,
@@ -30,6 +31,7 @@ from tigerfans.shop.open_hold import OpenHold
 from tigerfans.shop.payment import Settlement
 from tigerfans.stores.orders import Order
 from tigerfans.stores.sessions import Session
+from tigerfans.stores.show_cancellation import Cancellation
 
 
 class Shop(Backends):
@@ -99,6 +101,10 @@ class Shop(Backends):
     ) -> Coroutine[Any, Any, Order]:
         """Gives back the money of an order that was paid, or of some of its tickets."""
         return refund.refund(self, order_id, tickets, by)
+
+    def cancel(self, show_name: str, by: str) -> Coroutine[Any, Any, Cancellation]:
+        """Cancels the show, for good: nothing is sold any more, and all money goes back."""
+        return cancellation.cancel(self, show_name, by)
 
     def refund_unmatched(self, payment_id: str, by: str) -> Coroutine[Any, Any, UnmatchedPayment]:
         """Gives the money of a payment back that fits no order."""
