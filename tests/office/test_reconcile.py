@@ -9,11 +9,12 @@ import pytest
 from tests.offers import UP_TO_FOUR
 from tests.shops import OpenShop, event, latest
 from tigerfans.booking.ids import OrderId
-from tigerfans.errors import UnavailableError
+from tigerfans.errors import ProviderError, UnavailableError
 from tigerfans.office import reconcile
 from tigerfans.office.reconcile import Reconciler, Report
 from tigerfans.office.reconcile_command import show
 from tigerfans.payments.base import EventType
+from tigerfans.shop.refund import finish
 from tigerfans.shop.shop import Shop
 
 EMAIL = "fan@example.org"
@@ -263,3 +264,96 @@ async def test_what_is_sold_while_it_looks_does_not_count(shop: Shop) -> None:
     report = await reconciler.run()
     assert report.differences == []
     assert report.sales == 1
+
+
+# --- Refunds ---------------------------------------------------------------------------------
+
+
+async def buy_several(shop: Shop, qty: int) -> OrderId:
+    checkout = await shop.checkout("A", EMAIL, qty=qty)
+    await shop.settle(event(checkout))
+    order_id = OrderId.parse(checkout.order_id)
+    assert order_id is not None
+    return order_id
+
+
+async def test_a_shop_that_gave_back_orders_and_tickets_is_clean(open_shop: OpenShop) -> None:
+    shop = await open_shop(offer=UP_TO_FOUR)
+    whole, one_of_it = await buy_several(shop, 3), await buy_several(shop, 2)
+    await shop.refund(whole, "owner")
+    await shop.refund(one_of_it, "owner", [1])
+    report = await report_of(shop)
+    assert report.differences == []
+    assert (report.sales, report.orders, report.refunds) == (2, 2, 4)
+    assert [(row.available, row.sold) for row in report.stock if row.name == "A"] == [(9, 1)]
+
+
+async def test_a_refund_that_the_orders_lost_is_restored_and_its_money_given_back_once(
+    open_shop: OpenShop, execute: Execute, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = await open_shop(offer=UP_TO_FOUR)
+    order_id = await buy_several(shop, 4)
+    await shop.refund(order_id, "owner", [1, 3])
+    await shop.refund(order_id, "owner", [0])
+    # As after a backup of before was restored.
+    await execute("DELETE FROM ticket_refunds")
+    await execute("UPDATE orders SET tickets_refunded_at = NULL")
+    [difference] = (await report_of(shop)).differences
+    assert difference.what == (
+        "the ledger took tickets 1, 2 and 4 back, and the order has no refund of it"
+    )
+    report = await report_of(shop, repair=True)
+    assert report.is_clean
+    order = await shop.orders.find(order_id)
+    assert order is not None
+    assert order.tickets_valid == [2]
+    keys = []
+
+    async def give_back(session_id: str, amount_cents: int, key: str) -> None:
+        keys.append((key.rpartition("-")[2], amount_cents))
+
+    monkeypatch.setattr(shop.provider, "refund", give_back)
+    # The provider is asked under the keys that it knows.
+    await finish(shop, order)
+    assert sorted(keys) == [("0", 6500), ("1", 2 * 6500)]
+    assert (await report_of(shop)).is_clean
+
+
+async def test_a_refund_that_the_ledger_lost_is_named_and_done_there(
+    open_shop: OpenShop, execute: Execute
+) -> None:
+    shop = await open_shop(offer=UP_TO_FOUR)
+    order_id = await buy_several(shop, 2)
+    # As if the ledger were the backup of before: all is said to be done.
+    await execute(
+        "INSERT INTO ticket_refunds (order_id, ticket, first, amount_cents, asked_by,"
+        " taken_back_at, given_back_at, next_attempt_at)"
+        " VALUES ($1, 1, 1, 6500, 'owner', now() - interval '1 s', now(), now())",
+        order_id.hex_digits,
+    )
+    [difference] = (await report_of(shop)).differences
+    assert difference.what == "ticket 2 of the order is refunded, and still sold on the ledger"
+    assert (await report_of(shop, repair=True)).is_clean
+    report = await report_of(shop)
+    assert report.is_clean
+    assert report.refunds == 1
+
+
+async def test_a_refund_that_is_under_way_is_no_difference(
+    open_shop: OpenShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = await open_shop(offer=UP_TO_FOUR)
+    order_id = await buy_several(shop, 2)
+    await shop.ticket_refunds.ask(order_id, [0], "owner")
+    assert (await report_of(shop)).is_clean
+    order = await shop.orders.find(order_id)
+    assert order is not None
+
+    async def fails(*asked: object) -> None:
+        raise ConnectionError
+
+    with monkeypatch.context() as without_provider:
+        without_provider.setattr(shop.provider, "refund", fails)
+        with pytest.raises(ProviderError):
+            await finish(shop, order)
+    assert (await report_of(shop)).is_clean

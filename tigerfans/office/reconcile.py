@@ -8,19 +8,21 @@ its order is in PostgreSQL.
     stock     capacity = available + held + sold, on each resource's accounts
     sales     each sale on the ledger has its paid order, alike in class, number, time and goodie
     orders    each paid order has its one sale on the ledger
+    refunds   each ticket that came back into the stock is refunded in the orders, and the reverse
     goodies   granted on the ledger = granted on orders = min(limit, paid)
     unmatched no payment waits that fits no order
 """
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
-from tigerfans.booking.ids import OrderId, Purpose
+from tigerfans.booking.ids import FIRST_END, OrderId, Purpose
 from tigerfans.booking.inventory import Inventory
+from tigerfans.booking.moments import moment_at
 from tigerfans.ledger.wire import (
     Account,
     AccountFilter,
@@ -30,9 +32,11 @@ from tigerfans.ledger.wire import (
     TransferFlags,
     u128,
 )
-from tigerfans.offer.catalog import ClassCode, Resource, stock_account_ids
+from tigerfans.offer.catalog import ClassCode, Part, Resource, stock_account_ids
+from tigerfans.offer.tables import TICKETS_PER_ORDER_MAX
 from tigerfans.shop.shop import Shop
-from tigerfans.stores.orders import Order, OrderStatus
+from tigerfans.stores.orders import Order
+from tigerfans.stores.ticket_refunds import Ticket, ticket_words
 
 # Records and orders in memory at a time. A page of four candidate ids for each order still fits
 # into one lookup.
@@ -78,6 +82,7 @@ class Report:
     stock: list[StockRow] = field(default_factory=list)
     sales: int = 0
     orders: int = 0
+    refunds: int = 0
     goodies: int = 0
     unmatched: int = 0
     differences: list[Difference] = field(default_factory=list)
@@ -120,6 +125,26 @@ class Sale(NamedTuple):
         return self.timestamp_ns // 1_000
 
 
+@dataclass(frozen=True, slots=True)
+class RefundProblem:
+    """Tickets of an order that came back on the ledger, with the time in nanoseconds, and are not
+    refunded in the orders; and those with which it is the other way round.
+    """
+
+    not_in_orders: Mapping[int, int]
+    not_on_ledger: Sequence[int]
+
+    def __str__(self) -> str:
+        told = []
+        if self.not_in_orders:
+            words = ticket_words(sorted(self.not_in_orders))
+            told.append(f"the ledger took {words} back, and the order has no refund of it")
+        if self.not_on_ledger:
+            words = ticket_words(self.not_on_ledger)
+            told.append(f"{words} of the order is refunded, and still sold on the ledger")
+        return "; ".join(told)
+
+
 # Told how many records were compared since the last call.
 Progress = Callable[[int], None]
 
@@ -145,6 +170,8 @@ class Reconciler:
         self._class_of = shop.booking.class_of
         # In the order they were found, each once.
         self._suspects: dict[OrderId, None] = {}
+        # Those whose refunds look wrong.
+        self._refund_suspects: dict[OrderId, None] = {}
 
     async def run(self) -> Report:
         """Raises what the shop's stores raise where one of them is away."""
@@ -154,7 +181,9 @@ class Reconciler:
                 await self._check_sales(sales)
         async for orders in self._paid_orders():
             await self._check_orders(orders)
+        await self._check_refunds()
         await self._look_again()
+        await self._look_at_refunds_again()
         await self._check_goodies()
         await self._check_unmatched()
         return self._report
@@ -190,17 +219,17 @@ class Reconciler:
     # --- From the ledger to the orders ---------------------------------------------------------
 
     async def _sales(self, tickets: Resource) -> AsyncIterator[list[Sale]]:
-        async for transfers in self._credits(tickets):
+        async for transfers in self._credits(tickets.sold_account_id):
             posts = [t for t in transfers if t.flags & TransferFlags.POST_PENDING_TRANSFER]
             yield [self._sale(post) for post in posts]
 
-    async def _credits(self, resource: Resource) -> AsyncIterator[list[Transfer]]:
-        """All transfers into a resource's `sold` account up to `until_ns`, in pages."""
+    async def _credits(self, account_id: int) -> AsyncIterator[list[Transfer]]:
+        """All transfers into an account up to `until_ns`, in pages."""
         start_ns = 1
         limit = min(PAGE_MAX, self._shop.ledger.records_max)
         while start_ns <= self._until_ns:
             account_filter = AccountFilter(
-                account_id=resource.sold_account_id,
+                account_id=account_id,
                 timestamp_min=start_ns,
                 timestamp_max=self._until_ns,
                 limit=limit,
@@ -263,10 +292,11 @@ class Reconciler:
 
     # --- Once more -----------------------------------------------------------------------------
 
-    def _suspect(self, order_id: OrderId) -> None:
-        if len(self._suspects) < SUSPECTS_MAX:
-            self._suspects[order_id] = None
-        elif order_id not in self._suspects:
+    def _suspect(self, order_id: OrderId, among: dict[OrderId, None] | None = None) -> None:
+        suspects = self._suspects if among is None else among
+        if len(suspects) < SUSPECTS_MAX:
+            suspects[order_id] = None
+        elif order_id not in suspects:
             self._report.differences_not_named += 1
 
     async def _look_again(self) -> None:
@@ -294,13 +324,89 @@ class Reconciler:
                 problems[order_id] = problem, bool(sales)
         return problems
 
+    # --- Refunds -------------------------------------------------------------------------------
+
+    async def _check_refunds(self) -> None:
+        for cls in self._class_of.values():
+            budget = self._shop.booking.resource_of(cls).budget_account_id
+            async for transfers in self._credits(budget):
+                ends = _refunds_among(transfers)
+                self._report.refunds += len(ends)
+                await self._compare_refunds({ticket.order_id for ticket in ends}, ends)
+        after: Ticket | None = None
+        until = moment_at(self._until_ns // 1_000)
+        while rows := await self._shop.ticket_refunds.taken_back_page(after, until, PAGE_MAX):
+            after = Ticket(rows[-1].order_id, rows[-1].ticket)
+            ends = await self._ends_of([Ticket(row.order_id, row.ticket) for row in rows])
+            for row in rows:
+                if Ticket(row.order_id, row.ticket) not in ends:
+                    self._suspect(row.order_id, self._refund_suspects)
+            self._progress(len(rows))
+
+    async def _compare_refunds(
+        self, order_ids: Collection[OrderId], ends: Mapping[Ticket, int]
+    ) -> None:
+        rows = {
+            Ticket(row.order_id, row.ticket): row
+            for row in await self._shop.ticket_refunds.of_many(list(order_ids))
+        }
+        for ticket in ends:
+            if ticket not in rows or rows[ticket].taken_back_at is None:
+                self._suspect(ticket.order_id, self._refund_suspects)
+
+    async def _ends_of(self, tickets: Sequence[Ticket]) -> dict[Ticket, int]:
+        """When those of these tickets that were refunded came back, by the ledger, in ns."""
+        page = min(PAGE_MAX, self._shop.ledger.records_max)
+        ends: dict[Ticket, int] = {}
+        for start in range(0, len(tickets), page):
+            ids = b"".join(t.order_id.end_id(t.number) for t in tickets[start : start + page])
+            records = await self._submit(Operation.LOOKUP_TRANSFERS, ids)
+            ends |= _refunds_among(Transfer.unpack_all(records))
+        return ends
+
+    async def _look_at_refunds_again(self) -> None:
+        if self._refund_suspects and not self._suspects:
+            await asyncio.sleep(self._second_look_seconds)
+        for order_id in self._refund_suspects:
+            problem = await self._refund_problem(order_id)
+            if problem is None:
+                continue
+            repaired = False
+            if self._repair:
+                await self._repair_refund(order_id, problem)
+                repaired = await self._refund_problem(order_id) is None
+            self._differ(str(problem), order_id, repaired=repaired)
+
+    async def _refund_problem(self, order_id: OrderId) -> "RefundProblem | None":
+        """Where the ledger and the orders do not say the same of an order's refunds."""
+        rows = await self._shop.ticket_refunds.of(order_id)
+        tickets = [Ticket(order_id, number) for number in range(TICKETS_PER_ORDER_MAX)]
+        ends = {ticket.number: ns for ticket, ns in (await self._ends_of(tickets)).items()}
+        taken_back = {row.ticket for row in rows if row.taken_back_at is not None}
+        problem = RefundProblem(
+            {number: ns for number, ns in ends.items() if number not in taken_back},
+            sorted(taken_back - set(ends)),
+        )
+        return problem if problem.not_in_orders or problem.not_on_ledger else None
+
+    async def _repair_refund(self, order_id: OrderId, problem: "RefundProblem") -> None:
+        """What one side knows, the other one is told; nothing is decided anew."""
+        order = await self._shop.orders.find(order_id)
+        if order is None:
+            return
+        if problem.not_in_orders:
+            await self._shop.ticket_refunds.restore(order, _groups(problem.not_in_orders))
+        if problem.not_on_ledger:
+            refunds = self._shop.booking.refund(order_id, order.cls, problem.not_on_ledger)
+            await self._submit(Operation.CREATE_TRANSFERS, refunds)
+
     # --- Goodies -------------------------------------------------------------------------------
 
     async def _check_goodies(self) -> None:
         """Over all of time up to `until_ns`, both sides granted the same, and as many as due."""
         goodies = self._shop.catalog.goodies
         granted = 0
-        async for transfers in self._credits(goodies):
+        async for transfers in self._credits(goodies.sold_account_id):
             granted += len(transfers)
         stock, _ = await self._stock(goodies)
         due = min(stock.total, self._report.sales)
@@ -337,11 +443,36 @@ def _order_id(transfer_id: int) -> OrderId:
     return OrderId(u128(transfer_id & ~0xFF))
 
 
+def _refunds_among(transfers: Sequence[Transfer]) -> dict[Ticket, int]:
+    """The tickets that came back into the stock by these transfers, and when, in nanoseconds."""
+    return {
+        Ticket(_order_id(each.id), (each.id & 0xFF) - FIRST_END): each.timestamp
+        for each in transfers
+        if each.debit_account_id & 0xFF == Part.SOLD
+        and each.credit_account_id & 0xFF == Part.BUDGET
+    }
+
+
+def _groups(ends: Mapping[int, int]) -> list[dict[int, datetime]]:
+    """Tickets by what was one submission: then the ledger's times follow each other closely.
+
+    So the provider is asked under the key that it knows, where it was asked before.
+    """
+    groups: list[dict[int, datetime]] = []
+    before: int | None = None
+    for number, ns in sorted(ends.items(), key=lambda end: end[1]):
+        if before is None or ns - before > TICKETS_PER_ORDER_MAX:
+            groups.append({})
+        groups[-1][number] = moment_at(ns // 1_000)
+        before = ns
+    return groups
+
+
 def _problem(sales: Sequence[Sale], order: Order | None) -> str:
     """Why an order and its sales do not fit together; empty where they do."""
     if len(sales) == 1:
         return _compare(sales[0], order)
-    is_paid = order is not None and order.status is OrderStatus.PAID
+    is_paid = order is not None and order.is_sold
     return f"a paid order has {len(sales)} sales on the ledger" if is_paid or sales else ""
 
 
@@ -349,7 +480,7 @@ def _compare(sale: Sale, order: Order | None) -> str:
     """Why a sale and its order do not fit together; empty where they do."""
     if order is None:
         return "a sale on the ledger has no order"
-    if order.status is not OrderStatus.PAID:
+    if not order.is_sold:
         return f"a sale on the ledger has an order that is {order.status}"
     paid_us = order.paid_at and round(order.paid_at.timestamp() * 1_000_000)
     if (order.cls, order.qty, order.got_goodie, paid_us) != (

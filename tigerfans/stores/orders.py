@@ -47,6 +47,7 @@ class OrderStatus(StrEnum):
 
 _CHARGED: Final = frozenset({OrderStatus.PAID, OrderStatus.PAID_UNFULFILLED})
 CHARGED: Final = _CHARGED | {OrderStatus.REFUNDED}
+SOLD: Final = frozenset({OrderStatus.PAID, OrderStatus.REFUNDED})
 _UNCHARGED: Final = frozenset({OrderStatus.FAILED, OrderStatus.CANCELED})
 
 # What each state may still come to. A provider may tell of a first try that was declined, and then
@@ -114,7 +115,7 @@ COLUMNS: Final = """
 """
 _FIND: Final = f"SELECT {COLUMNS} FROM orders WHERE id = ANY($1::uuid[])"  # noqa: S608
 _PAID_PAGE: Final = f"""
-    SELECT {COLUMNS} FROM orders WHERE id > $1 AND status = 'PAID' AND paid_at <= $2
+    SELECT {COLUMNS} FROM orders WHERE id > $1 AND status IN ('PAID', 'REFUNDED') AND paid_at <= $2
     ORDER BY id LIMIT $3
 """  # noqa: S608
 # An email address as `folded` gives it: outside ASCII, the column has what was folded here.
@@ -171,6 +172,11 @@ class Order:
     def ticket_codes(self) -> tuple[str, ...]:
         """Of all its tickets, by their number; empty until there are tickets."""
         return () if self.ticket_code is None else (self.ticket_code, *self.more_ticket_codes)
+
+    @property
+    def is_sold(self) -> bool:
+        """Whether it got its tickets, whatever became of them since."""
+        return self.status in SOLD
 
     @property
     def is_charged(self) -> bool:
@@ -251,7 +257,9 @@ class Orders:
     async def paid_page(
         self, after: OrderId | None, until: datetime, limit: int
     ) -> Sequence[Order]:
-        """Up to `limit` orders paid until then, ordered by id, from the one behind `after` on."""
+        """Up to `limit` orders that got their tickets until then, those that were refunded since
+        included, ordered by id, from the one behind `after` on.
+        """
         start = after.hex_digits if after else "0" * ORDER_ID_HEX_DIGITS
         async with self.database.connection(PAGE_SECONDS_MAX) as connection:
             rows = await connection.fetch(_PAID_PAGE, start, until, limit)

@@ -12,14 +12,15 @@ into the future.
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import asyncpg
 
-from tigerfans.booking.ids import OrderId
+from tigerfans.booking.ids import ORDER_ID_HEX_DIGITS, OrderId
 from tigerfans.stores.audit import note
 from tigerfans.stores.database import Database
 from tigerfans.stores.mails import MailKind, queueing
+from tigerfans.stores.orders import Order
 
 # More than the ledger and the provider may take together (`shop.refund.REFUND_SECONDS_MAX`).
 LEASE_SECONDS: Final = 30
@@ -28,6 +29,10 @@ PAUSE_SECONDS_MIN: Final = 2
 PAUSE_SECONDS_MAX: Final = 300
 # What is stored of an error.
 ERROR_CHARACTERS_MAX: Final = 200
+# For the reconciliation, which may have to pass over many.
+PAGE_SECONDS_MAX: Final = 30.0
+# Who asks for what the ledger alone knows of.
+RESTORED_BY: Final = "reconcile"
 # A webhook that was told again just before may have left the order as it was in Redis.
 FORGET_AFTER_SECONDS: Final = 60
 
@@ -125,6 +130,20 @@ _TELL_ORDER: Final = """
         LEFT JOIN ticket_refunds AS refund ON refund.order_id = $1 AND refund.ticket = number
     ) WHERE id = $1
 """
+_TAKEN_BACK_PAGE: Final = f"""
+    SELECT {_COLUMNS} FROM ticket_refunds
+    WHERE (order_id, ticket) > ($1::uuid, $2) AND taken_back_at <= $3
+    ORDER BY order_id, ticket LIMIT $4
+"""  # noqa: S608
+_RESTORE: Final = """
+    INSERT INTO ticket_refunds (order_id, ticket, first, amount_cents, asked_by, taken_back_at,
+                                next_attempt_at)
+    SELECT $1, each.ticket, (SELECT min(ticket) FROM unnest($4::int[]) AS ticket), $2, $3,
+           each.taken_back_at, now()
+    FROM unnest($4::int[], $5::timestamptz[]) AS each (ticket, taken_back_at)
+    ON CONFLICT (order_id, ticket) DO UPDATE SET taken_back_at = EXCLUDED.taken_back_at
+    WHERE ticket_refunds.taken_back_at IS NULL
+"""
 # With the mail that tells the buyer of it, one for the group.
 _GIVEN_BACK: Final = f"""
     WITH given AS (
@@ -150,6 +169,13 @@ _FORGOTTEN: Final = """
     UPDATE ticket_refunds SET forgotten_at = now()
     WHERE order_id = ANY($1::uuid[]) AND given_back_at IS NOT NULL AND forgotten_at IS NULL
 """
+
+
+class Ticket(NamedTuple):
+    """A ticket, by its number in an order; the first is 0."""
+
+    order_id: OrderId
+    number: int
 
 
 def ticket_words(numbers: Sequence[int]) -> str:
@@ -192,6 +218,43 @@ class TicketRefunds:
         """Those of one order, by their tickets."""
         async with self._database.connection() as connection:
             return await _of(connection, order_id)
+
+    async def of_many(self, order_ids: Sequence[OrderId]) -> list[TicketRefund]:
+        """Those of many orders."""
+        async with self._database.connection() as connection:
+            rows = await connection.fetch(
+                f"SELECT {_COLUMNS} FROM ticket_refunds WHERE order_id = ANY($1::uuid[])",  # noqa: S608
+                [order_id.hex_digits for order_id in order_ids],
+            )
+        return [_read(row) for row in rows]
+
+    async def taken_back_page(
+        self, after: Ticket | None, until: datetime, limit: int
+    ) -> list[TicketRefund]:
+        """Up to `limit` of those that were back in the stock by then, ordered by order and ticket,
+        from the one behind `after` on.
+        """
+        order_id = after.order_id.hex_digits if after else "0" * ORDER_ID_HEX_DIGITS
+        async with self._database.connection(PAGE_SECONDS_MAX) as connection:
+            rows = await connection.fetch(
+                _TAKEN_BACK_PAGE, order_id, after.number if after else -1, until, limit
+            )
+        return [_read(row) for row in rows]
+
+    async def restore(self, order: Order, groups: Sequence[Mapping[int, datetime]]) -> None:
+        """Stores what the ledger alone knows: which tickets of an order came back together, and
+        when. Their money is due, unless the provider says that it was given back.
+        """
+        id_, price_cents = order.id.hex_digits, order.price_cents
+        async with (
+            self._database.connection(writes=True) as connection,
+            connection.transaction(),
+        ):
+            await connection.execute(_LOCK, id_)
+            for group in groups:
+                numbers, times = list(group), list(group.values())
+                await connection.execute(_RESTORE, id_, price_cents, RESTORED_BY, numbers, times)
+            await connection.execute(_TELL_ORDER, id_)
 
     async def lease(self, limit: int) -> list[OrderId]:
         """Up to `limit` orders with tickets that are due; nobody else gets them for a while."""
