@@ -14,7 +14,7 @@ from tests.browser.box_office import BoxOffice
 from tests.browser.conftest import OPERATOR_LOGIN, OpenTab, new_context, watch
 from tests.browser.oldest_browsers import NEWER_GRAMMAR, OLDEST, Uses, deletion, has, newer, uses_of
 from tests.browser.test_buying import check_out, expect_ticket
-from tigerfans.http.pages.rendering import templates_directory
+from tigerfans.process.packaged_files import templates_directory
 
 TEMPLATES: Final = templates_directory()
 SCRIPTS: Final = TEMPLATES / "static" / "js"

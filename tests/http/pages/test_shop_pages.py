@@ -48,7 +48,6 @@ from tigerfans.http.pages.rendering import (
     duration,
     instant,
     moment,
-    templates_directory,
     wants_page,
 )
 from tigerfans.http.pages.robots import robots_route
@@ -64,6 +63,7 @@ from tigerfans.offer.catalog import Catalog, ClassCode
 from tigerfans.offer.money import money
 from tigerfans.office.permissions import Person
 from tigerfans.office.story import Chapter, Place, Story
+from tigerfans.process.packaged_files import templates_directory
 from tigerfans.shop.open_hold import OpenHold
 from tigerfans.stores.orders import MAY_CHANGE, Order, OrderStatus
 from tigerfans.stores.people import Role

@@ -23,12 +23,12 @@ from litestar import MediaType, Request, Response, Router, get
 from litestar.exceptions import NotFoundException
 from litestar.params import FromPath
 
-import tigerfans
 from tigerfans.http.negotiation import takes_gzip, takes_page
-from tigerfans.http.pages.accent import accent_css
+from tigerfans.offer.accent import accent_css
 from tigerfans.offer.money import digits_of, money
 from tigerfans.offer.offer import Offer
 from tigerfans.offer.show import moment_words
+from tigerfans.process.packaged_files import templates_directory
 from tigerfans.stores.orders import MAY_CHANGE
 
 CONTENT_SECURITY_POLICY: Final[Mapping[str, str]] = {
@@ -100,15 +100,6 @@ _ERROR_HEADLINES: Final[Mapping[int, str]] = {
     429: "One moment, please",
     503: "The shop is busy",
 }
-
-
-def templates_directory() -> Path:
-    """The folder of the templates, in an installed wheel or in a checkout."""
-    package = Path(tigerfans.__file__).parent
-    for directory in (package / "templates", package.parent / "templates"):
-        if (directory / "base.html").is_file():
-            return directory
-    raise FileNotFoundError(f"The pages' templates are missing: neither in nor beside {package}.")
 
 
 class StaticFile(NamedTuple):

@@ -1,4 +1,4 @@
-"""An organiser's colour on every page: a style sheet with all that follows from it.
+"""An organiser's colour, on pages and in mails: a style sheet with all that follows from it.
 
 A page's policy allows no inline style, so it is a file like the others. Text on the colour is the
 darker or the lighter ink, whichever is read better; where the colour itself is text, it is made
@@ -25,13 +25,23 @@ _STEPS: Final = 64
 
 def accent_css(accent: str) -> bytes:
     """The variables of `style.css` that are the accent's, from a colour such as `#ff7a1a`."""
+    light, dark = (
+        "".join(f"  {name}: {colour};\n" for name, colour in colours.items())
+        for colours in accent_colours(accent)
+    )
+    media = "@media (prefers-color-scheme: dark)"
+    return f":root {{\n{light}}}\n\n{media} {{\n:root {{\n{dark}}}\n}}\n".encode()
+
+
+def accent_colours(accent: str) -> tuple[dict[str, str], dict[str, str]]:
+    """The same variables with their colours, on light paper and on dark paper."""
     colour = _parsed(accent)
     on_accent = max((_INK, _WHITE), key=lambda ink: contrast(ink, colour))
     deep = _mixed(colour, _INK if on_accent == _WHITE else _WHITE, 0.12)
-    light = _variables(colour, on_accent, deep, _PAPER, _INK)
-    dark = _variables(colour, on_accent, deep, _DARK_PAPER, _WHITE)
-    media = "@media (prefers-color-scheme: dark)"
-    return f":root {{\n{light}}}\n\n{media} {{\n:root {{\n{dark}}}\n}}\n".encode()
+    return (
+        _variables(colour, on_accent, deep, _PAPER, _INK),
+        _variables(colour, on_accent, deep, _DARK_PAPER, _WHITE),
+    )
 
 
 def contrast(one: Colour, other: Colour) -> float:
@@ -40,7 +50,9 @@ def contrast(one: Colour, other: Colour) -> float:
     return (lighter + 0.05) / (darker + 0.05)
 
 
-def _variables(accent: Colour, on_accent: Colour, deep: Colour, paper: Colour, ink: Colour) -> str:
+def _variables(
+    accent: Colour, on_accent: Colour, deep: Colour, paper: Colour, ink: Colour
+) -> dict[str, str]:
     large = _legible(accent, paper, ink, LARGE_CONTRAST_MIN)
     values = {
         "--tiger": accent,
@@ -49,7 +61,7 @@ def _variables(accent: Colour, on_accent: Colour, deep: Colour, paper: Colour, i
         "--on-tiger": on_accent,
         "--link": _legible(accent, paper, ink, TEXT_CONTRAST_MIN),
     }
-    return "".join(f"  {name}: {_written(value)};\n" for name, value in values.items())
+    return {name: _written(value) for name, value in values.items()}
 
 
 def _legible(colour: Colour, paper: Colour, ink: Colour, contrast_min: float) -> Colour:

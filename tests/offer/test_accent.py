@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tigerfans.http.pages.accent import (
+from tigerfans.offer.accent import (
     LARGE_CONTRAST_MIN,
     TEXT_CONTRAST_MIN,
     Colour,
