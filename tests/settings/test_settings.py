@@ -19,6 +19,7 @@ from tigerfans.settings.settings import (
     CatalogSettings,
     HttpSettings,
     LimitSettings,
+    MailSettings,
     PaymentSettings,
     SequencerSettings,
     Settings,
@@ -71,6 +72,7 @@ def test_settings_are_read_back_from_the_environment_they_make() -> None:
         sequencer=SequencerSettings(Path("/run/a.sock"), metrics_host="::1", metrics_port=2),
         stores=StoreSettings("postgresql://u@/d?host=/run", "unix:///run/redis.sock", 7),
         payments=PaymentSettings("mockpay", ("new", "old"), "https://example.com/payments/webhook"),
+        mail=MailSettings("smtp://u:p@mail.example.org", "tickets@example.org", 99),
         admin=AdminSettings("boss", "word"),
         limits=LimitSettings(3, 1, (ip_network("127.0.0.1"), ip_network("fd00::/8"))),
         links={"Imprint": "https://example.org/imprint", "Contact": "mailto:fans@example.org"},
@@ -299,6 +301,7 @@ def test_every_variable_is_documented_with_its_default() -> None:
         payments=PaymentSettings(webhook_url="http://localhost"),
         limits=LimitSettings(holds_per_email=1, trusted_proxies=(ip_network("127.0.0.1"),)),
         http=HttpSettings(public_url="https://localhost"),
+        mail=MailSettings("smtp://localhost", "tickets@example.org"),
         links=dict.fromkeys(FOOT_LINKS, "https://localhost"),
     ).to_environment()
     rows = documented()

@@ -78,6 +78,8 @@ async def pass_time(database: Database, seconds: float) -> None:
 
 # --- Queued with what it tells of --------------------------------------------------------------
 
+KINDS = (MailKind.TICKETS, MailKind.REFUND_DUE)
+
 
 @pytest.mark.parametrize(
     ("status", "kinds"),
@@ -145,6 +147,29 @@ async def test_a_mail_without_an_address_is_tried_as_soon_as_the_order_has_one(
     assert await keys(mails) == {key}
 
 
+async def test_what_a_worker_of_before_sold_gets_its_mail_and_what_it_sold_before_that_none(
+    orders: Orders, mails: Mails, order: Order
+) -> None:
+    others = [an_order(), an_order(OrderStatus.PAID_UNFULFILLED), an_order(OrderStatus.FAILED)]
+    old = an_order()
+    for each in (*others, old):
+        await orders.record(each)
+    async with orders.database.connection() as connection:
+        await connection.execute("DELETE FROM mails WHERE order_id <> $1", order.id.hex_digits)
+        await connection.execute(
+            "INSERT INTO shop (id, ticket_secret_digest, mails_since)"
+            " VALUES (gen_random_uuid(), '', now() - interval '1 hour')"
+        )
+        await connection.execute(
+            "UPDATE orders SET recorded_at = now() - interval '2 hours' WHERE id = $1",
+            old.id.hex_digits,
+        )
+    now = await orders.queue_missing_mails(datetime(2020, 1, 1, tzinfo=UTC))
+    due = {MailKey(each.id, kind) for each, kind in zip(others, KINDS, strict=False)}
+    assert await keys(mails) == {MailKey(order.id, MailKind.TICKETS), *due}
+    assert await orders.queue_missing_mails(now) >= now
+
+
 # --- Leased, sent, tried again -----------------------------------------------------------------
 
 
@@ -161,6 +186,14 @@ async def test_what_a_sender_that_died_had_leased_is_found_by_another(
     await pass_time(orders.database, LEASE_SECONDS)
     [again] = await Mails(orders.database).lease(10)
     assert again.key == due.key == MailKey(order.id, MailKind.TICKETS)
+
+
+async def test_what_was_leased_and_not_tried_is_put_back(mails: Mails, order: Order) -> None:
+    [due] = await mails.lease(10)
+    await mails.put_back([due.key])
+    assert await keys(mails) == {due.key}
+    [stored] = await mails.of(order.id)
+    assert stored.attempts == 0
 
 
 async def test_what_was_sent_is_sent_no_more_and_its_address_is_kept(

@@ -8,26 +8,46 @@ in Redis: nobody else does it meanwhile, and what a killed clerk had under way c
 
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
-from functools import partial
+from dataclasses import dataclass
+from functools import cached_property, partial
 from typing import Final, NamedTuple
 
 from tigerfans.assembly import Opened
+from tigerfans.mail import sending, upgrading
+from tigerfans.mail.opening import open_sender
+from tigerfans.mail.sending import Sender
+from tigerfans.mail.upgrading import Latecomers
 from tigerfans.payments import mockpay
 from tigerfans.settings.settings import Settings
 from tigerfans.shop import cancellation, inquiry, refund_rounds
 from tigerfans.shop.cancellation import CancellationRounds
+from tigerfans.stores import mail_requests
+from tigerfans.stores.mail_requests import MailRequests
 from tigerfans.stores.token_bucket import SharedTokenBucket, Tokens
+from tigerfans.telemetry.mails import MailCounters
 
 # Whether more is due than it took: then the next round begins at once.
 Round = Callable[[], Awaitable[bool]]
 
 
-class Desk(NamedTuple):
+@dataclass(frozen=True)
+class Desk:
     """What a duty works with; what it opens, it has `stack` close."""
 
     settings: Settings
     opened: Opened
     stack: AsyncExitStack
+
+    @cached_property
+    def sender(self) -> Sender:
+        """Who sends the mails."""
+        shop = self.opened.shop
+        shop.counters.mails = MailCounters()
+        sender = open_sender(
+            self.settings, shop.catalog, shop.orders, shop.sessions.store.run, shop.counters.mails
+        )
+        self.stack.push_async_callback(sender.close)
+        return sender
 
 
 class Duty(NamedTuple):
@@ -72,6 +92,22 @@ def _cancellation(desk: Desk) -> Round:
     return CancellationRounds(desk.opened.shop, _refund_tokens(desk)).do
 
 
+def _mails(desk: Desk) -> Round:
+    return desk.sender.send_due
+
+
+def _mail_counts(desk: Desk) -> Round:
+    return desk.sender.count_waiting
+
+
+def _mail_requests(desk: Desk) -> Round:
+    return MailRequests(desk.opened.shop.orders.database).answer
+
+
+def _missing_mails(desk: Desk) -> Round:
+    return Latecomers(desk.opened.shop.orders).queue
+
+
 DUTIES: Final[Sequence[Duty]] = (
     Duty("deliveries", mockpay.DELIVERY_PAUSE_SECONDS, _deliveries),
     Duty("forgetting", mockpay.FORGET_PAUSE_SECONDS, _forgetting),
@@ -79,4 +115,8 @@ DUTIES: Final[Sequence[Duty]] = (
     Duty("refunds", refund_rounds.PAUSE_SECONDS, _refunds),
     Duty("refunded answers", refund_rounds.FORGET_PAUSE_SECONDS, _refunded_answers),
     Duty("cancellation", cancellation.PAUSE_SECONDS, _cancellation),
+    Duty("mails", sending.PAUSE_SECONDS, _mails),
+    Duty("mail counts", sending.COUNT_PAUSE_SECONDS, _mail_counts),
+    Duty("mail requests", mail_requests.ROUND_PAUSE_SECONDS, _mail_requests),
+    Duty("missing mails", upgrading.PAUSE_SECONDS, _missing_mails),
 )

@@ -20,6 +20,7 @@ from tigerfans.offer.catalog import Catalog
 from tigerfans.offer.file import OfferError, demo
 from tigerfans.offer.offer import GOODIES_SETTING, TICKETS_SETTING, ClassCode, Offer
 from tigerfans.offer.taken import named_offer
+from tigerfans.settings.smtp_url import SmtpServer, read_smtp_url
 from tigerfans.settings.store_urls import (
     SENTINEL_SCHEME,
     UrlError,
@@ -46,6 +47,9 @@ DATABASE_CONNECTIONS_MAX: Final = 64
 HOLDS_PER_BUYER_MAX: Final = 200
 # Of a household or a small office, but not of somebody who takes the hall.
 HOLDS_PER_CLIENT_IN_PRODUCTION: Final = 20
+# What a small relay takes from one sender, without asking who that is.
+MAILS_PER_SECOND: Final = 10
+MAILS_PER_SECOND_MAX: Final = 100
 
 Environment = Literal["development", "production"]
 Network = IPv4Network | IPv6Network
@@ -84,6 +88,8 @@ HOST_NAME_CHARACTERS_MAX: Final = 50
 # What a variable begins with that is certainly meant for the shop.
 PREFIX: Final = "TIGERFANS_"
 _HOST_NAME: Final = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{HOST_NAME_CHARACTERS_MAX - 1}}}")
+# What mails can come from: plain, for it stands in their headers.
+_MAIL_ADDRESS: Final = re.compile(r"[A-Za-z0-9._+-]+@[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?")
 # How much of a name has to be right for another one to be meant.
 LIKENESS_MIN: Final = 0.6
 _CLERK: Final = "clerk-"
@@ -187,6 +193,21 @@ class LimitSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class MailSettings:
+    """Who takes the mails to buyers; where nobody does, they are files in the data folder."""
+
+    smtp_url: str | None = field(default=None, repr=False)
+    # None: the offer's contact, where that is an address.
+    sender: str | None = None
+    # Of all clerks together.
+    per_second: int = MAILS_PER_SECOND
+
+    @property
+    def server(self) -> SmtpServer | None:
+        return None if self.smtp_url is None else _smtp_server(self.smtp_url)
+
+
+@dataclass(frozen=True, slots=True)
 class AdminSettings:
     username: str = "admin"
     password: str = field(default=DEFAULT_ADMIN_PASSWORD, repr=False)
@@ -201,6 +222,7 @@ class Settings:
     stores: StoreSettings = StoreSettings()
     payments: PaymentSettings = PaymentSettings()
     limits: LimitSettings = LimitSettings()
+    mail: MailSettings = MailSettings()
     admin: AdminSettings = AdminSettings()
     # At the foot of a buyer's page, in place of the offer's: addresses by their label.
     links: Mapping[str, str] = field(default_factory=dict)
@@ -296,6 +318,13 @@ class Settings:
                 ),
                 trusted_proxies=read.networks("TIGERFANS_TRUSTED_PROXIES"),
             ),
+            mail=MailSettings(
+                smtp_url=read.smtp_url("SMTP_URL"),
+                sender=read.mail_address("TIGERFANS_MAIL_FROM"),
+                per_second=read.integer(
+                    "TIGERFANS_MAIL_PER_SECOND", MAILS_PER_SECOND, 1, MAILS_PER_SECOND_MAX
+                ),
+            ),
             admin=AdminSettings(
                 username=read.text("ADMIN_USERNAME", "admin"),
                 password=read.text("ADMIN_PASSWORD", DEFAULT_ADMIN_PASSWORD),
@@ -332,6 +361,14 @@ class Settings:
         return {label: named[label] for label in FOOT_LINKS if label in named}
 
     @property
+    def mail_sender(self) -> str | None:
+        """The address that mails come from; None where nobody has said."""
+        contact = self.foot_links.get("Contact", "")
+        address = contact.removeprefix("mailto:")
+        is_address = address != contact and _MAIL_ADDRESS.fullmatch(address)
+        return self.mail.sender or (address if is_address else None)
+
+    @property
     def webhook_url(self) -> str:
         """Where the payment provider sends its webhooks."""
         base = self.http.public_url or self.http.url
@@ -351,6 +388,11 @@ class Settings:
             raise SettingsError(
                 f"Class {free[0]} costs nothing, but {provider} cannot take a payment of nothing:"
                 f" give it a price in {self.offer.path}."
+            )
+        if self.mail.smtp_url and self.mail_sender is None:
+            raise SettingsError(
+                "SMTP_URL says who takes the mails, but not whom they are from: set"
+                " TIGERFANS_MAIL_FROM to an address of yours."
             )
         if self.environment != "production":
             return
@@ -401,6 +443,8 @@ class Settings:
             },
             GOODIES_SETTING: _text_of(self.catalog.goodies),
             "TIGERFANS_HOLDS_PER_EMAIL": _text_of(self.limits.holds_per_email),
+            "SMTP_URL": self.mail.smtp_url,
+            "TIGERFANS_MAIL_FROM": self.mail.sender,
             **{name: self.links.get(label) for label, name in FOOT_LINKS.items()},
         }
         metrics = f"{self.sequencer.metrics_host}:{self.sequencer.metrics_port}"
@@ -418,6 +462,7 @@ class Settings:
             "TIGERFANS_PAYMENT_PROVIDER": self.payments.provider,
             self.payments.secret_setting: ",".join(self.payments.secrets),
             "TIGERFANS_HOLDS_PER_CLIENT": str(self.limits.holds_per_client),
+            "TIGERFANS_MAIL_PER_SECOND": str(self.mail.per_second),
             "ADMIN_USERNAME": self.admin.username,
             "ADMIN_PASSWORD": self.admin.password,
             "TIGERFANS_DATA": str(self.data),
@@ -499,6 +544,15 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def _smtp_server(url: str) -> SmtpServer:
+    """The server of an SMTP_URL; raises `UrlError`."""
+    try:
+        is_near = is_loopback(urlsplit(url).hostname or "")
+    except ValueError:
+        is_near = False
+    return read_smtp_url(url, is_near=is_near)
 
 
 def _text_of(number: int | None) -> str | None:
@@ -609,6 +663,24 @@ class _Reader:
         except UrlError as error:
             raise SettingsError(f"{name} {error}") from None
         return raw
+
+    def smtp_url(self, name: str) -> str | None:
+        raw = self.text(name, "")
+        if not raw:
+            return None
+        try:
+            _smtp_server(raw)
+        except UrlError as error:
+            raise SettingsError(f"{name} {error}") from None
+        return raw
+
+    def mail_address(self, name: str) -> str | None:
+        raw = self.text(name, "")
+        if raw and not _MAIL_ADDRESS.fullmatch(raw):
+            raise SettingsError(
+                f"{name} must be a plain email address, such as tickets@example.org, not {raw!r}."
+            )
+        return raw or None
 
     def origin(self, name: str) -> str | None:
         """Scheme, host and port, written as a browser writes them in the header Origin."""

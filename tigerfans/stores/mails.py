@@ -18,8 +18,8 @@ import asyncpg
 from tigerfans.booking.ids import OrderId
 from tigerfans.stores.database import Database
 
-# More than it takes to send what is leased at a time, `mail.sending` sees to that.
-LEASE_SECONDS: Final = 300
+# More than it takes to send what is leased at a time: `mail.sending` sees to that.
+LEASE_SECONDS: Final = 90
 # The pause before the next attempt doubles from the first to the second.
 PAUSE_SECONDS_MIN: Final = 30
 PAUSE_SECONDS_MAX: Final = 3_600
@@ -117,6 +117,12 @@ _FAILED: Final = f"""
             secs => least($6 * power(2, least(attempts, 30)), $7) * (0.75 + random() / 2))
     WHERE {_IS_KEY}
 """  # noqa: S608
+_PUT_BACK: Final = """
+    UPDATE mails SET next_attempt_at = now()
+    FROM unnest($1::uuid[], $2::text[], $3::int2[]) AS kept (order_id, kind, number)
+    WHERE (mails.order_id, mails.kind, mails.number) = (kept.order_id, kept.kind, kept.number)
+        AND sent_at IS NULL
+"""
 # As if it had never been tried; what was sent stays so.
 TRY_AGAIN: Final = """
     UPDATE mails
@@ -173,6 +179,12 @@ class Mails:
                 PAUSE_SECONDS_MAX,
                 GIVE_UP_AFTER,
             )
+
+    async def put_back(self, keys: Sequence[MailKey]) -> None:
+        """These were leased and not tried; whoever comes next may have them."""
+        columns = zip(*map(_values, keys), strict=True)
+        async with self._database.connection(writes=True) as connection:
+            await connection.execute(_PUT_BACK, *map(list, columns))
 
     async def try_again(self, order_id: OrderId | None = None) -> int:
         """Tries at once what has failed and what was given up, of one order or of all; how many."""

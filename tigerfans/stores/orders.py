@@ -109,6 +109,14 @@ _RECORD: Final = f"""
     SELECT id, email FROM recorded
 """  # noqa: S608
 
+# What a worker of before has recorded, which queues no mails. Before there were any, nobody waits
+# for one.
+_MISSING: Final = """(
+    SELECT id, status FROM orders
+    WHERE recorded_at >= greatest($1, (SELECT mails_since FROM shop))
+        AND NOT EXISTS (SELECT FROM mails WHERE order_id = orders.id)
+) AS missing"""
+
 COLUMNS: Final = """
     id, status, cls, amount_cents, currency, email, created_at, paid_at, ticket_code, got_goodie,
     refunded_at, qty, more_ticket_codes, tickets_refunded_at
@@ -264,6 +272,15 @@ class Orders:
         async with self.database.connection(PAGE_SECONDS_MAX) as connection:
             rows = await connection.fetch(_PAID_PAGE, start, until, limit)
         return [read_order(row) for row in rows]
+
+    async def queue_missing_mails(self, since: datetime) -> datetime:
+        """Queues the mails of orders that a worker of before has recorded since then, by its own
+        clock; what time it is now, by that.
+        """
+        async with self.database.connection(PAGE_SECONDS_MAX, writes=True) as connection:
+            now: datetime = await connection.fetchval("SELECT now()")
+            await connection.execute(QUEUE_MAILS.format(_MISSING), since)
+        return now
 
     async def ping(self) -> None:
         await self.database.ping()

@@ -14,6 +14,7 @@ from tigerfans import __version__
 from tigerfans.ipc.stats import ORDER_STEPS_TOTAL, Family, Stats, WorkerInfo
 from tigerfans.presence import Presence
 from tigerfans.telemetry.histogram import SECONDS_BOUNDS, Histogram
+from tigerfans.telemetry.mails import MailCounters
 from tigerfans.telemetry.steps import Step
 from tigerfans.telemetry.stores import store_families
 
@@ -53,6 +54,8 @@ class Counters:
         self.seconds: dict[str, Histogram] = {}
         self.steps = dict.fromkeys(Step, 0)
         self.rounds: Counter[tuple[str, RoundEnd]] = Counter()
+        # Of a process that sends mails.
+        self.mails: MailCounters | None = None
 
     def count_request(self, route: str, status: int, seconds: float) -> None:
         """One request that came to its end; a route is a path's template, so they are few."""
@@ -95,6 +98,7 @@ class Counters:
                 "stage",
                 self.stages,
             ),
+            *(self.mails.families() if self.mails else ()),
             *store_families(self.presences),
             Family(
                 name="tigerfans_clerk_rounds_total",

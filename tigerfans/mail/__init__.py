@@ -1,0 +1,1 @@
+"""Mails to buyers: what they say, and how they leave."""
