@@ -14,6 +14,8 @@
     ├── SoldOutError 409
     ├── AllOnHoldError 409          there may be tickets again; try again later
     ├── TooFewLeftError 409         there are some, and fewer than were asked for
+    ├── StockMovedError 409         somebody else changed the stock first
+    ├── StockRefusedError 409       the stock cannot be changed like that
     ├── UsedKeyError 409            the Idempotency-Key is used up; another one may be tried
     │   ├── KeyConflictError
     │   ├── KeyRefusedError
@@ -134,6 +136,18 @@ class TooFewLeftError(ShopError):
         tickets = "ticket of this class is" if available == 1 else "tickets of this class are"
         super().__init__(f"Only {available} {tickets} left. Please choose fewer.")
         self.fields = {"state": "too_few", "available": available}
+
+
+class StockMovedError(ShopError):
+    """Somebody changed the stock meanwhile: please look again."""
+
+    status = 409
+
+
+class StockRefusedError(ShopError):
+    """The stock cannot be changed like that."""
+
+    status = 409
 
 
 class UsedKeyError(ShopError):

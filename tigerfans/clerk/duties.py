@@ -19,7 +19,7 @@ from tigerfans.mail.sending import Sender
 from tigerfans.mail.upgrading import Latecomers
 from tigerfans.payments import mockpay
 from tigerfans.settings.settings import Settings
-from tigerfans.shop import cancellation, inquiry, refund_rounds
+from tigerfans.shop import cancellation, closing, inquiry, refund_rounds
 from tigerfans.shop.cancellation import CancellationRounds
 from tigerfans.stores import mail_requests
 from tigerfans.stores.mail_requests import MailRequests
@@ -108,6 +108,10 @@ def _missing_mails(desk: Desk) -> Round:
     return Latecomers(desk.opened.shop.orders).queue
 
 
+def _closing(desk: Desk) -> Round:
+    return partial(closing.park, desk.opened.shop)
+
+
 DUTIES: Final[Sequence[Duty]] = (
     Duty("deliveries", mockpay.DELIVERY_PAUSE_SECONDS, _deliveries),
     Duty("forgetting", mockpay.FORGET_PAUSE_SECONDS, _forgetting),
@@ -119,4 +123,5 @@ DUTIES: Final[Sequence[Duty]] = (
     Duty("mail counts", sending.COUNT_PAUSE_SECONDS, _mail_counts),
     Duty("mail requests", mail_requests.ROUND_PAUSE_SECONDS, _mail_requests),
     Duty("missing mails", upgrading.PAUSE_SECONDS, _missing_mails),
+    Duty("closing", closing.ROUND_PAUSE_SECONDS, _closing),
 )

@@ -70,6 +70,8 @@ class Backends:
         self.identity = identity
         self.ids = OrderIds(secret, are_checked=identity.are_ids_checked)
         self.classes: dict[str, TicketClass] = {c.code: c for c in self.catalog.classes}
+        # Whose sale was closed when the stock was last read, to be read again by who is refused.
+        self.closed: set[ClassCode] = set()
         # The stock, read at most so often however many ask.
         self.stock = Cached(self.read_stock, INVENTORY_SECONDS)
 
@@ -84,7 +86,12 @@ class Backends:
     async def read_stock(self) -> list[Inventory]:
         """The stock of each ticket class, and of the goodies last."""
         accounts = await self.submit(Operation.LOOKUP_ACCOUNTS, self.booking.stock_accounts())
-        return list(Inventory.by_ledger(accounts).values())
+        stock = Inventory.by_ledger(accounts)
+        classes = self.catalog.classes
+        self.closed = {
+            c.code for c in classes if (s := stock.get(c.tickets.ledger)) and s.is_closed
+        }
+        return list(stock.values())
 
     async def record(self, order: Order) -> Recorded:
         """Stores an outcome durably; a step was taken where it is new."""

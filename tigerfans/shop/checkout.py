@@ -35,7 +35,7 @@ from tigerfans.shop.hold_limits import too_many_holds
 from tigerfans.shop.lookup import hold_on_ledger, session_of
 from tigerfans.shop.order_state import unpaid_order
 from tigerfans.shop.selling import not_on_sale
-from tigerfans.shop.stock import refusal
+from tigerfans.shop.stock import closed, refusal
 from tigerfans.stores.orders import OrderStatus
 from tigerfans.stores.sessions import Holder, NotSaved, Session
 from tigerfans.telemetry.counters import timed
@@ -80,6 +80,9 @@ async def hold_tickets(
     """
     ticket_class = backends.ticket_class(cls)
     not_offered = _not_offered(backends, ticket_class, qty)
+    if ticket_class.code in backends.closed:
+        # What comes back to it is nobody's, in the moment until it is kept back.
+        not_offered = not_offered or await closed(backends, ticket_class.code)
     typed, email = email, read_email(email)
     body = fingerprint(ticket_class.code, email, qty)
     for order_id in _order_ids(backends, idempotency_key):

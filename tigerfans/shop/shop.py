@@ -10,6 +10,7 @@ from typing import Any
 
 from tigerfans.booking.ids import OrderId
 from tigerfans.booking.inventory import Inventory
+from tigerfans.booking.stock_changes import Wanted
 from tigerfans.ledger.base import Submit
 from tigerfans.offer.catalog import ClassCode
 from tigerfans.payments.base import PaymentEvent
@@ -24,11 +25,13 @@ from tigerfans.shop import (
     refund,
     repair,
     stock,
+    stock_changes,
 )
 from tigerfans.shop.backends import Backends
 from tigerfans.shop.checkout import Checkout
 from tigerfans.shop.open_hold import OpenHold
 from tigerfans.shop.payment import Settlement
+from tigerfans.shop.stock_changes import ClassStock
 from tigerfans.stores.orders import Order
 from tigerfans.stores.sessions import Session
 from tigerfans.stores.show_cancellation import Cancellation
@@ -117,6 +120,16 @@ class Shop(Backends):
     def inventory(self) -> Coroutine[Any, Any, dict[ClassCode, Inventory]]:
         """The stock of each ticket class, at most `INVENTORY_SECONDS` old."""
         return stock.inventory(self)
+
+    def class_stock(self, cls: str) -> Coroutine[Any, Any, ClassStock]:
+        """The stock of a class as it is now, and its changes."""
+        return stock_changes.look(self, cls)
+
+    def change_stock(
+        self, cls: str, wanted: Wanted, by: str, number: int | None = None
+    ) -> Coroutine[Any, Any, ClassStock]:
+        """Adds to the stock of a class, withdraws from it, or closes or opens its sale, once."""
+        return stock_changes.change(self, cls, wanted, by, number)
 
     def goodies(self) -> Coroutine[Any, Any, Inventory]:
         """The stock of goodies, at most `INVENTORY_SECONDS` old."""

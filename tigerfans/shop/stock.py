@@ -82,6 +82,11 @@ async def inventory(backends: Backends) -> dict[ClassCode, Inventory]:
     return {c.code: stock[i] for i, c in enumerate(backends.catalog.classes)}
 
 
+async def closed(backends: Backends, cls: ClassCode) -> SaleClosedError | None:
+    """Why nobody can have a ticket of that class, where its sale is closed."""
+    return SaleClosedError() if (await inventory(backends))[cls].is_closed else None
+
+
 async def refusal(backends: Backends, cls: ClassCode, qty: int = 1) -> ShopError:
     """Why the ledger has not so many tickets of that class: all are sold, or kept back, or some
     may come back.
