@@ -20,6 +20,16 @@ def test_a_new_file_is_one_that_a_shop_can_sell(
     assert goodie == "Tiger pin: for the first 100 paid orders."
 
 
+def test_how_many_tickets_an_order_may_have_is_said_where_it_is_more_than_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "offer.toml"
+    init(file)
+    file.write_text(file.read_text().replace("tickets_per_order = 1", "tickets_per_order = 4"))
+    assert check(file) == 0
+    assert "An order has up to 4 tickets." in capsys.readouterr().out.splitlines()
+
+
 def test_a_file_that_is_there_stays_as_it_is(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -55,6 +55,7 @@ def a_session(created_ms: int | None = None, hold_ms: int = 300_000) -> Session:
 
 
 TWO_AT_ONCE = Holder("somebody", 2)
+FOUR_AT_ONCE = Holder("somebody", 4)
 
 
 async def drained(sessions: Sessions) -> None:
@@ -463,6 +464,39 @@ async def connected(redis: Redis) -> set[str]:
     """The connections of others, by Redis' own numbers."""
     own = await redis.client_id()
     return {client["id"] for client in await redis.client_list()} - {str(own)}
+
+
+# --- Several tickets -----------------------------------------------------------------------------
+
+
+def several(qty: int, hold_ms: int = 300_000) -> Session:
+    return msgspec.structs.replace(a_session(hold_ms=hold_ms), qty=qty)
+
+
+async def test_what_a_holder_has_is_counted_in_tickets(sessions: Sessions) -> None:
+    assert await sessions.save(several(3), [FOUR_AT_ONCE]) is None
+    assert isinstance(await sessions.save(several(2), [FOUR_AT_ONCE]), OverLimit)
+    assert await sessions.save(several(1), [FOUR_AT_ONCE]) is None
+    assert isinstance(await sessions.save(several(1), [FOUR_AT_ONCE]), OverLimit)
+    assert await sessions.save(several(4), [Holder("somebody else", 4)]) is None
+
+
+async def test_there_is_room_for_several_tickets_once_as_many_are_free(sessions: Sessions) -> None:
+    soon, later = several(1, 100_000), several(2, 200_000)
+    for session in (later, soon):
+        assert await sessions.save(session, [FOUR_AT_ONCE]) is None
+    for qty, room in ((2, soon), (3, later), (4, later)):
+        over = await sessions.save(several(qty), [FOUR_AT_ONCE])
+        assert over == OverLimit(FOUR_AT_ONCE, room.expires_ms)
+
+
+async def test_all_tickets_of_an_order_that_ends_are_free_again(sessions: Sessions) -> None:
+    first = several(3)
+    await sessions.save(first, [FOUR_AT_ONCE])
+    assert isinstance(await sessions.save(several(4), [FOUR_AT_ONCE]), OverLimit)
+    sessions.finish(first, b"{}")
+    await drained(sessions)
+    assert await sessions.save(several(4), [FOUR_AT_ONCE]) is None
 
 
 # --- Sessions that ended unpaid ------------------------------------------------------------------

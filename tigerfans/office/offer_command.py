@@ -53,6 +53,8 @@ def check(path: Path) -> int:
             f"{each.code}, number {each.tickets.ledger}: {each.name}, {offer.price(each.listing)},"
             f" {each.tickets.capacity:,} tickets, {_sale(each, now)}."
         )
+    if offer.tickets_per_order > 1:
+        print(f"An order has up to {offer.tickets_per_order} tickets.")
     if offer.goodie.count:
         print(f"{offer.goodie.name}: for the first {offer.goodie.count:,} paid orders.")
     return EXIT_GOOD
