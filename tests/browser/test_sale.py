@@ -47,9 +47,22 @@ def test_a_page_counts_down_and_sells_when_the_time_has_come(
     expect(tab.locator("article[data-class=B]")).to_contain_text("The sale has ended")
     expect(tab.get_by_role("link", name="Choose Standard")).to_be_hidden()
     expect(choose).to_be_visible()
+    # Those of the class whose sale is over cannot be got.
+    expect(tab.locator("[data-total]")).to_have_text("5,000,000")
     choose.click()
     expect(tab.get_by_role("radio", name="Premium")).to_be_enabled()
     expect(tab.get_by_role("radio", name="Standard")).to_be_disabled()
+
+
+def test_a_long_price_stays_on_its_card(shop: BoxOffice, open_tab: OpenTab) -> None:
+    tab = open_tab(shop, **PHONE)
+    tab.goto("/")
+    price = tab.locator(".offer .price").first
+    price.evaluate("(price) => { price.textContent = 'CHF\u00a011,248.50'; }")
+    inside, card = price.bounding_box(), tab.locator(".offer").first.bounding_box()
+    assert inside is not None
+    assert card is not None
+    assert inside["x"] + inside["width"] <= card["x"] + card["width"]
 
 
 def test_the_box_office_says_what_is_on_sale(shop: BoxOffice, open_tab: OpenTab) -> None:

@@ -46,7 +46,8 @@ export function followStock(onChange = () => {}) {
   const ask = async () => {
     const inventory = await getJson("/api/inventory");
     show(inventory);
-    showTotal(Object.values(inventory));
+    // What is not on sale cannot be got.
+    showTotal(Object.values(inventory).filter(({ state }) => state === "on_sale"));
   };
   countDown();
   return repeat(ask, () => PAUSE_MS, () => show({}));

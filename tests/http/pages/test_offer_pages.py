@@ -1,5 +1,6 @@
 """How the pages follow from an offer: its windows, and the look that its organiser gives them."""
 
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -49,6 +50,13 @@ async def test_before_the_sale_a_page_counts_down_without_a_script_too(path: str
     assert [tag["content"] for tag in refreshes] == ["60"]
     assert "Choose Premium" not in page.text
     assert all("disabled" in choice for choice in page.choices.values())
+
+
+async def test_the_tickets_left_are_those_that_can_be_got() -> None:
+    every = await read("/", both())
+    some = await read("/", on_sale(None, datetime.now(UTC) - HOUR, "B"))
+    [all_left], [left] = (re.findall(r"([\d,]+) tickets left", page.text) for page in (every, some))
+    assert int(left.replace(",", "")) < int(all_left.replace(",", ""))
 
 
 @pytest.mark.parametrize("path", PATHS)
