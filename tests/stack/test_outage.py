@@ -12,24 +12,24 @@ from tests.harness.needs import TIGERBEETLE, needs_tigerbeetle
 from tests.stack.running_shop import RunningShop, family, open_shop, until
 from tigerfans.settings.folder import DataFolder
 
-WORKERS = ("worker-1", "worker-2")
+PROCESSES = ("worker-1", "worker-2", "clerk-1")
 # By the names of the programs, as logs and as metrics call them.
 STORES = {"redis": ("Redis", "redis"), "postgres": ("PostgreSQL", "postgresql")}
 
 
-def test_an_outage_is_one_line_each_way_in_each_worker_and_a_metric(tmp_path: Path) -> None:
+def test_an_outage_is_one_line_each_way_in_each_process_and_a_metric(tmp_path: Path) -> None:
     with open_shop(tmp_path, TIGERFANS_WORKERS="2") as shop:
         programs = [each.pid for program in STORES for each in family(shop.pid_of(program))]
         signal_all(programs, signal.SIGSTOP)
         try:
-            # Nobody buys: the workers find out by themselves.
+            # Nobody buys: they find out by themselves.
             until(lambda: has_said(shop, 1) and is_up(shop, 0))
         finally:
             signal_all(programs, signal.SIGCONT)
         until(lambda: has_said(shop, 2) and is_up(shop, 1))
         for name, _ in STORES.values():
-            for worker in WORKERS:
-                gone, back = said(shop, worker, name)
+            for process in PROCESSES:
+                gone, back = said(shop, process, name)
                 assert f"{name} is away: " in gone
                 assert f"{name} answers again." in back
 
@@ -50,14 +50,14 @@ def test_an_outage_of_tigerbeetle_is_one_line_each_way_in_the_sequencer(tmp_path
 
 
 def has_said(shop: RunningShop, lines: int) -> bool:
-    """Whether each worker has told so many lines of each store."""
+    """Whether each process has told so many lines of each store."""
     names = [name for name, _ in STORES.values()]
-    return all(len(said(shop, worker, name)) >= lines for worker in WORKERS for name in names)
+    return all(len(said(shop, process, name)) >= lines for process in PROCESSES for name in names)
 
 
 def is_up(shop: RunningShop, value: int) -> bool:
-    """Whether each worker's metrics say that of each store."""
-    return all(up(shop, key) == [value] * len(WORKERS) for _, key in STORES.values())
+    """Whether the metrics of each process say that of each store."""
+    return all(up(shop, key) == [value] * len(PROCESSES) for _, key in STORES.values())
 
 
 def signal_all(pids: Sequence[int], number: signal.Signals) -> None:
