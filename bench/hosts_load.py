@@ -44,7 +44,8 @@ HOSTS_MAX: Final = 8
 TURNS_MAX: Final = 100
 RESULTS: Final = ROOT / "bench" / "results" / "hosts.csv"
 MEASURED: Final = (PHASES["checkout"], PHASES["purchase"])
-# The first host's PostgreSQL is everybody's: room for all workers, and for those of a reload.
+# The first host's PostgreSQL is everybody's: room for all workers and clerks, and for
+# those of a reload.
 DATABASE_CONNECTIONS: Final = 64
 CONFIG: Final = Config.read(ROOT / "ops" / "workers-1.env")
 

@@ -8,11 +8,13 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from bench.errors import BenchError
+from tigerfans.settings.settings import is_clerk
 
 YARDSTICK: Final = "yardstick"
 CLIENT: Final = "client"
 WORKER: Final = "worker-"
 WORKERS: Final = "workers"
+CLERK: Final = "clerk"
 SEQUENCER: Final = "sequencer"
 REPLICA: Final = "replica-"
 
@@ -51,6 +53,7 @@ class Measurement:
         kinds: dict[str, float] = {}
         for process, seconds in self.cpu_seconds.items():
             kind = WORKERS if process.startswith(WORKER) else process
+            kind = CLERK if is_clerk(process) else kind
             kinds[kind] = kinds.get(kind, 0.0) + seconds / self.ok * 1e6 if self.ok else 0.0
         return kinds
 

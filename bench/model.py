@@ -7,7 +7,8 @@ The measured part is the CPU time of each process for one purchase. The rest is 
 three kinds of process:
 
 - HTTP workers: as many as there are cores left, so their cost sets how many cores a rate needs;
-- PostgreSQL: a process for each connection, so it spreads over cores too;
+- PostgreSQL, a process for each connection, and clerks, of which there may be several: they spread
+  over cores too;
 - the sequencer, the ledger and Redis: one thread that matters each, so a core each and no more.
   The first of these to fill its core is where the shop ends, whatever else is added.
 
@@ -27,7 +28,7 @@ from pathlib import Path
 from typing import Final
 
 from bench.errors import BenchError
-from bench.measurement import CLIENT, REPLICA, SEQUENCER, WORKERS, Measurement, read_results
+from bench.measurement import CLERK, CLIENT, REPLICA, SEQUENCER, WORKERS, Measurement, read_results
 from bench.report import group, middle
 
 # A thread that does one thing after the other is full before its core is: waits grow without end
@@ -36,9 +37,9 @@ FULL: Final = 0.8
 # Of all cores together, what can be used before everything waits for its turn.
 BUSY: Final = 0.9
 CORES: Final = (8, 16, 64)
-SPREADS: Final = (WORKERS, "postgres")
+SPREADS: Final = (WORKERS, CLERK, "postgres")
 # Each host has its own, for its share of what is sold; the ledger and the stores are everybody's.
-OF_EACH_HOST: Final = (WORKERS, SEQUENCER)
+OF_EACH_HOST: Final = (WORKERS, CLERK, SEQUENCER)
 HOSTS_MAX: Final = 64
 
 EXIT_USAGE: Final = 2

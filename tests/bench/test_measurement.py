@@ -38,10 +38,10 @@ def test_each_process_has_its_cpu_seconds_in_one_column(tmp_path: Path) -> None:
     assert row["cpu_seconds"] == "client=1.50 worker-1=0.25"
 
 
-def test_the_cpu_of_all_workers_is_one_figure() -> None:
-    cpu = {"worker-1": 0.001, "worker-2": 0.002, "sequencer": 0.001}
+def test_the_cpu_of_all_workers_is_one_figure_and_that_of_the_clerk_another() -> None:
+    cpu = {"worker-1": 0.001, "worker-2": 0.002, "sequencer": 0.001, "clerk-1": 0.002}
     assert measurement(ok=100, cpu_seconds=cpu).cpu_us() == pytest.approx(
-        {"workers": 30.0, "sequencer": 10.0}
+        {"workers": 30.0, "sequencer": 10.0, "clerk": 20.0}
     )
 
 
