@@ -55,6 +55,7 @@ SCENES: Final = {
     "admin-hosts": Scene("/admin", SILENT_HOST, has_hosts=True),
     "admin-refunds": Scene("/admin", "Refunds due", is_brief=True),
     "admin-unmatched": Scene("/admin", "It is not what the order costs.", is_brief=True),
+    "admin-people": Scene("/admin/people", "Who may enter"),
     "admin-order": Scene("/admin/orders/{paid.order_id}", "What was ordered"),
     "admin-order-refund": Scene(
         "/admin/orders/{unfulfilled.order_id}", "Refund €65.00", is_brief=True
@@ -127,6 +128,8 @@ class Stage:
         # Where there are more hosts than one, for a scene.
         self._many_hosts: BoxOffice | None = None
         self._cookie = patient.hold_in_a_browser()
+        patient.let_in("ada", "office")
+        patient.let_in("gate-1", "door")
         brief.tell_unmatched(late.expired.order_id)
         brief.tell_unmatched(UNKNOWN_ORDER_ID, currency="doubloons", amount=1234567890123)
         brief.tell_unmatched("the order of " + "x" * 60, customer_email="")

@@ -1,12 +1,17 @@
 """Passwords of people: kept as Argon2id hashes, by the parameters that the library proposes.
 
-A comparison takes 64 MiB and a tenth of a second of a core, in a thread, so that nobody else waits
-for it; one at a time in a process, however many ask.
+A comparison takes 64 MiB and a tenth of a second of a core, one at a time in a process, however
+many ask. It is made in a thread that gives way to the event loop's, for Argon2 makes four of it.
 """
 
 import asyncio
+import os
 import secrets
-from typing import Final
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import Final, TypeVar
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
@@ -18,7 +23,12 @@ PASSWORD_CHARACTERS_MAX: Final = 256
 # Of one that is made: 144 bits.
 MADE_BYTES: Final = 18
 
+# Beside a loop that never rests, all four together get three tenths of the core.
+NICENESS: Final = 10
+
 HASHER: Final = PasswordHasher()
+
+Result = TypeVar("Result")
 
 
 class Passwords:
@@ -32,19 +42,35 @@ class Passwords:
     async def hash(self, password: str) -> str:
         """As `hash_password`, while others are served."""
         async with self._turn:
-            return await asyncio.to_thread(hash_password, password)
+            return await _in_a_thread(lambda: hash_password(password))
 
     async def is_right(self, password: bytes, password_hash: str | None) -> bool:
         """Whether it is the password of that hash; never of None, which takes as long to say."""
         async with self._turn:
             if password_hash is not None:
-                return await asyncio.to_thread(_is_right, password, password_hash)
-            if self._nobodys is None:
+                return await _in_a_thread(lambda: _is_right(password, password_hash))
+            nobodys = self._nobodys
+            if nobodys is None:
                 # To make it is the work of a comparison.
-                self._nobodys = await asyncio.to_thread(hash_password, make_password())
+                self._nobodys = await _in_a_thread(lambda: hash_password(make_password()))
             else:
-                await asyncio.to_thread(_is_right, password, self._nobodys)
+                await _in_a_thread(lambda: _is_right(password, nobodys))
             return False
+
+
+async def _in_a_thread(work: Callable[[], Result]) -> Result:
+    """The work's result, from a thread of its own: one that gave way cannot take it back."""
+    executor = ThreadPoolExecutor(1, "argon2", initializer=_give_way)
+    try:
+        return await asyncio.get_running_loop().run_in_executor(executor, work)
+    finally:
+        executor.shutdown(wait=False)
+
+
+def _give_way() -> None:
+    # Where threads have no such number of their own, they do not give way.
+    with suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
 
 
 def hash_password(password: str) -> str:
