@@ -59,12 +59,14 @@ class Passwords:
 
 
 async def _in_a_thread(work: Callable[[], Result]) -> Result:
-    """The work's result, from a thread of its own: one that gave way cannot take it back."""
-    executor = ThreadPoolExecutor(1, "argon2", initializer=_give_way)
-    try:
-        return await asyncio.get_running_loop().run_in_executor(executor, work)
-    finally:
-        executor.shutdown(wait=False)
+    """The work's result, from a thread that gives way."""
+
+    def wait() -> Result:
+        # A thread of its own: one that gave way cannot take it back.
+        with ThreadPoolExecutor(1, "argon2", initializer=_give_way) as executor:
+            return executor.submit(work).result()
+
+    return await asyncio.to_thread(wait)
 
 
 def _give_way() -> None:
