@@ -88,6 +88,30 @@ async def test_an_order_that_is_paid_after_it_failed_gets_the_codes_of_all_its_t
     assert await orders.find(failed.id) == paid
 
 
+async def test_an_order_that_the_release_before_stores_beside_this_one_has_one_ticket(
+    orders: Orders,
+) -> None:
+    order = paid_order()
+    async with orders.database.connection() as connection:
+        await connection.execute(
+            "INSERT INTO orders (id, status, cls, amount_cents, currency, email, created_at,"
+            " paid_at, ticket_code, got_goodie, email_folded)"
+            " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, NULL)",
+            order.id.hex_digits,
+            order.status,
+            order.cls,
+            order.amount_cents,
+            order.currency,
+            order.email,
+            order.created_at,
+            order.paid_at,
+            order.ticket_code,
+            order.got_goodie,
+        )
+    assert await orders.find(order.id) == order
+    assert (order.qty, order.ticket_codes) == (1, (order.ticket_code,))
+
+
 async def test_an_unknown_order_is_none(orders: Orders) -> None:
     assert await orders.find(OrderId.new()) is None
 
