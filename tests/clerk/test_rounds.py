@@ -10,10 +10,11 @@ import pytest
 from tests.clerk.desk import desk_of
 from tests.harness.patience import patience
 from tigerfans.clerk import rounds as rounds_module
-from tigerfans.clerk.duties import Duty, Round
+from tigerfans.clerk.duties import Desk, Duty, Round
 from tigerfans.clerk.rounds import Rounds
 from tigerfans.errors import UnavailableError
 from tigerfans.ledger.base import LedgerTimeoutError
+from tigerfans.settings.settings import SettingsError
 from tigerfans.shop.shop import Shop
 from tigerfans.telemetry.counters import RoundEnd
 
@@ -113,6 +114,16 @@ async def test_a_duty_that_a_shop_does_not_have_is_left_out(shop: Shop) -> None:
     async with at_work(shop, duties):
         await work.is_done.wait()
     assert {name for name, _ in shop.counters.rounds} == {"work"}
+
+
+async def test_a_duty_that_cannot_begin_ends_the_clerk_before_it_says_that_it_is_ready(
+    shop: Shop,
+) -> None:
+    def refuse(_: Desk) -> Round:
+        raise SettingsError("no such mail server")
+
+    with pytest.raises(SettingsError, match="no such mail server"):
+        Rounds(desk_of(shop), [Duty("refuses", LONG_SECONDS, refuse)])
 
 
 async def test_a_round_under_way_is_finished_by_a_clerk_that_is_told_to_stop(shop: Shop) -> None:

@@ -25,11 +25,11 @@ logger = logging.getLogger(__name__)
 
 
 class Rounds:
-    """Rounds of every duty, from `run` until `stop`."""
+    """Rounds of every duty, from `run` until `stop`; a duty that cannot begin raises at once."""
 
     def __init__(self, desk: Desk, duties: Sequence[Duty]) -> None:
-        self._desk = desk
-        self._duties = duties
+        begun = [(duty, duty.begin(desk)) for duty in duties]
+        self._rounds = [(duty, do_round) for duty, do_round in begun if do_round is not None]
         self._counts = desk.opened.shop.counters.rounds
         self._stopping = asyncio.Event()
         self._deadline = asyncio.timeout(None)
@@ -41,9 +41,8 @@ class Rounds:
         """
         try:
             async with self._deadline, asyncio.TaskGroup() as tasks:
-                for duty in self._duties:
-                    if (do_round := duty.begin(self._desk)) is not None:
-                        tasks.create_task(self._keep_at(duty, do_round), name=duty.name)
+                for duty, do_round in self._rounds:
+                    tasks.create_task(self._keep_at(duty, do_round), name=duty.name)
         except TimeoutError:
             logger.info("stopped in the middle of a round: what was under way comes back")
 
