@@ -1,7 +1,9 @@
 """The duties that there are: each is leased, so that several clerks do each thing once."""
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -14,6 +16,7 @@ from tigerfans.payments.outbox import Webhook
 from tigerfans.shop.shop import Shop
 
 NAMES = [duty.name for duty in DUTIES]
+ARCHITECTURE = Path(__file__).parents[2] / "docs" / "architecture.md"
 
 Send = Callable[[bytes], Awaitable[str | None]]
 
@@ -44,6 +47,12 @@ async def add_due(shop: Shop, count: int) -> set[bytes]:
 def test_every_duty_has_a_name_and_a_pause_of_its_own() -> None:
     assert len(set(NAMES)) == len(NAMES)
     assert all(duty.pause_seconds > 0 for duty in DUTIES)
+
+
+def test_the_page_names_the_duties_that_there_are() -> None:
+    _, _, chapter = ARCHITECTURE.read_text().partition("## Inside a clerk")
+    table, _, _ = chapter.partition("\n## ")
+    assert re.findall(r"^\| ([a-z ]+) \|", table, re.MULTILINE) == ["duty", *NAMES]
 
 
 @pytest.mark.parametrize("name", NAMES)
