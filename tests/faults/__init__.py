@@ -5,6 +5,7 @@ stack      the shop as `tigerfans up` runs it, killed and started again on the s
 exchange   one HTTP request, and what may become of it
 buyers     the load: buyers that check out, and a payment provider that does not give up
 relay      where MockPay sends its webhooks; it keeps some of them to itself
+mailbox    the mail server that the shop sends to, and what came to whom
 prices     what a ticket costs, told to real workers by the file of their offer
 purchase   what one buyer was told, and whether the shop ever took it back
 pace       keeps buyers and faults in step, however slow the machine is

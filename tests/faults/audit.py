@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, Protocol
 import asyncpg
 
 from tests.faults import prices
+from tests.faults.mailbox import Mail
 from tests.faults.plan import RunPlan
 from tests.faults.purchase import CHARGED, Purchase, ticket_codes_told
 from tests.offers import catalog_with
@@ -89,6 +90,9 @@ class Audit:
     sold_twice: int = 0
     # Payments that nobody told, and that the shop asked about.
     learned: int = 0
+    # Those that came once more, as the same mail, are counted apart.
+    mails: int = 0
+    mailed_again: int = 0
     violations: list[str] = field(default_factory=list)
 
 
@@ -111,6 +115,8 @@ class Stores(NamedTuple):
     stock: Sequence[Inventory]
     # Payments that fit no order: nobody here sends any.
     unmatched: Sequence[asyncpg.Record] = ()
+    # By the address they came to; None where nobody takes any.
+    mails: Mapping[str, Sequence[Mail]] | None = None
 
 
 async def read_stores(plan: RunPlan, shop: Readable, purchases: Iterable[Purchase]) -> Stores:
@@ -150,6 +156,8 @@ def audit(plan: RunPlan, purchases: Sequence[Purchase], stores: Stores) -> Audit
         for row in stores.unmatched
     ]
     _audit_strangers(found, purchases, stores)
+    if stores.mails is not None:
+        _audit_mails(found, stores.orders, stores.mails)
     _audit_stock(found, plan, purchases, stores)
     return found
 
@@ -233,6 +241,24 @@ def _audit_strangers(found: Audit, purchases: Sequence[Purchase], stores: Stores
     ]
     codes = Counter(code for row in stores.orders.values() for code in codes_of(row))
     found.violations += [f"the ticket {code} exists twice" for code, n in codes.items() if n > 1]
+
+
+def _audit_mails(
+    found: Audit, orders: Mapping[str, Mapping[str, Any]], mails: Mapping[str, Sequence[Mail]]
+) -> None:
+    """Whoever was charged has one mail, with the codes of all tickets there are; nobody else."""
+    found.mails = sum(map(len, mails.values()))
+    expected = {
+        row["email"]: codes_of(row)
+        for row in orders.values()
+        # Of an order without an address nobody can be told.
+        if row["status"] in CHARGED and row["email"]
+    }
+    for address in expected.keys() | mails.keys():
+        came = [list(mail.codes) for mail in mails.get(address, ())]
+        wanted = [expected[address]] if address in expected else []
+        if came != wanted:
+            found.violations.append(f"{address} was to get mails of {wanted}, and got {came}")
 
 
 def codes_of(row: Mapping[str, Any]) -> list[str]:

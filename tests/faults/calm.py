@@ -80,6 +80,26 @@ async def learn(shop: Reachable, crowd: Crowd) -> None:
         await redis.aclose()
 
 
+async def until_mailed(shop: Reachable) -> None:
+    """Until every mail was taken by the server, or given up since there is nobody to send it to."""
+    database = await asyncpg.connect(shop.database_url)
+    try:
+        async with asyncio.timeout(CALM_SECONDS_MAX):
+            # A clerk that was killed had a lease on some, and other pauses have grown.
+            await database.execute(_SEND_NOW)
+            await _until_zero(lambda: database.fetchval(_WAITING))
+    except TimeoutError:
+        raise StackError(f"Mails are left.\n{shop.tell()}") from None
+    finally:
+        await database.close()
+
+
+_WAITING = "SELECT count(*) FROM mails WHERE sent_at IS NULL AND gave_up_at IS NULL"
+_SEND_NOW = """
+    UPDATE mails SET next_attempt_at = now() WHERE sent_at IS NULL AND gave_up_at IS NULL
+"""
+
+
 async def _key_prefix(shop: Reachable) -> str:
     """What the shop's keys in Redis begin with."""
     database = await asyncpg.connect(shop.database_url)

@@ -16,7 +16,7 @@ import os
 import signal
 import socket
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from random import Random
@@ -25,6 +25,7 @@ from resource import RLIM_INFINITY, RLIMIT_FSIZE, prlimit
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from tests.faults.mailbox import Mailbox
 from tests.faults.pace import Pace
 from tests.faults.plan import Fault, FaultKind, RunPlan
 from tests.faults.stack import FaultyShop, StackError
@@ -48,12 +49,16 @@ HALF_A_REQUEST = encode(1, NO_OPERATION, bytes(100))[:40]
 HALF_A_REPLY = encode(ABOUT_THE_CONNECTION, Status.INVALID, bytes(100))[:40]
 
 
+Undo = Callable[[], Awaitable[None] | None]
+
+
 class Injector:
     """Deals all of a plan's faults, at a pace it shares with the buyers, and counts them."""
 
-    def __init__(self, plan: RunPlan, shop: FaultyShop, pace: Pace) -> None:
+    def __init__(self, plan: RunPlan, shop: FaultyShop, mailbox: Mailbox, pace: Pace) -> None:
         self._plan = plan
         self._shop = shop
+        self._mailbox = mailbox
         self._pace = pace
         self._chance = Random(f"{plan.seed} injector")
         self.struck: Counter[FaultKind] = Counter()
@@ -73,7 +78,7 @@ class Injector:
                 if undo is not None:
                     lasting.create_task(_undo_later(fault.seconds, undo), name=str(fault))
 
-    async def _strike_once_possible(self, fault: Fault) -> Callable[[], None] | None:
+    async def _strike_once_possible(self, fault: Fault) -> Undo | None:
         """Carries out one fault, when there is something to strike; how to undo it, if it lasts."""
         for _ in range(ATTEMPTS_MAX):
             self._shop.remember()
@@ -88,7 +93,7 @@ class Injector:
                 return undo
         raise StackError(f"{fault}: after {ATTEMPTS_MAX} attempts there was nothing to strike.")
 
-    async def _strike(self, fault: Fault) -> Callable[[], None] | None:
+    async def _strike(self, fault: Fault) -> Undo | None:
         match fault.kind:
             case FaultKind.KILL_ALL:
                 await self._kill_all()
@@ -114,6 +119,8 @@ class Injector:
                 return _stand_still(self._shop.pid_of(fault.target))
             case FaultKind.FULL_DISK:
                 return self._fill_disk()
+            case FaultKind.MAIL_AWAY:
+                return await self._mailbox.go_away()
         return None
 
     async def _kill_all(self) -> None:
@@ -219,11 +226,12 @@ def _limit_files(pid: int) -> Callable[[], None]:
     return make_room
 
 
-async def _undo_later(seconds: float, undo: Callable[[], None]) -> None:
+async def _undo_later(seconds: float, undo: Undo) -> None:
     try:
         await asyncio.sleep(seconds)
     finally:
-        undo()
+        if undone := undo():
+            await undone
 
 
 def _command(pid: int) -> bytes:

@@ -18,6 +18,7 @@ SHOP_PROCESSES = ("sequencer", "worker-1", "worker-2", "clerk-1")
 # Mostly shorter than the worker's deadline for the ledger, at times longer.
 STOP_SECONDS = (0.3, 1.0, 1.0, 2.0, 5.0)
 FULL_DISK_SECONDS = (1.0, 3.0, 6.0)
+MAIL_AWAY_SECONDS = (1.0, 3.0, 6.0)
 # Room for what a run writes; TigerBeetle takes more than a gigabyte of it at once.
 DISK_BYTES = 512 << 20
 TIGERBEETLE_DISK_BYTES = 3 << 30
@@ -54,6 +55,8 @@ class FaultKind(StrEnum):
     RELOAD = "reload"
     # The same, by workers that sell at other prices.
     REPRICE = "reprice"
+    # The server that takes the shop's mails.
+    MAIL_AWAY = "mail-away"
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,6 +261,7 @@ class RunPlan:
         )
         deck += [Fault(FaultKind.KILL_BACKEND, "postgres")]
         deck.append(Fault(FaultKind.FULL_DISK, seconds=chance.choice(FULL_DISK_SECONDS)))
+        deck.append(Fault(FaultKind.MAIL_AWAY, seconds=chance.choice(MAIL_AWAY_SECONDS)))
         prices = {cls: chance.randint(PRICE_CENTS_MIN, PRICE_CENTS_MAX) for cls in CLASSES}
         deck.append(Fault(FaultKind.REPRICE, prices=prices))
         return [fault for fault in deck if fault.kind in self.kinds]

@@ -11,10 +11,11 @@ from functools import partial
 
 from tests.faults.audit import Audit, audit, read_stores
 from tests.faults.buyers import Crowd
-from tests.faults.calm import CALM_SECONDS_MAX, calm, learn, waiting
+from tests.faults.calm import CALM_SECONDS_MAX, calm, learn, until_mailed, waiting
 from tests.faults.exchange import exchange
 from tests.faults.injector import Injector
 from tests.faults.loads import under_way
+from tests.faults.mailbox import Mailbox
 from tests.faults.pace import Pace
 from tests.faults.plan import SECRETS, FaultKind, RunPlan
 from tests.faults.relay import Relay
@@ -44,10 +45,10 @@ async def run(plan: RunPlan, environment: dict[str, str]) -> Report:
     """Runs one seed; `environment` says which ledger. Leaves no process and no file behind."""
     began = time.monotonic()
     report = Report(plan)
-    async with Relay.open() as relay:
-        webhooks = {"MOCK_WEBHOOK_URL": relay.url}
+    async with Relay.open() as relay, Mailbox.open() as mailbox:
+        around = {"MOCK_WEBHOOK_URL": relay.url} | mailbox.settings
         shop = FaultyShop(
-            plan.settings | environment | webhooks, plan.disk_bytes, plan.tickets_per_order
+            plan.settings | environment | around, plan.disk_bytes, plan.tickets_per_order
         )
         relay.exchange = partial(exchange, shop.port)
         if shop.no_disk:
@@ -58,7 +59,7 @@ async def run(plan: RunPlan, environment: dict[str, str]) -> Report:
             )
         try:
             await shop.start()
-            await _sell(plan, shop, relay, report)
+            await _sell(plan, shop, relay, mailbox, report)
             report.violations += await _stop(shop)
         except* StackError as group:
             report.violations += map(str, group.exceptions)
@@ -88,10 +89,12 @@ async def _stop(shop: FaultyShop) -> list[str]:
     return wrong
 
 
-async def _sell(plan: RunPlan, shop: FaultyShop, relay: Relay, report: Report) -> None:
+async def _sell(
+    plan: RunPlan, shop: FaultyShop, relay: Relay, mailbox: Mailbox, report: Report
+) -> None:
     pace = Pace(plan.orders, plan.fault_count)
     crowd = Crowd(plan, partial(exchange, shop.port), shop.prices, relay, pace)
-    injector = Injector(plan, shop, pace)
+    injector = Injector(plan, shop, mailbox, pace)
     buying = asyncio.create_task(crowd.run(), name="buyers")
     striking = asyncio.create_task(injector.run(), name="faults")
     try:
@@ -113,8 +116,12 @@ async def _sell(plan: RunPlan, shop: FaultyShop, relay: Relay, report: Report) -
     report.faults = injector.struck
     await calm(plan, shop)
     await learn(shop, crowd)
-    report.audit = audit(plan, crowd.purchases, await read_stores(plan, shop, crowd.purchases))
+    await until_mailed(shop)
+    stores = await read_stores(plan, shop, crowd.purchases)
+    report.audit = audit(plan, crowd.purchases, stores._replace(mails=mailbox.mails))
+    report.audit.mailed_again = mailbox.came_again
     report.violations += crowd.violations + report.audit.violations + await _reconcile(shop)
+    report.violations += mailbox.violations
     if report.violations:
         report.violations += ["faults: " + "; ".join(injector.log), shop.tell()]
 

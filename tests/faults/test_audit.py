@@ -10,6 +10,7 @@ import pytest
 from tests.faults.audit import OnLedger, Stores, audit
 from tests.faults.buyers import event_body
 from tests.faults.exchange import Answer
+from tests.faults.mailbox import Mail
 from tests.faults.plan import BuyerPlan, Delivery, FaultKind, Intent, RunPlan
 from tests.faults.purchase import Purchase
 from tigerfans.booking.ids import Purpose
@@ -214,6 +215,26 @@ def test_a_payment_that_fits_no_order_is_found_because_nobody_sends_any() -> Non
     unmatched = [{"order_id": ORDER_ID, "reason": "amount"}]
     found = audit(PLAN, [bought()], stores()._replace(unmatched=unmatched))
     assert found.violations == [f"the payment of order {ORDER_ID} fits no order: amount"]
+
+
+@pytest.mark.parametrize(
+    ("mails", "sentence"),
+    [
+        ({}, "was to get mails of [['TF-1']], and got []"),
+        ({BUYER.email: [Mail("a", ["TF-2"])]}, "and got [['TF-2']]"),
+        ({BUYER.email: [Mail("a", ["TF-1"]), Mail("b", ["TF-1"])]}, "[['TF-1'], ['TF-1']]"),
+        (
+            {BUYER.email: [Mail("a", ["TF-1"])], "other@example.org": [Mail("b", ["TF-1"])]},
+            "other@example.org was to get mails of [], and got [['TF-1']]",
+        ),
+    ],
+    ids=["none", "another's", "two", "a stranger's"],
+)
+def test_a_mail_that_is_missing_wrong_or_too_much_is_found(mails: Any, sentence: str) -> None:
+    mailed = stores()._replace(mails={BUYER.email: [Mail("a", ["TF-1"])]})
+    assert audit(PLAN, [bought()], mailed).violations == []
+    [violation] = audit(PLAN, [bought()], mailed._replace(mails=mails)).violations
+    assert sentence in violation
 
 
 def never_told() -> Purchase:

@@ -10,6 +10,7 @@ import pytest
 
 from tests.faults import injector as injector_module
 from tests.faults.injector import Injector
+from tests.faults.mailbox import Mailbox
 from tests.faults.pace import Pace
 from tests.faults.plan import FaultKind, RunPlan
 from tests.faults.stack import StackError
@@ -80,7 +81,7 @@ class SlowShop:
 
 def injector(shop: Any, **changes: Any) -> Injector:
     plan = RunPlan(seed=1, kinds=(FaultKind.KILL,), fault_seconds=1e-3, **changes)
-    return Injector(plan, shop, Pace(0, plan.fault_count))
+    return Injector(plan, shop, Mailbox(), Pace(0, plan.fault_count))
 
 
 async def test_all_faults_strike_however_long_the_shop_takes_to_heal(
