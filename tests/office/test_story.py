@@ -23,6 +23,7 @@ from tigerfans.payments.mockpay import MockPay
 from tigerfans.payments.outbox import Webhook
 from tigerfans.shop.checkout import Checkout
 from tigerfans.shop.shop import Shop
+from tigerfans.stores.mails import MailKey, MailKind, Mails
 from tigerfans.stores.orders import OrderStatus
 
 EMAIL = "fan@example.org"
@@ -55,19 +56,33 @@ async def test_a_purchase_is_told_from_hold_to_ticket(shop: Shop) -> None:
     story = await story_of(shop, checkout)
     assert sorted(told(story)) == [
         "Goodie granted",
+        "Mail to be sent",
         "Payment session opened",
         "Payment succeeded",
         "Ticket held",
         "Ticket sold",
     ]
-    assert told(story)[-1] == "Payment succeeded"
+    assert told(story)[-2:] == ["Payment succeeded", "Mail to be sent"]
     milliseconds = [int(chapter.at.timestamp() * 1_000) for chapter in story.chapters]
     assert milliseconds == sorted(milliseconds)
     assert story.away == []
     assert story.order
     assert story.order.status is OrderStatus.PAID
     assert story.order.ticket_code
-    assert story.order.ticket_code in story.chapters[-1].detail
+    assert story.order.ticket_code in story.chapters[-2].detail
+
+
+async def test_a_mail_is_told_with_where_it_went_or_why_it_did_not(shop: Shop) -> None:
+    checkout = await shop.checkout("A", EMAIL)
+    await shop.settle(event(checkout, EventType.SUCCEEDED))
+    mails, key = Mails(shop.orders.database), MailKey(order_id_of(checkout), MailKind.TICKETS)
+    for is_final, what in ((False, "Mail to be sent"), (True, "Mail given up")):
+        await mails.failed(key, "550 no such user", is_final=is_final)
+        [chapter] = [c for c in (await story_of(shop, checkout)).chapters if "Mail" in c.what]
+        assert (chapter.what, chapter.detail) == (what, "with the tickets: 550 no such user")
+    await mails.sent(key, EMAIL)
+    [chapter] = [c for c in (await story_of(shop, checkout)).chapters if "Mail" in c.what]
+    assert (chapter.what, chapter.detail) == ("Mail sent", f"with the tickets, to {EMAIL}")
 
 
 async def test_what_the_ledger_did_has_the_transfers_id(shop: Shop) -> None:
@@ -102,11 +117,11 @@ async def test_a_refund_is_told_from_the_late_payment_to_the_money(open_shop: Op
     await shop.checkout("A", EMAIL)
     await shop.settle(event(late, EventType.SUCCEEDED))
     due = await story_of(shop, late)
-    assert told(due)[-1] == "Payment succeeded, a refund is due"
+    assert told(due)[-2:] == ["Payment succeeded, a refund is due", "Mail to be sent"]
     await shop.refund(order_id_of(late), "admin")
     refunded = told(await story_of(shop, late))
     assert refunded[: len(told(due))] == told(due)
-    assert sorted(refunded[len(told(due)) :]) == ["Refund", "Refunded"]
+    assert sorted(refunded[len(told(due)) :]) == ["Mail to be sent", "Refund", "Refunded"]
 
 
 async def test_a_refund_of_one_ticket_is_told_by_who_asked_and_by_what_was_done(

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tigerfans.booking.ids import OrderId
+from tigerfans.stores.audit import Audit
 from tigerfans.stores.database import Database
 from tigerfans.stores.mails import (
     GIVE_UP_AFTER,
@@ -237,20 +238,19 @@ async def test_a_mail_that_fails_for_a_day_is_given_up_and_one_that_waits_for_it
     assert await keys(mails) == set()
 
 
-@pytest.mark.parametrize("of_one", [True, False])
 async def test_what_was_given_up_is_tried_anew_where_the_operator_wants_it(
-    mails: Mails, order: Order, of_one: bool
+    mails: Mails, order: Order
 ) -> None:
     key = MailKey(order.id, MailKind.TICKETS)
     await mails.failed(key, "550 no such user", is_final=True)
-    assert await mails.try_again(order.id if of_one else None) == 1
+    assert await mails.try_again("office") == 1
     assert await keys(mails) == {key}
     assert await mails.counts() == MailCounts(1, 0, 0)
 
 
 async def test_what_was_sent_is_not_tried_again(mails: Mails, order: Order) -> None:
     await mails.sent(MailKey(order.id, MailKind.TICKETS), "fan@example.org")
-    assert await mails.try_again() == 0
+    assert await mails.try_again("office") == 0
 
 
 # --- Sent again --------------------------------------------------------------------------------
@@ -259,7 +259,7 @@ async def test_what_was_sent_is_not_tried_again(mails: Mails, order: Order) -> N
 async def test_tickets_are_sent_again_under_the_next_number(mails: Mails, order: Order) -> None:
     await mails.sent(MailKey(order.id, MailKind.TICKETS), "fan@example.org")
     for number in range(3):
-        assert await mails.ask_again(order.id)
+        assert await mails.send_again(order.id, "office")
         key = MailKey(order.id, MailKind.AGAIN, number)
         assert await keys(mails) == {key}
         await mails.sent(key, "fan@example.org")
@@ -268,12 +268,52 @@ async def test_tickets_are_sent_again_under_the_next_number(mails: Mails, order:
 async def test_a_mail_that_waits_already_is_as_good_as_another_one(
     mails: Mails, order: Order
 ) -> None:
-    assert await mails.ask_again(order.id)
+    assert await mails.send_again(order.id, "office")
     assert [stored.key.kind for stored in await mails.of(order.id)] == [MailKind.TICKETS]
 
 
 async def test_what_is_no_ticket_is_not_sent_again(orders: Orders, mails: Mails) -> None:
     order = an_order(OrderStatus.FAILED)
     await orders.record(order)
-    assert not await mails.ask_again(order.id)
-    assert not await mails.ask_again(OrderId.new())
+    assert not await mails.send_again(order.id, "office")
+    assert not await mails.send_again(OrderId.new(), "office")
+    assert await Audit(orders.database).page(None, 10) == []
+
+
+async def test_a_mail_that_was_given_up_is_sent_again_itself(mails: Mails, order: Order) -> None:
+    key = MailKey(order.id, MailKind.TICKETS)
+    await mails.failed(key, "550 no such user", is_final=True)
+    assert await mails.send_again(order.id, "office")
+    assert await keys(mails) == {key}
+
+
+async def test_who_sent_what_again_is_written_down(
+    mails: Mails, order: Order, orders: Orders
+) -> None:
+    await mails.send_again(order.id, "ada")
+    await mails.failed(MailKey(order.id, MailKind.TICKETS), "550 no", is_final=True)
+    await mails.try_again("bob")
+    deeds = await Audit(orders.database).page(None, 10)
+    assert [(deed.by, deed.what, deed.order_id, deed.detail) for deed in deeds] == [
+        ("bob", "Mails tried again", None, "1 in all"),
+        ("ada", "Mail sent again", order.id, ""),
+    ]
+
+
+async def test_an_email_that_was_wrong_is_corrected_for_the_mails_and_written_down(
+    mails: Mails, order: Order, orders: Orders
+) -> None:
+    key = MailKey(order.id, MailKind.TICKETS)
+    await mails.failed(key, "550 no such user", is_final=True)
+    corrected = await orders.correct_email(order.id, "fän@example.org", "ada")
+    assert corrected == replace(order, email="fän@example.org") == await orders.find(order.id)
+    assert await keys(mails) == {key}
+    [deed] = await Audit(orders.database).of_order(order.id)
+    assert (deed.by, deed.what, deed.detail) == (
+        "ada",
+        "Email corrected",
+        "from fan@example.org to fän@example.org",
+    )
+    assert await orders.correct_email(order.id, "fän@example.org", "ada") == corrected
+    assert len(await Audit(orders.database).of_order(order.id)) == 1
+    assert await orders.correct_email(OrderId.new(), "fan@example.org", "ada") is None

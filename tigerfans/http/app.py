@@ -20,6 +20,7 @@ from tigerfans.http.api.webhook import webhook_route
 from tigerfans.http.client_address import ClientAddresses
 from tigerfans.http.held_cookies import HeldCookies
 from tigerfans.http.office.admin import admin_routes
+from tigerfans.http.office.admin_mails import admin_mail_routes, mail_pages_router
 from tigerfans.http.office.admin_orders import admin_order_routes
 from tigerfans.http.office.admin_pages import admin_pages_router
 from tigerfans.http.office.admin_people import audit_route, people_router
@@ -46,6 +47,7 @@ from tigerfans.payments.outbox import Outbox
 from tigerfans.settings.settings import Settings
 from tigerfans.shop.shop import Shop
 from tigerfans.stores.audit import Audit
+from tigerfans.stores.mails import Mails
 from tigerfans.stores.people import People
 from tigerfans.stores.token_bucket import SharedTokenBucket
 
@@ -75,6 +77,7 @@ def create_app(
     logins = Logins(settings.admin, people, passwords)
     guard = basic_auth_guard(logins, Passes(settings.ticket_secret), guesses, clients)
     audit = Audit(shop.orders.database)
+    mails = Mails(shop.orders.database)
     search = OrderSearch(shop.orders.database)
     stories = Stories(shop, search, outbox)
     documents = Documents(shop, settings.http.public_url)
@@ -88,6 +91,8 @@ def create_app(
         admin_order_routes(shop, search, stories, guard),
         admin_unmatched_routes(shop, guard),
         audit_route(audit, guard),
+        admin_mail_routes(mails, shop.orders, guard),
+        mail_pages_router(mails=mails, orders=shop.orders, renderer=renderer, guard=guard),
         pages_router(shop=shop, renderer=renderer, clients=clients, cookies=held_cookies),
         admin_pages_router(shop=shop, stories=stories, renderer=renderer, guard=guard),
         people_router(

@@ -1,7 +1,7 @@
 """What the framework refuses, in a sentence for a person; it speaks of types.
 
-Of a body it says only that it cannot be read: nearly all are read by our own code, which knows
-better what to say of them.
+Of a body it says little: nearly all are read by our own code, which knows better what to say of
+them.
 """
 
 import re
@@ -16,6 +16,10 @@ _WORDS: Final = (
     (re.compile(r"Expected `int` <= (\d+)"), "must be at most {}"),
     (re.compile(r"Expected `str` of length <= (\d+)"), "may have at most {} characters"),
 )
+_BODY_WORDS: Final = (
+    (re.compile(r"Object missing required field `(\w+)`"), "{} is missing"),
+    (re.compile(r"Object contains unknown field"), "The body has a field that nobody knows"),
+)
 _OTHERWISE: Final = "cannot be read"
 _BODY: Final = "The form cannot be read: each of its fields may be sent only once"
 
@@ -28,7 +32,10 @@ def sentence(error: HTTPException) -> str:
 
 
 def _field(refused: dict[str, Any]) -> str:
-    if refused.get("source") == "body":
+    if refused.get("key") == "data" and refused.get("source") == "body":
+        for pattern, words in _BODY_WORDS:
+            if matched := pattern.match(str(refused.get("message", ""))):
+                return words.format(*matched.groups())
         return _BODY
     for pattern, words in _WORDS:
         if matched := pattern.fullmatch(str(refused.get("message", ""))):

@@ -27,6 +27,7 @@ from tigerfans.payments.outbox import Outbox, Undelivered
 from tigerfans.payments.unmatched import MISFIT_WORDS, UnmatchedPayment
 from tigerfans.shop.shop import Shop
 from tigerfans.stores.audit import Audit, Deed
+from tigerfans.stores.mails import MailKind, Mails, StoredMail
 from tigerfans.stores.orders import Order, OrderStatus
 from tigerfans.stores.sessions import AFTER_HOLD_SECONDS, Entry
 from tigerfans.stores.ticket_refunds import TicketRefund, ticket_words
@@ -76,6 +77,7 @@ class Traces:
     unmatched: Sequence[UnmatchedPayment] = ()
     deeds: Sequence[Deed] = ()
     refunds: Sequence[TicketRefund] = ()
+    mails: Sequence[StoredMail] = ()
 
 
 class Stories:
@@ -86,6 +88,7 @@ class Stories:
         self._search = search
         self._outbox = outbox
         self._audit = Audit(shop.orders.database)
+        self._mails = Mails(shop.orders.database)
 
     async def of(self, order_id: OrderId) -> Story:
         """One order's story; raises `UnknownOrderError` where no place knows it."""
@@ -98,7 +101,7 @@ class Stories:
                 away.append(place)
                 return nothing
 
-        (transfers, stored, entry, webhooks), (unmatched, deeds, refunds) = await asyncio.gather(
+        (transfers, stored, entry, webhooks), others = await asyncio.gather(
             asyncio.gather(
                 asked(Place.LEDGER, self._transfers(order_id), []),
                 asked(Place.POSTGRESQL, self._search.find(order_id), None),
@@ -109,10 +112,11 @@ class Stories:
                 asked(Place.POSTGRESQL, self._shop.unmatched.of(order_id.hex_digits), []),
                 asked(Place.POSTGRESQL, self._audit.of_order(order_id), []),
                 asked(Place.POSTGRESQL, self._shop.ticket_refunds.of(order_id), []),
+                asked(Place.POSTGRESQL, self._mails.of(order_id), []),
             ),
         )
-        traces = Traces(transfers, stored, entry, webhooks, unmatched, deeds, refunds)
-        if not away and traces == Traces([], None, None, [], [], [], []):
+        traces = Traces(transfers, stored, entry, webhooks, *others)
+        if not away and traces == Traces([], None, None, [], [], [], [], []):
             raise UnknownOrderError
         order = stored.order if stored else await self._unpaid(order_id)
         now = datetime.now(UTC)
@@ -140,6 +144,7 @@ def tell(traces: Traces, catalog: Catalog, now: datetime) -> list[Chapter]:
         *(chapter for payment in traces.unmatched for chapter in _unmatched_chapters(payment)),
         *map(_deed_chapter, traces.deeds),
         *_refund_chapters(traces.refunds, catalog.currency),
+        *map(_mail_chapter, traces.mails),
     ]
     # Sessions know milliseconds only; within one, the places are told in the order they come.
     return sorted(chapters, key=lambda chapter: microseconds_of(chapter.at) // 1_000)
@@ -214,6 +219,24 @@ def _refund_chapters(refunds: Iterable[TicketRefund], currency: str) -> Iterator
         else:
             detail += f": {error}" if error else ""
             yield Chapter(group[0].asked_at, "Money to give back", Place.POSTGRESQL, detail)
+
+
+MAIL_WORDS: Final = {
+    MailKind.TICKETS: "with the tickets",
+    MailKind.AGAIN: "with the tickets once more",
+    MailKind.REFUND_DUE: "about the money that is due",
+    MailKind.REFUNDED: "about the money that was given back",
+}
+
+
+def _mail_chapter(mail: StoredMail) -> Chapter:
+    words = MAIL_WORDS[mail.key.kind]
+    if mail.sent_at:
+        return Chapter(mail.sent_at, "Mail sent", Place.POSTGRESQL, f"{words}, to {mail.sent_to}")
+    tried = f"{words}: {mail.last_error}" if mail.last_error else words
+    if mail.gave_up_at:
+        return Chapter(mail.gave_up_at, "Mail given up", Place.POSTGRESQL, tried)
+    return Chapter(mail.created_at, "Mail to be sent", Place.POSTGRESQL, tried)
 
 
 def _session_chapters(entry: Entry | None) -> Iterator[Chapter]:

@@ -16,6 +16,7 @@ from typing import Any, Final, NamedTuple
 import asyncpg
 
 from tigerfans.booking.ids import OrderId
+from tigerfans.stores.audit import note
 from tigerfans.stores.database import Database
 
 # More than it takes to send what is leased at a time: `mail.sending` sees to that.
@@ -136,11 +137,12 @@ _ASK_AGAIN: Final = f"""
         SELECT count(*) FROM mails WHERE order_id = orders.id AND kind = 'again'
     ) FROM orders
     WHERE id = $1 AND status = 'PAID' AND NOT EXISTS (
-        SELECT FROM mails WHERE order_id = orders.id AND kind IN ('tickets', 'again')
-        AND {_IS_WAITING} AND attempts = 0
+        SELECT FROM mails
+        WHERE order_id = orders.id AND kind IN ('tickets', 'again') AND {_IS_WAITING}
     )
     ON CONFLICT DO NOTHING
 """  # noqa: S608
+_HAS_WAITING: Final = f"SELECT EXISTS (SELECT FROM mails WHERE order_id = $1 AND {_IS_WAITING})"  # noqa: S608
 _COLUMNS: Final = """
     order_id, kind, number, created_at, next_attempt_at, attempts, last_error, sent_at, sent_to,
     gave_up_at
@@ -186,24 +188,32 @@ class Mails:
         async with self._database.connection(writes=True) as connection:
             await connection.execute(_PUT_BACK, *map(list, columns))
 
-    async def try_again(self, order_id: OrderId | None = None) -> int:
-        """Tries at once what has failed and what was given up, of one order or of all; how many."""
-        query, values = TRY_AGAIN, []
-        if order_id is not None:
-            query, values = f"{TRY_AGAIN} AND order_id = $1", [order_id.hex_digits]
-        async with self._database.connection(writes=True) as connection:
-            return _count(await connection.execute(query, *values))
+    async def try_again(self, by: str) -> int:
+        """Tries at once all that has failed and that was given up; how many those are."""
+        async with (
+            self._database.connection(writes=True) as connection,
+            connection.transaction(),
+        ):
+            tried = _count(await connection.execute(TRY_AGAIN))
+            if tried:
+                await note(connection, by, "Mails tried again", None, f"{tried} in all")
+        return tried
 
-    async def ask_again(self, order_id: OrderId) -> bool:
-        """Queues another mail with the tickets of a paid order; whether one is on its way now."""
-        async with self._database.connection(writes=True) as connection:
-            added = _count(await connection.execute(_ASK_AGAIN, order_id.hex_digits))
-            return bool(added) or bool(
-                await connection.fetchval(
-                    f"SELECT EXISTS (SELECT FROM mails WHERE order_id = $1 AND {_IS_WAITING})",  # noqa: S608
-                    order_id.hex_digits,
-                )
-            )
+    async def send_again(self, order_id: OrderId, by: str) -> bool:
+        """Sends the mails of an order that did not arrive, or else another one with its tickets;
+        whether there is any to be sent. Who wanted it is written down.
+        """
+        id_ = order_id.hex_digits
+        async with (
+            self._database.connection(writes=True) as connection,
+            connection.transaction(),
+        ):
+            await connection.execute(f"{TRY_AGAIN} AND order_id = $1", id_)
+            await connection.execute(_ASK_AGAIN, id_)
+            is_sent = bool(await connection.fetchval(_HAS_WAITING, id_))
+            if is_sent:
+                await note(connection, by, "Mail sent again", order_id)
+        return is_sent
 
     async def of(self, order_id: OrderId) -> list[StoredMail]:
         """The mails of one order, the oldest first."""

@@ -138,6 +138,8 @@ _ADD_EMAIL: Final = f"""
     )
     {TRY_AGAIN} AND order_id IN (SELECT id FROM named)
 """  # noqa: S608
+_LOCK_EMAIL: Final = "SELECT email FROM orders WHERE id = $1 FOR UPDATE"
+_CORRECT_EMAIL: Final = "UPDATE orders SET email = $2, email_folded = $3 WHERE id = $1"
 _MARK_REFUNDED: Final = f"""
     WITH refunded AS (
         UPDATE orders SET refunded_at = now() WHERE id = $1 AND {_REFUND_IS_DUE} RETURNING id
@@ -272,6 +274,24 @@ class Orders:
         async with self.database.connection(PAGE_SECONDS_MAX) as connection:
             rows = await connection.fetch(_PAID_PAGE, start, until, limit)
         return [read_order(row) for row in rows]
+
+    async def correct_email(self, order_id: OrderId, email: str, by: str) -> Order | None:
+        """Gives an order another email; the order then, None where there is none. Who did it is
+        written down, and mails that did not arrive are sent to the new one.
+        """
+        id_ = order_id.hex_digits
+        async with (
+            self.database.connection(writes=True) as connection,
+            connection.transaction(),
+        ):
+            before = await connection.fetchval(_LOCK_EMAIL, id_)
+            if before is not None and before != email:
+                await connection.execute(_CORRECT_EMAIL, id_, email, _email_folded(email))
+                await connection.execute(f"{TRY_AGAIN} AND order_id = $1", id_)
+                detail = f"from {before or 'none'} to {email}"
+                await note(connection, by, "Email corrected", order_id, detail)
+            [order] = _in_order([order_id], await connection.fetch(_FIND, [id_]))
+        return order
 
     async def queue_missing_mails(self, since: datetime) -> datetime:
         """Queues the mails of orders that a worker of before has recorded since then, by its own

@@ -27,6 +27,7 @@ BROWSER = {"Accept": "text/html"}
 ROUTES = {
     Permission.ENTER: ("GET", "/admin"),
     Permission.SEE: ("GET", "/api/admin/orders"),
+    Permission.MAIL: ("POST", f"/api/admin/orders/{'0' * 32}/mail"),
     Permission.REFUND: ("POST", f"/api/admin/orders/{'0' * 32}/refund"),
     Permission.EXPORT: ("GET", "/api/admin/orders.csv"),
     Permission.PEOPLE: ("GET", "/admin/people"),
