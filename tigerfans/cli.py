@@ -109,6 +109,13 @@ def _parser() -> argparse.ArgumentParser:
     reconcile.add_argument(
         "--repair", action="store_true", help="store the order of a sale that has none"
     )
+    stock = add("stock", _stock, "Show what there is of each class, or change it.")
+    stock.add_argument("cls", nargs="?", metavar="CLASS", help="the code of a class")
+    stock.add_argument("change", nargs="?", help="+50, -50, close or open")
+    stock.add_argument(
+        "--number", type=int, help="refuse it unless the next change has this number"
+    )
+    stock.add_argument("--json", action="store_true", help="print it as JSON")
     user = add("user add", _user_add, "Let somebody into the box office.")
     user.add_argument("--role", required=True, help="owner, office or door")
     password = add("user passwd", _user_passwd, "Give somebody another password.")
@@ -260,6 +267,18 @@ def _user_ls(_: argparse.Namespace) -> int:
     from tigerfans.office import user_command
 
     return user_command.ls(_settings(sells=False))
+
+
+def _stock(arguments: argparse.Namespace) -> int:
+    from tigerfans.office.stock_command import run
+
+    return run(
+        _settings(),
+        arguments.cls,
+        arguments.change,
+        number=arguments.number,
+        as_json=arguments.json,
+    )
 
 
 def _tune(_: argparse.Namespace) -> int:

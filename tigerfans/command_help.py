@@ -154,6 +154,13 @@ HELP: Final[Mapping[str, Help]] = {
     "user role": Help(_PEOPLE_CODES, "tigerfans user role ada owner", _PEOPLE),
     "user rm": Help(_PEOPLE_CODES, "tigerfans user rm ada", _PEOPLE),
     "user ls": Help(_PEOPLE_CODES, "tigerfans user ls", _PEOPLE),
+    "stock": Help(
+        {0: "it is shown, and changed where that was asked for"}
+        | {2: "the change was refused, or the shop cannot be reached: a sentence says why"}
+        | _INTERRUPTED,
+        "tigerfans stock\ntigerfans stock B +50\ntigerfans stock B close",
+        _OPEN_SHOP,
+    ),
     "tune": Help(
         {0: "it measured, and names a number", 1: "nothing could be measured"}
         | _USAGE

@@ -7,6 +7,7 @@ import signal
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import httpx
@@ -131,6 +132,40 @@ async def delete_orders(shop: RunningShop) -> None:
         await connection.execute("DELETE FROM orders")
     finally:
         await connection.close()
+
+
+def test_stock_is_shown_and_changed_and_what_comes_back_to_a_closed_sale_is_kept_back(
+    shop: RunningShop,
+) -> None:
+    def stock(*arguments: str) -> dict[str, Any]:
+        [row] = json.loads(shop.tigerfans("stock", *arguments, "--json").stdout)
+        assert isinstance(row, dict)
+        return row
+
+    order_id = checkout(shop)
+    before = stock("A")
+    added = stock("A", "+50")
+    assert (added["funded"], added["number"]) == (before["funded"] + 50, before["number"] + 1)
+    refused = shop.tigerfans("stock", "A", f"-{added['available'] + 1}")
+    assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
+    assert f"{added['available']:,} can be withdrawn" in refused.stderr
+    assert stock("A", "-50")["withdrawn"] == before["withdrawn"] + 50
+    closed = stock("A", "close")
+    assert (closed["state"], closed["available"]) == ("closed", 0)
+    httpx.post(f"{shop.url}/mockpay/mock_{order_id}/emit", data={"t": "canceled"}, trust_env=False)
+    # The clerk comes within a second.
+    until(lambda: stock("A")["parked"] == closed["parked"] + 1)
+    table = shop.tigerfans("stock")
+    assert "The sale of Premium is closed since" in table.stdout
+    assert stock("A", "open")["available"] == closed["parked"] + 1
+    assert shop.tigerfans("stock", "A", "+1", "--number", "0").returncode == 2
+    assert shop.tigerfans("stock", "A", "more").returncode == 2
+
+
+def test_stock_without_a_shop_is_one_sentence(tmp_path: Path) -> None:
+    looked = tigerfans("stock", environ=environment(tmp_path / "data", {}), cwd=tmp_path)
+    assert (looked.returncode, looked.stderr.count("\n")) == (2, 1)
+    assert "is it running?" in looked.stderr
 
 
 def test_reconcile_without_a_shop_is_one_sentence(tmp_path: Path) -> None:

@@ -15,10 +15,12 @@ has to read it.
 
 import re
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from enum import Enum, StrEnum
 from hashlib import blake2b
 from typing import Any, Final, NamedTuple
 
+from tigerfans.booking.moments import moment_at
 from tigerfans.booking.outcomes import UnexpectedResultError
 from tigerfans.ledger.wire import RESULT, Transfer, TransferFlags, TransferStatus, u128
 from tigerfans.offer.catalog import Resource
@@ -80,6 +82,10 @@ class Change(NamedTuple):
     number: int
     wanted: Wanted
     at_ns: int
+
+    @property
+    def at(self) -> datetime:
+        return moment_at(self.at_ns // 1_000)
 
 
 class ChangeOutcome(Enum):

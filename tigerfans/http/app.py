@@ -24,6 +24,7 @@ from tigerfans.http.office.admin_mails import admin_mail_routes, mail_pages_rout
 from tigerfans.http.office.admin_orders import admin_order_routes
 from tigerfans.http.office.admin_pages import admin_pages_router
 from tigerfans.http.office.admin_people import audit_route, people_router
+from tigerfans.http.office.admin_stock import admin_stock_routes, stock_page_router
 from tigerfans.http.office.admin_unmatched import admin_unmatched_routes
 from tigerfans.http.office.auth import PUBLIC_URL, basic_auth_guard
 from tigerfans.http.office.guesses import GUESS_RATE, Guesses
@@ -90,11 +91,13 @@ def create_app(
         admin_routes(shop, outbox, SequencerHistory(settings.sequencer), guard),
         admin_order_routes(shop, search, stories, guard),
         admin_unmatched_routes(shop, guard),
+        admin_stock_routes(shop, guard),
         audit_route(audit, guard),
         admin_mail_routes(mails, shop.orders, guard),
         mail_pages_router(mails=mails, orders=shop.orders, renderer=renderer, guard=guard),
         pages_router(shop=shop, renderer=renderer, clients=clients, cookies=held_cookies),
         admin_pages_router(shop=shop, stories=stories, renderer=renderer, guard=guard),
+        stock_page_router(shop=shop, renderer=renderer, guard=guard),
         people_router(
             people=people,
             audit=audit,

@@ -7,12 +7,19 @@ could not be fulfilled, which were due before.
 """
 
 import asyncio
+from contextlib import suppress
 from typing import Final
 
 from tigerfans.booking.ids import OrderId
-from tigerfans.errors import InvalidRequestError, ProviderError
+from tigerfans.errors import (
+    InvalidRequestError,
+    ProviderError,
+    StockMovedError,
+    StockRefusedError,
+)
 from tigerfans.shop.backends import Backends
 from tigerfans.shop.refund import refund
+from tigerfans.shop.stock_changes import close_sale
 from tigerfans.stores.show_cancellation import Cancellation
 from tigerfans.stores.token_bucket import Tokens
 
@@ -47,7 +54,7 @@ class CancellationRounds:
         cancellation = await backends.cancellation.find()
         if cancellation is None:
             return False
-        await close_all(backends)
+        await close_all(backends, cancellation.canceled_by)
         unasked = await backends.cancellation.unasked(ASKED_AT_ONCE_MAX)
         if unasked:
             order_ids = [place.order_id for place in unasked]
@@ -74,5 +81,11 @@ class CancellationRounds:
             self._pauses[order_id] = now + TRY_AGAIN_SECONDS
 
 
-async def close_all(backends: Backends) -> None:
+async def close_all(backends: Backends, by: str) -> None:
     """Closes every class that is on sale."""
+    stock = await backends.read_stock()
+    for ticket_class, there_is in zip(backends.catalog.classes, stock, strict=False):
+        if not there_is.is_closed:
+            # Whoever changed the stock at this very moment: the next round looks again.
+            with suppress(StockMovedError, StockRefusedError):
+                await close_sale(backends, ticket_class.code, by)

@@ -58,6 +58,14 @@ class ClassStock:
         return next(closings, None)
 
 
+def wanted_of(text: str) -> Wanted:
+    """What is to be done; raises `InvalidRequestError` where it says nothing of the kind."""
+    wanted = Wanted.parse(text)
+    if wanted is None:
+        raise InvalidRequestError("Please say +50, -50, close or open, with the amount you mean.")
+    return wanted
+
+
 async def look(backends: Backends, cls: str) -> ClassStock:
     """A class's stock and its changes; raises `InvalidRequestError` where there is none."""
     ticket_class = backends.ticket_class(cls)

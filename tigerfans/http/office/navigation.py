@@ -22,6 +22,7 @@ class OfficePage(NamedTuple):
 
 OFFICE_PAGES: Final = (
     OfficePage("/admin", "Box office", Permission.ENTER),
+    OfficePage("/admin/stock", "Stock", Permission.SEE),
     OfficePage("/admin/mails", "Mails", Permission.SEE),
     OfficePage("/admin/people", "People", Permission.PEOPLE),
 )

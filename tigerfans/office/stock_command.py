@@ -1,0 +1,103 @@
+"""`tigerfans stock`: shows what there is of each class, and changes it."""
+
+import asyncio
+import sys
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+
+import orjson
+from rich.console import Console
+from rich.table import Table
+
+from tigerfans.assembly import look_at_shop
+from tigerfans.booking.stock_changes import Move, Wanted
+from tigerfans.errors import ShopError, UnavailableError
+from tigerfans.ledger.base import LEDGER_AWAY
+from tigerfans.settings.folder import DataFolder
+from tigerfans.settings.located import located
+from tigerfans.settings.settings import Settings, SettingsError
+from tigerfans.shop.shop import Shop
+from tigerfans.shop.stock_changes import ClassStock, wanted_of
+from tigerfans.stores.audit import system_user
+
+NAME = "stock"
+
+
+def run(
+    settings: Settings,
+    cls: str | None = None,
+    change: str | None = None,
+    *,
+    number: int | None = None,
+    as_json: bool = False,
+) -> int:
+    """Prints the stock, after the change where there is one; 0.
+
+    Raises `SettingsError` where the shop cannot be reached, or the change is refused.
+    """
+    if settings.stores.database_url is None or settings.stores.redis_url is None:
+        settings = located(settings, DataFolder(settings.data))
+    try:
+        wanted = None if change is None else wanted_of(change)
+        classes = asyncio.run(_stock(settings, cls, wanted, number))
+    except (UnavailableError, *LEDGER_AWAY, OSError) as error:
+        raise SettingsError(f"The shop cannot be reached, is it running? {error}") from error
+    except ShopError as error:
+        raise SettingsError(str(error)) from error
+    if as_json:
+        sys.stdout.buffer.write(orjson.dumps([_row(each) for each in classes]) + b"\n")
+    else:
+        show(classes)
+    return 0
+
+
+async def _stock(
+    settings: Settings, cls: str | None, wanted: Wanted | None, number: int | None
+) -> list[ClassStock]:
+    async with AsyncExitStack() as stack:
+        shop: Shop = (await look_at_shop(stack, settings, NAME)).shop
+        if cls is not None and wanted is not None:
+            return [await shop.change_stock(cls, wanted, system_user(), number)]
+        return [await shop.class_stock(code) for code in ([cls] if cls else shop.classes)]
+
+
+def _row(seen: ClassStock) -> dict[str, int | str]:
+    stock = seen.stock
+    return {
+        "class": seen.ticket_class.code,
+        "state": stock.state,
+        "funded": stock.funded,
+        "withdrawn": stock.withdrawn,
+        "parked": stock.parked,
+        "held": stock.held,
+        "sold": stock.sold,
+        "available": stock.available,
+        "number": seen.number,
+    }
+
+
+def show(classes: Sequence[ClassStock]) -> None:
+    """Prints the stock for a person; the number is what `--number` takes for the next change."""
+    columns = ("class", "funded", "withdrawn", "held", "sold", "kept back", "available", "number")
+    table = Table(*columns)
+    for seen in classes:
+        stock = seen.stock
+        counts = (
+            stock.funded,
+            stock.withdrawn,
+            stock.held,
+            stock.sold,
+            stock.parked,
+            stock.available,
+        )
+        name = f"{seen.ticket_class.code} {seen.ticket_class.name}"
+        table.add_row(name, *(f"{count:,}" for count in counts), str(seen.number))
+    console = Console(markup=False, emoji=False, highlight=False)
+    console.print(table)
+    for seen in classes:
+        if seen.stock.is_closed:
+            closed_at = [c.at for c in seen.changes if c.wanted.move is Move.CLOSE][-1]
+            console.print(
+                f"The sale of {seen.ticket_class.name} is closed since {closed_at:%Y-%m-%d %H:%M}"
+                " UTC."
+            )
