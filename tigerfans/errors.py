@@ -23,6 +23,7 @@
     ├── NotRefundedError 409        what the ledger refuses, it refuses for ever
     ├── TooLargeError 413
     ├── TooManyHoldsError 429       one buyer holds as much as one may
+    ├── TooManyRequestsError 429    one asks for more than one may
     └── UnavailableError 503        busy, or a store is away; try again
         └── ProviderError           it is the payment provider that is away, or refuses
 
@@ -192,6 +193,16 @@ class TooManyHoldsError(ShopError):
 
     def __init__(self, message: str, retry_after_seconds: int) -> None:
         super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class TooManyRequestsError(ShopError):
+    """You have asked for this several times. Please wait for a while."""
+
+    status = 429
+
+    def __init__(self, retry_after_seconds: int) -> None:
+        super().__init__()
         self.retry_after_seconds = retry_after_seconds
 
 

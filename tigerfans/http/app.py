@@ -31,6 +31,7 @@ from tigerfans.http.office.guesses import GUESS_RATE, Guesses
 from tigerfans.http.office.logins import Logins
 from tigerfans.http.office.passes import Passes, add_pass
 from tigerfans.http.office.sequencer_history import SequencerHistory
+from tigerfans.http.pages.again_page import Askers, again_router
 from tigerfans.http.pages.bench_page import bench_router, find_charts
 from tigerfans.http.pages.mockpay_page import mockpay_buttons, mockpay_page
 from tigerfans.http.pages.rendering import Renderer, wants_page
@@ -48,6 +49,7 @@ from tigerfans.payments.outbox import Outbox
 from tigerfans.settings.settings import Settings
 from tigerfans.shop.shop import Shop
 from tigerfans.stores.audit import Audit
+from tigerfans.stores.mail_requests import MailRequests
 from tigerfans.stores.mails import Mails
 from tigerfans.stores.people import People
 from tigerfans.stores.token_bucket import SharedTokenBucket
@@ -95,6 +97,12 @@ def create_app(
         audit_route(audit, guard),
         admin_mail_routes(mails, shop.orders, guard),
         mail_pages_router(mails=mails, orders=shop.orders, renderer=renderer, guard=guard),
+        again_router(
+            requests=MailRequests(shop.orders.database),
+            askers=Askers(shop.sessions.store.run, settings.ticket_secret, settings.http.workers),
+            renderer=renderer,
+            clients=clients,
+        ),
         pages_router(shop=shop, renderer=renderer, clients=clients, cookies=held_cookies),
         admin_pages_router(shop=shop, stories=stories, renderer=renderer, guard=guard),
         stock_page_router(shop=shop, renderer=renderer, guard=guard),

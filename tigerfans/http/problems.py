@@ -9,7 +9,13 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from tigerfans.batching import ClosedError, QueueFullError
-from tigerfans.errors import AllOnHoldError, NotOnSaleError, ShopError, TooManyHoldsError
+from tigerfans.errors import (
+    AllOnHoldError,
+    NotOnSaleError,
+    ShopError,
+    TooManyHoldsError,
+    TooManyRequestsError,
+)
 from tigerfans.ledger.base import (
     LedgerBusyError,
     LedgerTimeoutError,
@@ -80,7 +86,7 @@ def explain(error: Exception) -> Problem | None:
     match error:
         case AllOnHoldError():
             return Problem(error.status, str(error), _RETRY_LATER, error.fields)
-        case TooManyHoldsError():
+        case TooManyHoldsError() | TooManyRequestsError():
             wait = {"Retry-After": str(error.retry_after_seconds)}
             return Problem(error.status, str(error), wait, error.fields)
         case NotOnSaleError(retry_after_seconds=int(seconds)):

@@ -174,15 +174,15 @@ class Filled:
 
     @classmethod
     def of(cls, form: Mapping[str, object]) -> "Filled":
-        email, meant = _text(form.get("customer_email")), _text(form.get("meant_email"))
+        email, meant = text_of(form.get("customer_email")), text_of(form.get("meant_email"))
         # Where the buyer was asked which address was meant, and typed no third one since.
-        if meant and email == _text(form.get("asked_email")):
+        if meant and email == text_of(form.get("asked_email")):
             email = meant
-        qty = _text(form.get("qty", "1"))
+        qty = text_of(form.get("qty", "1"))
         return cls(
-            _text(form.get("cls")),
+            text_of(form.get("cls")),
             email,
-            _text(form.get("idempotency_key")),
+            text_of(form.get("idempotency_key")),
             # What is no number is none that can be had.
             int(qty) if _QTY.fullmatch(qty) else 0,
         )
@@ -289,10 +289,10 @@ async def checkout_submit(
     The form keeps its key while that may still lead to a ticket, so that a press whose answer got
     lost is found again by the next.
     """
-    form = await _form(request)
+    form = await read_form(request)
     filled = Filled.of(form)
     # Who goes on with an address after being asked has meant it.
-    meant = None if filled.email == _text(form.get("asked_email")) else likely_meant(filled.email)
+    meant = None if filled.email == text_of(form.get("asked_email")) else likely_meant(filled.email)
     if meant is not None:
         shelf = await _shelf(shop, held.orders(request.cookies))
         return _checkout_form(shop, pages, shelf, filled, email_meant=meant)
@@ -325,7 +325,7 @@ async def give_back(
 
     A script hears what the order is now.
     """
-    order_id = OrderId.parse(_text((await _form(request)).get("order_id")))
+    order_id = OrderId.parse(text_of((await read_form(request)).get("order_id")))
     own = held.orders(request.cookies)
     try:
         if order_id is None or order_id not in own:
@@ -476,7 +476,7 @@ async def _or_none(asked: Awaitable[Value | None]) -> Value | None:
         return None
 
 
-async def _form(request: Request[Any, Any, Any]) -> Mapping[str, object]:
+async def read_form(request: Request[Any, Any, Any]) -> Mapping[str, object]:
     # Nothing else is read: in a multipart form, each part may be in an encoding that there is not.
     is_form = request.content_type[0] == RequestEncodingType.URL_ENCODED
     return await request.form() if is_form else {}
@@ -493,5 +493,5 @@ async def _order(shop: PageShop, order_id: str) -> Order | None:
     return None if parsed is None else await shop.order(parsed)
 
 
-def _text(value: object) -> str:
+def text_of(value: object) -> str:
     return value if isinstance(value, str) else ""
