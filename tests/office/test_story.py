@@ -23,6 +23,7 @@ from tigerfans.payments.mockpay import MockPay
 from tigerfans.payments.outbox import Webhook
 from tigerfans.shop.checkout import Checkout
 from tigerfans.shop.shop import Shop
+from tigerfans.stores.audit import Audit
 from tigerfans.stores.mails import MailKey, MailKind, Mails
 from tigerfans.stores.orders import OrderStatus
 
@@ -272,6 +273,20 @@ def test_a_hold_that_still_runs_has_not_expired() -> None:
 def test_a_hold_that_was_settled_has_not_expired(purpose: Purpose) -> None:
     settled = replace(Traces(), transfers=[hold(), hold(purpose, seconds=0)])
     assert "Hold expired" not in [e.what for e in tell(settled, CATALOG, LATER)]
+
+
+async def test_what_people_did_to_an_order_is_told_with_who_it_was(shop: Shop) -> None:
+    checkout = await shop.checkout("A", EMAIL)
+    order_id = order_id_of(checkout)
+    audit = Audit(shop.orders.database)
+    await audit.note("ada", "Mail sent again", order_id, "to fan@example.org")
+    await audit.note("grace", "Seen", order_id)
+    await audit.note("grace", "Seen", OrderId.new())
+    deeds = [each for each in (await story_of(shop, checkout)).chapters if "by " in each.detail]
+    assert [(each.what, each.detail, each.place) for each in deeds] == [
+        ("Mail sent again", "to fan@example.org, by ada", Place.POSTGRESQL),
+        ("Seen", "by grace", Place.POSTGRESQL),
+    ]
 
 
 async def test_an_expired_hold_that_was_paid_late_has_expired_and_was_sold(

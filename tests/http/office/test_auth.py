@@ -1,6 +1,7 @@
 """The operator's login: who gets in, what a wrong guess is told, and what an attack changes."""
 
 import asyncio
+import hmac
 from base64 import b64encode
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -173,6 +174,15 @@ def test_a_pass_is_good_for_a_month(passes: Passes, clock: Clock) -> None:
     assert passes.seconds_left(issued, b"operator " + RIGHT) == PASS_SECONDS
     clock.seconds += PASS_SECONDS
     assert passes.seconds_left(issued, b"operator " + RIGHT) == 0
+
+
+async def test_a_pass_of_the_release_before_is_good(passes: Passes, clock: Clock) -> None:
+    key = hmac.digest(b"secret", b"operator " + RIGHT, "sha256")
+    ends_at = str(int(clock.seconds) + 7)
+    issued = f"{ends_at}.{hmac.digest(key, ends_at.encode(), 'sha256').hex()}"
+    dry = TokenBucket(Rate(1e-9, 1))
+    await dry.take()
+    assert await Login(passes, Guesses(dry, wait_seconds_max=0.01))(basic(RIGHT), issued)
 
 
 @pytest.mark.parametrize(
