@@ -10,10 +10,16 @@ from tests.offers import UP_TO_FOUR
 from tests.shop.test_refund import OWNER, Provider, order_of, paid, stock
 from tests.shop.test_shop import answer
 from tests.shops import OpenShop, event
-from tigerfans.errors import InvalidRequestError, ProviderError, UnavailableError
+from tigerfans.errors import (
+    InvalidRequestError,
+    ProviderError,
+    SaleClosedError,
+    UnavailableError,
+)
 from tigerfans.payments.base import EventType
 from tigerfans.shop.answers import order_answer
 from tigerfans.shop.cancellation import CancellationRounds
+from tigerfans.shop.closing import park
 from tigerfans.shop.lookup import session_of_order
 from tigerfans.shop.refund_rounds import forget_refunded, refund_due
 from tigerfans.shop.shop import Shop
@@ -129,6 +135,10 @@ async def test_a_canceled_show_gives_all_money_back_also_what_is_paid_later(
     await refund_due(shop, TOKENS)
     for order_id in (first, second):
         assert (await order_of(shop, order_id)).status is OrderStatus.REFUNDED
+    # What came back is kept back.
+    await park(shop)
+    with pytest.raises(SaleClosedError):
+        await shop.checkout("B", "next@example.org")
     progress = await shop.cancellation.progress()
     assert (progress.orders, progress.refunded, progress.failing) == (2, 2, 0)
     # The hold was there before, and its buyer pays.

@@ -21,6 +21,7 @@ from tigerfans.http.client_address import ClientAddresses
 from tigerfans.http.held_cookies import HeldCookies
 from tigerfans.http.office.admin import admin_routes
 from tigerfans.http.office.admin_mails import admin_mail_routes, mail_pages_router
+from tigerfans.http.office.admin_money import admin_money_routes, money_router
 from tigerfans.http.office.admin_orders import admin_order_routes
 from tigerfans.http.office.admin_pages import admin_pages_router
 from tigerfans.http.office.admin_people import audit_route, people_router
@@ -41,8 +42,10 @@ from tigerfans.http.pages.shop_pages import pages_router
 from tigerfans.http.problems import Problem, explain_or_log
 from tigerfans.http.reading import BODY_BYTES_MAX
 from tigerfans.http.wording import sentence
+from tigerfans.office.accounts import Accounts
 from tigerfans.office.order_search import OrderSearch
 from tigerfans.office.passwords import Passwords
+from tigerfans.office.revenue import Revenues
 from tigerfans.office.story import Stories
 from tigerfans.payments.mockpay import MockPay
 from tigerfans.payments.outbox import Outbox
@@ -82,6 +85,12 @@ def create_app(
     audit = Audit(shop.orders.database)
     mails = Mails(shop.orders.database)
     search = OrderSearch(shop.orders.database)
+    offer = shop.catalog.offer
+    time_zone = offer.show.time_zone
+    revenues = Revenues(
+        shop.orders.database, time_zone, offer.currency, [c.code for c in offer.listings]
+    )
+    accounts = Accounts(search, shop.provider.session_id, time_zone, offer.vat_percent)
     stories = Stories(shop, search, outbox)
     documents = Documents(shop, settings.http.public_url)
     routes: list[ControllerRouterHandler] = [
@@ -94,6 +103,7 @@ def create_app(
         admin_order_routes(shop, search, stories, guard),
         admin_unmatched_routes(shop, guard),
         admin_stock_routes(shop, guard),
+        admin_money_routes(shop, revenues, accounts, guard),
         audit_route(audit, guard),
         admin_mail_routes(mails, shop.orders, guard),
         mail_pages_router(mails=mails, orders=shop.orders, renderer=renderer, guard=guard),
@@ -106,6 +116,7 @@ def create_app(
         pages_router(shop=shop, renderer=renderer, clients=clients, cookies=held_cookies),
         admin_pages_router(shop=shop, stories=stories, renderer=renderer, guard=guard),
         stock_page_router(shop=shop, renderer=renderer, guard=guard),
+        money_router(shop=shop, revenues=revenues, renderer=renderer, guard=guard),
         people_router(
             people=people,
             audit=audit,

@@ -11,6 +11,7 @@ CPU for a million orders.
 import asyncio
 import re
 from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -194,12 +195,20 @@ class OrderSearch:
         """
         condition, values = _condition(search)
         query = f"SELECT {_ROW} FROM orders WHERE {condition} ORDER BY recorded_at, id"  # noqa: S608
+        async with aclosing(self.rows(query, values)) as batches:
+            async for rows in batches:
+                yield [_stored(row) for row in rows]
+
+    async def rows(
+        self, query: str, values: Sequence[Any]
+    ) -> AsyncGenerator[list[asyncpg.Record], None]:
+        """All rows of a query as they are at one moment, as `export` does it."""
         await self._take_export_turn()
         try:
             async with self._database.snapshot(EXPORT_SECONDS_MAX) as connection:
                 cursor = await connection.cursor(query, *values)
                 while rows := await cursor.fetch(EXPORT_ROWS):
-                    yield [_stored(row) for row in rows]
+                    yield rows
         finally:
             self._export_turn.release()
 

@@ -19,7 +19,7 @@ from tests.shops import OpenShop
 from tigerfans.booking.ids import OrderId
 from tigerfans.hosts.roster import Roster
 from tigerfans.http.app import create_app
-from tigerfans.http.office import order_export
+from tigerfans.http.office import csv_files
 from tigerfans.office.order_search import EXPORT_ROWS
 from tigerfans.office.permissions import Permission
 from tigerfans.payments.mockpay import MockPay
@@ -261,7 +261,7 @@ async def test_a_disk_that_is_full_is_told_before_anything_is_sent(
 async def test_more_exports_than_there_may_be_are_refused_at_once(
     client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(order_export, "EXPORTS_MAX", 0)
+    monkeypatch.setattr(csv_files, "EXPORTS_MAX", 0)
     response = await client.get("/api/admin/orders.csv")
     assert response.status_code == 503
     assert "exports are under way" in response.json()["detail"]

@@ -96,3 +96,96 @@ async def test_a_refunded_order_is_found_among_the_refunded_ones(
     assert none["items"] == []
     lines = (await client.get("/api/admin/orders.csv", headers=OPERATOR)).text.splitlines()
     assert lines[1].split(",")[1] == "REFUNDED"
+
+
+# --- Money -----------------------------------------------------------------------------------
+
+
+async def get(client: httpx.AsyncClient, path: str, status: int = 200) -> httpx.Response:
+    response = await client.get(path, headers=OPERATOR)
+    assert response.status_code == status, response.text
+    return response
+
+
+async def test_the_revenue_is_told_by_class_and_on_its_page(
+    client: httpx.AsyncClient, order_id: str
+) -> None:
+    await refund(client, f"{order_id}/tickets/2")
+    revenue = (await get(client, "/api/admin/revenue")).json()
+    [a, *_] = revenue["items"]
+    assert a["cls"] == "A"
+    assert a["today"] == a["total"]
+    assert a["total"]["paid"] == {"tickets": 3, "amount": 3 * 6500}
+    assert (a["total"]["refunded"]["amount"], a["total"]["left"]) == (6500, 2 * 6500)
+    page = (await get(client, "/admin/money")).text
+    for words in ("€195.00", "€65.00", "€130.00", "nothing"):
+        assert words in page
+
+
+async def test_the_books_are_a_file_for_the_days_that_are_asked_for(
+    client: httpx.AsyncClient, order_id: str
+) -> None:
+    await refund(client, order_id)
+    answer = await get(client, "/api/admin/payments.csv")
+    assert answer.headers["content-disposition"] == 'attachment; filename="tigerfans-payments.csv"'
+    head, payment, given_back = answer.text.splitlines()
+    assert head.startswith("\ufeffdate,kind,order_id,")
+    assert payment.split(",")[1:3] == ["payment", order_id]
+    # A number below 0 stays one.
+    assert given_back.split(",")[6] == "-195.00"
+    # As a form sends what nobody filled in.
+    for nothing in ("?first=&last=", "?first=1970-01-01"):
+        assert (await get(client, f"/api/admin/payments.csv{nothing}")).text == answer.text
+    none = await get(client, "/api/admin/payments.csv?last=2000-01-01")
+    assert none.text.splitlines() == [head]
+
+
+@pytest.mark.parametrize(
+    ("query", "sentence"),
+    [
+        ("first=tomorrow", "first has to be a day, such as 2027-06-18."),
+        ("last=2027-02-30", "last has to be a day, such as 2027-06-18."),
+        ("first=2027-06-18&last=2027-06-17", "The last day is before the first one."),
+        ("day=2027-06-18", "There is no parameter 'day'. There is only: first, last."),
+    ],
+)
+async def test_days_that_cannot_be_are_refused_in_a_sentence(
+    client: httpx.AsyncClient, query: str, sentence: str
+) -> None:
+    refused = await get(client, f"/api/admin/payments.csv?{query}", status=400)
+    assert refused.json()["detail"] == sentence
+
+
+async def test_the_show_is_canceled_by_its_name_and_its_progress_is_told(
+    client: httpx.AsyncClient, shop: Shop, order_id: str
+) -> None:
+    path, name = "/api/admin/cancellation", shop.catalog.offer.show.name
+    open_ = (await get(client, path)).json()
+    assert (open_["canceled_at_iso"], open_["orders"], open_["refunded"]) == (None, 1, 0)
+    refused = await client.post(path, headers=OPERATOR, json={"show": "another"})
+    assert (refused.status_code, name in refused.json()["detail"]) == (400, True)
+    assert (await client.post(path, headers=OPERATOR, json={})).status_code == 400
+    form = {"show": "another"}
+    again = await client.post("/admin/money/cancel", headers=OPERATOR, data=form)
+    assert (again.status_code, "please type its name" in again.text) == (400, True)
+    done = await client.post(
+        "/admin/money/cancel", headers=OPERATOR, data={"show": name}, follow_redirects=False
+    )
+    assert (done.status_code, done.headers["location"]) == (303, "/admin/money#cancel")
+    canceled = (await client.post(path, headers=OPERATOR, json={"show": name})).json()
+    assert canceled["canceled_by"] == "admin"
+    page = (await get(client, "/admin/money")).text
+    assert "0 of 1" in page
+    assert "Nothing is sold any more." in page
+
+
+@pytest.mark.parametrize("headers", [{"Sec-Fetch-Site": "cross-site"}, {"Origin": "http://evil"}])
+async def test_nobody_elses_page_cancels_the_show(
+    client: httpx.AsyncClient, shop: Shop, headers: dict[str, str]
+) -> None:
+    body = {"show": shop.catalog.offer.show.name}
+    for path in ("/admin/money/cancel", "/api/admin/cancellation"):
+        sent: dict[str, Any] = {"json": body} if path.startswith("/api") else {"data": body}
+        answer = await client.post(path, headers=OPERATOR | headers, **sent)
+        assert answer.status_code == 403
+    assert await shop.cancellation.find() is None

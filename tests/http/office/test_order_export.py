@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 import pytest
 
 from tigerfans.booking.ids import OrderId
-from tigerfans.http.office.order_export import COLUMNS, csv_lines, order_cells
+from tigerfans.http.office.csv_files import csv_lines
+from tigerfans.http.office.order_export import COLUMNS, order_cells
 from tigerfans.office.order_search import Stored
 from tigerfans.stores.orders import Order, OrderStatus
 

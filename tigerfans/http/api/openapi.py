@@ -17,6 +17,7 @@ from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin, OpenAPIRenderPlugin
 from litestar.openapi.spec import (
     Components,
+    OpenAPIFormat,
     OpenAPIMediaType,
     OpenAPIResponse,
     OpenAPIType,
@@ -477,6 +478,30 @@ _ORDERS_CSV: Final = Operation(
     },
 )
 
+_DAY: Final = Schema(type=OpenAPIType.STRING, format=OpenAPIFormat.DATE)
+_PAYMENTS_CSV: Final = Operation(
+    operation_id="exportPayments",
+    tags=[OPERATOR],
+    security=[{OPERATOR: []}],
+    summary="Payments and refunds of some days, at the venue, as a file.",
+    parameters=[
+        Parameter(name="first", param_in="query", required=False, schema=_DAY),
+        Parameter(
+            name="last",
+            param_in="query",
+            required=False,
+            description="Included; without it, until now.",
+            schema=_DAY,
+        ),
+    ],
+    responses={
+        "200": _document("One line for each payment and each refund.", "text/csv"),
+        "400": _INVALID,
+        "503": _BUSY,
+        **_OPERATORS,
+    },
+)
+
 # Of `documents.DOCUMENTS`, by its name below the order: what it is called and what it is.
 DOCUMENT_WORDS: Final = {
     "qr.png": ("image/png", "getQrPng", "The first ticket's QR code as PNG."),
@@ -530,6 +555,7 @@ _PATHS: Final = {
     "/api/orders/{order_id}": PathItem(get=_ORDER_STATUS),
     "/api/orders/{order_id}/events": PathItem(get=_ORDER_EVENTS),
     "/api/admin/orders.csv": PathItem(get=_ORDERS_CSV),
+    "/api/admin/payments.csv": PathItem(get=_PAYMENTS_CSV),
     **_documents("/api/orders/{order_id}", [_ORDER_ID_PARAMETER], DOCUMENT_WORDS),
     **_documents(
         "/api/orders/{order_id}/tickets/{number}",

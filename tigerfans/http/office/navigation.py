@@ -24,6 +24,7 @@ OFFICE_PAGES: Final = (
     OfficePage("/admin", "Box office", Permission.ENTER),
     OfficePage("/admin/stock", "Stock", Permission.SEE),
     OfficePage("/admin/mails", "Mails", Permission.SEE),
+    OfficePage("/admin/money", "Money", Permission.SEE),
     OfficePage("/admin/people", "People", Permission.PEOPLE),
 )
 
