@@ -5,21 +5,22 @@ as one more client of the sequencer, for every transfer that any order may have.
 buyers do not know of still shows, because the accounts' balances have to equal what was found.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
 import asyncpg
 
 from tests.faults import prices
 from tests.faults.mailbox import Mail
-from tests.faults.plan import RunPlan
+from tests.faults.plan import TICKETS_PER_ORDER, RunPlan
 from tests.faults.purchase import CHARGED, Purchase, ticket_codes_told
 from tests.offers import catalog_with
-from tigerfans.booking.ids import OrderId, Purpose
+from tigerfans.booking.ids import FIRST_END, OrderId, Purpose
 from tigerfans.booking.inventory import Inventory
 from tigerfans.booking.transfers import Booking
 from tigerfans.ipc.client import SequencerClient
@@ -31,6 +32,9 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 SALES_WITH_GOODIE = (Purpose.SALE_WITH_GOODIE, Purpose.LATE_SALE_WITH_GOODIE)
 SALES = (*SALES_WITH_GOODIE, Purpose.SALE, Purpose.LATE_SALE)
 GOODIES = (Purpose.GOODIE, Purpose.LATE_GOODIE)
+# What an order is whose tickets were sold, and what it is once somebody has paid.
+FULFILLED = frozenset({"PAID", "REFUNDED"})
+EVER_CHARGED = CHARGED | FULFILLED
 # They carry what was agreed.
 HOLDS = (Purpose.HOLD, Purpose.LATE_HOLD)
 
@@ -39,6 +43,8 @@ class OnLedger(NamedTuple):
     """The transfers of one order, by their purpose."""
 
     transfers: dict[Purpose, Transfer]
+    # Those that ended a ticket, by its number.
+    ends: Mapping[int, Transfer] = MappingProxyType({})
 
     @property
     def sales(self) -> list[Transfer]:
@@ -57,6 +63,11 @@ class OnLedger(NamedTuple):
     @property
     def tickets_sold(self) -> int:
         return sum(sale.amount for sale in self.sales)
+
+    @property
+    def tickets_out(self) -> int:
+        """Those that were sold and did not come back."""
+        return self.tickets_sold - sum(end.amount for end in self.ends.values())
 
     @property
     def tickets_held(self) -> int:
@@ -83,6 +94,8 @@ class Audit:
     # Those of the orders that are paid.
     tickets: int = 0
     refunds_due: int = 0
+    # Tickets whose money the owner gave back.
+    refunded: int = 0
     unpaid: int = 0
     at_new_price: int = 0
     sold_out: int = 0
@@ -115,6 +128,8 @@ class Stores(NamedTuple):
     stock: Sequence[Inventory]
     # Payments that fit no order: nobody here sends any.
     unmatched: Sequence[asyncpg.Record] = ()
+    # Tickets that were asked back, by the hex digits of their order.
+    refunds: Mapping[str, Sequence[asyncpg.Record]] = {}
     # By the address they came to; None where nobody takes any.
     mails: Mapping[str, Sequence[Mail]] | None = None
 
@@ -125,6 +140,7 @@ async def read_stores(plan: RunPlan, shop: Readable, purchases: Iterable[Purchas
     try:
         rows = await database.fetch("SELECT * FROM orders")
         unmatched = await database.fetch("SELECT * FROM unmatched_payments")
+        asked_back = await database.fetch("SELECT * FROM ticket_refunds ORDER BY ticket")
     finally:
         await database.close()
     orders = {row["id"].hex: row for row in rows}
@@ -137,7 +153,10 @@ async def read_stores(plan: RunPlan, shop: Readable, purchases: Iterable[Purchas
     finally:
         await ledger.close()
     stock = list(Inventory.by_ledger(accounts).values())
-    return Stores(orders, on_ledger, stock, unmatched)
+    refunds = defaultdict(list)
+    for row in asked_back:
+        refunds[row["order_id"].hex].append(row)
+    return Stores(orders, on_ledger, stock, unmatched, refunds)
 
 
 def audit(plan: RunPlan, purchases: Sequence[Purchase], stores: Stores) -> Audit:
@@ -157,7 +176,7 @@ def audit(plan: RunPlan, purchases: Sequence[Purchase], stores: Stores) -> Audit
     ]
     _audit_strangers(found, purchases, stores)
     if stores.mails is not None:
-        _audit_mails(found, stores.orders, stores.mails)
+        _audit_mails(found, stores, stores.mails)
     _audit_stock(found, plan, purchases, stores)
     return found
 
@@ -167,15 +186,17 @@ def _audit_purchase(found: Audit, purchase: Purchase, stores: Stores) -> None:
     row = stores.orders.get(order_id)
     on_ledger = stores.on_ledger[order_id]
     wrong = _compare(purchase, row, on_ledger)
+    wrong += _compare_refunds(purchase, row, on_ledger, stores.refunds.get(order_id, ()))
     found.violations += [f"order {order_id}: {sentence}" for sentence in wrong]
     status = None if row is None else row["status"]
-    is_fulfilled = status == "PAID" and bool(on_ledger.sales)
+    is_fulfilled = status in FULFILLED and bool(on_ledger.sales)
     found.paid += is_fulfilled
     found.tickets += purchase.plan.qty if is_fulfilled else 0
     found.refunds_due += status == "PAID_UNFULFILLED"
-    found.unpaid += status not in CHARGED
+    found.refunded += len(on_ledger.ends)
+    found.unpaid += status not in EVER_CHARGED
     found.at_new_price += purchase.price != prices.FIRST[purchase.plan.cls]
-    found.learned += purchase.is_never_told and status in CHARGED
+    found.learned += purchase.is_never_told and status in EVER_CHARGED
     found.lost += purchase.is_charged and not (is_fulfilled or status == "PAID_UNFULFILLED")
     found.sold_twice += len(on_ledger.sales) > 1
 
@@ -192,15 +213,16 @@ def _compare(purchase: Purchase, row: asyncpg.Record | None, on_ledger: OnLedger
         f" {price_cents}"
         for qty, price_cents in on_ledger.agreed - {(purchase.plan.qty, purchase.price)}
     ]
-    if purchase.is_charged != (status in CHARGED):
+    if purchase.is_charged != (status in EVER_CHARGED):
         wrong.append(f"charged is {purchase.is_charged}, and the order is {status}")
     if not purchase.is_charged and sales:
         wrong.append("nobody has paid, and a ticket was sold")
-    if purchase.final_status not in (None, status):
+    is_told = purchase.final_status == "PAID" and purchase.is_refunded
+    if not is_told and purchase.final_status not in (None, status):
         wrong.append(f"{purchase.final_status} was told, and the order is {status}")
     if not purchase.is_charged and (status is not None) != bool(purchase.confirmed):
         wrong.append(f"{purchase.confirmed} was confirmed, and the order is {status}")
-    if len(sales) != (status == "PAID"):
+    if len(sales) != (status in FULFILLED):
         wrong.append(f"it was sold {len(sales)} times, and the order is {status}")
     elif sales and on_ledger.tickets_sold != purchase.plan.qty:
         wrong.append(f"{on_ledger.tickets_sold} of its {purchase.plan.qty} tickets were sold")
@@ -222,7 +244,7 @@ def _compare_row(purchase: Purchase, row: asyncpg.Record, on_ledger: OnLedger) -
         )
     if row["got_goodie"] != bool(on_ledger.goodies) or len(on_ledger.goodies) > 1:
         wrong.append(f"{len(on_ledger.goodies)} goodies were granted, the order says otherwise")
-    if row["status"] == "PAID" and on_ledger.sales:
+    if row["status"] in FULFILLED and on_ledger.sales:
         sold_at = EPOCH + timedelta(microseconds=on_ledger.sales[0].timestamp // 1_000)
         if row["paid_at"] != sold_at:
             wrong.append(f"it was sold at {sold_at}, and the order says {row['paid_at']}")
@@ -230,6 +252,25 @@ def _compare_row(purchase: Purchase, row: asyncpg.Record, on_ledger: OnLedger) -
         ticket = ticket_codes_told(purchase.ticket), purchase.ticket["got_goodie"]
         if ticket != (codes_of(row), row["got_goodie"]):
             wrong.append(f"the ticket was told as {ticket}")
+    return wrong
+
+
+def _compare_refunds(
+    purchase: Purchase,
+    row: Mapping[str, Any] | None,
+    on_ledger: OnLedger,
+    refunds: Sequence[Mapping[str, Any]],
+) -> list[str]:
+    """What was to be given back was, once, in PostgreSQL and on the ledger."""
+    wrong = []
+    if on_ledger.ends.keys() != purchase.refunded:
+        wrong.append(f"{purchase.refunded} were refunded, and {set(on_ledger.ends)} ended")
+    given_back = {each["ticket"]: each["amount_cents"] for each in refunds if each["given_back_at"]}
+    agreed = dict.fromkeys(purchase.refunded, purchase.price)
+    if given_back != agreed or len(refunds) != len(agreed):
+        wrong.append(f"{purchase.refunded} were refunded, and {given_back} given back")
+    if row is not None and (row["status"] == "REFUNDED") != (purchase.is_refunded):
+        wrong.append(f"{len(purchase.refunded)} were refunded, and the order is {row['status']}")
     return wrong
 
 
@@ -243,22 +284,31 @@ def _audit_strangers(found: Audit, purchases: Sequence[Purchase], stores: Stores
     found.violations += [f"the ticket {code} exists twice" for code, n in codes.items() if n > 1]
 
 
-def _audit_mails(
-    found: Audit, orders: Mapping[str, Mapping[str, Any]], mails: Mapping[str, Sequence[Mail]]
-) -> None:
-    """Whoever was charged has one mail, with the codes of all tickets there are; nobody else."""
+def _audit_mails(found: Audit, stores: Stores, mails: Mapping[str, Sequence[Mail]]) -> None:
+    """Whoever was charged has one mail, with the codes of all tickets there are, and one more where
+    money was given back; nobody else has any.
+    """
     found.mails = sum(map(len, mails.values()))
-    expected = {
-        row["email"]: codes_of(row)
-        for row in orders.values()
-        # Of an order without an address nobody can be told.
-        if row["status"] in CHARGED and row["email"]
-    }
-    for address in expected.keys() | mails.keys():
-        came = [list(mail.codes) for mail in mails.get(address, ())]
-        wanted = [expected[address]] if address in expected else []
-        if came != wanted:
-            found.violations.append(f"{address} was to get mails of {wanted}, and got {came}")
+    # Of an order without an address nobody can be told.
+    orders = {row["email"]: (key, row) for key, row in stores.orders.items() if row["email"]}
+    for address in orders.keys() | mails.keys():
+        came = mails.get(address, ())
+        told = [set(mail.codes) for mail in came if not mail.is_refund]
+        told_back = [set(mail.codes) for mail in came if mail.is_refund]
+        order_id, row = orders.get(address, ("", {"status": ""}))
+        codes = codes_of(row) if row["status"] in EVER_CHARGED else []
+        back = {codes[each["ticket"]] for each in stores.refunds.get(order_id, ())}
+        if told_back != [back] * bool(back):
+            found.violations.append(f"{address} was to hear that {back} went back: {told_back}")
+        if row["status"] not in EVER_CHARGED:
+            is_right = not told
+        elif told:
+            # It may have left before a refund, or after it: then without those.
+            is_right = len(told) == 1 and set(codes) - back <= told[0] <= set(codes)
+        else:
+            is_right = row["status"] == "REFUNDED"
+        if not is_right:
+            found.violations.append(f"{address} was to get one mail of {codes}, and got {told}")
 
 
 def codes_of(row: Mapping[str, Any]) -> list[str]:
@@ -274,7 +324,7 @@ def _audit_stock(
     capacities = {"A": plan.tickets_a, "B": plan.tickets_b}
     for (cls, capacity), stock in zip(capacities.items(), stores.stock[:2], strict=True):
         orders = [o for order_id, o in stores.on_ledger.items() if class_of.get(order_id) == cls]
-        sold = sum(order.tickets_sold for order in orders)
+        sold = sum(order.tickets_out for order in orders)
         # Expired holds are given back by the ledger itself.
         expires = plan.hold_seconds <= HOLD_EXPIRES_SECONDS_MAX
         held = 0 if expires else sum(order.tickets_held for order in orders)
@@ -305,17 +355,19 @@ HOLD_EXPIRES_SECONDS_MAX = 10
 
 
 async def _read_transfers(ledger: SequencerClient, order_ids: Sequence[str]) -> dict[str, OnLedger]:
-    found = {order_id: OnLedger({}) for order_id in order_ids}
-    ids = [
-        OrderId(bytes.fromhex(order_id)[::-1]).transfer_id(purpose)
-        for order_id in order_ids
-        for purpose in Purpose
-    ]
+    ends: dict[str, dict[int, Transfer]] = {order_id: {} for order_id in order_ids}
+    found = {order_id: OnLedger({}, ends[order_id]) for order_id in order_ids}
+    parsed = [OrderId(bytes.fromhex(order_id)[::-1]) for order_id in order_ids]
+    ids = [order_id.transfer_id(purpose) for order_id in parsed for purpose in Purpose]
+    ids += [order_id.end_id(ticket) for order_id in parsed for ticket in range(TICKETS_PER_ORDER)]
     at_once = min(IDS_PER_LOOKUP, ledger.records_max)
     for start in range(0, len(ids), at_once):
         asked = b"".join(ids[start : start + at_once])
         for transfer in Transfer.unpack_all(await ledger.submit(Operation.LOOKUP_TRANSFERS, asked)):
-            purpose = Purpose(transfer.id & 0xFF)
+            last = transfer.id & 0xFF
             order_id = f"{transfer.id & ~0xFF:032x}"
-            found[order_id].transfers[purpose] = transfer
+            if last >= FIRST_END:
+                ends[order_id][last - FIRST_END] = transfer
+            else:
+                found[order_id].transfers[Purpose(last)] = transfer
     return found

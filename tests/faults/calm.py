@@ -80,24 +80,41 @@ async def learn(shop: Reachable, crowd: Crowd) -> None:
         await redis.aclose()
 
 
+async def until_refunded(shop: Reachable) -> None:
+    """Until all that was asked back is given back."""
+    await _until_done(shop, "Refunds", _GIVE_BACK_NOW, _TO_GIVE_BACK)
+
+
 async def until_mailed(shop: Reachable) -> None:
     """Until every mail was taken by the server, or given up since there is nobody to send it to."""
-    database = await asyncpg.connect(shop.database_url)
-    try:
-        async with asyncio.timeout(CALM_SECONDS_MAX):
-            # A clerk that was killed had a lease on some, and other pauses have grown.
-            await database.execute(_SEND_NOW)
-            await _until_zero(lambda: database.fetchval(_WAITING))
-    except TimeoutError:
-        raise StackError(f"Mails are left.\n{shop.tell()}") from None
-    finally:
-        await database.close()
+    await _until_done(shop, "Mails", _SEND_NOW, _TO_SEND)
 
 
-_WAITING = "SELECT count(*) FROM mails WHERE sent_at IS NULL AND gave_up_at IS NULL"
+# A clerk that was killed had a lease on some, and other pauses have grown.
+_GIVE_BACK_NOW = "UPDATE ticket_refunds SET next_attempt_at = now() WHERE given_back_at IS NULL"
+_TO_GIVE_BACK = "SELECT count(*) FROM ticket_refunds WHERE given_back_at IS NULL"
 _SEND_NOW = """
     UPDATE mails SET next_attempt_at = now() WHERE sent_at IS NULL AND gave_up_at IS NULL
 """
+_TO_SEND = "SELECT count(*) FROM mails WHERE sent_at IS NULL AND gave_up_at IS NULL"
+
+
+async def _until_done(shop: Reachable, what: str, do_now: str, still_to_do: str) -> None:
+    """Until the clerk has done what waits in a table, as long as there is ever less of it."""
+    database = await asyncpg.connect(shop.database_url)
+    try:
+        await database.execute(do_now)
+        left = await database.fetchval(still_to_do)
+        while left:
+            before = left
+            async with asyncio.timeout(CALM_SECONDS_MAX):
+                while left >= before:
+                    await asyncio.sleep(POLL_SECONDS)
+                    left = await database.fetchval(still_to_do)
+    except TimeoutError:
+        raise StackError(f"{what} are left.\n{shop.tell()}") from None
+    finally:
+        await database.close()
 
 
 async def _key_prefix(shop: Reachable) -> str:

@@ -26,6 +26,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from tests.faults.mailbox import Mailbox
+from tests.faults.owner import Owner
 from tests.faults.pace import Pace
 from tests.faults.plan import Fault, FaultKind, RunPlan
 from tests.faults.stack import FaultyShop, StackError
@@ -55,12 +56,16 @@ Undo = Callable[[], Awaitable[None] | None]
 class Injector:
     """Deals all of a plan's faults, at a pace it shares with the buyers, and counts them."""
 
-    def __init__(self, plan: RunPlan, shop: FaultyShop, mailbox: Mailbox, pace: Pace) -> None:
+    def __init__(
+        self, plan: RunPlan, shop: FaultyShop, mailbox: Mailbox, owner: Owner, pace: Pace
+    ) -> None:
         self._plan = plan
         self._shop = shop
         self._mailbox = mailbox
+        self._owner = owner
         self._pace = pace
         self._chance = Random(f"{plan.seed} injector")
+        self._lasting = asyncio.TaskGroup()
         self.struck: Counter[FaultKind] = Counter()
         self.log: list[str] = []
 
@@ -70,6 +75,7 @@ class Injector:
         Raises `StackError` where one never finds anything to strike.
         """
         async with asyncio.TaskGroup() as lasting:
+            self._lasting = lasting
             for pause_s, fault in self._plan.faults():
                 await asyncio.sleep(pause_s)
                 await self._pace.fault()
@@ -119,6 +125,8 @@ class Injector:
                 return _stand_still(self._shop.pid_of(fault.target))
             case FaultKind.FULL_DISK:
                 return self._fill_disk()
+            case FaultKind.REFUND:
+                self._lasting.create_task(self._owner.refund(self._owner.pick()), name="refund")
             case FaultKind.MAIL_AWAY:
                 return await self._mailbox.go_away()
         return None

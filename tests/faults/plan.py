@@ -29,6 +29,8 @@ PRICE_CENTS_MIN, PRICE_CENTS_MAX = 100, 20_000
 CLASSES = ("A", "B")
 # A buyer takes as many at once, or fewer.
 TICKETS_PER_ORDER = 4
+# In a deck.
+REFUNDS = 4
 
 MOCK_SECRET = "secret-of-the-provider"
 # Of a run's own, so that they can be looked for where they must not be.
@@ -57,6 +59,8 @@ class FaultKind(StrEnum):
     REPRICE = "reprice"
     # The server that takes the shop's mails.
     MAIL_AWAY = "mail-away"
+    # No fault: the owner gives money back, while faults strike.
+    REFUND = "refund"
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +148,7 @@ class RunPlan:
     ledger: str = "embedded"
     orders: int = 300
     rate: float = 20.0
-    fault_seconds: float = 0.55
+    fault_seconds: float = 0.5
     disturbed_percent: float = 10.0
     kinds: tuple[FaultKind, ...] = tuple(FaultKind)
     tickets_per_order: int = TICKETS_PER_ORDER
@@ -262,6 +266,7 @@ class RunPlan:
         deck += [Fault(FaultKind.KILL_BACKEND, "postgres")]
         deck.append(Fault(FaultKind.FULL_DISK, seconds=chance.choice(FULL_DISK_SECONDS)))
         deck.append(Fault(FaultKind.MAIL_AWAY, seconds=chance.choice(MAIL_AWAY_SECONDS)))
+        deck += [Fault(FaultKind.REFUND)] * REFUNDS
         prices = {cls: chance.randint(PRICE_CENTS_MIN, PRICE_CENTS_MAX) for cls in CLASSES}
         deck.append(Fault(FaultKind.REPRICE, prices=prices))
         return [fault for fault in deck if fault.kind in self.kinds]

@@ -66,6 +66,8 @@ class Purchase:
     final_status: str | None = None
     ticket: dict[str, Any] | None = None
     doing: str = "has not come yet"
+    # The tickets that the owner was told to refund, by their numbers from 0 on.
+    refunded: set[int] = field(default_factory=set)
     # Redis forgot the session, so that the provider was made to tell it after all.
     is_told_after_all: bool = False
     violations: list[str] = field(default_factory=list)
@@ -80,6 +82,11 @@ class Purchase:
     def is_charged(self) -> bool:
         """Whether the provider has taken money."""
         return EventType.SUCCEEDED in self.sent
+
+    @property
+    def is_refunded(self) -> bool:
+        """Whether all of its tickets are."""
+        return len(self.refunded) == self.plan.qty
 
     @property
     def pays_at_mockpay(self) -> bool:

@@ -8,14 +8,16 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field
 from functools import partial
+from random import Random
 
 from tests.faults.audit import Audit, audit, read_stores
 from tests.faults.buyers import Crowd
-from tests.faults.calm import CALM_SECONDS_MAX, calm, learn, until_mailed, waiting
+from tests.faults.calm import CALM_SECONDS_MAX, calm, learn, until_mailed, until_refunded, waiting
 from tests.faults.exchange import exchange
 from tests.faults.injector import Injector
 from tests.faults.loads import under_way
 from tests.faults.mailbox import Mailbox
+from tests.faults.owner import Owner
 from tests.faults.pace import Pace
 from tests.faults.plan import SECRETS, FaultKind, RunPlan
 from tests.faults.relay import Relay
@@ -94,7 +96,8 @@ async def _sell(
 ) -> None:
     pace = Pace(plan.orders, plan.fault_count)
     crowd = Crowd(plan, partial(exchange, shop.port), shop.prices, relay, pace)
-    injector = Injector(plan, shop, mailbox, pace)
+    owner = Owner(partial(exchange, shop.port), crowd.purchases, Random(f"{plan.seed} owner"))
+    injector = Injector(plan, shop, mailbox, owner, pace)
     buying = asyncio.create_task(crowd.run(), name="buyers")
     striking = asyncio.create_task(injector.run(), name="faults")
     try:
@@ -116,6 +119,7 @@ async def _sell(
     report.faults = injector.struck
     await calm(plan, shop)
     await learn(shop, crowd)
+    await until_refunded(shop)
     await until_mailed(shop)
     stores = await read_stores(plan, shop, crowd.purchases)
     report.audit = audit(plan, crowd.purchases, stores._replace(mails=mailbox.mails))

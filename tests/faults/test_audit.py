@@ -217,24 +217,76 @@ def test_a_payment_that_fits_no_order_is_found_because_nobody_sends_any() -> Non
     assert found.violations == [f"the payment of order {ORDER_ID} fits no order: amount"]
 
 
+ONE = Mail("a", ["TF-1"])
+
+
 @pytest.mark.parametrize(
     ("mails", "sentence"),
     [
-        ({}, "was to get mails of [['TF-1']], and got []"),
-        ({BUYER.email: [Mail("a", ["TF-2"])]}, "and got [['TF-2']]"),
-        ({BUYER.email: [Mail("a", ["TF-1"]), Mail("b", ["TF-1"])]}, "[['TF-1'], ['TF-1']]"),
+        ({}, "was to get one mail of ['TF-1'], and got []"),
+        ({BUYER.email: [Mail("a", ["TF-2"])]}, "and got [{'TF-2'}]"),
+        ({BUYER.email: [ONE, Mail("b", ["TF-1"])]}, "and got [{'TF-1'}, {'TF-1'}]"),
+        ({BUYER.email: [ONE, Mail("b", ["TF-1"], is_refund=True)]}, "to hear that set() went back"),
         (
-            {BUYER.email: [Mail("a", ["TF-1"])], "other@example.org": [Mail("b", ["TF-1"])]},
-            "other@example.org was to get mails of [], and got [['TF-1']]",
+            {BUYER.email: [ONE], "other@example.org": [Mail("b", ["TF-1"])]},
+            "other@example.org was to get one mail of [], and got [{'TF-1'}]",
         ),
     ],
-    ids=["none", "another's", "two", "a stranger's"],
+    ids=["none", "another's", "two", "of a refund", "a stranger's"],
 )
 def test_a_mail_that_is_missing_wrong_or_too_much_is_found(mails: Any, sentence: str) -> None:
-    mailed = stores()._replace(mails={BUYER.email: [Mail("a", ["TF-1"])]})
+    mailed = stores()._replace(mails={BUYER.email: [ONE]})
     assert audit(PLAN, [bought()], mailed).violations == []
     [violation] = audit(PLAN, [bought()], mailed._replace(mails=mails)).violations
     assert sentence in violation
+
+
+ENDED = {0: Transfer(timestamp=PAID_AT_NS, amount=1)}
+GIVEN_BACK = {"ticket": 0, "amount_cents": PRICE, "given_back_at": PAID_AT}
+BACK = Mail("b", ["TF-1"], is_refund=True)
+
+
+def refunded(*, ends: Any = None, rows: Any = None, mails: Any = (ONE, BACK), **row: Any) -> Stores:
+    """What the stores hold after that purchase was refunded, with changes."""
+    after = stores(sold=0, **{"status": "REFUNDED"} | row)
+    order = after.on_ledger[ORDER_ID]._replace(ends=ENDED if ends is None else ends)
+    return after._replace(
+        on_ledger={ORDER_ID: order},
+        refunds={ORDER_ID: [GIVEN_BACK] if rows is None else rows},
+        mails={BUYER.email: mails},
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({}, ""),
+        # Refunded before its tickets were mailed.
+        ({"mails": [BACK]}, ""),
+        ({"mails": [ONE]}, "was to hear that {'TF-1'} went back: []"),
+        ({"mails": [ONE, BACK, BACK]}, "was to hear that {'TF-1'} went back"),
+        ({"status": "PAID"}, "1 were refunded, and the order is PAID"),
+        ({"ends": {}}, "{0} were refunded, and set() ended"),
+        ({"rows": [GIVEN_BACK | {"given_back_at": None}]}, "{0} were refunded, and {} given back"),
+        ({"rows": [GIVEN_BACK | {"amount_cents": 1}]}, "{0} were refunded, and {0: 1} given back"),
+    ],
+)
+def test_a_refund_is_in_postgresql_on_the_ledger_and_in_a_mail_once(
+    changes: Any, sentence: str
+) -> None:
+    purchase = bought()
+    purchase.refunded = {0}
+    found = audit(PLAN, [purchase], refunded(**changes))
+    assert (found.paid, found.lost) == (1, 0)
+    if sentence:
+        assert any(sentence in violation for violation in found.violations), found.violations
+    else:
+        assert (found.violations, found.refunded) == ([], 1)
+
+
+def test_a_ticket_that_nobody_refunded_and_that_came_back_is_found() -> None:
+    found = audit(PLAN, [bought()], refunded())
+    assert any("and {0: 3500} given back" in violation for violation in found.violations)
 
 
 def never_told() -> Purchase:

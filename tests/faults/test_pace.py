@@ -81,7 +81,8 @@ class SlowShop:
 
 def injector(shop: Any, **changes: Any) -> Injector:
     plan = RunPlan(seed=1, kinds=(FaultKind.KILL,), fault_seconds=1e-3, **changes)
-    return Injector(plan, shop, Mailbox(), Pace(0, plan.fault_count))
+    nobody: Any = None
+    return Injector(plan, shop, Mailbox(), nobody, Pace(0, plan.fault_count))
 
 
 async def test_all_faults_strike_however_long_the_shop_takes_to_heal(
