@@ -31,6 +31,7 @@ ONE_TICKET = {"TIGERFANS_TICKETS_A": "1", "TIGERFANS_TICKETS_B": "0", "TIGERFANS
 LOGIN = ("admin", "supasecret")
 # As a unit of systemd starts it.
 WORKER = ("worker", "--number", "1")
+OPENERS = (WORKER, ("clerk",), ("reconcile",))
 
 LOST = (
     "TIGERFANS_LEDGER names an empty ledger, but this shop was funded on one before: bring that"
@@ -220,7 +221,7 @@ def test_two_shops_on_one_redis_do_not_mix(
     assert {len(prefix) for prefix in prefixes} == {8}
 
 
-@pytest.mark.parametrize("command", [WORKER, ("reconcile",)], ids=["worker", "reconcile"])
+@pytest.mark.parametrize("command", OPENERS, ids=lambda command: command[0])
 def test_another_ticket_secret_is_refused_by_whatever_opens_the_shop(
     two_shops: tuple[RunningShop, RunningShop], tmp_path: Path, command: tuple[str, ...]
 ) -> None:
@@ -229,7 +230,7 @@ def test_another_ticket_secret_is_refused_by_whatever_opens_the_shop(
     assert refused(tmp_path, *command, **stores, **secret) == (2, [OTHER_SECRET])
 
 
-@pytest.mark.parametrize("command", [WORKER, ("reconcile",)], ids=["worker", "reconcile"])
+@pytest.mark.parametrize("command", OPENERS, ids=lambda command: command[0])
 def test_the_ledger_of_another_shop_is_refused_by_whatever_opens_the_shop(
     two_shops: tuple[RunningShop, RunningShop], tmp_path: Path, command: tuple[str, ...]
 ) -> None:

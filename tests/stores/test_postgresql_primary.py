@@ -397,7 +397,8 @@ async def test_each_command_says_of_a_standby_what_to_do(pair: Pair, tmp_path: P
         "TIGERFANS_LEDGER": "embedded:ledger",
     }
     environ = environment(tmp_path / "data", settings)
-    for command, code in (("migrate", 1), ("worker --number 1", 1), ("reconcile", 2)):
+    codes = {"migrate": 1, "worker --number 1": 1, "clerk": 1, "reconcile": 2}
+    for command, code in codes.items():
         run = tigerfans(*command.split(), environ=environ, cwd=tmp_path)
         assert run.returncode == code, run.stderr
         assert "DATABASE_URL names a PostgreSQL that is a standby: name the primary" in run.stderr

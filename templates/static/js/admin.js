@@ -133,7 +133,8 @@ async function refreshHistory() {
     const history = await getJson("/api/admin/history");
     for (const chart of charts) chart.show(history, HISTORY_SECONDS / history.sample_seconds);
     for (const [name, seconds] of Object.entries(FIGURES)) {
-      const now = latest(history[name], seconds);
+      // A sequencer of another release may know of no such figure.
+      const now = latest(history[name] ?? [], seconds);
       setText(find(`[data-figure=${name}]`), now === null ? "–" : figure(now));
     }
     away.hidden = true;
