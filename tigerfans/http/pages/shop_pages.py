@@ -361,7 +361,7 @@ async def order_page(shop: Shop, pages: Pages, order_id: FromQuery[str] = "") ->
         status_code=200 if order else 404,
         order=order,
         order_id=order.id.hex_digits if order else "",
-        status=order.status if order else "UNKNOWN",
+        status=_shown_status(order) if order else "UNKNOWN",
         refresh_seconds=refresh_seconds(order),
         class_name=shop.catalog.class_name(order.cls) if order else "",
         qty=order.qty if order else 1,
@@ -486,6 +486,14 @@ def refresh_seconds(order: Order | None) -> int:
     """After how long the page of an order loads itself again, where it may change."""
     is_awaited = order is not None and order.status is OrderStatus.PENDING
     return AWAITED_REFRESH_SECONDS if is_awaited else REFRESH_SECONDS
+
+
+def _shown_status(order: Order) -> OrderStatus:
+    """What its page shows: of a paid order without a ticket that is valid, that it is refunded."""
+    is_taken_back = order.status is OrderStatus.PAID and order.ticket_codes
+    if is_taken_back and not order.tickets_valid:
+        return OrderStatus.REFUNDED
+    return order.status
 
 
 async def _order(shop: PageShop, order_id: str) -> Order | None:
