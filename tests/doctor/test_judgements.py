@@ -4,7 +4,7 @@ import os
 import stat
 from collections.abc import Iterable
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from tigerfans.doctor.findings import Finding, Findings, Verdict
 from tigerfans.doctor.identity import IdentityFacts, judge_identity
 from tigerfans.doctor.ledger import LedgerFacts, judge_ledger, judge_replicas, judge_socket
 from tigerfans.doctor.machine import Disk, MachineFacts, judge_machine, version_tuple
+from tigerfans.doctor.mail import MailFacts, judge_mail
 from tigerfans.doctor.postgresql import PostgresqlFacts, judge_postgresql
 from tigerfans.doctor.redis import RedisFacts, judge_access, judge_redis, judge_sentinels
 from tigerfans.doctor.replication import HostFacts, judge_hosts, judge_replication
@@ -28,6 +29,7 @@ from tigerfans.settings.settings import (
     AdminSettings,
     HttpSettings,
     LimitSettings,
+    MailSettings,
     PaymentSettings,
     SequencerSettings,
     Settings,
@@ -35,6 +37,7 @@ from tigerfans.settings.settings import (
 from tigerfans.settings.store_urls import Host
 from tigerfans.shop.identity import NO_ID
 from tigerfans.stores.identity import Identity, ShopId, secret_digest
+from tigerfans.stores.mails import MailCounts, OutboxLook
 from tigerfans.stores.migration import SchemaVersion
 from tigerfans.stores.redis_primary import States
 from tigerfans.stores.schema import MIGRATIONS
@@ -565,3 +568,35 @@ def test_what_belongs_to_another_shop_or_is_lost_is_named(
 def test_what_does_not_answer_is_left_to_the_checks_of_its_store() -> None:
     facts = IdentityFacts(FUNDED, None, None)
     assert [f.subject for f in judge_identity(facts, DEPLOYED)] == ["database", "ticket secret"]
+
+
+# --- Mail --------------------------------------------------------------------------------------
+
+BY_MAIL = replace(DEPLOYED, mail=MailSettings("smtp://u:secret@mail.example.org", "a@example.org"))
+
+
+@pytest.mark.parametrize(
+    ("settings", "trouble", "counts", "waits", "expected"),
+    [
+        (BY_MAIL, "", MailCounts(3, 0, 0), timedelta(0), {}),
+        (DEPLOYED, None, MailCounts(0, 0, 0), timedelta(0), {"SMTP_URL": Verdict.WARNING}),
+        (BY_MAIL, "535 no", MailCounts(0, 0, 0), timedelta(0), {"SMTP_URL": Verdict.BAD}),
+        (BY_MAIL, "", MailCounts(2, 1, 0), timedelta(0), {"outbox": Verdict.WARNING}),
+        (BY_MAIL, "", MailCounts(0, 0, 1), timedelta(0), {"outbox": Verdict.WARNING}),
+        (BY_MAIL, "", MailCounts(9, 0, 0), timedelta(hours=1), {"outbox": Verdict.WARNING}),
+    ],
+)
+def test_mails_that_do_not_reach_their_buyers_are_named(
+    settings: Settings,
+    trouble: str | None,
+    counts: MailCounts,
+    waits: timedelta,
+    expected: dict[str, Verdict],
+) -> None:
+    findings = judge_mail(MailFacts(trouble, OutboxLook(counts, waits)), settings)
+    assert wrong(findings) == expected
+    assert all("secret" not in f"{each.found} {each.advice}" for each in findings)
+
+
+def test_of_an_outbox_that_cannot_be_asked_nothing_is_said() -> None:
+    assert [f.subject for f in judge_mail(MailFacts("", None), BY_MAIL)] == ["SMTP_URL"]

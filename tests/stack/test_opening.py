@@ -1,15 +1,28 @@
 """What a shop that has just opened says of itself."""
 
+from pathlib import Path
 from unittest.mock import Mock
 
 import pytest
 
-from tigerfans.settings.settings import HttpSettings, Settings
+from tigerfans.settings.settings import HttpSettings, MailSettings, Settings
 from tigerfans.stack.opening import banner
+
+
+def test_the_banner_says_where_mails_go_and_no_password() -> None:
+    folder = Mock(root=Path("/srv/shop"))
+    plan = Mock(settings=Settings(), folder=folder)
+    assert "  mail      files in /srv/shop/mail  (no SMTP_URL is set)\n" in banner(plan)
+    mail = MailSettings("smtp://user:hidden@mail.example.org", "tickets@example.org")
+    plan = Mock(settings=Settings(mail=mail), folder=folder)
+    told = banner(plan)
+    assert "  mail      by mail.example.org:587, from tickets@example.org\n" in told
+    assert "hidden" not in told
 
 
 @pytest.mark.parametrize("public_url", [None, "https://tickets.example.org"])
 def test_the_banner_leads_to_where_everybody_finds_the_shop(public_url: str | None) -> None:
-    plan = Mock(settings=Settings(http=HttpSettings(public_url=public_url)))
+    settings = Settings(http=HttpSettings(public_url=public_url))
+    plan = Mock(settings=settings, folder=Mock(root=Path("/srv/shop")))
     url = public_url or "http://127.0.0.1:8000"
     assert f"shop      {url}\n  admin     {url}/admin  (" in banner(plan)

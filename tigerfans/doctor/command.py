@@ -19,6 +19,7 @@ from tigerfans.doctor.hosts import find_hosts, judge_roster, processes_by_host
 from tigerfans.doctor.identity import check_identity
 from tigerfans.doctor.ledger import check_ledger
 from tigerfans.doctor.machine import judge_machine, read_machine
+from tigerfans.doctor.mail import check_mail
 from tigerfans.doctor.postgresql import check_postgresql
 from tigerfans.doctor.redis import check_redis
 from tigerfans.doctor.shop import judge_shop, read_shop
@@ -53,11 +54,12 @@ async def examine(settings: Settings) -> list[Finding]:
     """All that the checks say of a deployment, area by area."""
     shop = await read_shop(settings)
     hosts = await find_hosts(settings)
-    postgresql, redis, ledger, identity = await asyncio.gather(
+    postgresql, redis, ledger, identity, mail = await asyncio.gather(
         check_postgresql(settings, processes_by_host(hosts, settings)),
         check_redis(settings),
         check_ledger(settings),
         check_identity(settings),
+        check_mail(settings),
     )
     machine = await asyncio.to_thread(read_machine, shop.pids, _folders(settings))
     return [
@@ -67,6 +69,7 @@ async def examine(settings: Settings) -> list[Finding]:
         *redis,
         *ledger,
         *identity,
+        *mail,
         *judge_roster(hosts, settings),
         *judge_shop(shop, settings),
     ]

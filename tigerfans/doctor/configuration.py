@@ -148,7 +148,10 @@ def _check_addresses(settings: Settings, findings: Findings) -> None:
 def _check_public_url(settings: Settings, findings: Findings) -> None:
     url = settings.http.public_url
     if url is None:
-        found, advice = "not set", "Set it to where buyers find the shop: links lead there."
+        found, advice = (
+            "not set",
+            "Set it to where buyers find the shop: links of mails lead there.",
+        )
         findings.warn("TIGERFANS_PUBLIC_URL", found, advice)
     elif url.startswith("https://"):
         findings.good("TIGERFANS_PUBLIC_URL", url)

@@ -8,6 +8,7 @@ from tigerfans.mail.delivery import FolderDelivery, OpenDelivery, SmtpDelivery
 from tigerfans.mail.sending import Sender
 from tigerfans.mail.writing import NOBODY, Writer
 from tigerfans.offer.catalog import Catalog
+from tigerfans.settings.folder import MAIL_FOLDER
 from tigerfans.settings.settings import Settings
 from tigerfans.stores.mails import Mails
 from tigerfans.stores.orders import Orders
@@ -16,8 +17,6 @@ from tigerfans.telemetry.mails import MailCounters
 
 # In Redis, for all clerks of a shop.
 RATE_KEY: Final = "mails"
-# Below the data folder.
-FOLDER: Final = "mail"
 
 
 def open_sender(
@@ -52,7 +51,7 @@ def open_delivery(settings: Settings) -> OpenDelivery:
     """Where the mails of these settings go."""
     server = settings.mail.server
     if server is None:
-        folder = FolderDelivery(settings.data / FOLDER)
+        folder = FolderDelivery(settings.data / MAIL_FOLDER)
         return lambda: folder
     return partial(SmtpDelivery, server, own_name(settings))
 

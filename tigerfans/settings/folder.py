@@ -3,6 +3,7 @@
 postgres/  redis/  ledger/  tigerbeetle/    the data, each its server's own
 ledger.txt     which ledger the shop's sales are on
 offer.json     what the shop sells, as it was taken over from the event's file
+mail/          mails, where no mail server takes them
 log/           what each process prints
 run/           sockets and the stack's state: of no use once it has stopped
 lock           held by the running stack
@@ -28,6 +29,9 @@ SOCKET_PATH_BYTES_MAX: Final = 103
 SOCKET_NAME_BYTES_MAX: Final = 32
 # Others may pass through, as PostgreSQL's user has to; each socket keeps them out itself.
 SOCKET_FOLDER_MODE: Final = 0o711
+
+# Below the data folder, made by whoever writes the first mail.
+MAIL_FOLDER: Final = "mail"
 
 _NOTIFY_SUFFIX: Final = ".notify"
 

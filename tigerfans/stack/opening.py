@@ -5,6 +5,7 @@ from typing import Final
 
 import httpx
 
+from tigerfans.settings.folder import MAIL_FOLDER, DataFolder
 from tigerfans.settings.settings import DEFAULT_ADMIN_PASSWORD, Settings
 from tigerfans.stack.plan import Plan
 from tigerfans.stack.service import ServiceError
@@ -50,11 +51,19 @@ def banner(plan: Plan) -> str:
         "metrics": f"http://{metrics}/metrics",
         "ledger": plan.ledger.description,
         "workers": str(settings.http.workers),
+        "mail": _mail(settings, plan.folder),
         "data": f"{plan.folder.root}  (logs in {plan.folder.logs.name}/)",
     }
     table = "\n".join(f"  {name:<8}  {text}" for name, text in lines.items())
     advice = f"\n{plan.ledger.advice}\n" if plan.ledger.advice else ""
     return f"\nTigerFans is open.\n\n{table}\n{advice}\nCtrl-C stops everything.\n"
+
+
+def _mail(settings: Settings, folder: DataFolder) -> str:
+    server = settings.mail.server
+    if server is None:
+        return f"files in {folder.root / MAIL_FOLDER}  (no SMTP_URL is set)"
+    return f"by {server}, from {settings.mail_sender}"
 
 
 def _login(settings: Settings) -> str:

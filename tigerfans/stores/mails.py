@@ -7,6 +7,7 @@ its next attempt into the future; so several clerks share the outbox, and one th
 what it had.
 """
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -18,6 +19,7 @@ import asyncpg
 from tigerfans.booking.ids import OrderId
 from tigerfans.stores.audit import note
 from tigerfans.stores.database import Database
+from tigerfans.stores.postgresql_primary import Primary
 
 # More than it takes to send what is leased at a time: `mail.sending` sees to that.
 LEASE_SECONDS: Final = 90
@@ -92,6 +94,13 @@ class MailCounts(NamedTuple):
     given_up: int
 
 
+class OutboxLook(NamedTuple):
+    """What waits, and how long the oldest of it has been due."""
+
+    counts: MailCounts
+    oldest_waits: timedelta
+
+
 _IS_WAITING: Final = "sent_at IS NULL AND gave_up_at IS NULL"
 _IS_KEY: Final = "order_id = $1 AND kind = $2 AND number = $3"
 _LEASE: Final = f"""
@@ -149,6 +158,20 @@ _COLUMNS: Final = """
 """
 # In words of the partial index `mails_undelivered`.
 _IS_UNDELIVERED: Final = "sent_at IS NULL AND attempts > 0"
+
+
+def _capped(condition: str) -> str:
+    inside = f"SELECT FROM mails WHERE {condition} LIMIT {COUNT_MAX}"
+    return f"(SELECT count(*) FROM ({inside}) AS capped)"  # noqa: S608
+
+
+_COUNTS: Final = f"""
+    SELECT {_capped(_IS_WAITING)}, {_capped(f"{_IS_UNDELIVERED} AND gave_up_at IS NULL")},
+        {_capped(f"{_IS_UNDELIVERED} AND gave_up_at IS NOT NULL")}
+"""
+_OLDEST_WAITS: Final = f"""
+    SELECT coalesce(now() - min(next_attempt_at), interval '0') FROM mails WHERE {_IS_WAITING}
+"""  # noqa: S608
 
 
 class Mails:
@@ -236,20 +259,21 @@ class Mails:
         return [_read(row) for row in rows]
 
     async def counts(self) -> MailCounts:
-        def capped(condition: str) -> str:
-            inside = f"SELECT FROM mails WHERE {condition} LIMIT {COUNT_MAX}"
-            return f"(SELECT count(*) FROM ({inside}) AS capped)"  # noqa: S608
-
-        query = ", ".join(
-            [
-                capped(_IS_WAITING),
-                capped(f"{_IS_UNDELIVERED} AND gave_up_at IS NULL"),
-                capped(f"{_IS_UNDELIVERED} AND gave_up_at IS NOT NULL"),
-            ]
-        )
         async with self._database.connection() as connection:
-            row = await connection.fetchrow(f"SELECT {query}")
-        return MailCounts(*row)
+            return MailCounts(*await connection.fetchrow(_COUNTS))
+
+
+async def look_at_outbox(database_url: str, seconds_max: float) -> OutboxLook | None:
+    """The mails of a database that was perhaps never migrated; for a look, as `read_identity`."""
+    async with asyncio.timeout(seconds_max):
+        connection = await Primary(database_url).connect()
+        try:
+            if not await connection.fetchval("SELECT to_regclass('mails')"):
+                return None
+            counts = MailCounts(*await connection.fetchrow(_COUNTS))
+            return OutboxLook(counts, await connection.fetchval(_OLDEST_WAITS))
+        finally:
+            await connection.close(timeout=seconds_max)
 
 
 def _key(row: asyncpg.Record) -> MailKey:
