@@ -9,7 +9,7 @@ mailbox    the mail server that the shop sends to, and what came to whom
 prices     what a ticket costs, told to real workers by the file of their offer
 purchase   what one buyer was told, and whether the shop ever took it back
 pace       keeps buyers and faults in step, however slow the machine is
-owner      gives money back in the box office
+owner      gives money back and changes the stock, in the box office
 injector   carries out the faults: signals, cut connections, a full disk, a wiped Redis, prices
 calm       after the last fault: until everything is served and known
 audit      in the end: what was told against PostgreSQL and against the ledger

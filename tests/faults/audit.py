@@ -130,6 +130,9 @@ class Stores(NamedTuple):
     unmatched: Sequence[asyncpg.Record] = ()
     # Tickets that were asked back, by the hex digits of their order.
     refunds: Mapping[str, Sequence[asyncpg.Record]] = {}
+    # What the owner did to class B.
+    tickets_added: int = 0
+    closings: int = 0
     # By the address they came to; None where nobody takes any.
     mails: Mapping[str, Sequence[Mail]] | None = None
 
@@ -168,7 +171,9 @@ def audit(plan: RunPlan, purchases: Sequence[Purchase], stores: Stores) -> Audit
             _audit_purchase(found, purchase, stores)
         elif purchase.gives_up:
             found.sold_out += 1
-        if purchase.is_refused and purchase.plan.cls == "B":
+        # Just after a sale was closed, somebody may hear that all is on hold.
+        is_refused = purchase.is_sold_out or (purchase.refusals > 0 and not stores.closings)
+        if is_refused and purchase.plan.cls == "B":
             found.violations.append(f"buyer {purchase.plan.number} was refused in class B")
     found.violations += [
         f"the payment of order {row['order_id']} fits no order: {row['reason']}"
@@ -321,7 +326,7 @@ def _audit_stock(
 ) -> None:
     """The accounts hold what the orders say, unit by unit."""
     class_of = {p.order_id: p.plan.cls for p in purchases if p.order_id}
-    capacities = {"A": plan.tickets_a, "B": plan.tickets_b}
+    capacities = {"A": plan.tickets_a, "B": plan.tickets_b + stores.tickets_added}
     for (cls, capacity), stock in zip(capacities.items(), stores.stock[:2], strict=True):
         orders = [o for order_id, o in stores.on_ledger.items() if class_of.get(order_id) == cls]
         sold = sum(order.tickets_out for order in orders)
@@ -343,6 +348,8 @@ def _audit_stock(
         is_told = any(p.is_sold_out and p.plan.cls == cls for p in purchases)
         if is_told and stock.sold != stock.capacity:
             found.violations.append(f"class {cls} was told sold out, and in the end it is {stock}")
+        if stock.is_closed or stock.parked:
+            found.violations.append(f"class {cls} is open again, and some is kept back: {stock}")
         if not held <= stock.held <= held + unknown or stock.available < 0:
             found.violations.append(f"class {cls}: {held} (+{unknown}) are held, not {stock}")
     goodies = stores.stock[-1]

@@ -108,10 +108,12 @@ class Crowd:
                 if answer.status == 200:
                     purchase.hear_held(answer.json(), self._prices.ever[plan.cls])
                     return
-                if answer.status == 409 and answer.json().get("new_key_needed"):
+                if answer.status == 403:
+                    purchase.hear_closed(answer.json())
+                elif answer.status == 409 and answer.json().get("new_key_needed"):
                     purchase.hear_used_key(answer.json())
                     return
-                if answer.status == 409:
+                elif answer.status == 409:
                     purchase.hear_refused(answer, known)
                     if purchase.gives_up:
                         return
@@ -203,10 +205,11 @@ class Crowd:
             await asyncio.sleep(INVENTORY_PAUSE_SECONDS)
 
     def _check_inventory(self, answer: Answer) -> None:
-        capacities = {"A": self._plan.tickets_a, "B": self._plan.tickets_b}
         for cls, stock in answer.json().items():
+            # The owner changes that of the other.
+            capacity = self._plan.tickets_a if cls == "A" else stock["capacity"]
             parts = stock["available"], stock["active_holds"], stock["sold"]
-            if sum(parts) != capacities[cls] or min(parts) < 0:
+            if sum(parts) != capacity or min(parts) < 0:
                 self.violations.append(f"the inventory of {cls} does not add up: {stock}")
 
 

@@ -127,6 +127,10 @@ class Injector:
                 return self._fill_disk()
             case FaultKind.REFUND:
                 self._lasting.create_task(self._owner.refund(self._owner.pick()), name="refund")
+            case FaultKind.RESTOCK:
+                self._lasting.create_task(self._owner.restock(), name="restock")
+            case FaultKind.CLOSE:
+                self._lasting.create_task(self._owner.close(fault.seconds), name="close")
             case FaultKind.MAIL_AWAY:
                 return await self._mailbox.go_away()
         return None

@@ -1,24 +1,28 @@
-"""What the owner of the shop does meanwhile in the box office: gives money back.
+"""What the owner of the shop does meanwhile in the box office: gives money back, changes the stock,
+closes a sale and opens it again.
 
-Of orders whose buyers know that they are paid, of all their tickets or of one, and each time two
-people press at once. Only of the class that has room for everybody: what comes back to the other
-would make a lie of "sold out".
+Money goes back for orders whose buyers know that they are paid, for all of their tickets or one.
+Each time two people press at once, and go on until they are told that it is done. All of it is
+about the class that has room for everybody: more of the other would make a lie of "sold out".
 """
 
 import asyncio
+import json
 from base64 import b64encode
 from collections.abc import Sequence
 from random import Random
 
 from tests.faults.buyers import pauses
-from tests.faults.exchange import Exchange, NoAnswerError
+from tests.faults.exchange import Answer, Exchange, NoAnswerError
 from tests.faults.plan import SECRETS
 from tests.faults.purchase import Purchase
 
 PRESSES = 2
+CLS = "B"
+RESTOCKED_MAX = 20
 
 _LOGIN = b64encode(f"admin:{SECRETS['ADMIN_PASSWORD']}".encode()).decode()
-_HEADERS = {"authorization": f"Basic {_LOGIN}"}
+_HEADERS = {"authorization": f"Basic {_LOGIN}", "content-type": "application/json"}
 
 
 class Owner:
@@ -28,6 +32,11 @@ class Owner:
         self._exchange = exchange
         self._purchases = purchases
         self._chance = chance
+        # One change of the stock at a time, each by two people.
+        self._stock = asyncio.Lock()
+        self.violations: list[str] = []
+        self.tickets_added = 0
+        self.closings = 0
 
     def pick(self) -> Purchase:
         """An order to refund; from now on its tickets may end. Raises `LookupError`."""
@@ -46,21 +55,47 @@ class Owner:
         if not purchase.is_refunded:
             [ticket] = purchase.refunded
             path += f"/tickets/{ticket}"
-        await asyncio.gather(*(self._press(purchase, f"{path}/refund") for _ in range(PRESSES)))
+        await self._press(f"{path}/refund")
 
-    async def _press(self, purchase: Purchase, path: str) -> None:
+    async def restock(self) -> None:
+        """Adds some tickets, or takes some away."""
+        number = self._chance.randint(1, RESTOCKED_MAX) * self._chance.choice((1, -1))
+        async with self._stock:
+            await self._change_stock(f"{number:+}")
+            self.tickets_added += number
+
+    async def close(self, seconds: float) -> None:
+        async with self._stock:
+            self.closings += 1
+            await self._change_stock("close")
+            await asyncio.sleep(seconds)
+            await self._change_stock("open")
+
+    async def _change_stock(self, change: str) -> None:
+        items = (await self._ask("GET", "/api/admin/stock")).json()["items"]
+        [number] = [item["number"] for item in items if item["cls"] == CLS]
+        body = json.dumps({"change": change, "number": number}).encode()
+        await self._press(f"/api/admin/stock/{CLS}", body)
+
+    async def _press(self, path: str, body: bytes = b"") -> None:
+        await asyncio.gather(*(self._ask("POST", path, body) for _ in range(PRESSES)))
+
+    async def _ask(self, method: str, path: str, body: bytes = b"") -> Answer:
+        """Asks until it is answered with a 200."""
         for pause_s in pauses():
             try:
-                answer = await self._exchange("POST", path, headers=_HEADERS)
+                answer = await self._exchange(method, path, body, _HEADERS)
             except NoAnswerError:
                 pass
             else:
                 if answer.status == 200:
-                    return
-                purchase.hear_trouble("a refund", answer)
+                    return answer
+                if answer.status != 503:
+                    self.violations.append(f"{method} {path} was answered with {answer}")
             await asyncio.sleep(pause_s)
+        raise AssertionError
 
 
 def _can_be_refunded(purchase: Purchase) -> bool:
     is_told = purchase.doing == "done" and purchase.final_status == "PAID"
-    return is_told and purchase.plan.cls == "B" and not purchase.refunded
+    return is_told and purchase.plan.cls == CLS and not purchase.refunded

@@ -18,6 +18,7 @@ SHOP_PROCESSES = ("sequencer", "worker-1", "worker-2", "clerk-1")
 # Mostly shorter than the worker's deadline for the ledger, at times longer.
 STOP_SECONDS = (0.3, 1.0, 1.0, 2.0, 5.0)
 FULL_DISK_SECONDS = (1.0, 3.0, 6.0)
+CLOSED_SECONDS = (0.5, 1.0, 2.0)
 MAIL_AWAY_SECONDS = (1.0, 3.0, 6.0)
 # Room for what a run writes; TigerBeetle takes more than a gigabyte of it at once.
 DISK_BYTES = 512 << 20
@@ -30,7 +31,7 @@ CLASSES = ("A", "B")
 # A buyer takes as many at once, or fewer.
 TICKETS_PER_ORDER = 4
 # In a deck.
-REFUNDS = 4
+REFUNDS, RESTOCKINGS = 3, 2
 
 MOCK_SECRET = "secret-of-the-provider"
 # Of a run's own, so that they can be looked for where they must not be.
@@ -59,8 +60,11 @@ class FaultKind(StrEnum):
     REPRICE = "reprice"
     # The server that takes the shop's mails.
     MAIL_AWAY = "mail-away"
-    # No fault: the owner gives money back, while faults strike.
+    # No faults: the owner gives money back, adds tickets or takes some away, and closes a sale for
+    # a while, as faults strike.
     REFUND = "refund"
+    RESTOCK = "restock"
+    CLOSE = "close"
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +152,7 @@ class RunPlan:
     ledger: str = "embedded"
     orders: int = 300
     rate: float = 20.0
-    fault_seconds: float = 0.5
+    fault_seconds: float = 0.48
     disturbed_percent: float = 10.0
     kinds: tuple[FaultKind, ...] = tuple(FaultKind)
     tickets_per_order: int = TICKETS_PER_ORDER
@@ -266,7 +270,8 @@ class RunPlan:
         deck += [Fault(FaultKind.KILL_BACKEND, "postgres")]
         deck.append(Fault(FaultKind.FULL_DISK, seconds=chance.choice(FULL_DISK_SECONDS)))
         deck.append(Fault(FaultKind.MAIL_AWAY, seconds=chance.choice(MAIL_AWAY_SECONDS)))
-        deck += [Fault(FaultKind.REFUND)] * REFUNDS
+        deck += [Fault(FaultKind.REFUND)] * REFUNDS + [Fault(FaultKind.RESTOCK)] * RESTOCKINGS
+        deck.append(Fault(FaultKind.CLOSE, seconds=chance.choice(CLOSED_SECONDS)))
         prices = {cls: chance.randint(PRICE_CENTS_MIN, PRICE_CENTS_MAX) for cls in CLASSES}
         deck.append(Fault(FaultKind.REPRICE, prices=prices))
         return [fault for fault in deck if fault.kind in self.kinds]

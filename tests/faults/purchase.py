@@ -113,10 +113,6 @@ class Purchase:
         return self.is_key_used and not self.is_held and not self.gives_up
 
     @property
-    def is_refused(self) -> bool:
-        return self.is_sold_out or self.refusals > 0
-
-    @property
     def gives_up(self) -> bool:
         return self.is_sold_out or self.refusals >= REFUSALS_MAX
 
@@ -175,6 +171,11 @@ class Purchase:
             self.is_sold_out = True
         else:
             self.refusals += 1
+
+    def hear_closed(self, body: dict[str, Any]) -> None:
+        """A checkout was answered with 403."""
+        if body.get("state") != "closed" or self.plan.cls != "B":
+            self.accuse(f"a sale was told not to be on: {body}")
 
     def hear_used_key(self, body: dict[str, Any]) -> None:
         """A checkout was answered with 409, and another key is needed."""

@@ -122,10 +122,13 @@ async def _sell(
     await until_refunded(shop)
     await until_mailed(shop)
     stores = await read_stores(plan, shop, crowd.purchases)
-    report.audit = audit(plan, crowd.purchases, stores._replace(mails=mailbox.mails))
+    stores = stores._replace(
+        mails=mailbox.mails, tickets_added=owner.tickets_added, closings=owner.closings
+    )
+    report.audit = audit(plan, crowd.purchases, stores)
     report.audit.mailed_again = mailbox.came_again
     report.violations += crowd.violations + report.audit.violations + await _reconcile(shop)
-    report.violations += mailbox.violations
+    report.violations += [*mailbox.violations, *owner.violations]
     if report.violations:
         report.violations += ["faults: " + "; ".join(injector.log), shop.tell()]
 

@@ -11,7 +11,7 @@ from tests.harness.needs import TIGERBEETLE, needs_tigerbeetle
 ORDERS = 150
 RATE = 30.0
 # Often enough that the whole deck is dealt while they come.
-FAULT_SECONDS = 0.165
+FAULT_SECONDS = 0.16
 # So many that some of what is never told is still known to Redis in the end.
 DISTURBED_PERCENT = 30.0
 # The run waits for its faults and for the shop to heal, and for no clock.
