@@ -4,10 +4,11 @@ import asyncio
 import sys
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from typing import Final
 
 import orjson
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from tigerfans.assembly import look_at_shop
 from tigerfans.booking.stock_changes import Move, Wanted
@@ -20,7 +21,8 @@ from tigerfans.shop.shop import Shop
 from tigerfans.shop.stock_changes import ClassStock, wanted_of
 from tigerfans.stores.audit import system_user
 
-NAME = "stock"
+NAME: Final = "stock"
+COLUMNS: Final = ("", "funded", "withdrawn", "held", "sold", "kept", "available", "number")
 
 
 def run(
@@ -78,8 +80,7 @@ def _row(seen: ClassStock) -> dict[str, int | str]:
 
 def show(classes: Sequence[ClassStock]) -> None:
     """Prints the stock for a person; the number is what `--number` takes for the next change."""
-    columns = ("class", "funded", "withdrawn", "held", "sold", "kept back", "available", "number")
-    table = Table(*columns)
+    table = Table(*(Column(words, no_wrap=True) for words in COLUMNS))
     for seen in classes:
         stock = seen.stock
         counts = (
@@ -90,8 +91,8 @@ def show(classes: Sequence[ClassStock]) -> None:
             stock.parked,
             stock.available,
         )
-        name = f"{seen.ticket_class.code} {seen.ticket_class.name}"
-        table.add_row(name, *(f"{count:,}" for count in counts), str(seen.number))
+        numbers = (*(f"{count:,}" for count in counts), str(seen.number))
+        table.add_row(seen.ticket_class.code, *numbers)
     console = Console(markup=False, emoji=False, highlight=False)
     console.print(table)
     for seen in classes:
