@@ -21,9 +21,11 @@ from tigerfans.errors import (
 )
 from tigerfans.ledger.wire import Operation
 from tigerfans.shop import closing
+from tigerfans.shop.cancellation import CancellationRounds
 from tigerfans.shop.shop import Shop
 from tigerfans.shop.stock_changes import close_sale
 from tigerfans.stores.audit import Audit
+from tigerfans.stores.token_bucket import Rate, TokenBucket
 
 EMAIL = "fan@example.org"
 BY = "ada"
@@ -219,6 +221,27 @@ async def test_closing_twice_is_told_and_closing_for_a_cancellation_is_not(shop:
     await close_sale(shop, "A", BY)
     await close_sale(shop, "B", BY)
     assert [stock.is_closed for stock in (await shop.read_stock())[:2]] == [True, True]
+
+
+async def test_a_canceled_show_sells_nothing_and_is_closed_again_by_whoever_opens_it(
+    shop: Shop,
+) -> None:
+    await shop.cancel(shop.catalog.offer.show.name, BY)
+    rounds = CancellationRounds(shop, TokenBucket(Rate(per_second=1_000, burst=1_000)))
+    for _ in range(2):
+        await rounds.do()
+        stock = await shop.read_stock()
+        assert [each.is_closed for each in stock[: len(shop.classes)]] == [True, True]
+        with pytest.raises(SaleClosedError):
+            await shop.checkout("A", EMAIL)
+        await shop.change_stock("A", OPEN, "bob")
+    assert [deed[:2] for deed in await deeds(shop) if deed[1].startswith("Sale")] == [
+        (BY, "Sale closed"),
+        (BY, "Sale closed"),
+        ("bob", "Sale opened"),
+        (BY, "Sale closed"),
+        ("bob", "Sale opened"),
+    ]
 
 
 async def test_a_closing_that_is_sent_again_after_the_opening_closes_nothing(shop: Shop) -> None:

@@ -77,9 +77,9 @@ def _progress() -> Progress:
 
 def show(report: Report) -> None:
     """Prints the report for a person."""
-    table = Table("", "capacity", "available", "held", "sold")
+    table = Table("", "capacity", "available", "held", "sold", "kept back")
     for row in report.stock:
-        counts = (row.capacity, row.available, row.held, row.sold)
+        counts = (row.capacity, row.available, row.held, row.sold, row.parked)
         table.add_row(row.name, *(f"{count:,}" for count in counts))
     console = Console()
     console.print(table)

@@ -469,10 +469,18 @@ async def test_the_landing_page_says_when_the_goodies_are_gone(
     assert "All 100 are granted" in (await get(client, "/")).text
 
 
+async def test_the_landing_page_counts_the_goodies_that_there_are_whatever_the_offer_says(
+    client: Client, shop: FakeShop
+) -> None:
+    shop.goodie_stock = Inventory(70, 0, 1)
+    assert "for the first 70" in Page((await client.get("/")).text).text
+
+
 async def test_the_landing_page_promises_no_goodie_where_there_is_none(
     client: Client, shop: FakeShop
 ) -> None:
     shop.catalog = catalog_with({"A": 500, "B": 2000}, 0)
+    shop.goodie_stock = Inventory(0, 0, 0)
     assert "Paper whale" not in (await get(client, "/")).text
 
 

@@ -28,7 +28,9 @@ class TicketClassAnswer(msgspec.Struct):
     name: str
     price: Cents
     perks: list[str]
-    capacity: Count
+    capacity: Annotated[
+        Count, Meta(description="As the offer says it; `/api/inventory` has how many there are.")
+    ]
     on_sale_from: Annotated[Moment | None, Meta(description="null is from now on.")]
     on_sale_until: Moment | None
 

@@ -238,14 +238,15 @@ Cookies = NamedDependency[SkipValidation[HeldCookies]]
 @get("/")
 async def landing_page(shop: Shop, pages: Pages) -> Response[str]:
     # Both at once, so that without the ledger only one deadline passes.
-    offers, goodies_are_gone = await asyncio.gather(_offers(shop), _goodies_are_gone(shop))
+    offers, goodies = await asyncio.gather(_offers(shop), _or_none(shop.goodies()))
     return pages.page(
         "landing.html",
         headers=LISTED,
         offers=offers,
         overall=overall_state(offers),
-        goodies=shop.catalog.goodies.capacity,
-        goodies_are_gone=goodies_are_gone,
+        # Where the ledger is away, nobody knows of what it was funded with, nor what is left.
+        goodies=shop.catalog.goodies.capacity if goodies is None else goodies.total,
+        goodies_are_gone=goodies is not None and goodies.available <= 0,
         tickets_per_order=shop.tickets_per_order,
         **_countdown(offers),
         hold_seconds=shop.hold_seconds,
@@ -458,12 +459,6 @@ async def _offers(shop: PageShop) -> list[Offer]:
     """Every class with its stock; without it where the ledger is away."""
     stocks = await _or_none(shop.inventory()) or {}
     return [Offer(c, stocks.get(c.code)) for c in shop.catalog.classes]
-
-
-async def _goodies_are_gone(shop: PageShop) -> bool:
-    """Whether all are granted; not where the ledger is away, for nobody knows then."""
-    goodies = await _or_none(shop.goodies())
-    return goodies is not None and goodies.available <= 0
 
 
 async def _or_none(asked: Awaitable[Value | None]) -> Value | None:
