@@ -66,7 +66,10 @@ SCENES: Final = {
 def add_hosts(office: BoxOffice) -> None:
     """Has two more hosts: one sells, of another release, its clock off; one is gone."""
     own = msgspec.structs.replace(office.own_report(), clock_ms=0)
-    workers = tuple(msgspec.structs.replace(worker, version=NEXT_VERSION) for worker in own.workers)
+    workers, clerks = (
+        tuple(msgspec.structs.replace(process, version=NEXT_VERSION) for process in processes)
+        for processes in (own.workers, own.clerks)
+    )
     sample = Sample(
         held_per_second=5.8,
         paid_per_second=4.6,
@@ -74,6 +77,7 @@ def add_hosts(office: BoxOffice) -> None:
         batch_transfers=2.9,
         ledger_milliseconds=1.7,
         workers=2,
+        clerks=1,
     )
     office.tell_of_host(
         msgspec.structs.replace(
@@ -81,6 +85,7 @@ def add_hosts(office: BoxOffice) -> None:
             name="tickets-2",
             version=NEXT_VERSION,
             workers=workers,
+            clerks=clerks,
             sample=sample,
             clock_ms=2_400,
         )
