@@ -57,6 +57,7 @@ SCENES: Final = {
     "admin-hosts": Scene("/admin", SILENT_HOST, has_hosts=True),
     "admin-refunds": Scene("/admin", "Refunds due", is_brief=True),
     "admin-unmatched": Scene("/admin", "It is not what the order costs.", is_brief=True),
+    "admin-stock": Scene("/admin/stock", "Close the sale"),
     "admin-mails": Scene("/admin/mails", "Not arrived"),
     "admin-people": Scene("/admin/people", "Who may enter"),
     "admin-order": Scene("/admin/orders/{paid.order_id}", "What was ordered"),

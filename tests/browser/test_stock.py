@@ -1,14 +1,17 @@
 """What is left: counts that move, and pages that change as a class sells out."""
 
-from playwright.sync_api import Locator, Page, expect
+from typing import Final
+
+from playwright.sync_api import Locator, Page, ViewportSize, expect
 
 from tests.browser.box_office import BoxOffice
-from tests.browser.conftest import OpenTab
+from tests.browser.conftest import OPERATOR_LOGIN, OpenTab
 from tests.browser.test_buying import PAYMENT_URL, check_out, expect_ticket
 from tests.stack.running_shop import until
 
 # The pages ask for the stock somewhat more often.
 STOCK_PAUSE_MS = 5_000
+PHONE: Final[ViewportSize] = {"width": 390, "height": 844}
 SOLD_OUT = {
     "capacity": 5,
     "sold": 5,
@@ -28,6 +31,35 @@ def expect_soon(stock: Locator, words: str) -> None:
         return words in stock.inner_text()
 
     until(knows)
+
+
+def test_an_owner_closes_a_sale_on_a_phone_without_a_script_while_a_buyer_looks_at_it(
+    patient: BoxOffice, open_tab: OpenTab
+) -> None:
+    buyer = open_tab(patient)
+    buyer.clock.install()
+    buyer.goto("/demo/checkout?cls=A")
+    stock = buyer.locator("[data-stock=A]")
+    expect(stock).to_contain_text("left")
+    owner = open_tab(
+        patient, http_credentials=OPERATOR_LOGIN, java_script_enabled=False, viewport=PHONE
+    )
+    owner.goto("/admin/stock")
+    premium = owner.locator("#A")
+    premium.get_by_label("How many of Premium").fill("5000")
+    premium.get_by_role("button", name="Withdraw").click()
+    expect(premium.get_by_role("alert")).to_contain_text("can be withdrawn")
+    premium.locator("summary").click()
+    premium.get_by_role("button", name="Close the sale of Premium").click()
+    try:
+        expect(premium.get_by_text("go on sale again")).to_be_visible()
+        expect_soon(stock, "The sale is closed")
+        expect(buyer.get_by_role("radio", name="Premium")).to_be_disabled()
+    finally:
+        premium.get_by_role("button", name="Open the sale").click()
+    expect(premium.locator("summary")).to_be_visible()
+    expect_soon(stock, "left")
+    expect(buyer.get_by_role("radio", name="Premium")).to_be_enabled()
 
 
 def test_a_class_sells_out_while_buyers_look_at_it(patient: BoxOffice, open_tab: OpenTab) -> None:

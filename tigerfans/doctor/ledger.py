@@ -130,5 +130,7 @@ def judge_ledger(
         if total != resource.capacity:
             found = f"{total:,} on the ledger, {resource.capacity:,} in offer or settings"
             # It was for the first opening only, so nothing is wrong but for who reads it.
-            advice = "The ledger's counts: say so there, or change it with `tigerfans stock`."
+            advice = "The ledger's counts: say so there."
+            if resource is not catalog.goodies:
+                advice = f"{advice[:-1]}, or change it with `tigerfans stock`."
             findings.warn(resource.setting, found, advice)
