@@ -2,11 +2,13 @@
 
 import os
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import asyncpg
 import pytest
 
 from tigerfans.booking.ids import OrderId
+from tigerfans.stores import audit as audit_module
 from tigerfans.stores.audit import WORDS_CHARACTERS_MAX, Audit, note, system_user
 from tigerfans.stores.database import Database
 
@@ -56,6 +58,17 @@ async def test_words_of_any_length_are_written_down_and_cut(database: Database) 
     assert deed.detail == "x" * (WORDS_CHARACTERS_MAX - 1) + "…"
 
 
-def test_a_user_whom_the_system_does_not_name_has_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "geteuid", lambda: 2**31 - 7)
-    assert system_user() == str(2**31 - 7)
+@pytest.mark.parametrize(
+    ("logged_in", "number"),
+    [(str(2**31 - 7), 2**31 - 7), (str(2**32 - 1), 2**31 - 8), ("", 2**31 - 8), (None, 2**31 - 8)],
+)
+def test_at_the_command_line_it_is_who_logged_in_whomever_they_became(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, logged_in: str | None, number: int
+) -> None:
+    told = tmp_path / "loginuid"
+    if logged_in is not None:
+        told.write_text(logged_in)
+    monkeypatch.setattr(audit_module, "LOGGED_IN", told)
+    monkeypatch.setattr(os, "geteuid", lambda: 2**31 - 8)
+    # The system has a name for neither.
+    assert system_user() == str(number)

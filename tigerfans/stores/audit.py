@@ -7,8 +7,10 @@ there is neither without the other.
 
 import os
 import pwd
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Final
 
 import asyncpg
@@ -18,6 +20,9 @@ from tigerfans.stores.database import Database
 
 # Longer words are cut.
 WORDS_CHARACTERS_MAX: Final = 500
+# Linux' number of the user who logged in, or this one.
+LOGGED_IN: Final = Path("/proc/self/loginuid")
+NOBODY_LOGGED_IN: Final = 2**32 - 1
 
 _COLUMNS: Final = "id, at, by, what, order_id, detail"
 _NOTE: Final = "INSERT INTO audit (by, what, order_id, detail) VALUES ($1, $2, $3, $4)"
@@ -80,8 +85,15 @@ class Audit:
 
 
 def system_user() -> str:
-    """Who acts at the command line: the system's name of the user, or its number without one."""
+    """Who acts at the command line, by the system's name, or by the number without one.
+
+    That is who has logged in to the system, where it knows, whomever they have become since: the
+    shop's commands run as the shop's own user.
+    """
     user = os.geteuid()
+    with suppress(OSError, ValueError):
+        logged_in = int(LOGGED_IN.read_text())
+        user = user if logged_in == NOBODY_LOGGED_IN else logged_in
     try:
         return pwd.getpwuid(user).pw_name
     except KeyError:
