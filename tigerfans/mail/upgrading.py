@@ -11,7 +11,7 @@ from typing import Final
 
 from tigerfans.stores.orders import Orders
 
-PAUSE_SECONDS: Final = 30.0
+PAUSE_SECONDS: Final = 120.0
 UPGRADE_SECONDS_MAX: Final = 3_600.0
 # What was sold while no clerk ran.
 FIRST_LOOK: Final = timedelta(days=1)
