@@ -256,6 +256,14 @@ async def test_an_order_of_several_tickets_says_how_many_and_names_each(
     assert stored == f"stored as PAID, with the 3 tickets {codes}"
 
 
+def test_a_shop_without_goodies_speaks_of_none() -> None:
+    for catalog, detail in (
+        (CATALOG, "no goodie was left"),
+        (catalog_with({"A": 10, "B": 10}), ""),
+    ):
+        assert tell(Traces([hold(Purpose.SALE)]), catalog, LATER)[0].detail == detail
+
+
 def test_a_hold_of_several_tickets_that_nobody_paid_has_expired() -> None:
     held, expired = tell(Traces([hold()._replace(amount=3)]), CATALOG, LATER)
     assert (held.what, expired.detail) == ("3 tickets held", "3 tickets went back on sale")

@@ -150,16 +150,17 @@ def tell(traces: Traces, catalog: Catalog, now: datetime) -> list[Chapter]:
     return sorted(chapters, key=lambda chapter: microseconds_of(chapter.at) // 1_000)
 
 
+_NO_GOODIE: Final = "no goodie was left"
 _TRANSFERS: Final = {
     Purpose.HOLD: ("Ticket held", ""),
     Purpose.SALE_WITH_GOODIE: ("Ticket sold", "together with a goodie"),
     Purpose.GOODIE: ("Goodie granted", ""),
-    Purpose.SALE: ("Ticket sold", "no goodie was left"),
+    Purpose.SALE: ("Ticket sold", _NO_GOODIE),
     Purpose.RELEASE: ("Ticket released", "the payment was not made"),
     Purpose.LATE_HOLD: ("Ticket held late", "the first hold was gone when the payment came"),
     Purpose.LATE_SALE_WITH_GOODIE: ("Ticket sold late", "together with a goodie"),
     Purpose.LATE_GOODIE: ("Goodie granted", ""),
-    Purpose.LATE_SALE: ("Ticket sold late", "no goodie was left"),
+    Purpose.LATE_SALE: ("Ticket sold late", _NO_GOODIE),
     Purpose.GIVE_BACK: ("Ticket given back", "more was on hold than one may hold"),
 }
 _ENDS_THE_HOLD: Final = {
@@ -178,6 +179,8 @@ def _ledger_chapters(
     by_purpose = {Purpose(each.id & 0xFF): each for each in told if each.id & 0xFF < FIRST_END}
     for purpose, transfer in by_purpose.items():
         what, detail = _TRANSFERS[purpose]
+        if detail == _NO_GOODIE and not catalog.goodies.capacity:
+            detail = ""
         if transfer.amount > 1:
             what = what.replace("Ticket", f"{transfer.amount} tickets")
         if purpose is Purpose.HOLD:
