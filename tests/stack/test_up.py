@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 from collections.abc import Iterator
+from email import message_from_bytes, policy
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,19 @@ def checkout(shop: RunningShop) -> str:
 def test_an_open_shop_is_ready_and_sells(shop: RunningShop) -> None:
     assert shop.is_ready()
     assert len(checkout(shop)) == 32
+
+
+def test_without_a_mail_server_the_clerk_leaves_each_mail_in_the_data_folder(
+    shop: RunningShop,
+) -> None:
+    order_id = checkout(shop)
+    path = f"/mockpay/mock_{order_id}/emit"
+    httpx.post(f"{shop.url}{path}", data={"t": "succeeded"}, trust_env=False)
+    mail = shop.data / "mail" / f"{order_id}-tickets-0.eml"
+    until(mail.exists)
+    message = message_from_bytes(mail.read_bytes(), policy=policy.default)
+    assert message["to"] == "buyer@example.com"
+    assert mail.stat().st_mode & 0o077 == 0
 
 
 @pytest.mark.parametrize("path", ["/", "/api/inventory", "/healthz"])
