@@ -59,7 +59,10 @@ SaleWords = Literal["on_sale", "on_hold", "sold_out", "closed", "not_yet", "ende
 
 
 class StockAnswer(msgspec.Struct):
-    """What is left of a ticket class; `available` may be below 0 while the ledger is behind."""
+    """What is left of a ticket class; `available` may be below 0 while the ledger is behind.
+
+    What is kept back while the sale is closed is no part of the capacity.
+    """
 
     capacity: Count
     sold: Count
