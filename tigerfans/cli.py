@@ -129,6 +129,9 @@ def _parser() -> argparse.ArgumentParser:
         )
     role.add_argument("role", help="owner, office or door")
     add("user ls", _user_ls, "List who may enter the box office.")
+    cancel = add("cancel", _cancel, "Cancel the show for good, and give all money back.")
+    where = "the show's name; without it, only say how far a cancellation is"
+    cancel.add_argument("show", nargs="?", help=where)
     add("tune", _tune, "Measure which number of workers suits this machine, in about a minute.")
     doctor = add("doctor", _doctor, "Look at a deployment, and say what to change.")
     doctor.add_argument("--json", action="store_true", help="print all of it as JSON")
@@ -279,6 +282,12 @@ def _stock(arguments: argparse.Namespace) -> int:
         number=arguments.number,
         as_json=arguments.json,
     )
+
+
+def _cancel(arguments: argparse.Namespace) -> int:
+    from tigerfans.office.cancel_command import run
+
+    return run(_settings(), arguments.show)
 
 
 def _tune(_: argparse.Namespace) -> int:

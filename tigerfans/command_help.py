@@ -161,6 +161,13 @@ HELP: Final[Mapping[str, Help]] = {
         "tigerfans stock\ntigerfans stock B +50\ntigerfans stock B close",
         _OPEN_SHOP,
     ),
+    "cancel": Help(
+        {0: "it is canceled, or what was asked is told"}
+        | {2: "the name is another one, or the shop cannot be reached: a sentence says why"}
+        | _INTERRUPTED,
+        'tigerfans cancel\ntigerfans cancel "Jazz in June"',
+        _OPEN_SHOP,
+    ),
     "tune": Help(
         {0: "it measured, and names a number", 1: "nothing could be measured"}
         | _USAGE

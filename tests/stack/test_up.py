@@ -16,6 +16,7 @@ import pytest
 
 from tests.disk import SmallDisk, disk_or_skip
 from tests.harness.needs import TIGERBEETLE, needs_ordinary_user, needs_tigerbeetle
+from tests.offers import OFFER
 from tests.servers import run
 from tests.stack.running_shop import (
     RunningShop,
@@ -175,6 +176,14 @@ def test_stock_is_shown_and_changed_and_what_comes_back_to_a_closed_sale_is_kept
     assert shop.tigerfans("stock", "A", "open").returncode == 0
     assert stock()["available"] == closed["parked"] + 1
     assert shop.tigerfans("stock", "A", "+1", "--number", str(before["number"])).returncode == 2
+
+
+def test_only_its_name_cancels_the_show(shop: RunningShop) -> None:
+    refused = shop.tigerfans("cancel", "another show")
+    assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
+    assert f"please type its name: {OFFER.show.name}" in refused.stderr
+    told = shop.tigerfans("cancel")
+    assert (told.returncode, f"{OFFER.show.name} is not canceled." in told.stdout) == (0, True)
 
 
 def test_stock_without_a_shop_is_one_sentence(tmp_path: Path) -> None:
