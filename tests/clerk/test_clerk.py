@@ -19,10 +19,12 @@ import httpx
 import pytest
 from redis.asyncio import Redis
 
+from tests.harness.needs import needs_linux
 from tests.harness.patience import patience, until
 from tests.harness.ports import HOST, free_port
 from tests.stack.running_shop import RunningShop, open_shop
 from tigerfans.payments.mockpay import DELIVERIES_AT_ONCE_MAX
+from tigerfans.process.runtime import NICENESS
 from tigerfans.settings import located
 from tigerfans.settings.folder import DataFolder
 from tigerfans.stores.identity import ShopId
@@ -252,3 +254,11 @@ async def test_two_clerks_share_what_is_due_and_each_webhook_is_sent_once(
         async with patience():
             assert await other.wait() == 0
     assert set(await clerks(shop)) == {"clerk-1"}
+
+
+@needs_linux
+async def test_a_clerk_gives_way_to_the_workers(shop: RunningShop) -> None:
+    pids = {row["name"]: row["pid"] for row in shop.ps()}
+    nice = {name: os.getpriority(os.PRIO_PROCESS, pid) for name, pid in pids.items()}
+    assert nice["clerk-1"] == nice["worker-1"] + NICENESS
+    assert os.sched_getscheduler(pids["clerk-1"]) == os.SCHED_BATCH
