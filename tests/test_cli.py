@@ -20,7 +20,17 @@ def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["--help"])
     assert ended.value.code == 0
-    commands = {"up", "ps", "reload", "sequencer", "migrate", "worker", "ledger", "tigerbeetle"}
+    commands = {
+        "up",
+        "ps",
+        "reload",
+        "sequencer",
+        "migrate",
+        "worker",
+        "ledger",
+        "user",
+        "tigerbeetle",
+    }
     assert commands <= set(capsys.readouterr().out.split())
 
 

@@ -4,7 +4,7 @@ A password is made here and shown once, on the answer to the form; nothing keeps
 """
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, NamedTuple
 
 import msgspec
 from litestar import Response, Router, get, post
@@ -72,6 +72,13 @@ class AuditAnswer(msgspec.Struct):
     limit: Count
 
 
+class Made(NamedTuple):
+    """A password that was made, to be shown once, and whose it is."""
+
+    name: str
+    password: str
+
+
 def audit_route(audit: Audit, guard: Guard) -> Router:
     """The audit as JSON."""
 
@@ -102,7 +109,9 @@ def people_router(
 ) -> Router:
     """The page and its forms; `owner` is whom the settings name."""
 
-    async def page(request: Asked, before: int | None = None, **made: str) -> Response[str]:
+    async def page(
+        request: Asked, before: int | None = None, made: Made | None = None
+    ) -> Response[str]:
         deeds = await audit.page(before, DEEDS_ON_A_PAGE + 1)
         shown = deeds[:DEEDS_ON_A_PAGE]
         return office_page(
@@ -116,8 +125,7 @@ def people_router(
             deeds=shown,
             before=before,
             next_before=shown[-1].number if len(deeds) > len(shown) else None,
-            made_for=made.get("made_for"),
-            made_password=made.get("made_password"),
+            made=made,
         )
 
     @get(PATH, permission=Permission.PEOPLE)
@@ -128,17 +136,18 @@ def people_router(
     async def add_person(request: Asked, data: Form) -> Response[str]:
         name, role = data.get("name", ""), read_role(data.get("role", ""))
         check_name(name)
-        made = make_password()
-        await people.add(name, role, await passwords.hash(made), request.user.name)
+        made = Made(name, make_password())
+        await people.add(name, role, await passwords.hash(made.password), request.user.name)
         logins.forget()
-        return await page(request, made_for=name, made_password=made)
+        return await page(request, made=made)
 
     @post(f"{PATH}/password", **_CHANGES)
     async def change_password(request: Asked, data: Form) -> Response[str]:
-        name, made = data.get("name", ""), make_password()
-        await people.change_password(name, await passwords.hash(made), request.user.name)
+        made = Made(data.get("name", ""), make_password())
+        password_hash = await passwords.hash(made.password)
+        await people.change_password(made.name, password_hash, request.user.name)
         logins.forget()
-        return await page(request, made_for=name, made_password=made)
+        return await page(request, made=made)
 
     @post(f"{PATH}/role", **_CHANGES)
     async def change_role(request: Asked, data: Form) -> Response[Any]:

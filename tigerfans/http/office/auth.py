@@ -36,7 +36,7 @@ OPERATOR: Final = "operator"
 # A request behind this login; its `user` is who asks.
 Asked = Request[Person, Any, Any]
 
-_PLEASE_LOG_IN: Final = "Please log in as the operator."
+_PLEASE_LOG_IN: Final = "Please log in."
 _CHALLENGE: Final = {"WWW-Authenticate": 'Basic realm="TigerFans admin", charset="UTF-8"'}
 _RETRY: Final = {"Retry-After": str(math.ceil(WAIT_SECONDS_MAX))}
 
