@@ -302,6 +302,23 @@ async def test_a_sender_that_is_refused_is_the_servers_trouble_and_given_up_by_n
     assert await mails.counts() == MailCounts(1, 1, 0)
 
 
+async def test_a_mail_that_cannot_be_written_keeps_no_other_waiting_and_no_address_is_logged(
+    orders: Orders,
+    sender: Sender,
+    server: MailServer,
+    mails: Mails,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    broken, other = paid_order(email="fan\nBcc: all@example.org"), paid_order()
+    await record(orders, broken, other)
+    await sender.send_due()
+    assert [each.recipients for each in server.received] == [[other.email]]
+    [stored] = await mails.of(broken.id)
+    assert (stored.last_error, stored.attempts) == ("It cannot be written: ValueError.", 1)
+    assert broken.id.short in caplog.text
+    assert "example.org" not in caplog.text
+
+
 async def test_an_order_that_has_lost_its_email_is_given_up_with_the_reason(
     orders: Orders, sender: Sender, mails: Mails
 ) -> None:

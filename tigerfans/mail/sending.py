@@ -11,6 +11,7 @@ import logging
 import time
 from collections import deque
 from contextlib import suppress
+from traceback import format_tb
 from typing import Final
 
 from tigerfans.errors import UnavailableError
@@ -143,8 +144,11 @@ class Sender:
         except NotWrittenError:
             raise
         except Exception as error:
-            # A bug, which must keep no other mail waiting.
-            logger.exception("the mail about order %s cannot be written", order.id.short)
+            # A bug, which must keep no other mail waiting. What it says may have an address in it.
+            name, frames = type(error).__name__, "".join(format_tb(error.__traceback__))
+            logger.error(
+                "the mail about %s cannot be written: %s\n%s", order.id.short, name, frames
+            )
             raise DeliveryError(f"It cannot be written: {type(error).__name__}.") from error
 
     async def _given_back(self, order: Order, first: int) -> GivenBack | None:
