@@ -21,6 +21,7 @@ from tigerfans.ledger.base import LedgerUnavailableError
 from tigerfans.ledger.wire import Account, Operation, Transfer, u128
 from tigerfans.payments.base import EventType, PaymentEvent
 from tigerfans.payments.mockpay import MockPay
+from tigerfans.shop import refund
 from tigerfans.shop.checkout import Checkout
 from tigerfans.shop.refund import finish
 from tigerfans.shop.shop import Shop
@@ -292,6 +293,35 @@ async def test_a_provider_whose_answers_get_lost_gives_back_once(
     provider.loses_answers = False
     assert (await shop.refund(order_id, OWNER)).status is OrderStatus.REFUNDED
     assert provider.given_back == {f"{order_id.hex_digits}-0": 2 * PRICE}
+
+
+async def test_a_provider_that_hangs_is_given_up_for_now(
+    shop: Shop, provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, order_id = await paid(shop)
+    provider.waits = asyncio.Event().wait()
+    with monkeypatch.context() as impatient:
+        impatient.setattr(refund, "REFUND_SECONDS_MAX", 0.01)
+        with pytest.raises(ProviderError):
+            await shop.refund(order_id, OWNER)
+    provider.waits = None
+    assert (await shop.refund(order_id, OWNER)).status is OrderStatus.REFUNDED
+
+
+async def test_without_postgresql_nothing_is_taken_or_given_back(
+    shop: Shop, provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, order_id = await paid(shop)
+
+    async def is_away(*asked: object) -> None:
+        raise UnavailableError
+
+    with monkeypatch.context() as without_postgresql:
+        without_postgresql.setattr(shop.ticket_refunds, "ask", is_away)
+        with pytest.raises(UnavailableError):
+            await shop.refund(order_id, OWNER)
+    assert provider.asked == 0
+    assert await stock(shop) == (9, 0, 1)
 
 
 async def test_without_redis_a_refund_is_done_and_told_later(
