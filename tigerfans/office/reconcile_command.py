@@ -85,7 +85,8 @@ def show(report: Report) -> None:
     console.print(table)
     console.print(f"{report.sales:,} sales on the ledger, {report.orders:,} paid orders.")
     if report.refunds:
-        console.print(f"{report.refunds:,} of the tickets were refunded.")
+        were = "was" if report.refunds == 1 else "were"
+        console.print(f"{report.refunds:,} of the tickets {were} refunded.")
     for difference in report.differences:
         mark = "repaired" if difference.repaired else "differs"
         console.print(f"{mark}: {difference.what} {difference.order_id}", soft_wrap=True)
