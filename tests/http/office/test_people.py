@@ -4,6 +4,7 @@ import re
 from base64 import b64encode
 from collections.abc import AsyncIterator
 from html import unescape
+from typing import Final
 
 import httpx
 import pytest
@@ -201,38 +202,33 @@ async def test_who_is_added_gets_in_with_the_password_that_is_shown_once(
     assert "Åda &lt;b&gt;, door" in page
 
 
-@pytest.mark.parametrize(
-    ("what", "form", "status", "sentence"),
-    [
-        ("add", {"name": "door", "role": "door"}, 409, "somebody called door already"),
-        ("add", {"name": "a:b", "role": "door"}, 400, "no colon"),
-        ("add", {"name": "a\nb", "role": "door"}, 400, "can be printed"),
-        ("add", {"name": " ada", "role": "door"}, 400, "no space at its ends"),
-        ("add", {"name": "", "role": "door"}, 400, "A name has 1 to 64"),
-        ("add", {"name": "x" * 65, "role": "door"}, 400, "A name has 1 to 64"),
-        ("add", {"name": "admin", "role": "door"}, 400, "ADMIN_USERNAME names"),
-        ("add", {"name": "ada", "role": "boss"}, 400, "There is no role 'boss'"),
-        ("role", {"name": "door", "role": ""}, 400, "it is owner, office, door"),
-        ("role", {"name": "Door", "role": "door"}, 404, "nobody called Door"),
-        ("remove", {"name": "admin"}, 400, "ADMIN_USERNAME names"),
-        ("remove", {}, 404, "nobody called"),
-        ("remove", {"name": "\0"}, 404, "nobody called"),
-        ("password", {"name": "nobody"}, 404, "nobody called nobody"),
-    ],
-)
+REFUSED: Final[list[tuple[str, dict[str, str], int, str]]] = [
+    ("add", {"name": "door", "role": "door"}, 409, "somebody called door already"),
+    ("add", {"name": "a:b", "role": "door"}, 400, "no colon"),
+    ("add", {"name": "a\nb", "role": "door"}, 400, "can be printed"),
+    ("add", {"name": " ada", "role": "door"}, 400, "no space at its ends"),
+    ("add", {"name": "", "role": "door"}, 400, "A name has 1 to 64"),
+    ("add", {"name": "x" * 65, "role": "door"}, 400, "A name has 1 to 64"),
+    ("add", {"name": "admin", "role": "door"}, 400, "ADMIN_USERNAME names"),
+    ("add", {"name": "ada", "role": "boss"}, 400, "There is no role 'boss'"),
+    ("role", {"name": "door", "role": ""}, 400, "it is owner, office, door"),
+    ("role", {"name": "Door", "role": "door"}, 404, "nobody called Door"),
+    ("remove", {"name": "admin"}, 400, "ADMIN_USERNAME names"),
+    ("remove", {}, 404, "nobody called"),
+    ("remove", {"name": "\0"}, 404, "nobody called"),
+    ("password", {"name": "nobody"}, 404, "nobody called nobody"),
+]
+
+
 async def test_what_cannot_be_done_is_a_sentence_and_nothing_is_done(
-    client: httpx.AsyncClient,
-    shop: Shop,
-    what: str,
-    form: dict[str, str],
-    status: int,
-    sentence: str,
+    client: httpx.AsyncClient, shop: Shop
 ) -> None:
     before = await people_of(shop).all()
-    answer = await change(client, what, **form)
-    assert answer.status_code == status
-    assert sentence in answer.json()["detail"]
-    assert await people_of(shop).all() == before
+    for what, form, status, sentence in REFUSED:
+        answer = await change(client, what, **form)
+        assert answer.status_code == status, form
+        assert sentence in answer.json()["detail"]
+        assert await people_of(shop).all() == before
 
 
 async def test_another_sites_form_lets_nobody_in(client: httpx.AsyncClient) -> None:
@@ -267,10 +263,8 @@ async def test_the_audit_leads_from_page_to_page_and_to_the_orders(
     assert [item["detail"] for item in answer.json()["items"]] == ["owner, owner"]
 
 
-@pytest.mark.parametrize("before", ["0", "x", str(2**63)])
-async def test_a_page_of_the_audit_that_cannot_be_is_a_400(
-    client: httpx.AsyncClient, before: str
-) -> None:
-    for path in ("/admin/people", "/api/admin/audit"):
-        answer = await client.get(f"{path}?before={before}", headers=OPERATOR)
-        assert answer.status_code == 400
+async def test_a_page_of_the_audit_that_cannot_be_is_a_400(client: httpx.AsyncClient) -> None:
+    for before in ("0", "x", str(2**63)):
+        for path in ("/admin/people", "/api/admin/audit"):
+            answer = await client.get(f"{path}?before={before}", headers=OPERATOR)
+            assert answer.status_code == 400
