@@ -141,7 +141,7 @@ async def test_each_ticket_of_a_paid_order_has_its_code_and_its_qr_code(
         assert f"Ticket {number} of 3" in page.text
     assert page.text.count("€65.00") == 3
     assert page.text.count("Paper whale included") == 1
-    assert "You have them by mail, too." in page.text
+    assert "Has no mail come with them? Have them sent again" in page.text
     links = [link["href"] for link in page.all("a")]
     assert {f"{api}/ticket.pdf", f"{api}/ticket.ics", f"{api}/tickets/2/ticket.png"} <= set(links)
     assert f"{api}/ticket.png" not in links
