@@ -5,7 +5,7 @@ from typing import Final
 import pytest
 
 from tigerfans.booking.inventory import Inventory, StockState
-from tigerfans.errors import AllOnHoldError, SoldOutError
+from tigerfans.errors import AllOnHoldError, SaleClosedError, SoldOutError
 from tigerfans.ledger.wire import (
     Account,
 )
@@ -83,4 +83,5 @@ def test_what_can_still_be_had_follows_from_the_numbers(
 def test_a_refusal_names_the_state_as_the_inventory_does() -> None:
     assert AllOnHoldError().fields == {"state": StockState.ON_HOLD}
     assert SoldOutError().fields == {"state": StockState.SOLD_OUT}
+    assert SaleClosedError().fields == {"state": StockState.CLOSED}
     assert str(AllOnHoldError()) != str(SoldOutError())

@@ -86,12 +86,16 @@ async def test_one_class_may_be_on_sale_and_another_not_yet() -> None:
         (["sold_out", "sold_out"], "sold_out"),
         (["ended", "not_yet"], "not_yet"),
         (["not_yet", "unknown"], "unknown"),
+        (["closed", "on_sale"], "on_sale"),
+        (["closed", "not_yet"], "not_yet"),
+        (["sold_out", "ended", "closed"], "closed"),
     ],
 )
 def test_the_best_that_there_is_stands_for_all(states: Sequence[str], overall: str) -> None:
     now = time.time()
     moments = {"not_yet": (now + 9, now + 99), "ended": (now - 99, now - 9)}
-    stocks = {"sold_out": Inventory(5, 0, 5), "unknown": None}
+    closed = Inventory(2, 1, 1, parked=3, is_closed=True)
+    stocks = {"sold_out": Inventory(5, 0, 5), "closed": closed, "unknown": None}
     ticket_class = catalog_with({"A": 5}).classes[0]
     offers = []
     for state in states:

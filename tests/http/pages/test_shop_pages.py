@@ -442,6 +442,7 @@ async def test_everything_a_page_links_to_is_there(
         (Inventory(500, 0, 451), "going_fast"),
         (Inventory(500, 20, 480), "on_hold"),
         (Inventory(500, 0, 500), "sold_out"),
+        (Inventory(20, 20, 0, parked=480, is_closed=True), "closed"),
     ],
 )
 def test_the_words_of_a_stock_are_those_of_its_state(
@@ -467,6 +468,18 @@ async def test_the_landing_page_says_when_the_goodies_are_gone(
     assert "All 100 are granted" not in (await get(client, "/")).text
     shop.goodie_stock = Inventory(100, 0, 100)
     assert "All 100 are granted" in (await get(client, "/")).text
+
+
+@pytest.mark.parametrize("path", ["/", "/demo/checkout"])
+async def test_a_page_says_that_the_sale_is_closed_and_offers_nothing(
+    client: Client, shop: FakeShop, path: str
+) -> None:
+    closed = Inventory(2, 1, 1, parked=3, is_closed=True)
+    shop.stock = dict.fromkeys(("A", "B"), closed)
+    text = Page((await client.get(path)).text).text
+    assert "The sale is closed" in text
+    assert "Get your ticket" not in text
+    assert "Hold my ticket" not in text
 
 
 async def test_the_landing_page_counts_the_goodies_that_there_are_whatever_the_offer_says(
