@@ -225,6 +225,24 @@ async def test_an_order_has_only_the_tickets_it_has(shop: Shop, provider: Provid
     assert await stock(shop) == (8, 0, 2)
 
 
+async def test_an_order_that_got_no_ticket_is_given_back_as_a_whole(
+    open_shop: OpenShop, provider: Provider
+) -> None:
+    shop = await open_shop(tickets_a=1, provider=provider)
+    late = await shop.checkout("A", EMAIL)
+    await shop.settle(event(late, EventType.FAILED))
+    await shop.checkout("A", EMAIL)
+    assert (await shop.settle(event(late))).order_status == "PAID_UNFULFILLED"
+    order_id = OrderId.parse(late.order_id)
+    assert order_id is not None
+    with pytest.raises(InvalidRequestError, match="no tickets"):
+        await shop.refund(order_id, OWNER, [0])
+    assert provider.asked == 0
+    order = await shop.refund(order_id, OWNER)
+    assert (order.status, order.refunded_at is None) == (OrderStatus.PAID_UNFULFILLED, False)
+    assert provider.given_back == {late.order_id: PRICE}
+
+
 async def use_at_the_door(shop: Shop, order_id: OrderId, *tickets: int) -> None:
     """Tickets go inside, as the door will send them."""
     resource = shop.classes["A"].tickets

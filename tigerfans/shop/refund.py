@@ -60,9 +60,9 @@ async def refund(
     order = await backends.orders.find(order_id)
     if order is None:
         raise UnknownOrderError
+    _check(order, tickets)
     if order.status is OrderStatus.PAID_UNFULFILLED:
         return await _refund_unfulfilled(backends, order, by)
-    _check(order, tickets)
     await backends.ticket_refunds.ask(order_id, tickets, by)
     refused = await finish(backends, order)
     if refused:
@@ -147,8 +147,10 @@ async def _forget(backends: Backends, order_id: OrderId) -> None:
 
 def _check(order: Order, tickets: Collection[int] | None) -> None:
     """Raises `InvalidRequestError` where there are no such tickets to give back."""
-    if order.status not in (OrderStatus.PAID, OrderStatus.REFUNDED):
+    if not order.is_charged:
         raise InvalidRequestError("This order was not paid: there is nothing to give back.")
+    if tickets is not None and not order.is_sold:
+        raise InvalidRequestError("This order got no tickets: give back all of it.")
     if tickets is not None and not set(tickets) <= set(range(order.qty)):
         raise InvalidRequestError(f"This order has no such ticket: it has {order.qty}.")
 
