@@ -55,6 +55,31 @@ async def deeds(shop: Shop) -> list[tuple[str, str, str]]:
     return [(deed.by, deed.what, deed.detail) for deed in reversed(page)]
 
 
+@pytest.mark.parametrize(
+    ("before", "wanted"), [([], CLOSE), ([CLOSE], OPEN), ([], less(10))], ids=str
+)
+async def test_a_change_that_another_press_makes_while_we_look_is_found_done(
+    open_shop: OpenShop, monkeypatch: pytest.MonkeyPatch, before: list[Wanted], wanted: Wanted
+) -> None:
+    ours, others = [await open_shop(tickets_a=10) for _ in range(2)]
+    for each in before:
+        await ours.change_stock("A", each, BY)
+    asked, is_made = ours.submit, False
+
+    async def submit(operation: Operation, records: bytes) -> bytes:
+        nonlocal is_made
+        # The changes are read by now, and the accounts are not.
+        if operation is Operation.LOOKUP_ACCOUNTS and not is_made:
+            is_made = True
+            await others.change_stock("A", wanted, BY, len(before))
+        answer: bytes = await asked(operation, records)
+        return answer
+
+    monkeypatch.setattr(ours, "submit", submit)
+    made = await ours.change_stock("A", wanted, BY, len(before))
+    assert [change.wanted for change in made.changes] == [*before, wanted]
+
+
 async def test_an_operator_adds_to_the_stock_and_withdraws_what_is_not_taken(shop: Shop) -> None:
     await sell(shop)
     await shop.checkout("A", EMAIL)

@@ -107,6 +107,9 @@ async def change(
             await _keep_back(backends, seen, made.number)
         return await _now(backends, seen)
     if refused := why_not(seen.ticket_class.name, seen.stock, wanted):
+        # The stock was read after the changes: this very one may have been made in between.
+        if (await look(backends, cls)).number != seen.number:
+            return await change(backends, cls, wanted, by, number)
         raise StockRefusedError(refused)
     detail = f"{cls} {wanted}, change {number}"
     await Audit(backends.orders.database).note(by, AUDIT_WORDS[wanted.move], detail=detail)
