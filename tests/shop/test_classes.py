@@ -21,13 +21,16 @@ TAKEN = replace(OFFER, listings=(replace(OFFER.listings[0], code="Z", ledger=2),
 IN_FRANCS = replace(OFFER, currency="chf")
 
 REFUSALS = [
-    (WITHOUT_B, "The offer has no class B any more, but 1 of its tickets is sold or on hold"),
+    (WITHOUT_B, "The offer has no class B any more, but 1 of its tickets was sold or is on hold"),
     (
         MOVED,
-        "The offer gives class B the number 9, but 1 of its tickets is sold or on hold under 2",
+        "The offer gives class B the number 9, but 1 of its tickets was sold or is on hold under 2",
     ),
-    (TAKEN, "The offer has no class B any more, but 1 of its tickets is sold or on hold"),
-    (IN_FRANCS, "The offer sells class B in CHF, but 1 of its tickets is sold or on hold in EUR"),
+    (TAKEN, "The offer has no class B any more, but 1 of its tickets was sold or is on hold"),
+    (
+        IN_FRANCS,
+        "The offer sells class B in CHF, but 1 of its tickets was sold or is on hold in EUR",
+    ),
 ]
 
 
@@ -47,6 +50,20 @@ async def test_what_was_sold_keeps_its_class_its_number_and_its_currency(
     # Nothing is half done: with the offer of before it opens again.
     again: Shop = await open_shop()
     assert (await again.inventory())["B"].available == 9
+
+
+@pytest.mark.parametrize(
+    ("offer", "sentence"), REFUSALS, ids=["gone", "moved", "taken", "in francs"]
+)
+async def test_a_ticket_that_was_refunded_was_sold_all_the_same(
+    open_shop: OpenShop, offer: Offer, sentence: str
+) -> None:
+    shop: Shop = await open_shop()
+    checkout = await shop.checkout("B", "fan@example.org")
+    await shop.settle(event(checkout))
+    await shop.refund(order_id_of(checkout), "admin")
+    with pytest.raises(SettingsError, match=sentence):
+        await open_shop(offer=offer)
 
 
 @pytest.mark.parametrize("offer", [WITHOUT_B, MOVED, IN_FRANCS], ids=["gone", "moved", "in francs"])

@@ -1,8 +1,9 @@
 """Whether the offer may take the place of the one before: what was sold stays what it is.
 
 A class's code stands in its orders, its number on its accounts, and the currency in what was paid.
-None of them may change, and no class may go, where a ticket is sold or on hold. The numbers are
-compared before the ledger is touched; which tickets there are out, the ledger says.
+None of them may change, and no class may go, where a ticket was ever sold or is on hold: one that
+was refunded has its order, its sale and its money still. The numbers are compared before the ledger
+is touched; how many tickets there were, the ledger says.
 
 A class that nobody bought may go. A worker that sells the offer of before may hold a ticket of it
 still, until it is replaced too; so what it was remains known (`Booking.know`), and once it has gone
@@ -11,11 +12,10 @@ only its code and its number are guarded.
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from tigerfans.booking.inventory import Inventory
 from tigerfans.booking.transfers import Booking
 from tigerfans.ledger.base import Submit
-from tigerfans.ledger.wire import Operation, u128
-from tigerfans.offer.catalog import Catalog, stock_account_ids
+from tigerfans.ledger.wire import Account, Operation, u128
+from tigerfans.offer.catalog import Catalog, Part
 from tigerfans.settings.settings import SettingsError
 from tigerfans.stores.identity import IdentityRow
 from tigerfans.stores.ticket_classes import KnownClass
@@ -62,15 +62,16 @@ def _classes(catalog: Catalog) -> list[KnownClass]:
 
 
 async def _taken(submit: Submit, ledgers: Iterable[int]) -> Mapping[int, int]:
-    """How many tickets are sold or on hold, by number; what has no account has none."""
-    ids = b"".join(u128(i) for ledger in ledgers for i in stock_account_ids(ledger))
-    stocks = Inventory.by_ledger(await submit(Operation.LOOKUP_ACCOUNTS, ids))
-    return {ledger: stock.held + stock.sold for ledger, stock in stocks.items()}
+    """How many tickets were ever sold or are on hold, by number; what has no account has none."""
+    ids = b"".join(u128(ledger << 8 | Part.SOLD) for ledger in ledgers)
+    accounts = Account.unpack_all(await submit(Operation.LOOKUP_ACCOUNTS, ids))
+    return {each.ledger: each.credits_posted + each.credits_pending for each in accounts}
 
 
 def _refusal(before: KnownClass, now: KnownClass | None, taken: int) -> str:
     """What the offer may not change, in a sentence."""
-    tickets = f"{taken:,} of its tickets {'is' if taken == 1 else 'are'} sold or on hold"
+    were, are = ("was", "is") if taken == 1 else ("were", "are")
+    tickets = f"{taken:,} of its tickets {were} sold or {are} on hold"
     if now is None:
         return f"The offer has no class {before.code} any more, but {tickets}: list it again."
     if now.ledger != before.ledger:
