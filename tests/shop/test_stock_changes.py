@@ -156,6 +156,11 @@ async def test_two_operators_at_once_with_different_changes_get_one_done(shop: S
     assert all(isinstance(answer, StockMovedError) for answer in answers if answer not in done)
     stock = await shop.class_stock("A")
     assert stock.stock.total == 10 + stock.changes[0].wanted.amount
+    # The audit takes none back of what it says, and says which of it did not happen.
+    told = await deeds(shop)
+    added = {detail for _, what, detail in told if what == "Stock added"}
+    refused = {detail for _, what, detail in told if what == "Stock not changed"}
+    assert added - refused == {f"A {stock.changes[0].wanted}, change 0"}
 
 
 @pytest.mark.parametrize("number", [-1, 1])

@@ -33,6 +33,8 @@ AUDIT_WORDS: Final = {
     Move.CLOSE: "Sale closed",
     Move.OPEN: "Sale opened",
 }
+# Of one that was written down just before.
+AUDIT_WORDS_REFUSED: Final = "Stock not changed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +113,14 @@ async def change(
         if (await look(backends, cls)).number != seen.number:
             return await change(backends, cls, wanted, by, number)
         raise StockRefusedError(refused)
-    detail = f"{cls} {wanted}, change {number}"
-    await Audit(backends.orders.database).note(by, AUDIT_WORDS[wanted.move], detail=detail)
-    made_under = await _make(backends, seen, wanted, number)
+    audit, detail = Audit(backends.orders.database), f"{cls} {wanted}, change {number}"
+    await audit.note(by, AUDIT_WORDS[wanted.move], detail=detail)
+    try:
+        made_under = await _make(backends, seen, wanted, number)
+    except (StockMovedError, StockRefusedError):
+        # It stands in the audit, and somebody else was faster on the ledger.
+        await audit.note(by, AUDIT_WORDS_REFUSED, detail=detail)
+        raise
     if wanted.move is Move.CLOSE:
         await _keep_back(backends, seen, made_under)
     return await _now(backends, seen)

@@ -1,8 +1,9 @@
 """The audit: who did what to the shop, and when. A row is written and never changed.
 
-What is written down is what was done, or what somebody set out to do, never what was refused. Where
-the deed itself is a row of PostgreSQL, `note` writes on its connection, in its transaction, so that
-there is neither without the other.
+What is written down is what was done, or what somebody set out to do, never what was refused; what
+came to nothing after it was written down has a row that says so. Where the deed itself is a row of
+PostgreSQL, `note` writes on its connection, in its transaction, so that there is neither without
+the other.
 """
 
 import os
