@@ -391,6 +391,13 @@ def test_a_mistake_in_the_offer_is_told_in_one_sentence_with_its_line(tmp_path: 
     assert without_offer(environ) == {"TIGERFANS_PORT": "1"}
 
 
+def test_what_sells_nothing_starts_where_mails_come_from_the_offers_contact(tmp_path: Path) -> None:
+    file = offer_file(tmp_path, '"EUR"', '"EUR"\ncontact = "hello@example.org"')
+    environ = {"TIGERFANS_OFFER": file, "SMTP_URL": "smtp://localhost"}
+    assert Settings.from_environment(environ).mail_sender == "hello@example.org"
+    Settings.from_environment(without_offer(environ))
+
+
 def test_tickets_that_cost_nothing_need_a_provider_that_takes_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -501,11 +501,14 @@ def unknown_variables(environ: Mapping[str, str], offer: Offer) -> dict[str, str
 
 
 def without_offer(environ: Mapping[str, str]) -> dict[str, str]:
-    """The variables without the offer's, for a process that knows of no tickets."""
+    """The variables without the offer's, for a process that knows of no tickets.
+
+    Nor of mails, which may come from the offer's contact.
+    """
     return {
         name: value
         for name, value in environ.items()
-        if name != "TIGERFANS_OFFER" and not name.startswith(TICKETS_SETTING)
+        if name not in ("TIGERFANS_OFFER", "SMTP_URL") and not name.startswith(TICKETS_SETTING)
     }
 
 
