@@ -82,17 +82,17 @@ _GROUP: Final = """
     WHERE refund.order_id = asked.order_id AND refund.ticket = asked.ticket
 """
 # An order is leased, and waits, by its first open ticket: by one row, so that no two who do so can
-# wait for each other.
+# wait for each other. It is looked up for each order that is taken: compared with all that are
+# open, and sorted by more than the index is, half a million would be read for these few.
 _LEASE: Final = f"""
     UPDATE ticket_refunds SET next_attempt_at = now() + make_interval(secs => $1)
     WHERE (order_id, ticket) IN (
         SELECT order_id, ticket FROM ticket_refunds AS refund
-        WHERE {_IS_OPEN} AND next_attempt_at <= now() AND NOT EXISTS (
-            SELECT FROM ticket_refunds AS before
-            WHERE before.order_id = refund.order_id AND before.ticket < refund.ticket
-                AND before.{_IS_OPEN}
+        WHERE {_IS_OPEN} AND next_attempt_at <= now() AND ticket = (
+            SELECT min(ticket) FROM ticket_refunds AS open
+            WHERE open.order_id = refund.order_id AND open.{_IS_OPEN}
         )
-        ORDER BY next_attempt_at, order_id LIMIT $2
+        ORDER BY next_attempt_at LIMIT $2
         FOR UPDATE SKIP LOCKED
     )
     RETURNING order_id
@@ -161,9 +161,12 @@ _REFUNDED: Final = """
         SELECT count(*) FROM ticket_refunds WHERE order_id = $1 AND given_back_at IS NOT NULL
     )
 """
+# In the order of its index, which is all but empty: by their ids, all refunds there ever were would
+# be passed over.
 _FORGETTABLE: Final = """
-    SELECT DISTINCT order_id FROM ticket_refunds
-    WHERE given_back_at < now() - make_interval(secs => $1) AND forgotten_at IS NULL LIMIT $2
+    SELECT order_id FROM ticket_refunds
+    WHERE given_back_at < now() - make_interval(secs => $1) AND forgotten_at IS NULL
+    GROUP BY order_id ORDER BY min(given_back_at) LIMIT $2
 """
 _FORGOTTEN: Final = """
     UPDATE ticket_refunds SET forgotten_at = now()
