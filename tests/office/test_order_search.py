@@ -243,6 +243,16 @@ async def test_a_whole_code_is_looked_for_in_the_indexes_of_codes(database: Data
     assert "orders_more_ticket_codes" in plan
 
 
+async def test_the_beginning_of_a_code_costs_an_order_no_query_of_its_own(
+    database: Database,
+) -> None:
+    query, values = order_search.page_query(Search("TF-9000"), None, 10)
+    async with database.connection() as connection:
+        plan = str(await connection.fetch(f"EXPLAIN {query}", *values))
+    assert "more_ticket_codes" in plan
+    assert "SubPlan" not in plan
+
+
 async def test_each_kind_finds_its_orders(orders: Orders, search: OrderSearch) -> None:
     by_kind = {
         Kind.PAID: paid(),
