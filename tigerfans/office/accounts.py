@@ -19,6 +19,7 @@ from zoneinfo import ZoneInfo
 
 from tigerfans.offer.money import decimal_text
 from tigerfans.office.order_search import OrderSearch
+from tigerfans.stores.orders import IS_CHARGED
 
 COLUMNS: Final = (
     "date",
@@ -38,13 +39,12 @@ COLUMNS: Final = (
 FIRST_DAY: Final = date(1970, 1, 1)
 LAST_DAY: Final = date(9998, 12, 31)
 
-_CHARGED: Final = "status IN ('PAID', 'PAID_UNFULFILLED', 'REFUNDED')"
 _HEX: Final = "replace({}::text, '-', '')"
 _LINES: Final = f"""
     SELECT at, kind, order_id, session_id, cls, qty, amount, currency FROM (
         SELECT paid_at, 'payment', {_HEX.format("id")}, NULL::text, cls, qty::bigint,
                amount_cents::bigint, currency
-        FROM orders WHERE {_CHARGED}
+        FROM orders WHERE {IS_CHARGED}
         UNION ALL
         SELECT refunded_at, 'refund', {_HEX.format("id")}, NULL, cls, qty, -amount_cents, currency
         FROM orders WHERE status = 'PAID_UNFULFILLED' AND refunded_at IS NOT NULL

@@ -17,18 +17,19 @@ import asyncpg
 from tigerfans.caching import Cached
 from tigerfans.offer.catalog import ClassCode
 from tigerfans.stores.database import Database
+from tigerfans.stores.orders import IS_CHARGED
 
 CACHED_SECONDS: Final = 10.0
 # Less than the box office's page waits.
 READ_SECONDS_MAX: Final = 7.0
 
 # An order that is charged, whatever became of it; each refund there was or is to be.
-_REVENUE: Final = """
+_REVENUE: Final = f"""
     SELECT cls, currency, kind, at >= $1 AS is_today, count(*) AS payments,
            sum(tickets)::bigint AS tickets, sum(amount_cents)::bigint AS amount_cents
     FROM (
         SELECT cls, currency, 'paid' AS kind, paid_at AS at, qty AS tickets, amount_cents
-        FROM orders WHERE status IN ('PAID', 'PAID_UNFULFILLED', 'REFUNDED')
+        FROM orders WHERE {IS_CHARGED}
         UNION ALL
         SELECT cls, currency, CASE WHEN refunded_at IS NULL THEN 'due' ELSE 'refunded' END,
                refunded_at, qty, amount_cents
@@ -40,7 +41,7 @@ _REVENUE: Final = """
         FROM ticket_refunds JOIN orders ON orders.id = ticket_refunds.order_id
     ) AS moved (cls, currency, kind, at, tickets, amount_cents)
     GROUP BY cls, currency, kind, is_today
-"""
+"""  # noqa: S608
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,6 +69,10 @@ _CHANGES: Final = ", ".join(
     f"('{before}', '{after}')" for before, later in COMES_TO.items() for after in sorted(later)
 )
 
+# In SQL, of all that was paid, whatever became of it since.
+_EACH_CHARGED: Final = ", ".join(f"'{status}'" for status in sorted(CHARGED))
+IS_CHARGED: Final = f"status IN ({_EACH_CHARGED})"
+
 # What the mail to the buyer of an order tells of; of one that is not charged there is none.
 _MAIL_OF: Final = {
     OrderStatus.PAID: MailKind.TICKETS,

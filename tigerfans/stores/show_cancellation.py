@@ -14,6 +14,7 @@ import asyncpg
 from tigerfans.booking.ids import OrderId
 from tigerfans.stores.audit import note
 from tigerfans.stores.database import Database
+from tigerfans.stores.orders import IS_CHARGED
 
 # An order has the time of its transaction's begin, so one may still come with a time that is gone
 # by. None takes as long (`stores.database.DEADLINE_SECONDS`).
@@ -36,14 +37,14 @@ _ASKED: Final = """
     UPDATE show_cancellation SET asked_until = $1, asked_id = $2
     WHERE (asked_until, asked_id) < ($1, $2::uuid)
 """
-_PROGRESS: Final = """
+_PROGRESS: Final = f"""
     SELECT
         count(*) AS orders,
         count(*) FILTER (WHERE refunded_at IS NOT NULL) AS refunded,
         (SELECT count(DISTINCT order_id) FROM ticket_refunds
          WHERE given_back_at IS NULL AND attempts > 0) AS failing
-    FROM orders WHERE status IN ('PAID', 'PAID_UNFULFILLED', 'REFUNDED')
-"""
+    FROM orders WHERE {IS_CHARGED}
+"""  # noqa: S608
 
 
 @dataclass(frozen=True, slots=True)
