@@ -7,6 +7,7 @@ from litestar.datastructures import State
 from litestar.exceptions import HTTPException
 from litestar.types import ControllerRouterHandler
 
+from tigerfans.caching import Cached
 from tigerfans.http.answer_headers import add_missing_headers
 from tigerfans.http.api.accounting import accounting_routes
 from tigerfans.http.api.buying import buying_routes
@@ -21,7 +22,7 @@ from tigerfans.http.client_address import ClientAddresses
 from tigerfans.http.held_cookies import HeldCookies
 from tigerfans.http.office.admin import admin_routes
 from tigerfans.http.office.admin_mails import admin_mail_routes, mail_pages_router
-from tigerfans.http.office.admin_money import admin_money_routes, money_router
+from tigerfans.http.office.admin_money import PROGRESS_SECONDS, admin_money_routes, money_router
 from tigerfans.http.office.admin_orders import admin_order_routes
 from tigerfans.http.office.admin_pages import admin_pages_router
 from tigerfans.http.office.admin_people import audit_route, people_router
@@ -91,6 +92,7 @@ def create_app(
         shop.orders.database, time_zone, offer.currency, [c.code for c in offer.listings]
     )
     accounts = Accounts(search, shop.provider.session_id, time_zone, offer.vat_percent)
+    progress = Cached(shop.cancellation.progress, PROGRESS_SECONDS)
     stories = Stories(shop, search, outbox)
     documents = Documents(shop, settings.http.public_url)
     routes: list[ControllerRouterHandler] = [
@@ -103,7 +105,7 @@ def create_app(
         admin_order_routes(shop, search, stories, guard),
         admin_unmatched_routes(shop, guard),
         admin_stock_routes(shop, guard),
-        admin_money_routes(shop, revenues, accounts, guard),
+        admin_money_routes(shop, revenues, accounts, progress, guard),
         audit_route(audit, guard),
         admin_mail_routes(mails, shop.orders, guard),
         mail_pages_router(mails=mails, orders=shop.orders, renderer=renderer, guard=guard),
@@ -116,7 +118,9 @@ def create_app(
         pages_router(shop=shop, renderer=renderer, clients=clients, cookies=held_cookies),
         admin_pages_router(shop=shop, stories=stories, renderer=renderer, guard=guard),
         stock_page_router(shop=shop, renderer=renderer, guard=guard),
-        money_router(shop=shop, revenues=revenues, renderer=renderer, guard=guard),
+        money_router(
+            shop=shop, revenues=revenues, progress=progress, renderer=renderer, guard=guard
+        ),
         people_router(
             people=people,
             audit=audit,

@@ -8,8 +8,7 @@ from typing import Annotated, Any, Final
 
 import msgspec
 from litestar import Response, Router, get, post
-from litestar.enums import RequestEncodingType
-from litestar.params import Body, FromPath, JSONBody
+from litestar.params import FromPath, JSONBody
 from litestar.response import Redirect
 from litestar.types import Guard
 
@@ -19,7 +18,7 @@ from tigerfans.http.office.admin_orders import ITEMS_MAX, Limit, parse_order_id
 from tigerfans.http.office.answers import OrderItem
 from tigerfans.http.office.auth import OPERATOR, Asked, same_origin_guard
 from tigerfans.http.office.navigation import office_page
-from tigerfans.http.office.parameters import known_parameters
+from tigerfans.http.office.parameters import Form, known_parameters
 from tigerfans.http.pages.rendering import Renderer
 from tigerfans.office.permissions import Permission
 from tigerfans.office.story import MAIL_WORDS
@@ -35,8 +34,6 @@ _CHANGES: Final[dict[str, Any]] = {
     "guards": [same_origin_guard],
     "status_code": 200,
 }
-
-Form = Annotated[dict[str, str], Body(media_type=RequestEncodingType.URL_ENCODED)]
 
 
 class MailItem(msgspec.Struct):

@@ -4,13 +4,12 @@ cancellation of the show. The page is made on the server and needs no script.
 
 from collections.abc import Sequence
 from datetime import date
-from typing import Annotated, Any, Final
+from typing import Any, Final
 from urllib.parse import parse_qsl
 
 import msgspec
 from litestar import Response, Router, asgi, get, post
-from litestar.enums import RequestEncodingType
-from litestar.params import Body, JSONBody
+from litestar.params import JSONBody
 from litestar.response import Redirect
 from litestar.types import Guard, Receive, Scope, Send
 
@@ -20,7 +19,7 @@ from tigerfans.http.api.raw import respond_head
 from tigerfans.http.office.auth import OPERATOR, Asked, same_origin_guard
 from tigerfans.http.office.csv_files import CsvFiles, headers_of
 from tigerfans.http.office.navigation import office_page
-from tigerfans.http.office.parameters import known_parameters
+from tigerfans.http.office.parameters import Form, known_parameters
 from tigerfans.http.pages.rendering import Renderer
 from tigerfans.http.reading import is_head
 from tigerfans.office.accounts import COLUMNS, Accounts, Days
@@ -37,8 +36,6 @@ HEADERS: Final = headers_of(FILE_NAME)
 DUE_SHOWN_MAX: Final = 100
 # Counting is one pass over all orders.
 PROGRESS_SECONDS: Final = 2.0
-
-Form = Annotated[dict[str, str], Body(media_type=RequestEncodingType.URL_ENCODED)]
 
 
 class SumItem(msgspec.Struct):
@@ -119,9 +116,10 @@ class CancelBody(msgspec.Struct):
     show: str
 
 
-def admin_money_routes(shop: Shop, revenues: Revenues, accounts: Accounts, guard: Guard) -> Router:
+def admin_money_routes(
+    shop: Shop, revenues: Revenues, accounts: Accounts, progress: Cached[Progress], guard: Guard
+) -> Router:
     files = CsvFiles(HEADERS, COLUMNS)
-    progress = Cached(shop.cancellation.progress, PROGRESS_SECONDS)
 
     @get("/api/admin/revenue", permission=Permission.SEE)
     async def get_revenue() -> RevenueAnswer:
@@ -172,9 +170,15 @@ def admin_money_routes(shop: Shop, revenues: Revenues, accounts: Accounts, guard
     )
 
 
-def money_router(*, shop: Shop, revenues: Revenues, renderer: Renderer, guard: Guard) -> Router:
+def money_router(
+    *,
+    shop: Shop,
+    revenues: Revenues,
+    progress: Cached[Progress],
+    renderer: Renderer,
+    guard: Guard,
+) -> Router:
     """The page and its form."""
-    progress = Cached(shop.cancellation.progress, PROGRESS_SECONDS)
     offer = shop.catalog.offer
 
     async def page(

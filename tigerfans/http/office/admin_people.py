@@ -8,8 +8,7 @@ from typing import Annotated, Any, Final, NamedTuple
 
 import msgspec
 from litestar import Response, Router, get, post
-from litestar.enums import RequestEncodingType
-from litestar.params import Body, Parameter
+from litestar.params import Parameter
 from litestar.response import Redirect
 from litestar.types import Guard
 
@@ -17,7 +16,7 @@ from tigerfans.http.office.admin_orders import ITEMS_MAX, Limit
 from tigerfans.http.office.auth import OPERATOR, Asked, same_origin_guard
 from tigerfans.http.office.logins import Logins
 from tigerfans.http.office.navigation import office_page
-from tigerfans.http.office.parameters import known_parameters
+from tigerfans.http.office.parameters import Form, known_parameters
 from tigerfans.http.pages.rendering import Renderer
 from tigerfans.office.passwords import Passwords, make_password
 from tigerfans.office.permissions import Permission, read_role
@@ -40,7 +39,6 @@ Before = Annotated[
     int | None,
     Parameter(ge=1, le=NUMBER_MAX, description="The smallest `number` of the page before."),
 ]
-Form = Annotated[dict[str, str], Body(media_type=RequestEncodingType.URL_ENCODED)]
 
 
 class DeedItem(msgspec.Struct):

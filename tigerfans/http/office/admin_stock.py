@@ -10,7 +10,6 @@ from typing import Annotated, Any, Final
 
 import msgspec
 from litestar import Response, Router, get, post
-from litestar.enums import RequestEncodingType
 from litestar.params import Body, FromPath
 from litestar.response import Redirect
 from litestar.types import Guard
@@ -25,7 +24,7 @@ from tigerfans.errors import (
 )
 from tigerfans.http.office.auth import OPERATOR, Asked, same_origin_guard
 from tigerfans.http.office.navigation import office_page
-from tigerfans.http.office.parameters import known_parameters
+from tigerfans.http.office.parameters import Form, known_parameters
 from tigerfans.http.pages.rendering import Renderer
 from tigerfans.office.permissions import Permission
 from tigerfans.shop.answers import ClassText, Count, Moment
@@ -41,8 +40,6 @@ MOVE_WORDS: Final = {
     Move.CLOSE: "Sale closed",
     Move.OPEN: "Sale opened",
 }
-
-Form = Annotated[dict[str, str], Body(media_type=RequestEncodingType.URL_ENCODED)]
 
 
 class StockChangeBody(msgspec.Struct):

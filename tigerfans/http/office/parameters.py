@@ -2,15 +2,20 @@
 would show, or export, what nobody asked for.
 """
 
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 from litestar.connection import ASGIConnection
+from litestar.enums import RequestEncodingType
 from litestar.handlers import BaseRouteHandler
+from litestar.params import Body
 
 from tigerfans.errors import InvalidRequestError
 
 # Of a name that is not known, as many characters are told.
 NAME_CHARACTERS_MAX: Final = 40
+
+# The fields of a page's plain form.
+Form = Annotated[dict[str, str], Body(media_type=RequestEncodingType.URL_ENCODED)]
 
 
 def known_parameters(
