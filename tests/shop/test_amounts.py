@@ -3,8 +3,10 @@
 import asyncio
 from typing import Any
 
+import orjson
 import pytest
 
+from tests.harness.patience import until
 from tests.offers import UP_TO_FOUR
 from tests.shop.test_shop import answer, stock, until_expired, wipe_where
 from tests.shops import OpenShop, event, latest
@@ -22,6 +24,7 @@ from tigerfans.ledger.wire import Operation
 from tigerfans.payments.base import EventType
 from tigerfans.shop.checkout import Checkout
 from tigerfans.shop.hold_limits import HoldLimits
+from tigerfans.shop.lookup import session_of_order
 from tigerfans.shop.payment import UNMATCHED
 from tigerfans.shop.shop import Shop
 from tigerfans.stores.orders import OrderStatus
@@ -69,6 +72,25 @@ async def test_whatever_becomes_of_several_tickets_a_replay_says_the_same(
     assert await answer(shop, checkout) == before
     sold = 3 if event_type is EventType.SUCCEEDED else 0
     assert await stock(shop) == (10 - sold, 0, sold)
+
+
+async def test_an_answer_that_a_worker_of_before_has_kept_is_told_with_its_tickets(
+    shop: Shop,
+) -> None:
+    checkout = await shop.checkout("A", EMAIL)
+    await shop.settle(event(checkout))
+    whole, order_id = await answer(shop, checkout), id_of(checkout.order_id)
+    kept = orjson.dumps({name: whole[name] for name in whole if name != "tickets"})
+    session = await session_of_order(shop, order_id)
+    assert session is not None
+    shop.sessions.finish(session, kept)
+
+    async def is_kept() -> bool:
+        entry = await shop.sessions.find(order_id)
+        return entry is not None and entry.paid_answer == kept
+
+    await until(is_kept)
+    assert await answer(shop, checkout) == whole
 
 
 async def test_a_payment_of_one_ticket_does_not_fit_an_order_of_three(shop: Shop) -> None:

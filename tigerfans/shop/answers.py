@@ -55,6 +55,8 @@ class OrderAnswer(msgspec.Struct):
 
 
 _encode: Final = msgspec.json.Encoder().encode
+# In every order's answer.
+TICKETS: Final = b'"tickets":'
 
 
 def order_answer(order: Order) -> bytes:
