@@ -41,9 +41,9 @@ class ProblemAnswer(msgspec.Struct):
 
 class RefusalAnswer(ProblemAnswer):
     """Why no ticket is held: none is left or on sale, or only so many as are `available`, as
-    `state` says; another Idempotency-Key is
-    needed, for this one is not valid, sent with another body, refused too often, or used for an
-    order that has ended as `order_status` says; or what `field` names is wrong.
+    `state` says; another Idempotency-Key is needed, for this one is not valid, sent with another
+    body, refused too often, or used for an order that has ended as `order_status` says; or what
+    `field` names is wrong.
     """
 
     state: Literal["on_hold", "sold_out", "too_few", "closed", "not_yet", "ended"] | UnsetType = (
