@@ -179,6 +179,14 @@ def test_a_mistake_is_named_with_its_line(line: str, other: str, mistake: str) -
     assert any(mistake in sentence for sentence in mistakes(changed(line, other)))
 
 
+@pytest.mark.parametrize("zone", ["Europe/Zurich", "America/New_York"])
+@pytest.mark.parametrize("year", ["0001", "1969", "9999"])
+def test_a_year_that_no_clock_shows_everywhere_is_a_mistake(year: str, zone: str) -> None:
+    text = changed("starts_at = 2027-06-12T19:30:00", f"starts_at = {year}-12-31T23:59:59")
+    text = text.replace("Europe/Zurich", zone)
+    assert mistakes(text) == ["offer.toml:5: starts_at: the year has to be one from 1970 to 9998."]
+
+
 @pytest.mark.parametrize(
     ("key", "value", "mistake"),
     [

@@ -37,6 +37,9 @@ PRICE_UNITS_MAX: Final = 100_000_000
 # On an order an amount is a number of four bytes.
 AMOUNT_UNITS_MAX: Final = 2**31 - 1
 VAT_PERCENT_MAX: Final = 100
+# Of moments that can be written in every zone.
+YEAR_MIN: Final = 1970
+YEAR_MAX: Final = 9_998
 # How much of a key has to be right for another one to be meant.
 LIKENESS_MIN: Final = 0.6
 
@@ -281,6 +284,9 @@ class _Reading:
     def _moment(self, at: Place, value: datetime | None, zone: ZoneInfo | None) -> datetime | None:
         """A moment in the venue's zone; None where there is none, or it has no one meaning."""
         if value is None or zone is None:
+            return None
+        if not YEAR_MIN <= value.year <= YEAR_MAX:
+            self._mistake(at, f"{at[-1]}: the year has to be one from {YEAR_MIN} to {YEAR_MAX}.")
             return None
         if value.tzinfo is not None:
             return value.astimezone(zone)
