@@ -135,6 +135,11 @@ async def test_a_form_that_is_refused_is_shown_again_with_the_reason(
         ({"change": "-", "amount": "11", "number": "0"}, 409, "Of Premium 10 can be withdrawn"),
         ({"change": "+", "amount": "many", "number": "0"}, 400, "Please say +50"),
         ({"change": "+", "amount": "1"}, 400, "Please look at the stock again"),
+        (
+            {"change": "+", "amount": "1", "number": "9" * 5_000},
+            400,
+            "Please look at the stock again",
+        ),
     ):
         answer = await press(client, **form)
         assert answer.status_code == status

@@ -5,6 +5,7 @@ along: so nothing is done twice, nor over what somebody else did meanwhile.
 """
 
 import asyncio
+import re
 from collections.abc import Sequence
 from typing import Annotated, Any, Final
 
@@ -34,6 +35,8 @@ from tigerfans.shop.stock_changes import ClassStock, wanted_of
 PATH: Final = "/admin/stock"
 # Of each class, the latest.
 CHANGES_SHOWN_MAX: Final = 10
+# More changes than there will ever be.
+_NUMBER: Final = re.compile(r"[0-9]{1,9}")
 MOVE_WORDS: Final = {
     Move.ADD: "Added",
     Move.WITHDRAW: "Withdrawn",
@@ -189,7 +192,7 @@ def stock_page_router(*, shop: Shop, renderer: Renderer, guard: Guard) -> Router
 
 def _read_form(form: dict[str, str]) -> tuple[Wanted, int]:
     number = form.get("number", "")
-    if not number.isascii() or not number.isdecimal():
+    if _NUMBER.fullmatch(number) is None:
         raise InvalidRequestError("Please look at the stock again, and then change it.")
     amount = form.get("amount", "").strip()
     # The amount is typed, its sign is the button's.
