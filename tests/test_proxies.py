@@ -194,9 +194,9 @@ def test_an_order_hears_of_its_end_at_once_and_the_operator_may_act(
             assert client.post(f"{held['redirect_url']}/emit", data={"t": "succeeded"}).is_redirect
             assert '"PAID"' in next(events)
         refund = f"/api/admin/orders/{order_id}/refund"
-        for origin, status in ((PUBLIC_URL, (400, 404)), ("https://evil.example", (403,))):
+        for origin, status in (("https://evil.example", 403), (PUBLIC_URL, 200)):
             answer = client.post(refund, headers=OPERATOR | {"Origin": origin})
-            assert answer.status_code in status
+            assert answer.status_code == status, answer.text
         page = client.get(f"/demo/success?order_id={order_id}", headers={"Accept": "text/html"})
         assert page.headers.get_list("cache-control") == ["no-store"]
 

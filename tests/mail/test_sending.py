@@ -199,6 +199,23 @@ async def test_who_got_money_back_hears_how_much_and_for_which_tickets(
     assert [code in told for code in order.ticket_codes] == [False, True, True]
 
 
+async def test_a_mail_that_a_refund_has_overtaken_is_dropped_and_nobody_has_to_see_to_it(
+    orders: Orders, sender: Sender, server: MailServer, mails: Mails
+) -> None:
+    order = paid_order(1)
+    await record(orders, order)
+    refunds = TicketRefunds(orders.database)
+    await refunds.ask(order.id, [0], "office")
+    await refunds.taken_back(order.id, {0: PAID_AT}, ())
+    await sender.send_due()
+    assert not server.received
+    assert await mails.counts() == MailCounts(0, 0, 0)
+    await refunds.given_back(order.id, 0)
+    await sender.send_due()
+    (told,) = server.received
+    assert order.ticket_codes[0] in told.text
+
+
 # --- A server that does not take them ----------------------------------------------------------
 
 

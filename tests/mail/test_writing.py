@@ -16,7 +16,7 @@ from PIL import Image
 from tests.mail.orders import PAID_AT, SECRET, paid_order, unfulfilled_order
 from tests.offers import OFFER, SHOW
 from tigerfans.booking.tickets import qr_png
-from tigerfans.mail.writing import GivenBack, Letter, NotWrittenError, Writer
+from tigerfans.mail.writing import GivenBack, Letter, NotWrittenError, OvertakenError, Writer
 from tigerfans.offer.catalog import Catalog
 from tigerfans.offer.offer import Logo, Offer
 from tigerfans.stores.mails import MailKey, MailKind
@@ -303,7 +303,7 @@ def test_where_nobody_said_where_the_shop_is_there_is_no_link() -> None:
 
 @pytest.mark.parametrize("kind", [MailKind.TICKETS, MailKind.AGAIN])
 def test_no_mail_brings_tickets_that_are_none(kind: MailKind) -> None:
-    with pytest.raises(NotWrittenError):
+    with pytest.raises(OvertakenError):
         write(unfulfilled_order(), kind)
 
 

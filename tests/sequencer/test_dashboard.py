@@ -14,7 +14,9 @@ from tigerfans.ipc.client import SequencerClient
 from tigerfans.ledger.wire import Operation
 from tigerfans.sequencer.metrics import Exporter
 from tigerfans.sequencer.sequencer import Sequencer
+from tigerfans.stores.mails import MailCounts
 from tigerfans.telemetry.counters import Counters, RoundEnd
+from tigerfans.telemetry.mails import MailCounters
 
 ROOT = Path(__file__).parent.parent.parent
 FILE = ROOT / "ops" / "grafana-dashboard.json"
@@ -29,10 +31,12 @@ GROUPING = re.compile(r"by \(([^)]*)\)")
 
 @pytest.fixture
 async def series(sequencer: Sequencer, socket_path: Path) -> dict[str, set[str]]:
-    """The labels of each series of a sequencer with one worker, by name."""
+    """The labels of each series of a sequencer with one worker that is a clerk too, by name."""
     counters = Counters()
     counters.count_request("/api/checkout", 200, 0.01)
     counters.rounds["deliveries", RoundEnd.DONE] += 1
+    counters.mails = MailCounters()
+    counters.mails.outbox = MailCounts(waiting=1, failing=0, given_up=0)
     client = await SequencerClient.connect(socket_path, name="worker-1", stats=counters.stats)
     await client.submit(Operation.CREATE_TRANSFERS, transfer(1))
     await until(lambda: any(connection.stats for connection in sequencer.connections))

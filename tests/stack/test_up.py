@@ -139,7 +139,9 @@ def test_reconcile_shows_a_table_and_exits_1_on_a_difference(shop: RunningShop) 
     missing = shop.tigerfans("reconcile", "--json")
     assert missing.returncode == 1
     report = json.loads(missing.stdout)
-    assert (report["clean"], report["differences"][0]["order_id"]) == (False, order_id)
+    assert report["clean"] is False
+    # Others may have been sold in this shop before.
+    assert order_id in {each["order_id"] for each in report["differences"]}
 
 
 async def delete_orders(shop: RunningShop) -> None:

@@ -16,7 +16,7 @@ from typing import Final
 
 from tigerfans.errors import UnavailableError
 from tigerfans.mail.delivery import Delivery, DeliveryError, OpenDelivery
-from tigerfans.mail.writing import GivenBack, Letter, NotWrittenError, Writer
+from tigerfans.mail.writing import GivenBack, Letter, NotWrittenError, OvertakenError, Writer
 from tigerfans.stores.mails import DueMail, MailKind, Mails
 from tigerfans.stores.orders import Order, Orders
 from tigerfans.stores.ticket_refunds import TicketRefunds
@@ -111,6 +111,8 @@ class Sender:
         try:
             letter = await self._written(due, order)
             await delivery.deliver(letter)
+        except OvertakenError:
+            await self._mails.drop(due.key)
         except NotWrittenError as error:
             await self._mails.failed(due.key, str(error), is_final=True)
             self.counters.ends[MailEnd.GIVEN_UP] += 1
@@ -141,7 +143,7 @@ class Sender:
         write = self._writer.write
         try:
             return await asyncio.to_thread(write, due.key, order, due.created_at, given_back)
-        except NotWrittenError:
+        except (NotWrittenError, OvertakenError):
             raise
         except Exception as error:
             # A bug, which must keep no other mail waiting. What it says may have an address in it.

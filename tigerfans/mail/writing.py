@@ -45,7 +45,13 @@ _TICKETS: Final = frozenset({MailKind.TICKETS, MailKind.AGAIN})
 
 
 class NotWrittenError(Exception):
-    """There is nothing to say any more, or nobody to say it to; the message says why."""
+    """There is nobody to say it to; the message says why."""
+
+
+class OvertakenError(Exception):
+    """There is nothing to say any more: the order's tickets were refunded, of which it tells no
+    more than another mail does.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,11 +127,14 @@ class Writer:
     def write(
         self, key: MailKey, order: Order, created_at: datetime, given_back: GivenBack | None = None
     ) -> Letter:
-        """The mail of that key; raises `NotWrittenError`. `given_back` is of one of a refund."""
+        """The mail of that key; `given_back` is of one of a refund.
+
+        Raises `NotWrittenError` or `OvertakenError`.
+        """
         if not order.email:
             raise NotWrittenError("The order has no email address.")
         if key.kind in _TICKETS and not order.tickets_valid:
-            raise NotWrittenError("The order has no tickets any more.")
+            raise OvertakenError
         given_back = given_back or GivenBack(order.amount_cents)
         told = {
             "order": order,

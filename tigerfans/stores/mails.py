@@ -205,6 +205,11 @@ class Mails:
                 GIVE_UP_AFTER,
             )
 
+    async def drop(self, key: MailKey) -> None:
+        """There is nothing to say any more."""
+        async with self._database.connection(writes=True) as connection:
+            await connection.execute(f"DELETE FROM mails WHERE {_IS_KEY}", *_values(key))  # noqa: S608
+
     async def put_back(self, keys: Sequence[MailKey]) -> None:
         """These were leased and not tried; whoever comes next may have them."""
         columns = zip(*map(_values, keys), strict=True)

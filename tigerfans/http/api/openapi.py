@@ -133,12 +133,6 @@ def describe_routes(app: Litestar, provider: PaymentProvider, catalog: Catalog) 
     _name_permissions(app, schema.paths)
     components = schema.components
     components.schemas = {**_components(codes), **components.schemas}
-    for model in components.schemas.values():
-        # The framework's own, of the office's answers.
-        if isinstance(model, Schema) and isinstance(
-            cls := (model.properties or {}).get("cls"), Schema
-        ):
-            cls.enum = codes
     if benchmarks:
         schema.tags = [*(schema.tags or ()), Tag("benchmarks", "Only with `TIGERFANS_BENCH=1`.")]
     components.security_schemes = {
@@ -182,8 +176,9 @@ def _components(codes: Sequence[str]) -> dict[str, Any]:
         # They are docstrings, with the indentation of our code.
         if "description" in model:
             model["description"] = cleandoc(model["description"])
-        if "cls" in model.get("properties", ()):
-            model["properties"]["cls"]["enum"] = list(codes)
+    # What can be bought. An order may be of a class that the offer has dropped since.
+    for model in ("CheckoutBody", "TicketClassAnswer"):
+        components[model]["properties"]["cls"]["enum"] = list(codes)
     return components
 
 
