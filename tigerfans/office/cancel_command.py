@@ -1,14 +1,11 @@
 """`tigerfans cancel`: cancels the show by its name, and tells how far its refunds are."""
 
-import asyncio
 from contextlib import AsyncExitStack
+from functools import partial
 
 from tigerfans.assembly import look_at_shop
-from tigerfans.errors import ShopError, UnavailableError
-from tigerfans.ledger.base import LEDGER_AWAY
-from tigerfans.settings.folder import DataFolder
-from tigerfans.settings.located import located
-from tigerfans.settings.settings import Settings, SettingsError
+from tigerfans.office import at_shop
+from tigerfans.settings.settings import Settings
 from tigerfans.shop.cancellation import close_all
 from tigerfans.stores.audit import system_user
 from tigerfans.stores.show_cancellation import Cancellation, Progress
@@ -21,14 +18,7 @@ def run(settings: Settings, show: str | None = None) -> int:
 
     Raises `SettingsError` where the shop cannot be reached, or the name is another one.
     """
-    if settings.stores.database_url is None or settings.stores.redis_url is None:
-        settings = located(settings, DataFolder(settings.data))
-    try:
-        cancellation, progress = asyncio.run(_cancel(settings, show))
-    except (UnavailableError, *LEDGER_AWAY, OSError) as error:
-        raise SettingsError(f"The shop cannot be reached, is it running? {error}") from error
-    except ShopError as error:
-        raise SettingsError(str(error)) from error
+    cancellation, progress = at_shop.take(settings, partial(_cancel, show=show))
     print(told(settings.offer.show.name, cancellation, progress))
     return 0
 

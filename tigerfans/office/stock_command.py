@@ -1,9 +1,9 @@
 """`tigerfans stock`: shows what there is of each class, and changes it."""
 
-import asyncio
 import sys
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Final
 
 import orjson
@@ -11,12 +11,9 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from tigerfans.assembly import look_at_shop
-from tigerfans.booking.stock_changes import Move, Wanted
-from tigerfans.errors import ShopError, UnavailableError
-from tigerfans.ledger.base import LEDGER_AWAY
-from tigerfans.settings.folder import DataFolder
-from tigerfans.settings.located import located
-from tigerfans.settings.settings import Settings, SettingsError
+from tigerfans.booking.stock_changes import Move
+from tigerfans.office import at_shop
+from tigerfans.settings.settings import Settings
 from tigerfans.shop.shop import Shop
 from tigerfans.shop.stock_changes import ClassStock, wanted_of
 from tigerfans.stores.audit import system_user
@@ -37,15 +34,7 @@ def run(
 
     Raises `SettingsError` where the shop cannot be reached, or the change is refused.
     """
-    if settings.stores.database_url is None or settings.stores.redis_url is None:
-        settings = located(settings, DataFolder(settings.data))
-    try:
-        wanted = None if change is None else wanted_of(change)
-        classes = asyncio.run(_stock(settings, cls, wanted, number))
-    except (UnavailableError, *LEDGER_AWAY, OSError) as error:
-        raise SettingsError(f"The shop cannot be reached, is it running? {error}") from error
-    except ShopError as error:
-        raise SettingsError(str(error)) from error
+    classes = at_shop.take(settings, partial(_stock, cls=cls, change=change, number=number))
     if as_json:
         sys.stdout.buffer.write(orjson.dumps([_row(each) for each in classes]) + b"\n")
     else:
@@ -54,8 +43,9 @@ def run(
 
 
 async def _stock(
-    settings: Settings, cls: str | None, wanted: Wanted | None, number: int | None
+    settings: Settings, cls: str | None, change: str | None, number: int | None
 ) -> list[ClassStock]:
+    wanted = None if change is None else wanted_of(change)
     async with AsyncExitStack() as stack:
         shop: Shop = (await look_at_shop(stack, settings, NAME)).shop
         if cls is not None and wanted is not None:
