@@ -27,6 +27,7 @@ pytest_plugins = [
     "tests.harness.skips",
     "tests.harness.time_limit",
     "tests.shops",
+    "tests.stripe_server.fixtures",
 ]
 
 NAME: Final = "tests"
