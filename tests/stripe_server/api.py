@@ -279,7 +279,8 @@ class Api:
             things = (
                 thing
                 for thing in self._all(kind, call)
-                if intent in (None, thing["payment_intent"]) and charge in (None, thing["charge"])
+                if intent in (None, thing["payment_intent"])
+                and charge in (None, thing.get("charge"))
             )
             return _page(things, call.params, f"/v1/{kind}s", kind)
 

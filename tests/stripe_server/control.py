@@ -12,6 +12,7 @@ from tests.stripe_server.misbehaviour import Rule
 from tests.stripe_server.store import Thing
 from tests.stripe_server.verbs import CONTROL
 from tests.stripe_server.webhooks import Endpoint, Manners
+from tests.stripe_server.wire import NO_AUTHORITIES
 
 # On a machine that is busy with other things.
 ANSWER_SECONDS_MAX: Final = 60.0
@@ -23,7 +24,9 @@ class Control:
     def __init__(self, url: str) -> None:
         # Which is what the library's `base_addresses` takes as `api` too.
         self.url = url
-        self._client = httpx.AsyncClient(base_url=url, timeout=ANSWER_SECONDS_MAX, trust_env=False)
+        self._client = httpx.AsyncClient(
+            base_url=url, timeout=ANSWER_SECONDS_MAX, verify=NO_AUTHORITIES
+        )
 
     async def aclose(self) -> None:
         await self._client.aclose()

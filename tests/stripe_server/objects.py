@@ -55,6 +55,18 @@ _REFUND_EMPTY: Final = _names(
     " presentment_details receipt_number source_transfer_reversal transfer_reversal"
 )
 
+# What a buyer pays with, as a charge shows it.
+_METHODS: Final[dict[str, Thing]] = {
+    "card": {
+        "brand": "visa",
+        "exp_month": 12,
+        "exp_year": 2034,
+        "funding": "credit",
+        "last4": "4242",
+    },
+    "sepa_debit": {"country": "DE", "last4": "3000"},
+}
+
 
 def new_id(prefix: str, letters: int = 24) -> str:
     return prefix + "".join(secrets.choice(_LETTERS) for _ in range(letters))
@@ -219,7 +231,7 @@ def charge(intent: Thing, email: str | None, method: str, created: int) -> Thing
         "paid": True,
         "payment_intent": intent["id"],
         "payment_method": new_id("pm_1"),
-        "payment_method_details": {"type": method, method: {}},
+        "payment_method_details": {"type": method, method: _METHODS[method]},
         "refunded": False,
         "status": "succeeded",
     }

@@ -12,6 +12,7 @@ import httpx
 
 from tests.harness.patience import until
 from tests.stripe_server.server import HOST
+from tests.stripe_server.wire import NO_AUTHORITIES
 from tigerfans.stack.programs import launch_command
 
 ROOT = Path(__file__).parents[2]
@@ -47,7 +48,7 @@ class StripeProcess:
             self._process = subprocess.Popen(  # noqa: ASYNC220 - it returns at once
                 launch_command(command), cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
-        async with httpx.AsyncClient(trust_env=False) as client:
+        async with httpx.AsyncClient(verify=NO_AUTHORITIES, trust_env=False) as client:
 
             async def answers() -> bool:
                 if self._process is None or self._process.poll() is not None:

@@ -18,7 +18,7 @@ from tests.stripe_server.page import PATH, HostedPage
 from tests.stripe_server.store import Store
 from tests.stripe_server.verbs import CONTROL, Verbs
 from tests.stripe_server.webhooks import ANSWER_SECONDS_MAX, Endpoint, Manners, Webhooks
-from tests.stripe_server.wire import Answer, HttpServer, Request
+from tests.stripe_server.wire import NO_AUTHORITIES, Answer, HttpServer, Request
 
 # Nobody but this machine has business with it.
 HOST: Final = "127.0.0.1"
@@ -54,7 +54,9 @@ class StripeServer:
 
     async def start(self) -> None:
         options = self.options
-        self._client = httpx.AsyncClient(timeout=ANSWER_SECONDS_MAX, trust_env=False)
+        self._client = httpx.AsyncClient(
+            timeout=ANSWER_SECONDS_MAX, verify=NO_AUTHORITIES, trust_env=False
+        )
         self._store = Store(options.file)
         self._webhooks = Webhooks(self._store, self._client, options.manners)
         self._webhooks.endpoints.extend(options.endpoints)

@@ -5,18 +5,19 @@ from stripe.checkout import Session
 
 from tests.stripe_server.control import Control
 from tests.stripe_server.shopping import CANCEL_URL, Library
+from tests.stripe_server.wire import NO_AUTHORITIES
 
 
 async def press(session: Session, how: str) -> httpx.Response:
     """Presses a button of an open session's page; where it leads, not followed."""
     assert session.url is not None
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with httpx.AsyncClient(verify=NO_AUTHORITIES, trust_env=False) as client:
         return await client.post(session.url, data={"how": how})
 
 
 async def read(session: Session) -> str:
     assert session.url is not None
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with httpx.AsyncClient(verify=NO_AUTHORITIES, trust_env=False) as client:
         return (await client.get(session.url)).text
 
 
@@ -61,7 +62,7 @@ async def test_a_debit_is_decided_on_the_page_of_a_session_that_is_complete(
     assert (await library.session(session.id)).status == "complete"
     assert "The bank has the debit" in await read(session)
     assert await stripe_server.money() == {}
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with httpx.AsyncClient(verify=NO_AUTHORITIES, trust_env=False) as client:
         for _ in range(2):
             await client.post(f"{session.url}/bank", data={"outcome": "succeeded"})
     assert (await library.session(session.id)).payment_status == "paid"
@@ -83,6 +84,8 @@ async def test_there_is_no_page_of_what_nobody_opened_and_no_other_button(
 ) -> None:
     session = await library.open()
     assert (await press(session, "free")).status_code == 400
-    async with httpx.AsyncClient(base_url=stripe_server.url, trust_env=False) as client:
+    async with httpx.AsyncClient(
+        base_url=stripe_server.url, verify=NO_AUTHORITIES, trust_env=False
+    ) as client:
         assert (await client.get("/c/pay/cs_test_nothing")).status_code == 404
         assert "No money moves." in (await client.get("/")).text

@@ -5,6 +5,7 @@ has to.
 """
 
 import asyncio
+import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -17,6 +18,8 @@ BODY_BYTES_MAX: Final = 1 << 20
 CHUNK_BYTES: Final = 1 << 16
 # An idle connection is the client's to close; this one has forgotten it.
 IDLE_SECONDS_MAX: Final = 120.0
+# For clients of this machine: to load the authorities takes longer than most tests.
+NO_AUTHORITIES: Final = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 @dataclass(frozen=True)
@@ -66,20 +69,21 @@ class HttpServer:
         await self._server.wait_closed()
         self._server = None
 
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(self._serve(reader, writer), name="connection")
         self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             await self._talk(reader, writer)
-        except (CutError, OSError, TimeoutError, h11.ProtocolError, asyncio.CancelledError):
-            # Whatever it was, this connection is over; nobody waits for the task.
+        except (CutError, OSError, TimeoutError, h11.ProtocolError):
+            # Whatever it was, this connection is over.
             writer.transport.abort()
         finally:
             writer.close()
             with suppress(OSError):
                 await writer.wait_closed()
-            self._tasks.discard(task)
 
     async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         connection = h11.Connection(h11.SERVER)
