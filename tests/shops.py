@@ -3,6 +3,7 @@
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,7 +18,7 @@ from tigerfans.ledger.base import Ledger
 from tigerfans.offer.catalog import Catalog, ClassCode
 from tigerfans.offer.offer import Offer
 from tigerfans.office.order_search import OrderSearch, Search
-from tigerfans.payments.base import EventType, PaymentEvent, PaymentProvider
+from tigerfans.payments.base import EventType, Payment, PaymentEvent, PaymentProvider
 from tigerfans.payments.mockpay import MockPay
 from tigerfans.payments.outbox import Outbox
 from tigerfans.payments.unmatched import UnmatchedPayments
@@ -124,6 +125,26 @@ def catalog_at(
         for listing in offer.listings
     )
     return Catalog.build(replace(offer, listings=repriced), tickets, goodies)
+
+
+def payment(order_id: str, email: str = "fan@example.com", **changes: Any) -> Payment:
+    """What the buyer of an order is asked to pay."""
+    now = datetime.now(UTC)
+    fields: dict[str, Any] = {
+        "order_id": order_id,
+        "cls": "A",
+        "name": "Premium, Test Conf",
+        "qty": 1,
+        "price": 6500,
+        "amount": 6500,
+        "currency": "eur",
+        "email": email,
+        "held_at": now,
+        "expires_at": now + timedelta(seconds=300),
+        "success_url": f"http://127.0.0.1:1/pay/{order_id}/return",
+        "cancel_url": f"http://127.0.0.1:1/demo/checkout?status=canceled&order_id={order_id}",
+    }
+    return Payment(**fields | changes)
 
 
 def event(

@@ -8,8 +8,6 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from typing import Final, NamedTuple
 
-import httpx
-
 from tigerfans.booking.transfers import Booking
 from tigerfans.ipc.client import SequencerClient
 from tigerfans.ledger.base import (
@@ -18,9 +16,8 @@ from tigerfans.ledger.base import (
     LedgerTimeoutError,
     LedgerUnavailableError,
 )
-from tigerfans.payments.base import PaymentProvider
 from tigerfans.payments.mockpay import MockPay
-from tigerfans.payments.outbox import Outbox
+from tigerfans.payments.providers import MAKERS, Parts
 from tigerfans.payments.unmatched import UnmatchedPayments
 from tigerfans.settings.settings import Settings, SettingsError
 from tigerfans.shop.classes import know_classes
@@ -106,7 +103,14 @@ async def _connect(
     )
     stack.push_async_callback(ledger.close)
     counters.presences += [database.presence, sessions.presence, ledger.presence]
-    provider = await _provider(stack, settings, database)
+    parts = Parts(stack, settings, database, sessions.store, identity.id)
+    provider = await MAKERS[settings.payments.provider](parts)
+    if settings.hold_seconds < provider.hold_seconds_min:
+        raise SettingsError(
+            f"TIGERFANS_HOLD_SECONDS must be at least {provider.hold_seconds_min} with"
+            f" TIGERFANS_PAYMENT_PROVIDER={settings.payments.provider}: nobody can pay in"
+            f" {settings.hold_seconds} s."
+        )
     log = StepLog.to_stderr(settings.environment, name)
     stack.callback(log.flush)
     booking = Booking(settings.build_catalog(), settings.hold_seconds)
@@ -130,22 +134,6 @@ async def _connect(
         ),
     )
     return Opened(shop, provider if isinstance(provider, MockPay) else None, ledger)
-
-
-async def _provider(
-    stack: AsyncExitStack, settings: Settings, database: Database
-) -> PaymentProvider:
-    """The payment provider that the settings name."""
-    payments = settings.payments
-    match payments.provider:
-        case "mockpay":
-            return MockPay(
-                payments.secrets,
-                settings.webhook_url,
-                # It talks to our own address; a proxy from the environment has no business there.
-                await stack.enter_async_context(httpx.AsyncClient(trust_env=False)),
-                Outbox(database),
-            )
 
 
 async def _as_soon_as_there_is_a_ledger(step: Callable[[], Awaitable[None]]) -> None:

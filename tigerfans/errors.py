@@ -25,12 +25,14 @@
     ├── TooManyHoldsError 429       one buyer holds as much as one may
     ├── TooManyRequestsError 429    one asks for more than one may
     └── UnavailableError 503        busy, or a store is away; try again
-        └── ProviderError           it is the payment provider that is away, or refuses
+        ├── ProviderError           it is the payment provider that is away, or refuses
+        └── NotYourTurnError        others are before it in the line to the payment provider
 
 A message is a sentence for a person. `http.problems.explain` is the one place that turns these,
 and the ledger's and the batcher's own errors, into answers.
 """
 
+import math
 from collections.abc import Mapping
 from typing import ClassVar
 
@@ -210,6 +212,14 @@ class UnavailableError(ShopError):
     """The shop is very busy right now. Please try again in a moment."""
 
     status = 503
+
+
+class NotYourTurnError(UnavailableError):
+    """Your ticket is yours, and the payment opens soon."""
+
+    def __init__(self, wait_seconds: float) -> None:
+        super().__init__()
+        self.retry_after_seconds = max(1, math.ceil(wait_seconds))
 
 
 class ProviderError(UnavailableError):

@@ -52,7 +52,7 @@ async def test_a_provider_sends_a_webhook_that_the_shop_takes(
     ]
     webhook = shop.requests[1]
     mockpay = MockPay((SECRET,), "", None, None)  # type: ignore[arg-type]
-    read = mockpay.read_webhook(webhook.body, webhook.headers["x-mockpay-signature"])
+    read = mockpay.read_webhook(webhook.headers, webhook.body)
     assert (read.type, read.order_id, read.amount) == (EventType.SUCCEEDED, ORDER["order_id"], 6500)
 
 

@@ -1,5 +1,6 @@
 """Orders of a class that the offer has no more, in each state: every page and route serves them."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from tests.http.api.test_api import client_of, event, send
 from tests.offers import OFFER
 from tests.shops import OpenShop
+from tigerfans.payments.mockpay import SIGNATURE_HEADER
 from tigerfans.settings.settings import DEFAULT_ADMIN_PASSWORD, Settings
 from tigerfans.shop.checkout import Checkout
 from tigerfans.shop.shop import Shop
@@ -40,9 +42,9 @@ async def order_in(state: str, open_shop: OpenShop) -> tuple[Shop, Checkout]:
     return new, checkout
 
 
-def signed(shop: Shop, checkout: Checkout, kind: str) -> tuple[bytes, str]:
+def signed(shop: Shop, checkout: Checkout, kind: str) -> tuple[Mapping[str, str], bytes]:
     body = event(told(checkout), kind)
-    return body, shop.provider.sign(body)  # type: ignore[attr-defined]
+    return {SIGNATURE_HEADER: shop.provider.sign(body)}, body  # type: ignore[attr-defined]
 
 
 def told(checkout: Checkout) -> dict[str, object]:

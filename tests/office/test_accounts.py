@@ -140,6 +140,7 @@ async def test_the_books_have_a_line_for_each_payment_and_each_refund(
         "vat": "31.13",
         "net": "163.87",
         "currency": "EUR",
+        "payment_reference": "",
     }
     assert (of_two["kind"], of_two["qty"], of_two["gross"]) == ("refund", "2", "-130.00")
     assert (of_two["vat"], of_two["net"]) == ("-20.76", "-109.24")

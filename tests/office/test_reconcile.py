@@ -309,8 +309,8 @@ async def test_a_refund_that_the_orders_lost_is_restored_and_its_money_given_bac
     assert order.tickets_valid == [2]
     keys = []
 
-    async def give_back(session_id: str, amount_cents: int, key: str) -> None:
-        keys.append((key.rpartition("-")[2], amount_cents))
+    async def give_back(order_id: str, reference: str | None, amount: int, key: str) -> None:
+        keys.append((key.rpartition("-")[2], amount))
 
     monkeypatch.setattr(shop.provider, "refund", give_back)
     # The provider is asked under the keys that it knows.

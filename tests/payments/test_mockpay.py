@@ -8,13 +8,14 @@ import pytest
 
 from tests.harness.patience import patience
 from tests.payments.test_outbox import ORDER_ID, pass_time
+from tests.shops import payment
 from tigerfans.payments import mockpay
 from tigerfans.payments.base import EventType
-from tigerfans.payments.mockpay import MockPay, Payment
+from tigerfans.payments.mockpay import MockPay
 from tigerfans.payments.outbox import PAUSE_SECONDS_MIN, Outbox
 from tigerfans.stores.database import Database
 
-PAYMENT = Payment(f"mock_{ORDER_ID}", ORDER_ID, 6500, "eur", "A", "fan@example.com")
+PAYMENT = payment(ORDER_ID)
 NEVER_SECONDS = 10_000.0
 
 

@@ -14,13 +14,14 @@ from tigerfans.settings.settings import (
     FOOT_LINKS,
     HOST_NAME_CHARACTERS_MAX,
     HOST_SETTINGS,
-    PROVIDER_SECRETS,
+    PROVIDERS,
     AdminSettings,
     CatalogSettings,
     HttpSettings,
     LimitSettings,
     MailSettings,
     PaymentSettings,
+    ProviderRow,
     SequencerSettings,
     Settings,
     SettingsError,
@@ -260,7 +261,7 @@ def test_production_refuses_mockpay_unless_no_money_is_meant() -> None:
 
 
 def test_a_provider_that_takes_money_is_no_demonstration(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(settings_module, "DEMO_PROVIDERS", frozenset())
+    monkeypatch.setattr(settings_module, "PROVIDERS", {"mockpay": ProviderRow("MOCK_SECRET")})
     with pytest.raises(SettingsError, match="TIGERFANS_DEMO=1 says that no money is taken, but"):
         Settings.from_environment({"TIGERFANS_DEMO": "1"})
     Settings.from_environment(PRODUCTION | {"TIGERFANS_DEMO": "0"})
@@ -305,7 +306,7 @@ def test_every_variable_is_documented_with_its_default() -> None:
         links=dict.fromkeys(FOOT_LINKS, "https://localhost"),
     ).to_environment()
     rows = documented()
-    secrets = set(PROVIDER_SECRETS.values())
+    secrets = {row.secrets_setting for row in PROVIDERS.values()}
     assert everything.keys() | secrets | {"TIGERBEETLE_BIN"} == rows.keys()
     assert rows.pop("TIGERFANS_HOST_NAME") == "the machine's name"
     for name, value in Settings().to_environment().items():
@@ -403,7 +404,7 @@ def test_tickets_that_cost_nothing_need_a_provider_that_takes_none(
 ) -> None:
     environ = {"TIGERFANS_OFFER": offer_file(tmp_path, '"35.00"', "0")}
     assert Settings.from_environment(environ).offer.listings[1].price_cents == 0
-    monkeypatch.setattr(settings_module, "DEMO_PROVIDERS", frozenset())
+    monkeypatch.setattr(settings_module, "PROVIDERS", {"mockpay": ProviderRow("MOCK_SECRET")})
     with pytest.raises(
         SettingsError, match="Class B costs nothing, but TIGERFANS_PAYMENT_PROVIDER"
     ):

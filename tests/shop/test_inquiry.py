@@ -6,12 +6,12 @@ from typing import Any, cast
 
 import pytest
 
-from tests.shops import OpenShop, event, latest
+from tests.shops import OpenShop, event, latest, payment
 from tigerfans.booking.ids import OrderId
 from tigerfans.errors import UnavailableError
 from tigerfans.ledger.base import LedgerBusyError
 from tigerfans.payments.base import EventType, PaymentEvent
-from tigerfans.payments.mockpay import MockPay, Payment
+from tigerfans.payments.mockpay import MockPay
 from tigerfans.shop import inquiry
 from tigerfans.shop.checkout import Checkout
 from tigerfans.shop.inquiry import ATTEMPTS_MAX, PAUSE_SECONDS_MAX, PAUSE_SECONDS_MIN, inquire
@@ -30,11 +30,11 @@ class Provider:
         self.asked: list[str] = []
         self.error: Exception | None = None
 
-    async def look_up(self, session_id: str) -> PaymentEvent | None:
-        self.asked.append(session_id)
+    async def look_up(self, order_id: str) -> PaymentEvent | None:
+        self.asked.append(order_id)
         if self.error:
             raise self.error
-        return self.decided.get(session_id)
+        return self.decided.get(order_id)
 
 
 @pytest.fixture
@@ -95,8 +95,7 @@ async def test_what_nobody_told_is_asked_for_once_the_hold_is_over(
 ) -> None:
     worker = workers[0]
     checkout = await worker.checkout("A", EMAIL)
-    session_id = f"mock_{checkout.order_id}"
-    provider.decided[session_id] = event(checkout, event_type)
+    provider.decided[checkout.order_id] = event(checkout, event_type)
     await inquire(worker)
     assert provider.asked == []
     await end_holds(worker)
@@ -107,7 +106,7 @@ async def test_what_nobody_told_is_asked_for_once_the_hold_is_over(
     assert sum(w.counters.steps[Step.LEARNED] for w in workers) == 1
     # Once, for all workers and all times.
     await asyncio.gather(*map(inquire, workers))
-    assert provider.asked == [session_id]
+    assert provider.asked == [checkout.order_id]
 
 
 async def test_what_is_not_decided_is_asked_about_once_more_when_its_session_is_over(
@@ -133,7 +132,7 @@ async def test_what_was_paid_after_the_hold_and_never_told_is_learned_in_the_end
     checkout = await worker.checkout("A", EMAIL)
     await end_holds(worker)
     await inquire(worker)
-    provider.decided[f"mock_{checkout.order_id}"] = event(checkout)
+    provider.decided[checkout.order_id] = event(checkout)
     await end_pauses(worker)
     await inquire(worker)
     assert await status(worker, checkout) == OrderStatus.PAID
@@ -149,12 +148,12 @@ async def test_what_was_paid_after_it_was_not_charged_and_never_told_is_learned_
         await worker.settle(event(checkout, uncharged))
         await worker.sessions._finishes.drain()
     else:
-        provider.decided[f"mock_{checkout.order_id}"] = event(checkout, uncharged)
+        provider.decided[checkout.order_id] = event(checkout, uncharged)
         await end_holds(worker)
         await inquire(worker)
     assert await status(worker, checkout) == uncharged.name
     assert await worker.sessions.pending(1) == ([], 0)
-    provider.decided[f"mock_{checkout.order_id}"] = event(checkout)
+    provider.decided[checkout.order_id] = event(checkout)
     asked = len(provider.asked)
     await inquire(worker)
     assert len(provider.asked) == asked
@@ -170,9 +169,9 @@ async def test_a_session_that_ends_while_it_is_asked_about_is_asked_about_once_m
     checkout = await worker.checkout("A", EMAIL)
     entry = worker.sessions._entry + checkout.order_id.encode()
 
-    async def answer_and_be_paid(session_id: str) -> PaymentEvent | None:
-        before = await provider.look_up(session_id)
-        provider.decided[session_id] = event(checkout)
+    async def answer_and_be_paid(order_id: str) -> PaymentEvent | None:
+        before = await provider.look_up(order_id)
+        provider.decided[order_id] = event(checkout)
         await worker.sessions._redis.delete(entry)
         return before
 
@@ -188,7 +187,7 @@ async def test_what_ended_while_the_shop_was_closed_is_asked_about_when_it_opens
     worker: Shop, provider: Provider
 ) -> None:
     checkout = await worker.checkout("A", EMAIL)
-    provider.decided[f"mock_{checkout.order_id}"] = event(checkout)
+    provider.decided[checkout.order_id] = event(checkout)
     six_days_ago_ms = time.time_ns() // 1_000_000 - 6 * 24 * 3_600_000
     await worker.sessions._redis.zadd(worker.sessions._unpaid, {checkout.order_id: six_days_ago_ms})
     await worker.checkout("B", EMAIL)
@@ -211,7 +210,7 @@ async def test_a_payment_that_was_told_before_the_answer_comes_is_settled_once(
 ) -> None:
     checkout = await worker.checkout("A", EMAIL)
     await end_holds(worker)
-    told = provider.decided[f"mock_{checkout.order_id}"] = event(checkout)
+    told = provider.decided[checkout.order_id] = event(checkout)
     await asyncio.gather(inquire(worker), worker.settle(told))
     assert (await worker.settle(told)).is_replay
     assert (await worker.read_stock())[0].sold == 1
@@ -225,7 +224,7 @@ async def test_what_is_learned_when_nothing_is_left_is_a_refund_due(
     other = await worker.checkout("A", EMAIL)
     # Its session is indexed once more, as if the cancelation had not been told.
     await worker.sessions._redis.zadd(worker.sessions._unpaid, {checkout.order_id: 1})
-    provider.decided[f"mock_{checkout.order_id}"] = event(checkout)
+    provider.decided[checkout.order_id] = event(checkout)
     await inquire(worker)
     assert await status(worker, checkout) == OrderStatus.PAID_UNFULFILLED
     assert await status(worker, other) == OrderStatus.PENDING
@@ -236,7 +235,7 @@ async def test_what_is_learned_and_fits_no_order_is_an_unmatched_payment(
 ) -> None:
     checkout = await worker.checkout("A", EMAIL)
     await end_holds(worker)
-    provider.decided[f"mock_{checkout.order_id}"] = event(checkout, amount=1)
+    provider.decided[checkout.order_id] = event(checkout, amount=1)
     await inquire(worker)
     assert (await worker.unmatched.waiting(1))[1] == 1
 
@@ -246,7 +245,7 @@ async def test_nothing_is_learned_from_what_fits_no_order_and_moves_no_money(
 ) -> None:
     checkout = await worker.checkout("A", EMAIL)
     await end_holds(worker)
-    provider.decided[f"mock_{checkout.order_id}"] = event(checkout, EventType.FAILED, amount=1)
+    provider.decided[checkout.order_id] = event(checkout, EventType.FAILED, amount=1)
     await inquire(worker)
     assert worker.counters.steps[Step.DISREGARDED] == 1
     assert worker.counters.steps[Step.LEARNED] == 0
@@ -267,7 +266,7 @@ async def test_a_provider_that_fails_is_asked_again_after_a_pause(
     await inquire(worker)
     assert len(provider.asked) == 1
     provider.error = None
-    provider.decided[f"mock_{checkout.order_id}"] = event(checkout)
+    provider.decided[checkout.order_id] = event(checkout)
     await end_pauses(worker)
     await inquire(worker)
     assert await status(worker, checkout) == OrderStatus.PAID
@@ -300,7 +299,7 @@ async def test_a_store_that_is_away_is_no_attempt_at_the_provider_and_no_line(
         raise error
 
     checkout = await worker.checkout("A", EMAIL)
-    provider.decided[f"mock_{checkout.order_id}"] = event(checkout)
+    provider.decided[checkout.order_id] = event(checkout)
     await end_holds(worker)
     with monkeypatch.context() as patched:
         patched.setattr(worker.orders if place == "find" else worker, place, be_away)
@@ -361,7 +360,7 @@ async def test_a_worker_that_dies_while_it_asks_leaves_the_question_to_another(
 
     monkeypatch.setattr(dying.provider, "look_up", be_asked)
     checkout = await dying.checkout("A", EMAIL)
-    provider.decided[f"mock_{checkout.order_id}"] = event(checkout)
+    provider.decided[checkout.order_id] = event(checkout)
     await end_holds(dying)
     asking = asyncio.create_task(inquire(dying))
     await asked.wait()
@@ -385,11 +384,9 @@ async def test_mockpay_tells_what_was_decided_at_its_page(
 ) -> None:
     assert isinstance(shop.provider, MockPay)
     checkout = await shop.checkout("A", EMAIL)
-    session_id = f"mock_{checkout.order_id}"
     if pressed:
-        payment = Payment(session_id, checkout.order_id, 6500, "eur", "A", EMAIL)
-        await shop.provider.emit(payment, pressed)
-    told = await shop.provider.look_up(session_id)
+        await shop.provider.emit(payment(checkout.order_id, EMAIL), pressed)
+    told = await shop.provider.look_up(checkout.order_id)
     assert (told and (told.type, told.order_id)) == (pressed and (pressed, checkout.order_id))
     await end_holds(shop)
     await inquire(shop)

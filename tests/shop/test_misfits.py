@@ -18,7 +18,7 @@ from tigerfans.errors import (
     UnknownOrderError,
 )
 from tigerfans.payments.base import EventType, PaymentEvent
-from tigerfans.payments.mockpay import MockPay
+from tigerfans.payments.mockpay import SIGNATURE_HEADER, MockPay
 from tigerfans.payments.unmatched import (
     CLAIM_SECONDS,
     MISFIT_WORDS,
@@ -190,7 +190,7 @@ async def test_a_genuine_webhook_that_cannot_be_read_is_kept_as_it_is(shop: Shop
     assert isinstance(shop.provider, MockPay)
     body = b'{"type": "payment.refunded", "amount": \xff}'
     for is_replay in (False, True):
-        settled = await shop.hear(body, shop.provider.sign(body))
+        settled = await shop.hear({SIGNATURE_HEADER: shop.provider.sign(body)}, body)
         assert settled == Settlement(UNMATCHED, is_replay=is_replay)
     [kept] = await waiting(shop)
     assert (kept.reason, kept.body, kept.amount_cents) == (Misfit.UNREADABLE, body, None)
@@ -264,10 +264,10 @@ class Refunds:
         self.is_asked = asyncio.Event()
         monkeypatch.setattr(shop.provider, "refund", self.refund)
 
-    async def refund(self, session_id: str, amount_cents: int, key: str) -> None:
+    async def refund(self, order_id: str, reference: str | None, amount: int, key: str) -> None:
         if self.error:
             raise self.error
-        self.asked.append((session_id, amount_cents, key))
+        self.asked.append((order_id, amount, key))
         self.is_asked.set()
         if self.hangs:
             await asyncio.Event().wait()
@@ -301,7 +301,7 @@ async def test_an_unmatched_payment_is_given_back_once_and_a_second_press_says_t
     pressing = (shop.refund_unmatched(payment.id, BY) for _ in range(4))
     pressed = await asyncio.gather(*pressing, return_exceptions=True)
     refunded = await shop.refund_unmatched(payment.id, BY)
-    assert refunds.asked == [(payment.session_id, 1, payment.id)]
+    assert refunds.asked == [(payment.order_id, 1, payment.id)]
     # Those that came meanwhile are to try again.
     assert refunded in pressed
     assert all(isinstance(p, UnavailableError) for p in pressed if p != refunded)
@@ -328,8 +328,8 @@ async def test_each_refund_of_one_payment_session_has_a_key_of_its_own(
     for payment in await waiting(shop):
         await shop.refund_unmatched(payment.id, BY)
     await shop.refund(order_id, "admin")
-    assert {(session_id, amount) for session_id, amount, _ in refunds.asked} == {
-        (f"mock_{checkout.order_id}", amount) for amount in (1, 2, checkout.amount_cents)
+    assert {(order, amount) for order, amount, _ in refunds.asked} == {
+        (checkout.order_id, amount) for amount in (1, 2, checkout.amount_cents)
     }
     assert len({key for _, _, key in refunds.asked}) == 3
     assert refunds.asked[-1][2] == checkout.order_id
@@ -418,7 +418,7 @@ async def test_a_worker_that_dies_while_it_resolves_leaves_the_payment_waiting(
     await operator.execute("UPDATE unmatched_payments SET claimed_until = now()")
     await operator.close()
     await shop.refund_unmatched(payment.id, BY)
-    assert refunds.asked == 2 * [(payment.session_id, 1, payment.id)]
+    assert refunds.asked == 2 * [(payment.order_id, 1, payment.id)]
     assert await waiting(shop) == []
 
 

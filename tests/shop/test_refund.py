@@ -43,17 +43,17 @@ class Provider(MockPay):
         self.loses_answers = False
         self.waits: Awaitable[object] | None = None
 
-    async def refund(self, session_id: str, amount_cents: int, key: str) -> None:
+    async def refund(self, order_id: str, reference: str | None, amount: int, key: str) -> None:
         self.asked += 1
         if self.waits is not None:
             await self.waits
         if self.error is not None:
             raise self.error
-        assert self.given_back.setdefault(key, amount_cents) == amount_cents
+        assert self.given_back.setdefault(key, amount) == amount
         if self.loses_answers:
             raise ConnectionError("its answer got lost")
 
-    async def look_up(self, session_id: str) -> PaymentEvent | None:
+    async def look_up(self, order_id: str) -> PaymentEvent | None:
         return None
 
 

@@ -615,7 +615,7 @@ async def test_a_refund_gives_back_what_was_agreed(
     order_id = OrderId.parse(late.order_id)
     assert order_id is not None
     await shop.refund(order_id, "admin")
-    assert given_back == [(f"mock_{late.order_id}", 6500, late.order_id)]
+    assert given_back == [(late.order_id, None, 6500, late.order_id)]
 
 
 async def test_workers_that_disagree_on_the_price_agree_on_an_order(open_shop: OpenShop) -> None:

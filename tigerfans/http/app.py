@@ -36,6 +36,7 @@ from tigerfans.http.office.sequencer_history import SequencerHistory
 from tigerfans.http.pages.again_page import Askers, again_router
 from tigerfans.http.pages.bench_page import bench_router, find_charts
 from tigerfans.http.pages.mockpay_page import mockpay_buttons, mockpay_page
+from tigerfans.http.pages.pay_page import pay_pages
 from tigerfans.http.pages.rendering import Renderer, wants_page
 from tigerfans.http.pages.robots import robots_route
 from tigerfans.http.pages.schema_page import SchemaPage, find_viewer, schema_router
@@ -64,7 +65,8 @@ def create_app(
 ) -> Litestar:
     """The application over an open shop; it starts and stops nothing by itself.
 
-    MockPay's page and buttons are there where `mockpay` is the shop's payment provider.
+    MockPay's page and buttons are there where `mockpay` is the shop's payment provider; with
+    another one, the page that opens its payments.
     A process that stops hands its `streams` in, to end those that are open then.
     """
     renderer = Renderer(
@@ -136,6 +138,8 @@ def create_app(
     ]
     if mockpay:
         routes += [mockpay_page(shop, renderer), mockpay_buttons(shop, mockpay)]
+    else:
+        routes += pay_pages(shop, renderer, settings.http.public_url or settings.http.url)
     if settings.bench:
         routes += accounting_routes(shop)
 

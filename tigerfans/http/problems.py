@@ -12,6 +12,7 @@ from tigerfans.batching import ClosedError, QueueFullError
 from tigerfans.errors import (
     AllOnHoldError,
     NotOnSaleError,
+    NotYourTurnError,
     ShopError,
     TooManyHoldsError,
     TooManyRequestsError,
@@ -86,7 +87,7 @@ def explain(error: Exception) -> Problem | None:
     match error:
         case AllOnHoldError():
             return Problem(error.status, str(error), _RETRY_LATER, error.fields)
-        case TooManyHoldsError() | TooManyRequestsError():
+        case TooManyHoldsError() | TooManyRequestsError() | NotYourTurnError():
             wait = {"Retry-After": str(error.retry_after_seconds)}
             return Problem(error.status, str(error), wait, error.fields)
         case NotOnSaleError(retry_after_seconds=int(seconds)):

@@ -4,8 +4,10 @@ A client that sends half a request costs a connection and a task, for so long an
 """
 
 import asyncio
+from collections.abc import Iterable
 from typing import Any, Final
 
+import msgspec
 from litestar.types import ASGIApp, HTTPScope, Receive, Scope, Send
 
 from tigerfans.errors import InvalidRequestError, SlowRequestError, TooLargeError
@@ -109,6 +111,20 @@ async def until_gone(receive: Receive) -> None:
     """Returns when whoever asked is gone; what they still send is passed over."""
     while (await receive())["type"] != "http.disconnect":
         pass
+
+
+class RequestHeaders(msgspec.Struct, frozen=True):
+    """The headers of a request, by their names in small letters; none is decoded unasked."""
+
+    raw: Iterable[tuple[bytes, bytes]]
+
+    def get(self, name: str, /) -> str | None:
+        """The value of the first header of that name."""
+        wanted = name.encode()
+        for key, value in self.raw:
+            if key == wanted:
+                return value.decode("latin-1")
+        return None
 
 
 def header(scope: HTTPScope, name: bytes) -> str | None:

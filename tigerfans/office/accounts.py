@@ -33,6 +33,7 @@ COLUMNS: Final = (
     "vat",
     "net",
     "currency",
+    "payment_reference",
 )
 
 # Of all there may be, as far as a day can be put into every zone.
@@ -41,26 +42,31 @@ LAST_DAY: Final = date(9998, 12, 31)
 
 _HEX: Final = "replace({}::text, '-', '')"
 _LINES: Final = f"""
-    SELECT at, kind, order_id, session_id, cls, qty, amount, currency FROM (
+    SELECT at, kind, order_id, session_id, cls, qty, amount, currency,
+           reference
+    FROM (
         SELECT paid_at, 'payment', {_HEX.format("id")}, NULL::text, cls, qty::bigint,
-               amount_cents::bigint, currency
+               amount_cents::bigint, currency, payment_reference
         FROM orders WHERE {IS_CHARGED}
         UNION ALL
-        SELECT refunded_at, 'refund', {_HEX.format("id")}, NULL, cls, qty, -amount_cents, currency
+        SELECT refunded_at, 'refund', {_HEX.format("id")}, NULL, cls, qty, -amount_cents, currency,
+               payment_reference
         FROM orders WHERE status = 'PAID_UNFULFILLED' AND refunded_at IS NOT NULL
         UNION ALL
         SELECT max(given_back_at), 'refund', {_HEX.format("order_id")}, NULL, cls, count(*),
-               -sum(ticket_refunds.amount_cents), currency
+               -sum(ticket_refunds.amount_cents), currency, payment_reference
         FROM ticket_refunds JOIN orders ON orders.id = order_id
         WHERE given_back_at IS NOT NULL
-        GROUP BY order_id, first, cls, currency
+        GROUP BY order_id, first, cls, currency, payment_reference
         UNION ALL
-        SELECT received_at, 'payment', order_id, session_id, '', NULL, amount_cents, currency
+        SELECT received_at, 'payment', order_id, session_id, '', NULL, amount_cents, currency,
+               reference
         FROM unmatched_payments WHERE resolution = 'REFUNDED'
         UNION ALL
-        SELECT resolved_at, 'refund', order_id, session_id, '', NULL, -amount_cents, currency
+        SELECT resolved_at, 'refund', order_id, session_id, '', NULL, -amount_cents, currency,
+               reference
         FROM unmatched_payments WHERE resolution = 'REFUNDED'
-    ) AS lines (at, kind, order_id, session_id, cls, qty, amount, currency)
+    ) AS lines (at, kind, order_id, session_id, cls, qty, amount, currency, reference)
     WHERE at >= $1 AND at < $2
     ORDER BY at, order_id, kind
 """  # noqa: S608
@@ -118,6 +124,7 @@ class Accounts:
             "" if vat is None else decimal_text(vat, currency),
             decimal_text(gross - (vat or 0), currency),
             currency.upper(),
+            row["reference"] or "",
         )
 
 

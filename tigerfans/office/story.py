@@ -277,6 +277,8 @@ def _payment_chapters(stored: Stored | None) -> Iterator[Chapter]:
     if order.status is OrderStatus.PAID_UNFULFILLED:
         left = "nothing was left" if order.qty == 1 else f"no {order.qty} tickets were left"
         detail += f": {left} to sell"
+    if order.payment_reference:
+        detail += f"; the provider calls the payment {order.payment_reference}"
     yield Chapter(stored.recorded_at, _OUTCOMES[order.status], Place.POSTGRESQL, detail)
     if order.refunded_at:
         detail = "stored as REFUNDED" if was_paid else ""

@@ -1,10 +1,11 @@
 """What a payment provider is to the shop.
 
-The provider is redirected to with a payment session, and tells the outcome by a signed webhook,
-at least once, in any order, hours late if need be. What it never tells it is asked for. `MockPay`
-is the one that ships.
+The provider is asked where the buyer pays, and tells the outcome by a signed webhook, at least
+once, in any order, hours late if need be. What it never tells it is asked for. `MockPay` is the one
+that ships with nothing to install, `stripe_checkout` the one that takes real money.
 """
 
+from datetime import datetime
 from enum import StrEnum
 from typing import Final, Protocol
 
@@ -12,7 +13,10 @@ import msgspec
 
 from tigerfans.errors import InvalidRequestError
 
-WEBHOOK_BYTES_MAX: Final = 16 * 1024
+# More than the events that are read have, for a provider sends others to the same address.
+WEBHOOK_BYTES_MAX: Final = 256 * 1024
+# What a page is called that opens the payment of an order, and where its buyer comes back to.
+PAY_PAGE: Final = "/pay/{order_id}"
 
 
 class EventType(StrEnum):
@@ -21,12 +25,35 @@ class EventType(StrEnum):
     CANCELED = "payment.canceled"
 
 
+class Payment(msgspec.Struct, frozen=True):
+    """What a buyer is asked to pay for: `qty` tickets of one class.
+
+    `price` is that of one ticket and `amount` that of all, in the smallest unit of `currency`;
+    `order_id` is hex digits. The hold began at `held_at` and ends at `expires_at`. The buyer comes
+    back to `success_url`, or to `cancel_url` without having paid.
+    """
+
+    order_id: str
+    cls: str
+    name: str
+    qty: int
+    price: int
+    amount: int
+    currency: str
+    email: str
+    held_at: datetime
+    expires_at: datetime
+    success_url: str
+    cancel_url: str
+
+
 class PaymentEvent(msgspec.Struct, frozen=True):
     """A provider's verified word on one payment; `amount` in the smallest unit of
     `currency`, `order_id` as hex digits.
 
     `cls` and `customer_email` come back as the shop gave them to the provider. They let a sale be
     completed when the payment session is lost, and are None from providers that carry neither.
+    `reference` is what the provider itself calls the payment: refunds and its support go by it.
     """
 
     type: EventType
@@ -36,6 +63,7 @@ class PaymentEvent(msgspec.Struct, frozen=True):
     currency: str
     cls: str | None = None
     customer_email: str | None = None
+    reference: str | None = None
 
 
 class InvalidWebhookError(InvalidRequestError):
@@ -44,6 +72,13 @@ class InvalidWebhookError(InvalidRequestError):
 
 class UnreadableWebhookError(InvalidRequestError):
     """The webhook is signed by the payment provider, and the shop cannot read it."""
+
+
+class Headers(Protocol):
+    """The headers of a request."""
+
+    def get(self, name: str, /) -> str | None:
+        """The value of the first header of that name in small letters."""
 
 
 class PaymentProvider(Protocol):
@@ -55,35 +90,53 @@ class PaymentProvider(Protocol):
     def signature_header(self) -> str:
         """The header of a webhook that says who sent it, in lower case."""
 
+    @property
+    def hold_seconds_min(self) -> int:
+        """How long a ticket has to be held for somebody to be able to pay for it there."""
+
     def session_id(self, order_id: str) -> str:
         """The id of the payment session that belongs to an order, always the same one."""
 
     def order_id(self, session_id: str) -> str | None:
         """The order a session id belongs to; None where it is not one of this provider's."""
 
-    def redirect_url(self, session_id: str) -> str:
-        """Where the buyer pays."""
+    def page_url(self, order_id: str) -> str:
+        """Where a checkout sends its buyer: a page of the shop, for it is known without asking.
 
-    def read_webhook(self, body: bytes, signature: str | None) -> PaymentEvent:
-        """The event in a webhook's body.
+        `PAY_PAGE` is that of a provider which has to be asked: it calls `open`.
+        """
+
+    async def open(self, payment: Payment) -> str:
+        """Where the buyer pays; the same order always has the same session.
+
+        Raises `ProviderError` where the provider gives no session, and may be asked again.
+        """
+
+    def read_webhook(self, headers: Headers, body: bytes) -> PaymentEvent | None:
+        """The event in a webhook's body; None where it has nothing to tell this shop.
 
         Raises `InvalidWebhookError` unless it is genuine. Where it is, and cannot be read, it may
         be about money all the same: `UnreadableWebhookError`.
         """
 
-    async def look_up(self, session_id: str) -> PaymentEvent | None:
+    async def look_up(self, order_id: str) -> PaymentEvent | None:
         """Asks what became of a payment: the event as a webhook tells it, or None where nothing
         is decided.
 
-        Asked once the hold has ended unpaid, by one worker. Where it raises, it is asked again
-        later.
+        Asked when the buyer comes back, and once the hold has ended unpaid. Where it raises, it is
+        asked again later.
         """
 
-    async def refund(self, session_id: str, amount_cents: int, key: str) -> None:
-        """Gives back money of a payment session; asking again with the same `key` gives back no
-        more.
+    async def expire(self, order_id: str) -> None:
+        """The hold has ended: the session shall not be paid any more. What cannot be helped, for it
+        was paid meanwhile, is told by `look_up`.
+        """
 
-        One session may be due several refunds, each with a key of its own: more was paid for it
-        than its order costs, say, and then the order cannot be fulfilled. Where it raises, or does
-        not answer in time, it is asked again when the operator presses again.
+    async def refund(self, order_id: str, reference: str | None, amount: int, key: str) -> None:
+        """Gives back money of a payment; asking again with the same `key` gives back no more.
+
+        `reference` is that of its event, None where there was none. One payment may be due several
+        refunds, each with a key of its own: more was paid for it than its order costs, say, and
+        then the order cannot be fulfilled. Where it raises, or does not answer in time, it is asked
+        again when the operator presses again.
         """

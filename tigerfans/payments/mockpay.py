@@ -13,7 +13,6 @@ import time
 from base64 import b64encode
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Final
 from uuid import uuid4
 
@@ -22,7 +21,7 @@ import msgspec
 import orjson
 
 from tigerfans.errors import UnavailableError
-from tigerfans.payments.base import EventType, PaymentEvent
+from tigerfans.payments.base import EventType, Headers, Payment, PaymentEvent
 from tigerfans.payments.outbox import Outbox, Webhook
 from tigerfans.payments.webhooks import check_signature, read_json
 
@@ -42,18 +41,6 @@ logger = logging.getLogger(__name__)
 _decoder = msgspec.json.Decoder(PaymentEvent)
 
 
-@dataclass(frozen=True, slots=True)
-class Payment:
-    """What a buyer is asked to pay for; the amount in the currency's smallest unit."""
-
-    session_id: str
-    order_id: str
-    amount: int
-    currency: str
-    cls: str
-    customer_email: str
-
-
 class MockPay:
     """Implements `PaymentProvider`, and sends the webhooks of the buttons on its page.
 
@@ -62,6 +49,8 @@ class MockPay:
 
     name: Final = "MockPay"
     signature_header: Final = SIGNATURE_HEADER
+    # Its page is this shop's own.
+    hold_seconds_min: Final = 1
 
     def __init__(
         self, secrets: Sequence[str], webhook_url: str, client: httpx.AsyncClient, outbox: Outbox
@@ -81,13 +70,18 @@ class MockPay:
         order_id = session_id.removeprefix(SESSION_PREFIX)
         return None if order_id == session_id else order_id
 
-    def redirect_url(self, session_id: str) -> str:
-        return f"/mockpay/{session_id}"
+    def page_url(self, order_id: str) -> str:
+        return f"/mockpay/{SESSION_PREFIX}{order_id}"
+
+    async def open(self, payment: Payment) -> str:
+        """Its page needs no session but the shop's."""
+        return self.page_url(payment.order_id)
 
     def sign(self, body: bytes) -> str:
         return sign(self._secrets[0], body)
 
-    def read_webhook(self, body: bytes, signature: str | None) -> PaymentEvent:
+    def read_webhook(self, headers: Headers, body: bytes) -> PaymentEvent:
+        signature = headers.get(SIGNATURE_HEADER)
         check_signature([sign(secret, body) for secret in self._secrets], signature)
         return read_json(_decoder, body)
 
@@ -96,31 +90,35 @@ class MockPay:
 
         Raises `UnavailableError` where it cannot be stored: then nothing was charged.
         """
+        session_id = self.session_id(payment.order_id)
         body = orjson.dumps(
             {
                 "type": event_type,
-                "payment_session_id": payment.session_id,
+                "payment_session_id": session_id,
                 "order_id": payment.order_id,
                 "amount": payment.amount,
                 "currency": payment.currency,
                 "created_at": int(time.time()),
-                "idempotency_key": f"{payment.session_id}:{event_type}",
+                "idempotency_key": f"{session_id}:{event_type}",
                 "cls": payment.cls,
-                "customer_email": payment.customer_email,
+                "customer_email": payment.email,
             }
         )
         webhook = Webhook(uuid4(), body)
         await self.outbox.add(webhook, payment.order_id, event_type)
         await self._deliver(webhook)
 
-    async def look_up(self, session_id: str) -> PaymentEvent | None:
+    async def look_up(self, order_id: str) -> PaymentEvent | None:
         """What the buyer decided at the page, as its webhook told it; see `PaymentProvider`."""
-        body = await self.outbox.remembered(self.order_id(session_id) or "")
+        body = await self.outbox.remembered(order_id)
         return None if body is None else read_json(_decoder, body)
 
-    async def refund(self, session_id: str, amount_cents: int, key: str) -> None:
+    async def expire(self, order_id: str) -> None:
+        """Its page says that the hold has ended, and lets its buyer pay late all the same."""
+
+    async def refund(self, order_id: str, reference: str | None, amount: int, key: str) -> None:
         """Nothing was really paid, so there is nothing to give back; a replay is harmless."""
-        logger.info("refunded %d units of payment session %s (%s)", amount_cents, session_id, key)
+        logger.info("refunded %d units of order %s (%s)", amount, order_id, key)
 
     async def deliver_due(self) -> bool:
         """Sends again what is due; whether more may be. Raises `UnavailableError`."""

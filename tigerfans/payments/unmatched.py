@@ -67,7 +67,8 @@ class Resolution(StrEnum):
 class UnmatchedPayment:
     """A payment as the provider told it; the amount in cents, None where it told none.
 
-    `body` is the whole webhook where the shop could not read it.
+    `reference` is what the provider calls it, and `body` the whole webhook where the shop could not
+    read it.
     """
 
     id: str
@@ -77,6 +78,7 @@ class UnmatchedPayment:
     order_id: str = ""
     session_id: str = ""
     email: str = ""
+    reference: str | None = None
     body: bytes | None = None
     received_at: datetime | None = None
     resolution: Resolution | None = None
@@ -91,7 +93,7 @@ class UnmatchedPayment:
     @classmethod
     def of_event(cls, provider: str, event: PaymentEvent, reason: Misfit) -> "UnmatchedPayment":
         """A payment that was read and does not fit."""
-        told = (
+        told: tuple[str, ...] = (
             event.type,
             event.payment_session_id,
             event.order_id,
@@ -99,6 +101,8 @@ class UnmatchedPayment:
             f"{event.amount:x}",
             event.currency,
         )
+        if event.reference is not None:
+            told = (*told, event.reference)
         # JSON, because it keeps apart what any joining character would not.
         digest = sha256(json.dumps([provider, *told]).encode())
         return cls(
@@ -109,6 +113,7 @@ class UnmatchedPayment:
             order_id=_plain(event.order_id),
             session_id=_plain(event.payment_session_id),
             email=_plain(event.customer_email or ""),
+            reference=None if event.reference is None else _plain(event.reference),
         )
 
     @classmethod
@@ -132,12 +137,12 @@ def _plain(text: str) -> str:
 _ID: Final = re.compile(rf"[0-9a-f]{{{2 * ID_BYTES}}}")
 _COLUMNS: Final = """
     id, reason, amount_cents, currency, order_id, session_id, email, body, received_at, resolution,
-    resolved_at, resolved_by
+    resolved_at, resolved_by, reference
 """
 _ADD: Final = """
     INSERT INTO unmatched_payments
-        (id, reason, amount_cents, currency, order_id, session_id, email, body)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+        (id, reason, amount_cents, currency, order_id, session_id, email, body, reference)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
     ON CONFLICT (id) DO NOTHING
     RETURNING id
 """
@@ -183,6 +188,7 @@ class UnmatchedPayments:
                 payment.session_id,
                 payment.email,
                 payment.body,
+                payment.reference,
             )
         return added is not None
 

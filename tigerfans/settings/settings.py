@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final, Literal, NamedTuple, get_args
 from urllib.parse import urlsplit
 
 from tigerfans.offer.catalog import Catalog
@@ -56,9 +56,23 @@ Network = IPv4Network | IPv6Network
 # Takes the name of the event's file, empty for none, and the data folder.
 FindOffer = Callable[[str, Path], Offer]
 
-# The payment providers there are (`assembly` builds them), each with the variable of its secret.
 ProviderName = Literal["mockpay"]
-PROVIDER_SECRETS: Final[Mapping[ProviderName, str]] = {"mockpay": "MOCK_SECRET"}
+
+
+class ProviderRow(NamedTuple):
+    """A payment provider: the variable of the secrets that its webhooks are signed by, the secret
+    that a shop without one has, None where it cannot start, and whether its buyers pay nothing.
+    """
+
+    secrets_setting: str
+    default_secret: str | None = DEFAULT_WEBHOOK_SECRET
+    is_demo: bool = False
+
+
+# The payment providers there are; `payments.providers` has how each is made.
+PROVIDERS: Final[Mapping[ProviderName, ProviderRow]] = {
+    "mockpay": ProviderRow("MOCK_SECRET", is_demo=True),
+}
 # What a buyer's page links to at its foot, each with the variable that says where it is, in place
 # of the offer.
 FOOT_LINKS: Final[Mapping[str, str]] = {
@@ -94,8 +108,6 @@ _MAIL_ADDRESS: Final = re.compile(r"[A-Za-z0-9._+-]+@[A-Za-z0-9](?:[A-Za-z0-9.-]
 LIKENESS_MIN: Final = 0.6
 _CLERK: Final = "clerk-"
 DEFAULT_PORTS: Final[Mapping[str, int]] = {"http": 80, "https": 443}
-# Those whose buyers pay nothing.
-DEMO_PROVIDERS: Final[frozenset[ProviderName]] = frozenset({"mockpay"})
 
 
 class SettingsError(Exception):
@@ -171,12 +183,12 @@ class PaymentSettings:
 
     @property
     def takes_money(self) -> bool:
-        return self.provider not in DEMO_PROVIDERS
+        return not PROVIDERS[self.provider].is_demo
 
     @property
     def secret_setting(self) -> str:
         """The variable that holds the secret, such as `MOCK_SECRET`."""
-        return PROVIDER_SECRETS[self.provider]
+        return PROVIDERS[self.provider].secrets_setting
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,7 +318,7 @@ class Settings:
             ),
             payments=PaymentSettings(
                 provider=provider,
-                secrets=read.secrets(PROVIDER_SECRETS[provider], DEFAULT_WEBHOOK_SECRET),
+                secrets=read.secrets(*PROVIDERS[provider][:2]),
                 webhook_url=read.url("MOCK_WEBHOOK_URL", ("http", "https")),
             ),
             limits=LimitSettings(
@@ -595,8 +607,12 @@ class _Reader:
             )
         return raw
 
-    def secrets(self, name: str, default: str) -> tuple[str, ...]:
-        secrets = tuple(self.text(name, default).split(","))
+    def secrets(self, name: str, default: str | None) -> tuple[str, ...]:
+        """None where there is neither one nor a default: `Settings.check` refuses that."""
+        raw = self.text(name, default or "")
+        if not raw and default is None:
+            return ()
+        secrets = tuple(raw.split(","))
         if not all(secrets) or len(secrets) > SECRETS_MAX:
             raise SettingsError(f"{name} must be one secret, or two with a comma between them.")
         return secrets

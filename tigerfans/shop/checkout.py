@@ -125,7 +125,7 @@ async def hold_tickets(
             continue
         return Checkout(
             order_id.hex_digits,
-            backends.provider.redirect_url(session.psid),
+            backends.provider.page_url(order_id.hex_digits),
             session.amount_cents,
         )
     if idempotency_key is None:

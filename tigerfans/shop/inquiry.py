@@ -2,7 +2,8 @@
 
 Every session whose hold ended unpaid is asked about by a clerk, whichever claims it in Redis. What
 is not charged, because nothing is decided or it has failed or was canceled, is asked about once
-more when the session is over, for until then it can be paid. A claim is a lease, so that what a
+more when the session is over, for until then it can be paid, although the provider is told that it
+shall not be. A claim is a lease, so that what a
 killed clerk was about to ask comes back. What is learned is settled as if a webhook had told it, so
 a webhook that comes as well changes nothing. A provider that does not answer is asked again after
 growing pauses, and is given up after so many attempts. What is no fault of the provider's is no
@@ -42,7 +43,7 @@ PAUSE_SECONDS_MIN: Final = 2.0
 PAUSE_SECONDS_MAX: Final = 600.0
 
 
-# Asks about a payment session; as `look_up` of a provider.
+# Asks about the payment of an order; as `look_up` of a provider.
 Ask = Callable[[str], Awaitable[PaymentEvent | None]]
 
 logger = logging.getLogger(__name__)
@@ -90,31 +91,38 @@ async def _inquire_about(backends: Backends, claim: Claim) -> None:
             await backends.sessions.postpone_claim(claim._replace(attempts=attempts), pause_seconds)
 
 
-async def _look_up(provider: PaymentProvider, session_id: str) -> PaymentEvent | None:
+async def _look_up(provider: PaymentProvider, order_id: str) -> PaymentEvent | None:
+    """What is decided; where nothing is, nobody shall pay any more, for the hold has ended."""
     try:
         async with asyncio.timeout(LOOK_UP_SECONDS_MAX):
-            return await provider.look_up(session_id)
+            event = await provider.look_up(order_id)
+            if event is None:
+                await provider.expire(order_id)
+            return event
     # A provider may raise whatever its client does.
     except Exception as error:
         raise NoWordError from error
 
 
-async def learn(backends: Backends, order_id: OrderId, ask: Ask) -> float | None:
+async def learn(
+    backends: Backends, order_id: OrderId, ask: Ask, *, is_overdue: bool = True
+) -> float | None:
     """Asks, and settles what is learned; how long to wait before the next question, or None.
 
-    There is none once the order is charged, or the session was over when it was asked about.
-    Raises what `ask` does, and otherwise as `settle`.
+    There is none once the order is charged, or the session was over when it was asked about. What
+    is learned where it `is_overdue` counts as never told. Raises what `ask` does, and otherwise as
+    `settle`.
     """
     order = await backends.orders.find(order_id)
     if order is not None and order.is_charged:
         return None
     # It can be paid for as long as there is a session, also while it is asked about.
     seconds_left = await backends.sessions.seconds_left(order_id)
-    event = await ask(backends.provider.session_id(order_id.hex_digits))
+    event = await ask(order_id.hex_digits)
     if event is None:
         return seconds_left or None
     settled = await settle(backends, event)
-    if settled.order_status is not None and not settled.is_replay:
+    if is_overdue and settled.order_status is not None and not settled.is_replay:
         backends.counters.steps[Step.LEARNED] += 1
         status = settled.order_status
         logger.warning("nobody told what became of order %s: %s", order_id.hex_digits, status)

@@ -74,7 +74,7 @@ async def refund(backends: Backends, payment_id: str, by: str) -> UnmatchedPayme
     try:
         amount_cents = await _amount_due(backends, payment)
         # It may take its time: no connection waits for it, only the claim does.
-        await give_back(backends, payment.session_id, amount_cents, payment.id)
+        await give_back(backends, payment.order_id, payment.reference, amount_cents, payment.id)
     except ShopError:
         # Where this is not stored, the claim runs out by itself.
         with suppress(UnavailableError):

@@ -41,7 +41,7 @@ async def find_open_hold(backends: Backends, order_id: OrderId) -> OpenHold | No
         return None
     return OpenHold(
         order,
-        backends.provider.redirect_url(session.psid),
+        backends.provider.page_url(order_id.hex_digits),
         moment_at(session.expires_ms * 1_000),
     )
 

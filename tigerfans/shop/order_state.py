@@ -17,6 +17,7 @@ def order_of(
     paid_at: datetime | None = None,
     ticket_codes: Sequence[str] = (),
     got_goodie: bool = False,
+    payment_reference: str | None = None,
 ) -> Order:
     """The order of a session that has come to `status`; `currency` is the shop's."""
     return Order(
@@ -32,6 +33,7 @@ def order_of(
         paid_at=paid_at,
         ticket_code=ticket_codes[0] if ticket_codes else None,
         got_goodie=got_goodie,
+        payment_reference=payment_reference,
     )
 
 

@@ -23,7 +23,7 @@ from tigerfans.booking.outcomes import (
 from tigerfans.booking.tickets import ticket_codes
 from tigerfans.errors import InvalidEmailError, InvalidRequestError
 from tigerfans.ledger.wire import Operation
-from tigerfans.payments.base import EventType, PaymentEvent, UnreadableWebhookError
+from tigerfans.payments.base import EventType, Headers, PaymentEvent, UnreadableWebhookError
 from tigerfans.payments.unmatched import Misfit
 from tigerfans.shop.answers import order_answer
 from tigerfans.shop.backends import Backends
@@ -45,23 +45,25 @@ class Settlement(msgspec.Struct, frozen=True):
     """What became of an order by a payment event, and whether it was so before.
 
     The status is `UNMATCHED` for a payment that fits no order and is recorded as such, and None
-    for an event that fits none and moves no money.
+    for an event that fits none and moves no money, or is about something else.
     """
 
     order_status: str | None
     is_replay: bool
 
 
-async def hear(backends: Backends, body: bytes, signature: str | None) -> Settlement:
+async def hear(backends: Backends, headers: Headers, body: bytes) -> Settlement:
     """Does what a webhook asks for; returns only when all of it is durable.
 
-    Raises `InvalidWebhookError` where it is not the provider's. One that is genuine is always
-    recorded, whatever it says; otherwise raises as `settle`.
+    Raises `InvalidWebhookError` where it is not the provider's. One that is genuine and about a
+    payment is always recorded, whatever it says; otherwise raises as `settle`.
     """
     try:
-        event = backends.provider.read_webhook(body, signature)
+        event = backends.provider.read_webhook(headers, body)
     except UnreadableWebhookError:
         return Settlement(UNMATCHED, is_replay=not await keep_body(backends, body))
+    if event is None:
+        return Settlement(None, is_replay=False)
     return await settle(backends, event)
 
 
@@ -88,7 +90,7 @@ async def settle(backends: Backends, event: PaymentEvent) -> Settlement:
         session = msgspec.structs.replace(session, email=_email_told(event))
     try:
         if event.type is EventType.SUCCEEDED:
-            order = await sell(backends, session)
+            order = await sell(backends, session, event.reference)
         else:
             order = await _release(backends, session, event.type)
     except HoldMismatchError:
@@ -99,8 +101,9 @@ async def settle(backends: Backends, event: PaymentEvent) -> Settlement:
     return Settlement(recorded.order.status, is_replay=not recorded.is_new)
 
 
-async def sell(backends: Backends, session: Session) -> Order:
+async def sell(backends: Backends, session: Session, reference: str | None = None) -> Order:
     """Sells what a session holds; told again, it tells how that went and changes nothing.
+    `reference` is what the provider calls the payment.
 
     Raises `HoldMismatchError` where the ledger holds a ticket of another class for it.
     """
@@ -116,7 +119,13 @@ async def sell(backends: Backends, session: Session) -> Order:
     if outcome is SaleOutcome.MISMATCH:
         raise HoldMismatchError
     if outcome is SaleOutcome.UNFULFILLED:
-        return order_of(session, currency, OrderStatus.PAID_UNFULFILLED, paid_at=datetime.now(UTC))
+        return order_of(
+            session,
+            currency,
+            OrderStatus.PAID_UNFULFILLED,
+            paid_at=datetime.now(UTC),
+            payment_reference=reference,
+        )
     return order_of(
         session,
         currency,
@@ -124,6 +133,7 @@ async def sell(backends: Backends, session: Session) -> Order:
         paid_at=moment_at(sold_ns // 1_000),
         ticket_codes=ticket_codes(session.order_id, backends.secret, session.qty),
         got_goodie=outcome is SaleOutcome.SOLD_WITH_GOODIE,
+        payment_reference=reference,
     )
 
 

@@ -106,9 +106,9 @@ async def _give_group_back(
     backends: Backends, order: Order, first: int, group: Sequence[TicketRefund]
 ) -> None:
     amount_cents = sum(row.amount_cents for row in group)
-    session_id = backends.provider.session_id(order.id.hex_digits)
     if amount_cents:
-        await give_back(backends, session_id, amount_cents, f"{order.id.hex_digits}-{first}")
+        id_ = order.id.hex_digits
+        await give_back(backends, id_, order.payment_reference, amount_cents, f"{id_}-{first}")
     for _ in range(await backends.ticket_refunds.given_back(order.id, first)):
         backends.took(Step.REFUNDED, order.id, order.cls)
     await _forget(backends, order.id)
@@ -116,23 +116,25 @@ async def _give_group_back(
 
 async def _refund_unfulfilled(backends: Backends, order: Order, by: str) -> Order:
     if order.refunded_at is None:
-        session_id = backends.provider.session_id(order.id.hex_digits)
         # An order's own refund, whatever else is given back of its session. The provider comes
         # first: a crash after it leaves the refund due, and asking it again is harmless.
-        await give_back(backends, session_id, order.amount_cents, order.id.hex_digits)
+        id_ = order.id.hex_digits
+        await give_back(backends, id_, order.payment_reference, order.amount_cents, id_)
         if await backends.orders.mark_refunded(order.id, by):
             backends.took(Step.REFUNDED, order.id, order.cls)
     return await backends.orders.find(order.id) or order
 
 
-async def give_back(backends: Backends, session_id: str, amount_cents: int, key: str) -> None:
+async def give_back(
+    backends: Backends, order_id: str, reference: str | None, amount_cents: int, key: str
+) -> None:
     """Has the provider give money back, once for a `key`.
 
     Raises `ProviderError`, whatever went wrong there: the money may be on its way all the same.
     """
     try:
         async with asyncio.timeout(REFUND_SECONDS_MAX):
-            await backends.provider.refund(session_id, amount_cents, key)
+            await backends.provider.refund(order_id, reference, amount_cents, key)
     # A provider may raise whatever its client does.
     except Exception as error:
         logger.warning("the provider did not confirm the refund %s: %r", key, error)

@@ -13,7 +13,7 @@ from tigerfans.booking.inventory import Inventory
 from tigerfans.booking.stock_changes import Wanted
 from tigerfans.ledger.base import Submit
 from tigerfans.offer.catalog import ClassCode
-from tigerfans.payments.base import PaymentEvent
+from tigerfans.payments.base import Headers, PaymentEvent
 from tigerfans.payments.unmatched import UnmatchedPayment
 from tigerfans.shop import (
     cancellation,
@@ -21,6 +21,7 @@ from tigerfans.shop import (
     lookup,
     misfits,
     open_hold,
+    paying,
     payment,
     refund,
     repair,
@@ -67,9 +68,9 @@ class Shop(Backends):
         """Holds tickets for a while, on the account of the `client` where there is one."""
         return checkout.hold_tickets(self, cls, email, idempotency_key, qty=qty, client=client)
 
-    def hear(self, body: bytes, signature: str | None) -> Coroutine[Any, Any, Settlement]:
+    def hear(self, headers: Headers, body: bytes) -> Coroutine[Any, Any, Settlement]:
         """Does what a webhook asks for; returns only when all of it is durable."""
-        return payment.hear(self, body, signature)
+        return payment.hear(self, headers, body)
 
     def settle(self, event: PaymentEvent) -> Coroutine[Any, Any, Settlement]:
         """Does what a payment event asks for; returns only when all of it is durable."""
@@ -90,6 +91,14 @@ class Shop(Backends):
     def release(self, order_id: OrderId) -> Coroutine[Any, Any, str | None]:
         """Voids a hold that its buyer does not want to pay; the order's status then."""
         return open_hold.release(self, order_id)
+
+    def open_payment(self, order_id: OrderId, shop_url: str) -> Coroutine[Any, Any, str | None]:
+        """Where the buyer of an order pays; None where there is nothing to pay any more."""
+        return paying.open_payment(self, order_id, shop_url)
+
+    def come_back(self, order_id: OrderId) -> Coroutine[Any, Any, None]:
+        """Asks the provider about the payment whose buyer comes back."""
+        return paying.come_back(self, order_id)
 
     def payment_session(self, psid: str) -> Coroutine[Any, Any, Session | None]:
         """The session a buyer pays for at the provider's page; None where it is unknown."""

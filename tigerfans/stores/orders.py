@@ -87,7 +87,7 @@ QUEUE_MAILS: Final = queueing(
 # no rows of different lengths, so those come as one text.
 _TOLD: Final = """
     id, status, cls, amount_cents, currency, email, created_at, paid_at, ticket_code, got_goodie,
-    email_folded, qty
+    email_folded, qty, payment_reference
 """
 _CODES_BETWEEN: Final = " "
 # What became of an order, and the mail that tells its buyer of it: one is stored with the other.
@@ -97,12 +97,13 @@ _RECORD: Final = f"""
         SELECT {_TOLD}, string_to_array(more_codes, '{_CODES_BETWEEN}')
         FROM unnest($1::uuid[], $2::text[], $3::text[], $4::int[], $5::text[], $6::text[],
                     $7::timestamptz[], $8::timestamptz[], $9::text[], $10::bool[], $11::text[],
-                    $12::int2[], $13::text[]) AS told ({_TOLD}, more_codes)
+                    $12::int2[], $13::text[], $14::text[]) AS told ({_TOLD}, more_codes)
         ON CONFLICT (id) DO UPDATE
         SET status = EXCLUDED.status, paid_at = EXCLUDED.paid_at,
             ticket_code = EXCLUDED.ticket_code, more_ticket_codes = EXCLUDED.more_ticket_codes,
             qty = EXCLUDED.qty,
-            got_goodie = EXCLUDED.got_goodie, recorded_at = now(),
+            got_goodie = EXCLUDED.got_goodie, payment_reference = EXCLUDED.payment_reference,
+            recorded_at = now(),
             email = CASE orders.email WHEN '' THEN EXCLUDED.email ELSE orders.email END,
             email_folded = CASE orders.email WHEN '' THEN EXCLUDED.email_folded
                                              ELSE orders.email_folded END,
@@ -123,7 +124,7 @@ _MISSING: Final = """(
 
 COLUMNS: Final = """
     id, status, cls, amount_cents, currency, email, created_at, paid_at, ticket_code, got_goodie,
-    refunded_at, qty, more_ticket_codes, tickets_refunded_at
+    refunded_at, qty, more_ticket_codes, tickets_refunded_at, payment_reference
 """
 _FIND: Final = f"SELECT {COLUMNS} FROM orders WHERE id = ANY($1::uuid[])"  # noqa: S608
 _PAID_PAGE: Final = f"""
@@ -160,6 +161,7 @@ class Order:
     A paid order has a code for each ticket: `ticket_code` is the first one's. A ticket that was
     refunded is none since it came back into the stock, by the ledger's time; `refunded_at` is when
     all of the money was given back. `tickets_refunded_at` is empty until there is one.
+    `payment_reference` is what the provider calls the payment, where it told.
     """
 
     id: OrderId
@@ -176,6 +178,7 @@ class Order:
     qty: int = 1
     more_ticket_codes: tuple[str, ...] = ()
     tickets_refunded_at: tuple[datetime | None, ...] = ()
+    payment_reference: str | None = None
 
     @property
     def price_cents(self) -> int:
@@ -378,6 +381,7 @@ def read_order(row: asyncpg.Record) -> Order:
         qty=row["qty"],
         more_ticket_codes=tuple(row["more_ticket_codes"] or ()),
         tickets_refunded_at=tuple(row["tickets_refunded_at"] or ()),
+        payment_reference=row["payment_reference"],
     )
 
 
@@ -396,6 +400,7 @@ def _columns(orders: list[Order]) -> tuple[list[Any], ...]:
         [o.got_goodie for o in orders],
         [_email_folded(o.email) for o in orders],
         [o.qty for o in orders],
+        [o.payment_reference for o in orders],
         # Without any, the column is NULL, and its index has nothing of the order.
         [_CODES_BETWEEN.join(o.more_ticket_codes) or None for o in orders],
     )

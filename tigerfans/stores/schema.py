@@ -240,6 +240,21 @@ MIGRATIONS: Final[tuple[Migration, ...]] = (
         asked_id uuid NOT NULL DEFAULT '00000000-0000-0000-0000-000000000000'
     );
     """),
+    Transaction("""
+    -- What the provider calls the payment; NULL where it did not tell.
+    ALTER TABLE orders ADD COLUMN payment_reference text;
+    ALTER TABLE unmatched_payments ADD COLUMN reference text;
+
+    -- Where an order is paid at a provider that has sessions of its own: stored before its buyer is
+    -- sent there, so that nobody pays at one of which the shop knows nothing.
+    CREATE TABLE provider_sessions (
+        order_id uuid PRIMARY KEY,
+        session_id text NOT NULL,
+        url text NOT NULL,
+        created_at timestamptz NOT NULL DEFAULT now(),
+        expires_at timestamptz NOT NULL
+    );
+    """),
 )
 
 # The oldest version whose shop goes on working on the newest one, so that two releases sell side by

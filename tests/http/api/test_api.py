@@ -31,7 +31,7 @@ from tigerfans.ledger.base import (
     LedgerUnavailableError,
     TooManyRecordsError,
 )
-from tigerfans.payments.mockpay import MockPay
+from tigerfans.payments.mockpay import SIGNATURE_HEADER, MockPay
 from tigerfans.settings.settings import HttpSettings, LimitSettings, Settings
 from tigerfans.shop.hold_limits import HoldLimits
 from tigerfans.shop.shop import Shop
@@ -850,8 +850,8 @@ async def test_both_webhook_secrets_are_valid_while_they_are_rotated(shop: Shop)
     old = MockPay(("old",), "", mockpay._client, mockpay.outbox)
     rotating = MockPay(("new", "old"), "", mockpay._client, mockpay.outbox)
     body = event({"redirect_url": "x", "order_id": "x", "amount": 1, "currency": "eur"})
-    assert rotating.read_webhook(body, old.sign(body)).amount == 1
-    assert rotating.read_webhook(body, rotating.sign(body)).amount == 1
+    assert rotating.read_webhook({SIGNATURE_HEADER: old.sign(body)}, body).amount == 1
+    assert rotating.read_webhook({SIGNATURE_HEADER: rotating.sign(body)}, body).amount == 1
 
 
 # --- Health and benchmarks -------------------------------------------------------------------

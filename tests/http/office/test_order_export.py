@@ -44,6 +44,7 @@ def test_an_order_is_read_back_from_its_line() -> None:
         "qty": "1",
         "more_ticket_codes": "",
         "tickets_refunded": "0",
+        "payment_reference": "",
     }
 
 

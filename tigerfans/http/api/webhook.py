@@ -8,7 +8,7 @@ from litestar.types import HTTPScope, Receive
 from msgspec import UNSET, UnsetType
 
 from tigerfans.http.api.raw import json_route
-from tigerfans.http.reading import BodyReader, header
+from tigerfans.http.reading import BodyReader, RequestHeaders
 from tigerfans.payments.base import WEBHOOK_BYTES_MAX
 from tigerfans.shop.shop import Shop
 
@@ -25,12 +25,11 @@ _encode: Final = msgspec.json.Encoder().encode
 
 
 def webhook_route(shop: Shop) -> ASGIRouteHandler:
-    signature_header = shop.provider.signature_header.encode()
     bodies = BodyReader(WEBHOOK_BYTES_MAX)
 
     async def webhook(scope: HTTPScope, receive: Receive) -> bytes:
         body = await bodies.read(scope, receive)
-        settled = await shop.hear(body, header(scope, signature_header))
+        settled = await shop.hear(RequestHeaders(scope["headers"]), body)
         return _encode(
             WebhookAnswer(
                 ok=True,

@@ -41,9 +41,10 @@ def admin_routes(shop: Shop, outbox: Outbox, sequencer: SequencerHistory, guard:
         """The latest payment sessions that can still be paid."""
         sessions, total = await shop.sessions.pending(limit)
         now_ms = time.time_ns() // 1_000_000
-        redirect_url, currency = shop.provider.redirect_url, shop.catalog.currency
+        page_url, currency = shop.provider.page_url, shop.catalog.currency
         items = [
-            SessionItem.of(each, currency, redirect_url(each.psid), now_ms) for each in sessions
+            SessionItem.of(each, currency, page_url(each.order_id.hex_digits), now_ms)
+            for each in sessions
         ]
         return PendingAnswer(items, limit, total)
 

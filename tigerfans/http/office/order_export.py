@@ -28,6 +28,7 @@ COLUMNS: Final = (
     "qty",
     "more_ticket_codes",
     "tickets_refunded",
+    "payment_reference",
 )
 
 
@@ -67,6 +68,7 @@ def order_cells(stored: Stored) -> tuple[str, ...]:
         str(order.qty),
         " ".join(order.more_ticket_codes),
         str(sum(at is not None for at in order.tickets_refunded_at)),
+        order.payment_reference or "",
     )
 
 

@@ -19,7 +19,8 @@ from tigerfans.http.pages.rendering import Renderer
 from tigerfans.http.reading import body_in_time
 from tigerfans.offer.catalog import Catalog
 from tigerfans.payments.base import WEBHOOK_BYTES_MAX, EventType
-from tigerfans.payments.mockpay import MockPay, Payment
+from tigerfans.payments.mockpay import MockPay
+from tigerfans.shop.paying import payment_of_session
 from tigerfans.stores.orders import Order, OrderStatus
 from tigerfans.stores.sessions import Session
 
@@ -90,14 +91,7 @@ def mockpay_buttons(shop: PaymentShop, mockpay: MockPay) -> HTTPRouteHandler:
         if session is None:
             raise UnknownOrderError
         event_type, target = button
-        payment = Payment(
-            session_id=session.psid,
-            order_id=session.order_id.hex_digits,
-            amount=session.amount_cents,
-            currency=shop.catalog.currency,
-            cls=session.cls,
-            customer_email=session.email,
-        )
+        payment = payment_of_session(session, shop.catalog)
         await mockpay.emit(payment, event_type)
         return Redirect(target.format(order_id=payment.order_id), status_code=303)
 
