@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import logging
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -87,7 +88,9 @@ async def serve(options: Options, secrets: Sequence[str]) -> int:
     try:
         await server.start()
     except OSError as error:
-        print(f"Port {options.port} cannot be used: {error.strerror}.", file=sys.stderr)
+        print(
+            f"Port {options.port} cannot be used: {os.strerror(error.errno or 0)}.", file=sys.stderr
+        )
         return 2
     print(f"A payment provider to test against, at {options.url}. No money moves.")
     print("The shop reaches it by")

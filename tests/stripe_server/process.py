@@ -4,6 +4,7 @@ import asyncio
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,13 +42,19 @@ class StripeProcess:
 
     async def start(self) -> None:
         """It answers when this returns."""
+        self.begin()
+        await self.until_it_answers()
+
+    def begin(self) -> None:
         command = [sys.executable, "-m", "tests.stripe_server", "--port", str(self.port)]
         command += ["--file", str(self.folder / "stripe.sqlite"), *self.arguments]
         with (self.folder / "stripe.log").open("ab") as log:
             # It ends with the tests, also where these are killed.
-            self._process = subprocess.Popen(  # noqa: ASYNC220 - it returns at once
+            self._process = subprocess.Popen(
                 launch_command(command), cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
+
+    async def until_it_answers(self) -> None:
         async with httpx.AsyncClient(verify=NO_AUTHORITIES, trust_env=False) as client:
 
             async def answers() -> bool:
@@ -76,11 +83,11 @@ class StripeProcess:
 
 @contextmanager
 def running(process: StripeProcess) -> Iterator[StripeProcess]:
-    """Outside of any event loop."""
-    loop = asyncio.new_event_loop()
+    """For tests without an event loop of their own, or with one that is not theirs."""
+    process.begin()
     try:
-        loop.run_until_complete(process.start())
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(lambda: asyncio.run(process.until_it_answers())).result()
         yield process
     finally:
         process.kill()
-        loop.close()

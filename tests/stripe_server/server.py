@@ -30,7 +30,9 @@ LATE_SECONDS_MAX: Final = 0.2
 
 @dataclass(frozen=True)
 class Options:
-    """How a server is started; `file` keeps what it has over a kill."""
+    """How a server is started. `file` keeps what it has over a kill, the endpoints too; `endpoints`
+    take the place of those. How it misbehaves is forgotten.
+    """
 
     port: int
     file: Path | None = None
@@ -59,7 +61,8 @@ class StripeServer:
         )
         self._store = Store(options.file)
         self._webhooks = Webhooks(self._store, self._client, options.manners)
-        self._webhooks.endpoints.extend(options.endpoints)
+        if options.endpoints:
+            self._webhooks.send_to(options.endpoints)
         terms = Terms(
             page=options.url + PATH,
             session_seconds_min=options.session_seconds_min,

@@ -71,7 +71,7 @@ class Verbs:
         return [(endpoint, status, count) for (endpoint, status), count in counted]
 
     def _send_to(self, endpoints: list[dict[str, Any]]) -> None:
-        self._webhooks.endpoints[:] = [Endpoint(**endpoint) for endpoint in endpoints]
+        self._webhooks.send_to([Endpoint(**endpoint) for endpoint in endpoints])
 
     def _behave(self, **manners: Any) -> None:
         self._webhooks.behave(Manners(**manners))

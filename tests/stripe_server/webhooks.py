@@ -8,13 +8,14 @@ to twelve hours, all of it times `pause_scale`.
 """
 
 import asyncio
+import heapq
 import hmac
 import logging
 import random
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Final, Literal
 
 import httpx
@@ -25,6 +26,7 @@ from tests.stripe_server.objects import new_id, shown
 from tests.stripe_server.store import Store, Thing
 
 DELIVERY: Final = "delivery"
+ENDPOINT: Final = "webhook_endpoint"
 SIGNATURE_HEADER: Final = "stripe-signature"
 
 PAUSE_SECONDS_MIN: Final = 60.0
@@ -74,12 +76,25 @@ class Webhooks:
 
     def __init__(self, store: Store, client: httpx.AsyncClient, manners: Manners) -> None:
         self.manners = manners
-        self.endpoints: list[Endpoint] = []
         self._store = store
+        self.endpoints = [Endpoint(**each) for each in store.all(ENDPOINT)]
         self._client = client
         self._random = random.Random(0)
         self._wakes = asyncio.Event()
-        self._sending: dict[str, asyncio.Task[None]] = {}
+        self._sending: set[asyncio.Task[None]] = set()
+        # By when they are due.
+        self._waiting: list[tuple[float, str]] = [
+            (each["due_at"], each["id"]) for each in store.all(DELIVERY)
+        ]
+        heapq.heapify(self._waiting)
+
+    def send_to(self, endpoints: Sequence[Endpoint]) -> None:
+        """From now on, and after a kill too; to be committed by whoever asks."""
+        for endpoint in self.endpoints:
+            self._store.remove(ENDPOINT, endpoint.url)
+        self.endpoints = list(endpoints)
+        for endpoint in endpoints:
+            self._store.put(ENDPOINT, endpoint.url, asdict(endpoint))
 
     def receivers(self, event: Thing) -> int:
         return sum(endpoint.wants(event) for endpoint in self.endpoints)
@@ -95,20 +110,12 @@ class Webhooks:
         self._wakes.set()
 
     def _add(self, event: Thing, endpoint: Endpoint) -> None:
-        delivery = new_id("whd_")
+        identifier = new_id("whd_")
         wait = self.manners.delay_seconds + self._random.uniform(0, self.manners.shuffle_seconds)
-        self._store.put(
-            DELIVERY,
-            delivery,
-            {
-                "id": delivery,
-                "event": event["id"],
-                "url": endpoint.url,
-                "attempts": 0,
-                "began_at": time.time(),
-                "due_at": time.time() + wait,
-            },
-        )
+        now = time.time()
+        delivery = {"id": identifier, "event": event["id"], "url": endpoint.url, "began_at": now}
+        self._store.put(DELIVERY, identifier, delivery | {"attempts": 0, "due_at": now + wait})
+        heapq.heappush(self._waiting, (now + wait, identifier))
 
     def behave(self, manners: Manners) -> None:
         self.manners = manners
@@ -128,7 +135,7 @@ class Webhooks:
                     async with asyncio.timeout(wait):
                         await self._wakes.wait()
         finally:
-            tasks = [*self._sending.values()]
+            tasks = [*self._sending]
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -137,27 +144,27 @@ class Webhooks:
         """Begins what is due; after how long the next is, or None where something else wakes."""
         if self.manners.mode == "held":
             return None
-        now = time.time()
-        waiting = [each for each in self._store.all(DELIVERY) if each["id"] not in self._sending]
-        waiting.sort(key=lambda delivery: float(delivery["due_at"]))
-        for delivery in waiting:
-            if delivery["due_at"] > now:
-                return float(delivery["due_at"] - now)
-            if len(self._sending) == DELIVERIES_AT_ONCE_MAX:
-                return None
-            task = asyncio.create_task(self._deliver(delivery), name=delivery["id"])
-            self._sending[delivery["id"]] = task
+        while self._waiting and len(self._sending) < DELIVERIES_AT_ONCE_MAX:
+            due_at, identifier = self._waiting[0]
+            wait = due_at - time.time()
+            if wait > 0:
+                return wait
+            heapq.heappop(self._waiting)
+            delivery = self._store.get(DELIVERY, identifier)
+            task = asyncio.create_task(self._deliver(delivery), name=identifier)
+            self._sending.add(task)
+            task.add_done_callback(self._sent)
         return None
 
+    def _sent(self, task: asyncio.Task[None]) -> None:
+        self._sending.discard(task)
+        self._wakes.set()
+
     async def _deliver(self, delivery: Thing) -> None:
-        try:
-            event = self._store.get(EVENT, delivery["event"])
-            endpoint = next((e for e in self.endpoints if e.url == delivery["url"]), None)
-            status = None if endpoint is None else await self.send(event, endpoint)
-            self._note(delivery, endpoint, status)
-        finally:
-            del self._sending[delivery["id"]]
-            self._wakes.set()
+        event = self._store.get(EVENT, delivery["event"])
+        endpoint = next((e for e in self.endpoints if e.url == delivery["url"]), None)
+        status = None if endpoint is None else await self.send(event, endpoint)
+        self._note(delivery, endpoint, status)
 
     def _note(self, delivery: Thing, endpoint: Endpoint | None, status: int | None) -> None:
         scale = self.manners.pause_scale
@@ -171,6 +178,7 @@ class Webhooks:
             pause = min(PAUSE_SECONDS_MIN * growth, PAUSE_SECONDS_MAX)
             delivery |= {"attempts": attempts, "due_at": time.time() + pause * scale}
             self._store.put(DELIVERY, delivery["id"], delivery)
+            heapq.heappush(self._waiting, (delivery["due_at"], delivery["id"]))
         self._store.commit()
 
     async def send(
