@@ -9,6 +9,7 @@ its key, errors too, once its work has begun; the same key with other parameters
 import asyncio
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -63,7 +64,9 @@ class Api:
         self._store = store
         self._misbehaviour = misbehaviour
         self._keys = keys
-        self._under_way: set[str] = set()
+        self._keys_under_way: set[str] = set()
+        # What is being done or waited for, by the name of its endpoint.
+        self.under_way: Counter[str] = Counter()
         table: dict[str, Callable[[Call], Thing]] = {
             "POST /v1/checkout/sessions": self._create_session,
             "GET /v1/checkout/sessions": self._list_sessions,
@@ -97,9 +100,11 @@ class Api:
         if key is not None and request.method == "POST":
             headers["idempotency-key"] = key
         endpoint = "unknown"
+        operation: Operation | None = None
         try:
             operation, identifier = self._operation(request)
             endpoint = operation.name
+            self.under_way[endpoint] += 1
             is_live = self._mode(request)
             self._misbehaviour.check(endpoint)
             rule = self._misbehaviour.next_for(endpoint)
@@ -113,6 +118,9 @@ class Api:
         except CutError:
             self._misbehaviour.answers[endpoint, NO_ANSWER] += 1
             raise
+        finally:
+            if operation is not None:
+                self.under_way[endpoint] -= 1
         self._misbehaviour.answers[endpoint, status] += 1
         return Answer(status, body, headers | more)
 
@@ -131,9 +139,9 @@ class Api:
             kept = f"{'live' if is_live else 'test'}:{key}"
             if len(key) > KEY_CHARACTERS_MAX:
                 raise ApiError(f"An idempotency key has at most {KEY_CHARACTERS_MAX} characters.")
-            if kept in self._under_way:
+            if kept in self._keys_under_way:
                 raise _in_use(key)
-            self._under_way.add(kept)
+            self._keys_under_way.add(kept)
         try:
             await _before(rule)
             status, body, more = self._work(
@@ -142,7 +150,7 @@ class Api:
             await _after(rule)
         finally:
             if kept is not None:
-                self._under_way.discard(kept)
+                self._keys_under_way.discard(kept)
         return status, body, more
 
     def _work(

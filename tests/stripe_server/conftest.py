@@ -1,12 +1,10 @@
 """The unmodified library, which talks to the server of the test."""
 
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
 
 import pytest
 import stripe
 
-from tests.harness.patience import patience
 from tests.harness.ports import free_port
 from tests.stripe_server.control import Control
 from tests.stripe_server.receiver import Receiver
@@ -27,8 +25,8 @@ def no_telemetry(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 async def library(stripe_server: Control) -> AsyncIterator[Library]:
-    async with AsyncExitStack() as stack:
-        yield await stack.enter_async_context(Library(stripe_server.url, TEST_KEY))
+    async with Library(stripe_server.url, TEST_KEY) as library:
+        yield library
 
 
 @pytest.fixture
@@ -38,6 +36,5 @@ async def receiver(stripe_server: Control) -> AsyncIterator[Receiver]:
     await receiver.start()
     await stripe_server.send_to(Endpoint(receiver.url, SECRETS))
     await stripe_server.behave(QUICK)
-    async with patience():
-        yield receiver
+    yield receiver
     await receiver.stop()

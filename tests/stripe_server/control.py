@@ -80,6 +80,10 @@ class Control:
         """How many requests of each endpoint were answered by each status; 0 is none, a cut."""
         return {(name, status): count for name, status, count in await self._do("answers")}
 
+    async def under_way(self) -> dict[str, int]:
+        """How many requests of each endpoint wait for their answer."""
+        return dict(await self._do("under_way"))
+
     # Webhooks
 
     async def send_to(self, *endpoints: Endpoint) -> None:

@@ -40,7 +40,7 @@ class Rule:
 
 @dataclass
 class Bucket:
-    """`rate` a second, and as many at once."""
+    """`rate` a second, and as many at once, which is one at least."""
 
     rate: float
     clock: Callable[[], float] = time.monotonic
@@ -48,12 +48,16 @@ class Bucket:
     _at: float = field(init=False)
 
     def __post_init__(self) -> None:
-        self._tokens = self.rate
+        self._tokens = self._most
         self._at = self.clock()
+
+    @property
+    def _most(self) -> float:
+        return max(self.rate, 1.0)
 
     def take(self) -> bool:
         now = self.clock()
-        self._tokens = min(self.rate, self._tokens + (now - self._at) * self.rate)
+        self._tokens = min(self._most, self._tokens + (now - self._at) * self.rate)
         self._at = now
         if self._tokens < 1:
             return False

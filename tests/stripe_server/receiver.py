@@ -7,6 +7,7 @@ from http import HTTPStatus
 
 import orjson
 
+from tests.harness.patience import patience
 from tests.stripe_server.server import HOST
 from tests.stripe_server.store import Thing
 from tests.stripe_server.wire import Answer, CutError, HttpServer, Request
@@ -47,9 +48,10 @@ class Receiver:
 
     async def wait_for(self, count: int) -> None:
         """Returns once so many have come in all."""
-        while len(self.received) < count:
-            self._came.clear()
-            await self._came.wait()
+        async with patience():
+            while len(self.received) < count:
+                self._came.clear()
+                await self._came.wait()
 
     async def _take(self, request: Request) -> Answer:
         self.received.append(request)

@@ -74,7 +74,7 @@ class StripeServer:
         keys = {TEST_KEY: False, LIVE_KEY: True}
         self._api = Api(self._account, self._store, misbehaviour, keys)
         self._page = HostedPage(self._account, self._store)
-        self._verbs = Verbs(self._account, self._store, webhooks, misbehaviour)
+        self._verbs = Verbs(self._account, self._store, self._api, webhooks, misbehaviour)
         self._http = HttpServer(self._answer)
         try:
             await self._http.start(HOST, options.port)

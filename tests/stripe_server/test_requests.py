@@ -8,7 +8,7 @@ import stripe
 
 from tests.harness.patience import until
 from tests.stripe_server.control import Control
-from tests.stripe_server.misbehaviour import Rule
+from tests.stripe_server.misbehaviour import Bucket, Rule
 from tests.stripe_server.server import TEST_KEY
 from tests.stripe_server.shopping import Library, session_params
 
@@ -50,15 +50,21 @@ async def test_the_same_key_with_other_parameters_is_refused(
 async def test_a_key_whose_request_is_under_way_is_a_conflict(
     library: Library, stripe_server: Control
 ) -> None:
-    await stripe_server.misbehave(Rule("slow", CREATE, seconds=0.3))
+    await stripe_server.misbehave(Rule("slow", CREATE, seconds=3600))
     params = session_params("one")
     first = asyncio.create_task(library.open(key="one", **params))
-    # Whichever comes first is slow.
-    second = asyncio.create_task(library.open(key="one", **params))
-    results = await asyncio.gather(first, second, return_exceptions=True)
-    [error] = [result for result in results if isinstance(result, stripe.APIError)]
-    assert (error.http_status, error.error and error.error.code) == (409, "idempotency_key_in_use")
-    assert len(await stripe_server.payments()) == 1
+
+    async def is_under_way() -> bool:
+        return (await stripe_server.under_way()).get(CREATE) == 1
+
+    await until(is_under_way)
+    with pytest.raises(stripe.APIError, match="another in-progress request") as raised:
+        await library.open(key="one", **params)
+    first.cancel()
+    await asyncio.gather(first, return_exceptions=True)
+    assert raised.value.http_status == 409
+    assert raised.value.error is not None
+    assert raised.value.error.code == "idempotency_key_in_use"
 
 
 async def test_what_could_not_be_read_is_not_kept_with_its_key(library: Library) -> None:
@@ -98,28 +104,37 @@ async def test_each_endpoint_has_a_limit_of_its_own(
     library: Library, stripe_server: Control
 ) -> None:
     session = await library.open()
-    await stripe_server.limit(per_endpoint=3)
-    opening = [library.open(str(number)) for number in range(12)]
+    # One at once, and no other for a long time.
+    await stripe_server.limit(per_endpoint=0.001)
+    opening = [library.open(str(number)) for number in range(4)]
     results = await asyncio.gather(*opening, return_exceptions=True)
     limited = [each for each in results if isinstance(each, stripe.RateLimitError)]
-    # A machine that is busy may take longer than a third of a second.
-    assert 0 < len(limited) < 10
+    assert len(limited) == 3
     assert limited[0].headers is not None
     assert limited[0].headers["stripe-rate-limited-reason"] == "endpoint-rate"
     assert await library.session(session.id)
-    answers = await stripe_server.answers()
-    assert answers[CREATE, 429] == len(limited)
+    assert (await stripe_server.answers())[CREATE, 429] == 3
 
 
 async def test_the_account_has_a_limit_for_all(library: Library, stripe_server: Control) -> None:
     session = await library.open()
-    await stripe_server.limit(overall=1)
-    asked = [library.session(session.id) for _ in range(12)]
-    results = await asyncio.gather(*asked, return_exceptions=True)
-    limited = [each for each in results if isinstance(each, stripe.RateLimitError)]
-    assert limited
-    assert limited[0].headers is not None
-    assert limited[0].headers["stripe-rate-limited-reason"] == "global-rate"
+    await stripe_server.limit(overall=0.001)
+    await library.session(session.id)
+    with pytest.raises(stripe.RateLimitError) as raised:
+        await library.open()
+    assert raised.value.headers is not None
+    assert raised.value.headers["stripe-rate-limited-reason"] == "global-rate"
+
+
+def test_a_limit_is_so_many_at_once_and_as_many_each_second() -> None:
+    now = 0.0
+    bucket = Bucket(25.0, lambda: now)
+    assert sum(bucket.take() for _ in range(100)) == 25
+    for _ in range(100):
+        now += 0.1
+        assert sum(bucket.take() for _ in range(100)) in (2, 3)
+    now += 60
+    assert sum(bucket.take() for _ in range(100)) == 25
 
 
 @pytest.mark.parametrize("what", ["error", "error_after", "cut", "cut_after"])

@@ -10,6 +10,7 @@ from typing import Any, Final
 import orjson
 
 from tests.stripe_server.account import EVENT, Account
+from tests.stripe_server.api import Api
 from tests.stripe_server.errors import ApiError, missing
 from tests.stripe_server.misbehaviour import Misbehaviour, Rule
 from tests.stripe_server.objects import shown
@@ -23,7 +24,12 @@ JSON: Final = {"content-type": "application/json"}
 
 class Verbs:
     def __init__(
-        self, account: Account, store: Store, webhooks: Webhooks, misbehaviour: Misbehaviour
+        self,
+        account: Account,
+        store: Store,
+        api: Api,
+        webhooks: Webhooks,
+        misbehaviour: Misbehaviour,
     ) -> None:
         self._account = account
         self._store = store
@@ -39,6 +45,7 @@ class Verbs:
             "tell": account.tell,
             "events": self._events,
             "answers": self._answers,
+            "under_way": lambda: {name: count for name, count in api.under_way.items() if count},
             "undelivered": lambda: self._webhooks.undelivered,
             "send_to": self._send_to,
             "behave": self._behave,

@@ -173,10 +173,8 @@ class Webhooks:
         if is_success(status) or endpoint is None or is_too_old:
             self._store.remove(DELIVERY, delivery["id"])
         else:
-            # Of many attempts, the power would be past every float.
-            growth = PAUSE_GROWTH ** min(attempts - 1, 20)
-            pause = min(PAUSE_SECONDS_MIN * growth, PAUSE_SECONDS_MAX)
-            delivery |= {"attempts": attempts, "due_at": time.time() + pause * scale}
+            due_at = time.time() + pause_seconds(attempts) * scale
+            delivery |= {"attempts": attempts, "due_at": due_at}
             self._store.put(DELIVERY, delivery["id"], delivery)
             heapq.heappush(self._waiting, (delivery["due_at"], delivery["id"]))
         self._store.commit()
@@ -202,6 +200,13 @@ class Webhooks:
             logger.debug("no answer from %s: %r", endpoint.url, error)
             return None
         return response.status_code
+
+
+def pause_seconds(attempts: int) -> float:
+    """How long it is waited after so many attempts, at a scale of 1."""
+    # After many, the power would be past every float.
+    growth = PAUSE_GROWTH ** min(attempts - 1, 20)
+    return min(PAUSE_SECONDS_MIN * growth, PAUSE_SECONDS_MAX)
 
 
 def is_success(status: int | None) -> bool:
