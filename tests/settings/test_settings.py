@@ -29,6 +29,7 @@ from tigerfans.settings.settings import (
     unknown_variables,
     without_offer,
 )
+from tigerfans.settings.stripe_settings import StripeSettings
 
 DOCUMENTATION = Path(__file__).parents[2] / "docs" / "settings.md"
 
@@ -299,7 +300,10 @@ def test_every_variable_is_documented_with_its_default() -> None:
         catalog=CatalogSettings({"A": 1, "B": 1}, 1),
         ledger="embedded:data/ledger",
         stores=StoreSettings("postgresql://", "redis://"),
-        payments=PaymentSettings(webhook_url="http://localhost"),
+        payments=PaymentSettings(
+            webhook_url="http://localhost",
+            stripe=StripeSettings("sk_test_1", api_base="http://localhost"),
+        ),
         limits=LimitSettings(holds_per_email=1, trusted_proxies=(ip_network("127.0.0.1"),)),
         http=HttpSettings(public_url="https://localhost"),
         mail=MailSettings("smtp://localhost", "tickets@example.org"),

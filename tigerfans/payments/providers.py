@@ -13,7 +13,7 @@ import httpx
 from tigerfans.payments.base import PaymentProvider
 from tigerfans.payments.mockpay import MockPay
 from tigerfans.payments.outbox import Outbox
-from tigerfans.settings.settings import ProviderName, Settings
+from tigerfans.settings.settings import ProviderName, Settings, SettingsError
 from tigerfans.stores.database import Database
 from tigerfans.stores.identity import ShopId
 from tigerfans.stores.shop_redis import ShopRedis
@@ -39,8 +39,25 @@ async def _mockpay(parts: Parts) -> PaymentProvider:
     )
 
 
+async def _stripe(parts: Parts) -> PaymentProvider:
+    try:
+        # Optional: most of what is here needs no library of Stripe's.
+        from tigerfans.payments.stripe_opening import open_stripe
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != "stripe":
+            raise
+        raise SettingsError(
+            "TIGERFANS_PAYMENT_PROVIDER=stripe needs Stripe's library: pip install"
+            " 'tigerfans[stripe]'."
+        ) from None
+    return await open_stripe(
+        parts.stack, parts.settings, parts.database, parts.redis, parts.shop_id
+    )
+
+
 # Raises `SettingsError` where a provider cannot be made.
 Maker = Callable[[Parts], Awaitable[PaymentProvider]]
 MAKERS: Final[Mapping[ProviderName, Maker]] = {
     "mockpay": _mockpay,
+    "stripe": _stripe,
 }

@@ -29,6 +29,11 @@ from tigerfans.settings.store_urls import (
     read_database_url,
     read_sentinel_url,
 )
+from tigerfans.settings.stripe_settings import (
+    SESSIONS_PER_SECOND,
+    SESSIONS_PER_SECOND_MAX,
+    StripeSettings,
+)
 
 DEFAULT_WEBHOOK_SECRET: Final = "supersecret"  # noqa: S105
 DEFAULT_TICKET_SECRET: Final = "supersecret-tickets"  # noqa: S105
@@ -56,7 +61,7 @@ Network = IPv4Network | IPv6Network
 # Takes the name of the event's file, empty for none, and the data folder.
 FindOffer = Callable[[str, Path], Offer]
 
-ProviderName = Literal["mockpay"]
+ProviderName = Literal["mockpay", "stripe"]
 
 
 class ProviderRow(NamedTuple):
@@ -72,6 +77,7 @@ class ProviderRow(NamedTuple):
 # The payment providers there are; `payments.providers` has how each is made.
 PROVIDERS: Final[Mapping[ProviderName, ProviderRow]] = {
     "mockpay": ProviderRow("MOCK_SECRET", is_demo=True),
+    "stripe": ProviderRow("STRIPE_WEBHOOK_SECRETS", default_secret=None),
 }
 # What a buyer's page links to at its foot, each with the variable that says where it is, in place
 # of the offer.
@@ -180,10 +186,12 @@ class PaymentSettings:
     secrets: tuple[str, ...] = field(default=(DEFAULT_WEBHOOK_SECRET,), repr=False)
     # None: to this shop.
     webhook_url: str | None = None
+    stripe: StripeSettings = field(default_factory=StripeSettings)
 
     @property
     def takes_money(self) -> bool:
-        return not PROVIDERS[self.provider].is_demo
+        is_test = self.provider == "stripe" and not self.stripe.takes_money
+        return not (PROVIDERS[self.provider].is_demo or is_test)
 
     @property
     def secret_setting(self) -> str:
@@ -320,6 +328,16 @@ class Settings:
                 provider=provider,
                 secrets=read.secrets(*PROVIDERS[provider][:2]),
                 webhook_url=read.url("MOCK_WEBHOOK_URL", ("http", "https")),
+                stripe=StripeSettings(
+                    secret_key=read.text("STRIPE_SECRET_KEY", ""),
+                    sessions_per_second=read.integer(
+                        "STRIPE_SESSIONS_PER_SECOND",
+                        SESSIONS_PER_SECOND,
+                        1,
+                        SESSIONS_PER_SECOND_MAX,
+                    ),
+                    api_base=read.url("STRIPE_API_BASE", ("http", "https")),
+                ),
             ),
             limits=LimitSettings(
                 holds_per_client=read.integer(
@@ -390,13 +408,15 @@ class Settings:
         """Raises `SettingsError` where these settings would give tickets away."""
         self.check_listener(self.http.host, f"TIGERFANS_HOST={self.http.host}")
         provider = f"TIGERFANS_PAYMENT_PROVIDER={self.payments.provider}"
+        if self.payments.provider == "stripe":
+            self._check_stripe()
         if self.demo and self.payments.takes_money:
             raise SettingsError(
                 f"TIGERFANS_DEMO=1 says that no money is taken, but {provider} takes it: unset"
                 " one of them."
             )
         free = [each.code for each in self.offer.listings if each.price_cents == 0]
-        if free and self.payments.takes_money:
+        if free and not PROVIDERS[self.payments.provider].is_demo:
             raise SettingsError(
                 f"Class {free[0]} costs nothing, but {provider} cannot take a payment of nothing:"
                 f" give it a price in {self.offer.path}."
@@ -420,6 +440,18 @@ class Settings:
             raise SettingsError(
                 f"{provider} takes no money and is refused with TIGERFANS_ENV=production: name"
                 " another provider, or set TIGERFANS_DEMO=1 where no money is meant."
+            )
+
+    def _check_stripe(self) -> None:
+        """Raises `SettingsError` where nothing can be sold by Stripe."""
+        in_production = self.environment == "production"
+        stripe = self.payments.stripe
+        for problem in stripe.problems(self.payments.secrets, in_production=in_production):
+            raise SettingsError(problem)
+        if in_production and not (self.http.public_url or "").startswith("https://"):
+            raise SettingsError(
+                "TIGERFANS_PUBLIC_URL must be set with TIGERFANS_PAYMENT_PROVIDER=stripe, and begin"
+                " with https://: buyers come back to it from the payment."
             )
 
     def check_listener(self, host: str, said_by: str) -> None:
@@ -455,6 +487,8 @@ class Settings:
             },
             GOODIES_SETTING: _text_of(self.catalog.goodies),
             "TIGERFANS_HOLDS_PER_EMAIL": _text_of(self.limits.holds_per_email),
+            "STRIPE_SECRET_KEY": self.payments.stripe.secret_key or None,
+            "STRIPE_API_BASE": self.payments.stripe.api_base,
             "SMTP_URL": self.mail.smtp_url,
             "TIGERFANS_MAIL_FROM": self.mail.sender,
             **{name: self.links.get(label) for label, name in FOOT_LINKS.items()},
@@ -473,6 +507,7 @@ class Settings:
             "TIGERFANS_METRICS_ADDRESS": metrics,
             "TIGERFANS_PAYMENT_PROVIDER": self.payments.provider,
             self.payments.secret_setting: ",".join(self.payments.secrets),
+            "STRIPE_SESSIONS_PER_SECOND": str(self.payments.stripe.sessions_per_second),
             "TIGERFANS_HOLDS_PER_CLIENT": str(self.limits.holds_per_client),
             "TIGERFANS_MAIL_PER_SECOND": str(self.mail.per_second),
             "ADMIN_USERNAME": self.admin.username,
@@ -489,7 +524,7 @@ class Settings:
     def shared(self) -> dict[str, str]:
         """The settings that have to be the same on all hosts of a shop; empty where not set."""
         environ = self.to_environment()
-        names = _names(self.offer) | {self.payments.secret_setting}
+        names = _names(self.offer) | {row.secrets_setting for row in PROVIDERS.values()}
         return {name: environ.get(name, "") for name in sorted(names - HOST_SETTINGS)}
 
 

@@ -252,7 +252,9 @@ MIGRATIONS: Final[tuple[Migration, ...]] = (
         session_id text NOT NULL,
         url text NOT NULL,
         created_at timestamptz NOT NULL DEFAULT now(),
-        expires_at timestamptz NOT NULL
+        expires_at timestamptz NOT NULL,
+        -- When it was known that nobody paid there and nobody can any more.
+        ended_at timestamptz
     );
     """),
 )

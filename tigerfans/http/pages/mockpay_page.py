@@ -16,9 +16,9 @@ from litestar.response import Redirect
 from tigerfans.booking.ids import OrderId
 from tigerfans.errors import InvalidRequestError, UnknownOrderError
 from tigerfans.http.pages.rendering import Renderer
-from tigerfans.http.reading import body_in_time
+from tigerfans.http.reading import BODY_BYTES_MAX, body_in_time
 from tigerfans.offer.catalog import Catalog
-from tigerfans.payments.base import WEBHOOK_BYTES_MAX, EventType
+from tigerfans.payments.base import EventType
 from tigerfans.payments.mockpay import MockPay
 from tigerfans.shop.paying import payment_of_session
 from tigerfans.stores.orders import Order, OrderStatus
@@ -75,7 +75,7 @@ def mockpay_buttons(shop: PaymentShop, mockpay: MockPay) -> HTTPRouteHandler:
     @post(
         "/mockpay/{psid:str}/emit",
         status_code=303,
-        request_max_body_size=WEBHOOK_BYTES_MAX,
+        request_max_body_size=BODY_BYTES_MAX,
         middleware=[body_in_time],
         tags=["payments"],
     )

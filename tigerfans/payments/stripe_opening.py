@@ -1,0 +1,74 @@
+"""Makes the provider Stripe from settings: its client, and the limits that all workers keep to."""
+
+from contextlib import AsyncExitStack
+from typing import Final
+
+import stripe
+
+from tigerfans.payments.provider_sessions import ProviderSessions
+from tigerfans.payments.stripe_checkout import (
+    HOLD_SECONDS_MIN,
+    REQUEST_SECONDS_MAX,
+    Kind,
+    Limits,
+    Stripe,
+)
+from tigerfans.payments.stripe_words import Account, can_be_sold_in
+from tigerfans.settings.settings import Settings, SettingsError
+from tigerfans.stores.database import Database
+from tigerfans.stores.identity import ShopId
+from tigerfans.stores.shop_redis import ShopRedis
+from tigerfans.stores.token_bucket import Rate, SharedTokenBucket
+from tigerfans.stores.waiting_line import WaitingLine
+
+# Of a second's worth, what may be asked at once: with the rate it stays below Stripe's own limit.
+AT_ONCE_SHARE: Final = 5
+# By itself the library tries nothing twice: see `stripe_checkout`.
+LIBRARY_RETRIES: Final = 0
+
+
+async def open_stripe(
+    stack: AsyncExitStack,
+    settings: Settings,
+    database: Database,
+    redis: ShopRedis,
+    shop_id: ShopId,
+) -> Stripe:
+    """The provider; `stack` closes its one HTTP client. Raises `SettingsError`."""
+    payments, currency = settings.payments, settings.offer.currency
+    told = payments.stripe
+    if not can_be_sold_in(currency):
+        raise SettingsError(
+            f"Stripe does not take {currency.upper()} as this shop counts it: sell in another"
+            " currency."
+        )
+    # Else it writes an id into the home of whoever runs the shop, and tells Stripe how long it
+    # waited.
+    stripe.enable_telemetry = False
+    http = stripe.HTTPXClient(timeout=REQUEST_SECONDS_MAX)
+    stack.push_async_callback(http.close_async)
+    client = stripe.StripeClient(
+        told.secret_key,
+        http_client=http,
+        max_network_retries=LIBRARY_RETRIES,
+        base_addresses={"api": told.api_base} if told.api_base else {},
+    )
+    rate = Rate(told.sessions_per_second, max(1, told.sessions_per_second // AT_ONCE_SHARE))
+    limits = Limits(
+        WaitingLine(redis, "stripe:line", rate),
+        {
+            kind: SharedTokenBucket(
+                redis.run, f"stripe:{kind.name.lower()}", rate, settings.http.workers
+            )
+            for kind in Kind
+        },
+    )
+    return Stripe(
+        client,
+        Account(shop_id.hex_digits, told.is_live, payments.secrets),
+        ProviderSessions(database),
+        limits,
+        currency,
+        # Who tests has no card to look for.
+        HOLD_SECONDS_MIN if told.api_base is None else 1,
+    )

@@ -1,0 +1,206 @@
+"""What Stripe says, read: webhooks that are signed, Checkout Sessions, and amounts.
+
+From Stripe's documentation (webhooks, fulfilment of Checkout, currencies) and its library:
+
+- A signature is `t=…,v1=…`, with a `v1` for each secret while one is rolled; what is signed is the
+  timestamp, a point and the raw body. Older than 300 s it is a replay.
+- Events come more than once and in any order. `checkout.session.completed` says by
+  `payment_status` whether the money is there: `unpaid` is a debit, of which
+  `async_payment_succeeded` or `async_payment_failed` tells days later.
+- Amounts are in a currency's minor unit, but not always ISO 4217's: crowns of Iceland and
+  shillings of Uganda have none and are in hundredths, ariaries are whole.
+"""
+
+import time
+from typing import Final, NamedTuple
+
+import msgspec
+import stripe
+
+from tigerfans.offer.money import digits_of
+from tigerfans.payments.base import (
+    EventType,
+    InvalidWebhookError,
+    PaymentEvent,
+    UnreadableWebhookError,
+)
+from tigerfans.payments.webhooks import read_json
+
+SESSION_PREFIX: Final = "stripe_"
+SIGNATURE_SECONDS_MAX: Final = 300
+
+_ZERO_DECIMAL: Final = frozenset(
+    "bif clp djf gnf jpy kmf krw mga pyg rwf vnd vuv xaf xof xpf".split()  # noqa: SIM905
+)
+_THREE_DECIMAL: Final = frozenset(("bhd", "jod", "kwd", "omr", "tnd"))
+
+# What is told of a session: by which event, and what that is to the shop. Of `completed` and
+# `expired` it depends on the session.
+_SUCCEEDED: Final = frozenset(
+    ("checkout.session.completed", "checkout.session.async_payment_succeeded")
+)
+_FAILED: Final = "checkout.session.async_payment_failed"
+_EXPIRED: Final = "checkout.session.expired"
+_TOLD: Final = _SUCCEEDED | {_FAILED, _EXPIRED}
+
+
+class Metadata(msgspec.Struct, frozen=True):
+    """What the shop gave along with a session. `hold_ends` is in seconds since the epoch."""
+
+    shop: str = ""
+    order_id: str = ""
+    cls: str = ""
+    hold_ends: str = "0"
+
+
+class _Customer(msgspec.Struct, frozen=True):
+    email: str | None = None
+
+
+class CheckoutSession(msgspec.Struct, frozen=True):
+    """A Checkout Session, as far as the shop reads it."""
+
+    id: str
+    status: str | None
+    payment_status: str
+    amount_total: int | None
+    currency: str | None
+    metadata: Metadata | None = None
+    payment_intent: str | None = None
+    customer_email: str | None = None
+    customer_details: _Customer | None = None
+
+
+class _Whose(msgspec.Struct, frozen=True):
+    """Of a session, as much as says whose it is."""
+
+    metadata: Metadata | None = None
+
+
+class _Data(msgspec.Struct, frozen=True):
+    object: msgspec.Raw
+
+
+class _Event(msgspec.Struct, frozen=True):
+    type: str
+    livemode: bool
+    created: int
+    data: _Data
+
+
+_events: Final = msgspec.json.Decoder(_Event)
+_owners: Final = msgspec.json.Decoder(_Whose)
+_sessions: Final = msgspec.json.Decoder(CheckoutSession)
+
+
+class Account(NamedTuple):
+    """Whose words are read: of this shop, in the mode of its key, by these secrets."""
+
+    shop: str
+    is_live: bool
+    secrets: tuple[str, ...]
+
+
+def read_event(account: Account, signature: str | None, body: bytes) -> PaymentEvent | None:
+    """What a webhook tells this shop; None where that is nothing. Raises as
+    `PaymentProvider.read_webhook`.
+    """
+    _check_signature(account.secrets, signature, body)
+    event = read_json(_events, body)
+    if event.livemode != account.is_live:
+        mode = "live" if event.livemode else "test"
+        raise InvalidWebhookError(f"The webhook is of Stripe's {mode} mode, and the key is not.")
+    if event.type not in _TOLD:
+        return None
+    whose = read_json(_owners, bytes(event.data.object)).metadata
+    # Others may sell by the same account, another shop of this kind too.
+    if whose is None or whose.shop != account.shop:
+        return None
+    session = read_json(_sessions, bytes(event.data.object))
+    if event.type in _SUCCEEDED:
+        return event_of(session, EventType.SUCCEEDED) if is_paid(session) else None
+    if event.type == _FAILED:
+        return event_of(session, EventType.FAILED)
+    return _expired(session, event.created)
+
+
+def read_session(session: stripe.checkout.Session) -> CheckoutSession:
+    """A session that the library has."""
+    return msgspec.convert(session.to_dict(), CheckoutSession)
+
+
+def decided(session: CheckoutSession) -> PaymentEvent | None:
+    """What became of a session that was asked about; None where that is not decided."""
+    if is_paid(session):
+        return event_of(session, EventType.SUCCEEDED)
+    return _expired(session, time.time()) if session.status == "expired" else None
+
+
+def is_paid(session: CheckoutSession) -> bool:
+    return session.status == "complete" and session.payment_status == "paid"
+
+
+def event_of(session: CheckoutSession, event_type: EventType) -> PaymentEvent:
+    """What the shop hears of a session."""
+    metadata = session.metadata or Metadata()
+    customer = session.customer_details or _Customer()
+    currency = session.currency or ""
+    return PaymentEvent(
+        type=event_type,
+        payment_session_id=SESSION_PREFIX + metadata.order_id,
+        order_id=metadata.order_id,
+        amount=from_minor_units(session.amount_total or 0, currency),
+        currency=currency,
+        cls=metadata.cls or None,
+        customer_email=session.customer_email or customer.email,
+        reference=session.payment_intent,
+    )
+
+
+def _expired(session: CheckoutSession, expired_at: float) -> PaymentEvent | None:
+    """Before its hold ended, a session that nobody can pay any more sets its tickets free. After
+    that it is only what is known already: no payment came in time.
+    """
+    hold_ends = (session.metadata or Metadata()).hold_ends
+    is_early = hold_ends.isdecimal() and expired_at < int(hold_ends)
+    return event_of(session, EventType.CANCELED) if is_early else None
+
+
+def _check_signature(secrets: tuple[str, ...], signature: str | None, body: bytes) -> None:
+    """Raises `InvalidWebhookError` unless one of the secrets has signed, and not long ago."""
+    for secret in secrets:
+        try:
+            stripe.WebhookSignature.verify_header(body, signature, secret, SIGNATURE_SECONDS_MAX)
+        # A body that is no text, or a header that is not ASCII.
+        except (stripe.SignatureVerificationError, ValueError, TypeError):
+            continue
+        return
+    raise InvalidWebhookError
+
+
+def can_be_sold_in(currency: str) -> bool:
+    """Whether Stripe has every amount of a currency that the shop has."""
+    return _stripe_digits(currency) >= digits_of(currency)
+
+
+def to_minor_units(amount: int, currency: str) -> int:
+    """An amount of the shop's, as Stripe takes it."""
+    return amount * _factor(currency)
+
+
+def from_minor_units(amount: int, currency: str) -> int:
+    """An amount of Stripe's as the shop has it; raises `UnreadableWebhookError` where there is no
+    such amount.
+    """
+    whole, rest = divmod(amount, _factor(currency))
+    if rest:
+        raise UnreadableWebhookError(f"There is no amount of {amount} of {currency}.")
+    return whole
+
+
+def _factor(currency: str) -> int:
+    return int(10 ** max(0, _stripe_digits(currency) - digits_of(currency)))
+
+
+def _stripe_digits(currency: str) -> int:
+    return 0 if currency in _ZERO_DECIMAL else 3 if currency in _THREE_DECIMAL else 2
