@@ -34,7 +34,8 @@ PAUSE_SECONDS_MAX: Final = 12 * 60 * 60.0
 PAUSE_GROWTH: Final = 4.0
 GIVE_UP_AFTER_SECONDS: Final = 3 * 24 * 60 * 60.0
 ANSWER_SECONDS_MAX: Final = 20.0
-DELIVERIES_AT_ONCE_MAX: Final = 20
+# Of many connections, the client looks through all at each request.
+DELIVERIES_AT_ONCE_MAX: Final = 8
 
 # on: sent; held: kept until they are sent again; lost: never sent, and nobody knows.
 Mode = Literal["on", "held", "lost"]
