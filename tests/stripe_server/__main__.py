@@ -5,8 +5,10 @@ import asyncio
 import logging
 import os
 import signal
+import sqlite3
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -42,13 +44,13 @@ def parse(arguments: Sequence[str]) -> tuple[Options, list[str]]:
     )
     parser.add_argument(
         "--requests-per-second",
-        type=float,
+        type=_not_negative,
         default=PER_ENDPOINT,
         help=f"the limit of each endpoint, 0 for none ({PER_ENDPOINT:g})",
     )
     parser.add_argument(
         "--requests-per-second-overall",
-        type=float,
+        type=_not_negative,
         default=OVERALL,
         help=f"the limit of all together, 0 for none ({OVERALL:g})",
     )
@@ -59,11 +61,13 @@ def parse(arguments: Sequence[str]) -> tuple[Options, list[str]]:
         help=f"how soon a session may expire ({SESSION_SECONDS_MIN})",
     )
     parser.add_argument(
-        "--debit-seconds", type=float, help="a debit succeeds after so long (else at its page)"
+        "--debit-seconds",
+        type=_not_negative,
+        help="a debit succeeds after so long (else at its page)",
     )
     parser.add_argument(
         "--pause-scale",
-        type=float,
+        type=_not_negative,
         default=PAUSE_SCALE,
         help="of the pauses between attempts of a webhook, from a minute to twelve hours (1/60)",
     )
@@ -82,15 +86,24 @@ def parse(arguments: Sequence[str]) -> tuple[Options, list[str]]:
     return options, secrets
 
 
+def _not_negative(text: str) -> float:
+    with suppress(ValueError):
+        if 0 <= (number := float(text)) < float("inf"):
+            return number
+    raise argparse.ArgumentTypeError(f"{text} is no number from 0 on")
+
+
 async def serve(options: Options, secrets: Sequence[str]) -> int:
     """Until a signal ends it; the exit status."""
     server = StripeServer(options)
     try:
         await server.start()
     except OSError as error:
-        print(
-            f"Port {options.port} cannot be used: {os.strerror(error.errno or 0)}.", file=sys.stderr
-        )
+        why = os.strerror(error.errno or 0)
+        print(f"Port {options.port} cannot be used: {why}.", file=sys.stderr)
+        return 2
+    except sqlite3.Error as error:
+        print(f"{options.file} cannot be used: {error}.", file=sys.stderr)
         return 2
     print(f"A payment provider to test against, at {options.url}. No money moves.")
     print("The shop reaches it by")

@@ -56,10 +56,10 @@ class StripeServer:
 
     async def start(self) -> None:
         options = self.options
+        self._store = Store(options.file)
         self._client = httpx.AsyncClient(
             timeout=ANSWER_SECONDS_MAX, verify=NO_AUTHORITIES, trust_env=False
         )
-        self._store = Store(options.file)
         self._webhooks = Webhooks(self._store, self._client, options.manners)
         if options.endpoints:
             self._webhooks.send_to(options.endpoints)

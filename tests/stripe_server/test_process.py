@@ -1,22 +1,21 @@
 """The server as a process of its own: killed and started again, and what its command says."""
 
-import subprocess
-import sys
+import io
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, redirect_stderr
 from pathlib import Path
 
 import pytest
 import stripe
 
 from tests.harness.ports import free_port
-from tests.stripe_server.__main__ import SECRET, parse
+from tests.stripe_server.__main__ import SECRET, parse, serve
 from tests.stripe_server.control import Control
-from tests.stripe_server.process import ROOT, StripeProcess
+from tests.stripe_server.process import StripeProcess
 from tests.stripe_server.receiver import Receiver
-from tests.stripe_server.server import HOST, TEST_KEY
+from tests.stripe_server.server import TEST_KEY, Options
 from tests.stripe_server.shopping import Library, session_params
 from tests.stripe_server.webhooks import Manners
-from tests.stripe_server.wire import HttpServer
 
 
 @pytest.fixture
@@ -56,17 +55,27 @@ async def test_a_killed_server_has_lost_nothing_and_sends_what_was_undelivered(
     await receiver.stop()
 
 
-async def test_a_port_that_is_taken_is_said_in_a_sentence() -> None:
-    async def nothing(_: object) -> None: ...
+async def test_what_cannot_be_used_is_said_in_a_sentence(tmp_path: Path) -> None:
+    async with AsyncExitStack() as stack:
+        taken = Receiver(free_port())
+        await taken.start()
+        stack.push_async_callback(taken.stop)
+        errors = io.StringIO()
+        stack.enter_context(redirect_stderr(errors))
+        assert await serve(Options(port=taken.port), [SECRET]) == 2
+        nowhere = tmp_path / "missing" / "file"
+        assert await serve(Options(port=free_port(), file=nowhere), [SECRET]) == 2
+    port, file = errors.getvalue().splitlines()
+    assert port == f"Port {taken.port} cannot be used: Address already in use."
+    assert file == f"{nowhere} cannot be used: unable to open database file."
 
-    taken = HttpServer(nothing)  # type: ignore[arg-type]
-    port = free_port()
-    await taken.start(HOST, port)
-    command = [sys.executable, "-m", "tests.stripe_server", "--port", str(port)]
-    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: ASYNC221
-    await taken.stop()
-    assert (ended.returncode, ended.stdout) == (2, "")
-    assert ended.stderr == f"Port {port} cannot be used: Address already in use.\n"
+
+@pytest.mark.parametrize("number", ["-1", "nan", "inf", "many"])
+def test_a_limit_that_is_none_is_refused(number: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as raised:
+        parse(["--requests-per-second", number])
+    assert raised.value.code == 2
+    assert f"{number} is no number from 0 on" in capsys.readouterr().err
 
 
 def test_the_command_s_limits_can_be_taken_away() -> None:
