@@ -279,7 +279,12 @@ class Account:
         amount = params.whole("amount_to_capture", 1)
         params.done()
         if intent["status"] != "requires_capture":
-            raise _wrong_state(intent, "captured", "requires_capture")
+            raise refused(
+                "This PaymentIntent could not be captured because it has a status of "
+                f"{intent['status']}. Only a PaymentIntent with one of the following statuses may "
+                "be captured: requires_capture.",
+                "payment_intent_unexpected_state",
+            )
         amount = intent["amount"] if amount is None else amount
         money.check_unit(amount, intent["currency"], "amount_to_capture")
         if amount > intent["amount_capturable"]:
@@ -300,16 +305,14 @@ class Account:
             "cancellation_reason", "duplicate", "fraudulent", "requested_by_customer", "abandoned"
         )
         params.done()
-        if intent["status"] == "requires_payment_method":
-            session = self._session(intent["_session"])
-            if session["status"] == "open":
-                raise refused(
-                    "You cannot cancel this PaymentIntent because it was created by a Checkout "
-                    "Session that is open. Expire the Checkout Session instead.",
-                    "payment_intent_unexpected_state",
-                )
-        elif intent["status"] != "requires_capture":
-            raise _wrong_state(intent, "canceled", "requires_payment_method, requires_capture")
+        if intent["status"] != "requires_capture":
+            # So say the library's own words on `cancel`.
+            raise refused(
+                "You can directly cancel the PaymentIntent of a Checkout Session only when it has "
+                f"a status of requires_capture. This one has a status of {intent['status']}. "
+                "Expire the Checkout Session instead.",
+                "payment_intent_unexpected_state",
+            )
         self._cancel(intent, reason)
         return intent
 
@@ -603,11 +606,3 @@ def _line_items(params: Params, *, created: int, is_live: bool) -> list[Thing]:
     if len({item["currency"] for item in items}) > 1:
         raise ApiError("All line items must be in the same currency.", param="line_items")
     return items
-
-
-def _wrong_state(intent: Thing, done: str, wanted: str) -> ApiError:
-    return refused(
-        f"This PaymentIntent could not be {done} because it has a status of {intent['status']}. "
-        f"Only a PaymentIntent with one of the following statuses may be {done}: {wanted}.",
-        "payment_intent_unexpected_state",
-    )

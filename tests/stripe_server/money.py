@@ -15,7 +15,8 @@ WHOLE_IN_HUNDREDTHS: Final = frozenset(("isk", "ugx"))
 # In thousandths, of which the last has to be 0.
 THREE_DECIMAL: Final = frozenset(("bhd", "jod", "kwd", "omr", "tnd"))
 
-# What can be charged at least, where the account is settled in that currency.
+# What can be charged at least, where the account is settled in that currency. Of others it is what
+# converts to as much, for which this server has no rates.
 AMOUNT_MIN: Final = {
     "aed": 200,
     "aud": 50,
