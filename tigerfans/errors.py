@@ -26,7 +26,8 @@
     ├── TooManyRequestsError 429    one asks for more than one may
     └── UnavailableError 503        busy, or a store is away; try again
         ├── ProviderError           it is the payment provider that is away, or refuses
-        └── NotYourTurnError        others are before it in the line to the payment provider
+        ├── NotYourTurnError        others are before it in the line to the payment provider
+        └── LineTooLongError        so many that it could not be paid before its hold ends
 
 A message is a sentence for a person. `http.problems.explain` is the one place that turns these,
 and the ledger's and the batcher's own errors, into answers.
@@ -220,6 +221,14 @@ class NotYourTurnError(UnavailableError):
     def __init__(self, wait_seconds: float) -> None:
         super().__init__()
         self.retry_after_seconds = max(1, math.ceil(wait_seconds))
+
+
+class LineTooLongError(UnavailableError):
+    """So many are paying right now that it could not be paid in time. Please try again soon."""
+
+    def __init__(self, excess_seconds: float) -> None:
+        super().__init__()
+        self.retry_after_seconds = max(1, math.ceil(excess_seconds))
 
 
 class ProviderError(UnavailableError):

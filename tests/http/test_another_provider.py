@@ -35,6 +35,7 @@ class Coins:
     name = "Coins"
     signature_header = "x-word"
     hold_seconds_min = 1
+    line = None
 
     def __init__(self) -> None:
         self.paid: dict[str, PaymentEvent] = {}

@@ -34,6 +34,7 @@ from tigerfans.payments.stripe_words import (
     to_minor_units,
 )
 from tigerfans.settings.settings import (
+    DEFAULT_ADMIN_PASSWORD,
     HttpSettings,
     PaymentSettings,
     Settings,
@@ -451,19 +452,48 @@ async def test_a_buyer_keeps_the_place_in_the_line_and_nobody_overtakes(
     selling: StripeShop, stripe_server: Control
 ) -> None:
     line = selling.provider.line
-    line._interval, line._at_once = 5_000_000, 5_000_000
-    opened, *waiting = [await selling.hold() for _ in range(3)]
+    line._interval = line._at_once = 600 * 1_000_000
+    opened, waiting = await selling.hold(), await selling.hold()
     await selling.open(opened)
-    waits = []
-    for order_id in (*waiting, *waiting):
-        page = await selling.client.get(f"/pay/{order_id}")
+
+    async def wait_seconds() -> int:
+        page = await selling.client.get(f"/pay/{waiting}")
         assert page.status_code == 503
-        waits.append(int(page.headers["retry-after"]))
-    first, second, first_again, second_again = waits
-    assert first_again <= first <= 5 < second <= 10
-    assert first < second_again <= second
-    assert await line.seconds() > 9
+        return int(page.headers["retry-after"])
+
+    first, later, again = await wait_seconds(), await line.join("later"), await wait_seconds()
+    assert again <= first <= 600 < later <= 1_200
+    assert await line.join("later") <= later
     assert len(await stripe_server.payments()) == 1
+
+
+async def test_nothing_is_held_that_could_not_be_paid_before_its_hold_ends(
+    selling: StripeShop,
+) -> None:
+    line = selling.provider.line
+    # Of holds of five minutes: who is next can pay, and who comes then cannot.
+    line._interval = line._at_once = 3_000 * 1_000_000
+    line_wait = selling.shop.line_wait
+    assert line_wait is not None
+    body = {"cls": "A", "customer_email": EMAIL}
+    keyed = {"Idempotency-Key": "before the rush"}
+    first = await selling.client.post("/api/checkout", json=body, headers=keyed)
+    line_wait.forget()
+    assert (await selling.client.post("/api/checkout", json=body)).status_code == 200
+    line_wait.forget()
+    refused = await selling.client.post("/api/checkout", json=body)
+    assert refused.status_code == 503
+    # When half of a hold is left.
+    assert 2_000 < int(refused.headers["retry-after"]) <= 3_000 - 150
+    assert "could not be paid in time" in refused.json()["detail"]
+    assert (await selling.shop.inventory())["A"].held == 2
+    # What was held before stays so, for whoever has not heard of it yet.
+    again = await selling.client.post("/api/checkout", json=body, headers=keyed)
+    assert (again.status_code, again.json()) == (200, first.json())
+    operator = ("admin", DEFAULT_ADMIN_PASSWORD)
+    pending = (await selling.client.get("/api/pending", auth=operator)).json()
+    assert 2_000 < pending["payment_wait_seconds"] <= 3_000
+    assert pending["payment_wait_seconds_max"] == 150
 
 
 async def test_nobody_waits_long_inside_a_request(

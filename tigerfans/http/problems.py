@@ -11,6 +11,7 @@ from msgspec import UNSET, UnsetType
 from tigerfans.batching import ClosedError, QueueFullError
 from tigerfans.errors import (
     AllOnHoldError,
+    LineTooLongError,
     NotOnSaleError,
     NotYourTurnError,
     ShopError,
@@ -87,7 +88,7 @@ def explain(error: Exception) -> Problem | None:
     match error:
         case AllOnHoldError():
             return Problem(error.status, str(error), _RETRY_LATER, error.fields)
-        case TooManyHoldsError() | TooManyRequestsError() | NotYourTurnError():
+        case TooManyHoldsError() | TooManyRequestsError() | NotYourTurnError() | LineTooLongError():
             wait = {"Retry-After": str(error.retry_after_seconds)}
             return Problem(error.status, str(error), wait, error.fields)
         case NotOnSaleError(retry_after_seconds=int(seconds)):

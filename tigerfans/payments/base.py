@@ -81,6 +81,18 @@ class Headers(Protocol):
         """The value of the first header of that name in small letters."""
 
 
+class PaymentLine(Protocol):
+    """Buyers who wait for their session, where a provider gives so many a second; by the hex digits
+    of their orders. Raises `UnavailableError` without the store that it is kept in.
+    """
+
+    async def join(self, name: str, /) -> float:
+        """How many seconds it is until the turn of an order, whose place stays the same."""
+
+    async def seconds(self) -> float:
+        """How long whoever joins now will wait."""
+
+
 class PaymentProvider(Protocol):
     @property
     def name(self) -> str:
@@ -93,6 +105,10 @@ class PaymentProvider(Protocol):
     @property
     def hold_seconds_min(self) -> int:
         """How long a ticket has to be held for somebody to be able to pay for it there."""
+
+    @property
+    def line(self) -> PaymentLine | None:
+        """Where buyers wait for `open`; None where nobody has to."""
 
     def session_id(self, order_id: str) -> str:
         """The id of the payment session that belongs to an order, always the same one."""

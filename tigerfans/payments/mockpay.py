@@ -51,6 +51,7 @@ class MockPay:
     signature_header: Final = SIGNATURE_HEADER
     # Its page is this shop's own.
     hold_seconds_min: Final = 1
+    line: Final = None
 
     def __init__(
         self, secrets: Sequence[str], webhook_url: str, client: httpx.AsyncClient, outbox: Outbox

@@ -23,6 +23,7 @@ from tigerfans.telemetry.counters import Counters, timed
 from tigerfans.telemetry.steps import OnStep, Step, ignore_step
 
 INVENTORY_SECONDS: Final = 0.1
+LINE_SECONDS: Final = 0.25
 
 # The step by which an order comes to the status that is stored.
 _STEP_TO: Final = {
@@ -61,6 +62,9 @@ class Backends:
         self.ticket_refunds = ticket_refunds
         self.cancellation = cancellation
         self.provider = provider
+        line = provider.line
+        # How long whoever joins it waits, read as seldom.
+        self.line_wait = None if line is None else Cached(line.seconds, LINE_SECONDS)
         self.counters = counters or Counters()
         self.on_step = on_step
         self.limits = limits or HoldLimits(secret)

@@ -34,6 +34,7 @@ from tigerfans.shop.backends import Backends
 from tigerfans.shop.hold_limits import too_many_holds
 from tigerfans.shop.lookup import hold_on_ledger, session_of
 from tigerfans.shop.order_state import unpaid_order
+from tigerfans.shop.payment_line import join, too_long
 from tigerfans.shop.selling import not_on_sale
 from tigerfans.shop.stock import closed, refusal
 from tigerfans.stores.orders import OrderStatus
@@ -75,14 +76,16 @@ async def hold_tickets(
     that is not None.
 
     Raises `InvalidRequestError`, `NotOnSaleError`, `SoldOutError`, `AllOnHoldError`,
-    `TooFewLeftError`, a `UsedKeyError`, `TooManyHoldsError`, a `LedgerError`, or
-    `UnavailableError`. After the last two, the same key tries the same order again.
+    `TooFewLeftError`, a `UsedKeyError`, `TooManyHoldsError`, `LineTooLongError`, a `LedgerError`,
+    or `UnavailableError`. After the last two, the same key tries the same order again.
     """
     ticket_class = backends.ticket_class(cls)
     not_offered = _not_offered(backends, ticket_class, qty)
     if ticket_class.code in backends.closed:
         # What comes back to it is nobody's, in the moment until it is kept back.
         not_offered = not_offered or await closed(backends, ticket_class.code)
+    if backends.line_wait is not None:
+        not_offered = not_offered or await too_long(backends)
     typed, email = email, read_email(email)
     body = fingerprint(ticket_class.code, email, qty)
     for order_id in _order_ids(backends, idempotency_key):
@@ -123,6 +126,8 @@ async def hold_tickets(
         holders = backends.limits.holders(client, email) if is_new else ()
         if standing is Standing.OPEN and not await _save(backends, session, holders):
             continue
+        if backends.provider.line is not None:
+            await join(backends.provider.line, order_id.hex_digits)
         return Checkout(
             order_id.hex_digits,
             backends.provider.page_url(order_id.hex_digits),

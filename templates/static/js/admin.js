@@ -99,9 +99,15 @@ async function refreshGoodies() {
 }
 
 async function refreshSessions() {
-  const { items, total } = await getJson(`/api/pending?limit=${page.dataset.sessionsMax}`);
-  sessions.show(items);
-  setText(find("[data-pending-total]"), count(total));
+  const pending = await getJson(`/api/pending?limit=${page.dataset.sessionsMax}`);
+  sessions.show(pending.items);
+  setText(find("[data-pending-total]"), count(pending.total));
+  // Where the payment provider gives so many sessions a second, buyers stand in a line for it.
+  const wait = pending.payment_wait_seconds ?? null;
+  find("[data-line]").hidden = wait === null;
+  if (wait === null) return;
+  setText(find("[data-line-wait]"), count(wait));
+  setText(find("[data-line-max]"), count(pending.payment_wait_seconds_max));
 }
 
 async function refreshRefunds() {

@@ -3,6 +3,7 @@
 Orders are in `admin_orders`.
 """
 
+import math
 import time
 from typing import Any, Final
 
@@ -27,6 +28,7 @@ from tigerfans.http.office.parameters import known_parameters
 from tigerfans.http.office.sequencer_history import SequencerHistory
 from tigerfans.office.permissions import Permission
 from tigerfans.payments.outbox import Outbox
+from tigerfans.shop.payment_line import estimate
 from tigerfans.shop.shop import Shop
 
 # They say something new once a second.
@@ -46,7 +48,11 @@ def admin_routes(shop: Shop, outbox: Outbox, sequencer: SequencerHistory, guard:
             SessionItem.of(each, currency, page_url(each.order_id.hex_digits), now_ms)
             for each in sessions
         ]
-        return PendingAnswer(items, limit, total)
+        line = await estimate(shop)
+        if line is None:
+            return PendingAnswer(items, limit, total)
+        wait, wait_max = math.ceil(line.wait_seconds), math.floor(line.wait_seconds_max)
+        return PendingAnswer(items, limit, total, wait, wait_max)
 
     @get("/api/admin/goodies", permission=Permission.SEE)
     async def count_goodies() -> GoodiesAnswer:

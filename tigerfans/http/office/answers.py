@@ -187,11 +187,18 @@ class SessionItem(msgspec.Struct):
 
 
 class PendingAnswer(msgspec.Struct):
-    """The latest of the payment sessions that can still be paid, and how many there are."""
+    """The latest of the payment sessions that can still be paid, and how many there are.
+
+    `payment_wait_seconds` is how long whoever checks out now waits for the payment to open. Where
+    that would be more than `payment_wait_seconds_max`, nothing is held. Both are null with a
+    payment provider for which nobody waits.
+    """
 
     items: Sequence[SessionItem]
     limit: Count
     total: Count
+    payment_wait_seconds: Count | None = None
+    payment_wait_seconds_max: Count | None = None
 
 
 class WebhookItem(msgspec.Struct):
