@@ -58,8 +58,19 @@ wrk:
 	@command -v wrk >/dev/null || $(call stop,"The benchmarks need wrk: install it \
 	(Debian$(comma) Ubuntu: sudo apt install wrk; macOS: brew install wrk).")
 
-up: $(RUN) ## start the shop; OPS=ops/workers-4.env loads settings from a file
-ifdef OPS
+# What `up` starts besides, and the shop is told of it: a payment provider to test against.
+ifeq ($(PROVIDER),stripe-test)
+STRIPE_TEST = $(VENV)/bin/python -m tests.stripe_server --webhook-url \
+	"http://127.0.0.1:$${TIGERFANS_PORT:-8000}/payments/webhook"
+BY_STRIPE_TEST = TIGERFANS_PAYMENT_PROVIDER=stripe STRIPE_API_BASE=http://127.0.0.1:12111 \
+	STRIPE_SECRET_KEY=sk_test_tigerfans STRIPE_WEBHOOK_SECRETS=whsec_tigerfans
+endif
+
+up: $(RUN) $(if $(STRIPE_TEST),$(DEV)) ## start the shop; OPS=ops/workers-4.env loads settings from a file
+ifdef STRIPE_TEST
+	@$(STRIPE_TEST) & provider=$$!; trap "kill $$provider 2>/dev/null" EXIT INT TERM; \
+	$(BY_STRIPE_TEST) $(VENV)/bin/tigerfans up
+else ifdef OPS
 	@[ -r "$(OPS)" ] || { echo "OPS=$(OPS): there is no such file." >&2; exit 2; }
 	@set -a; . "$(abspath $(OPS))"; set +a; exec $(VENV)/bin/tigerfans up
 else

@@ -8,6 +8,8 @@ from typing import Final
 
 import pytest
 
+from tests.harness.patience import until
+
 ROOT: Final = Path(__file__).parent.parent
 
 # A Python that makes virtual environments of itself and installs nothing, and one that cannot.
@@ -38,13 +40,22 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def make(project: Path, target: str, python: str, path: str = os.defpath) -> tuple[int, str]:
+def make(
+    project: Path, target: str, python: str, path: str = os.defpath, **variables: str
+) -> tuple[int, str]:
     """The exit code, and what was said on standard error by anyone but make itself."""
     program = project / "python"
     program.write_text(python)
     program.chmod(0o755)
     done = subprocess.run(
-        [str(MAKE), "-C", str(project), target, f"PYTHON={program}"],
+        [
+            str(MAKE),
+            "-C",
+            str(project),
+            target,
+            f"PYTHON={program}",
+            *(f"{name}={value}" for name, value in variables.items()),
+        ],
         env={"PATH": path},
         capture_output=True,
         text=True,
@@ -103,3 +114,37 @@ def test_a_benchmark_without_wrk_says_so_before_it_installs_anything(project: Pa
     assert code != 0
     assert "wrk" in said
     assert not (project / "installed").exists()
+
+
+# Stands in for the provider, and for the shop that is started beside it.
+PROVIDER: Final = """#!/bin/sh
+case "$*" in *tests.stripe_server*) echo $$ > pid; exec tail -f /dev/null ;; esac
+"""
+SHOP: Final = """#!/bin/sh
+until [ -s pid ]; do :; done
+env > told
+"""
+
+
+async def test_a_shop_is_started_with_a_provider_to_test_against_that_ends_with_it(
+    project: Path,
+) -> None:
+    assert make(project, "setup", ABLE)[0] == 0
+    binaries = project / ".venv" / "bin"
+    (binaries / "python").write_text(PROVIDER + ABLE.partition("\n")[2])
+    (binaries / "tigerfans").write_text(SHOP)
+    (binaries / "tigerfans").chmod(0o755)
+    assert make(project, "up", ABLE, PROVIDER="stripe-test") == (0, "")
+    told = (project / "told").read_text()
+    assert "TIGERFANS_PAYMENT_PROVIDER=stripe\n" in told
+    assert "STRIPE_API_BASE=http://127.0.0.1:12111\n" in told
+    pid = int((project / "pid").read_text())
+
+    async def is_gone() -> bool:
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return True
+        return False
+
+    await until(is_gone)

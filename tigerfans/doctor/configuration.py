@@ -87,7 +87,11 @@ def _check_secrets(settings: Settings, findings: Findings) -> None:
     defaults = settings.default_secrets()
     is_reached = not is_loopback(settings.http.host)
     for name, length, length_min in (
-        (settings.payments.secret_setting, min(map(len, webhook)), SECRET_CHARACTERS_MIN),
+        (
+            settings.payments.secret_setting,
+            min(map(len, webhook), default=0),
+            SECRET_CHARACTERS_MIN,
+        ),
         ("TIGERFANS_TICKET_SECRET", len(ticket), SECRET_CHARACTERS_MIN),
         ("ADMIN_PASSWORD", len(password), PASSWORD_CHARACTERS_MIN),
     ):
@@ -109,6 +113,11 @@ def _check_secrets(settings: Settings, findings: Findings) -> None:
 
 def _check_provider(settings: Settings, findings: Findings) -> None:
     payments = settings.payments
+    in_production = settings.environment == "production"
+    if payments.provider == "stripe":
+        for problem in payments.stripe.problems(payments.secrets, in_production=in_production):
+            advice = "Copy it from Stripe's Dashboard; docs/payments.md says what it is for."
+            findings.bad("TIGERFANS_PAYMENT_PROVIDER", problem, advice)
     if payments.takes_money:
         findings.good("TIGERFANS_PAYMENT_PROVIDER", payments.provider)
     elif settings.demo:

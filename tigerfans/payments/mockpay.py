@@ -56,7 +56,7 @@ class MockPay:
     def __init__(
         self, secrets: Sequence[str], webhook_url: str, client: httpx.AsyncClient, outbox: Outbox
     ) -> None:
-        self._secrets = tuple(secrets)
+        self._keys = tuple(secret.encode() for secret in secrets)
         self._webhook_url = webhook_url
         self._client = client
         self.outbox = outbox
@@ -79,11 +79,11 @@ class MockPay:
         return self.page_url(payment.order_id)
 
     def sign(self, body: bytes) -> str:
-        return sign(self._secrets[0], body)
+        return _sign(self._keys[0], body)
 
     def read_webhook(self, headers: Headers, body: bytes) -> PaymentEvent:
         signature = headers.get(SIGNATURE_HEADER)
-        check_signature([sign(secret, body) for secret in self._secrets], signature)
+        check_signature([_sign(key, body) for key in self._keys], signature)
         return read_json(_decoder, body)
 
     async def emit(self, payment: Payment, event_type: EventType) -> None:
@@ -166,4 +166,8 @@ class MockPay:
 
 def sign(secret: str, body: bytes) -> str:
     """The signature of a webhook: base64 of the HMAC-SHA256 over its body."""
-    return b64encode(hmac.digest(secret.encode(), body, "sha256")).decode()
+    return _sign(secret.encode(), body)
+
+
+def _sign(key: bytes, body: bytes) -> str:
+    return b64encode(hmac.digest(key, body, "sha256")).decode()
