@@ -23,6 +23,11 @@ from tigerfans.stores.waiting_line import WaitingLine
 
 # Of a second's worth, what may be asked at once: with the rate it stays below Stripe's own limit.
 AT_ONCE_SHARE: Final = 5
+# As fast as that the line goes on; the rest of the rate is for who comes after their turn.
+LINE_SHARE: Final = 0.8
+# Who comes later than that after their turn stands at the end again.
+LINE_GRACE_SECONDS: Final = 30
+GATE_GRACE_SECONDS: Final = 3
 # By itself the library tries nothing twice: see `stripe_checkout`.
 LIBRARY_RETRIES: Final = 0
 
@@ -55,7 +60,10 @@ async def open_stripe(
     )
     rate = Rate(told.sessions_per_second, max(1, told.sessions_per_second // AT_ONCE_SHARE))
     limits = Limits(
-        WaitingLine(redis, "stripe:line", rate),
+        WaitingLine(
+            redis, "stripe:line", Rate(LINE_SHARE * rate.per_second, rate.burst), LINE_GRACE_SECONDS
+        ),
+        WaitingLine(redis, "stripe:gate", rate, GATE_GRACE_SECONDS),
         {
             kind: SharedTokenBucket(
                 redis.run, f"stripe:{kind.name.lower()}", rate, settings.http.workers

@@ -11,8 +11,6 @@ from tigerfans.stores.redis_connection import Script
 from tigerfans.stores.shop_redis import ShopRedis
 from tigerfans.stores.token_bucket import Rate
 
-# Who comes later than that after their turn joins again, at the end.
-GRACE_SECONDS: Final = 30
 # A line is never longer: then Redis' clock was set back, and nobody shall wait for that.
 LINE_SECONDS_MAX: Final = 3600
 _MICROSECONDS: Final = 1_000_000
@@ -46,13 +44,17 @@ return math.max(0, ends - ARGV[1] - time[1] * 1000000 - time[2])
 
 
 class WaitingLine:
-    """The line under `key`; every method raises `UnavailableError` without Redis."""
+    """The line under `key`; every method raises `UnavailableError` without Redis.
 
-    def __init__(self, redis: ShopRedis, key: str, rate: Rate) -> None:
+    Who comes later than `grace_seconds` after their turn joins again, at the end.
+    """
+
+    def __init__(self, redis: ShopRedis, key: str, rate: Rate, grace_seconds: int) -> None:
         self._redis = redis
         self._key = f"{redis.key_prefix}:{key}"
         self._interval = round(_MICROSECONDS / rate.per_second)
         self._at_once = self._interval * rate.burst
+        self._grace = grace_seconds * _MICROSECONDS
 
     async def join(self, name: str) -> float:
         """How many seconds it is until the turn of that name, 0 where it has come."""
@@ -64,7 +66,7 @@ class WaitingLine:
                 f"{self._key}:{name}",
                 self._interval,
                 self._at_once,
-                GRACE_SECONDS * _MICROSECONDS,
+                self._grace,
                 LINE_SECONDS_MAX * _MICROSECONDS,
             )
         )
