@@ -115,15 +115,17 @@ class GivingMockPay(RememberingMockPay):
         super().__init__(decided)
         self._given_back = given_back
 
-    async def refund(self, session_id: str, amount_cents: int, key: str) -> None:
-        before = await _to_a_store(lambda: self._given_back.setdefault(key, amount_cents))
-        assert before == amount_cents
+    async def refund(self, order_id: str, reference: str | None, amount: int, key: str) -> None:
+        before = await _to_a_store(lambda: self._given_back.setdefault(key, amount))
+        assert before == amount
 
 
-async def give_back(backends: Backends, session_id: str, amount_cents: int, key: str) -> None:
+async def give_back(
+    backends: Backends, order_id: str, reference: str | None, amount_cents: int, key: str
+) -> None:
     """As the shop's, without a deadline: there is no event loop here."""
     try:
-        await backends.provider.refund(session_id, amount_cents, key)
+        await backends.provider.refund(order_id, reference, amount_cents, key)
     except Exception as error:
         raise ProviderError from error
 
