@@ -220,15 +220,17 @@ class NotYourTurnError(UnavailableError):
 
     def __init__(self, wait_seconds: float) -> None:
         super().__init__()
-        self.retry_after_seconds = max(1, math.ceil(wait_seconds))
+        self.wait_seconds = wait_seconds
+        # Whoever is somewhat early waits for the rest inside the request.
+        self.retry_after_seconds = max(1, math.floor(wait_seconds))
 
 
 class LineTooLongError(UnavailableError):
     """So many are paying right now that it could not be paid in time. Please try again soon."""
 
-    def __init__(self, excess_seconds: float) -> None:
+    def __init__(self, wait_seconds: float) -> None:
         super().__init__()
-        self.retry_after_seconds = max(1, math.ceil(excess_seconds))
+        self.retry_after_seconds = max(1, math.ceil(wait_seconds))
 
 
 class ProviderError(UnavailableError):

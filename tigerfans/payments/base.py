@@ -12,6 +12,7 @@ from typing import Final, Protocol
 import msgspec
 
 from tigerfans.errors import InvalidRequestError
+from tigerfans.stores.waiting_line import Place
 
 # More than the events that are read have, for a provider sends others to the same address.
 WEBHOOK_BYTES_MAX: Final = 256 * 1024
@@ -86,8 +87,8 @@ class PaymentLine(Protocol):
     of their orders. Raises `UnavailableError` without the store that it is kept in.
     """
 
-    async def join(self, name: str, /) -> float:
-        """How many seconds it is until the turn of an order, whose place stays the same."""
+    async def join(self, name: str, wait_seconds_max: float, /) -> Place:
+        """The place of an order, which stays the same; taken unless it would wait longer."""
 
     async def seconds(self) -> float:
         """How long whoever joins now will wait."""

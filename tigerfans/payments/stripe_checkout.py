@@ -7,8 +7,12 @@ itself half an hour later. Who pays in between is served as any who pays late: w
 there are any, else with the money back. `TIGERFANS_HOLD_SECONDS` is the one setting of it.
 
 Stripe bounds how much it is asked a second, of each kind: all workers together keep to a rate below
-that, by Redis. Opening has a line in which buyers keep their place, everything else a bucket. What
-is answered with 429, 409, 5xx or not at all is asked again after pauses, by us and not by the
+that, by Redis, with a bucket for each. Before that of opening there is a line, somewhat slower than
+it: a buyer's place there is the time from which on the session may be opened, and whoever comes
+then finds a token, or nearly. Where many are late, since the shop was away say, those who are the
+latest come first, by waiting longer for a token.
+
+What is answered with 429, 409, 5xx or not at all is asked again after pauses, by us and not by the
 library, which passes over 429 and knows no deadline. A session or refund is made under an
 idempotency key; as Stripe documents, that repeats a 5xx as well, so after one the next key is
 taken. Two sessions do no harm, for a buyer is only sent to the one that is stored; and before a
@@ -26,6 +30,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from hashlib import sha256
+from math import inf
 from typing import Any, Final, TypeVar, cast
 
 import orjson
@@ -58,8 +63,12 @@ CLOCK_SECONDS: Final = 120
 # Of one request. It may have been done all the same, and is asked again under the same key.
 REQUEST_SECONDS_MAX: Final = 4.0
 PAUSES_SECONDS: Final = (0.3, 0.8, 2.0)
-# Whose turn comes within that waits for it in the request, and sees no page that says so.
-WAIT_HERE_SECONDS_MAX: Final = 1.0
+# Whose turn comes within that waits for it in the request, and sees no page that says so. As long
+# is waited behind the turn, for a token; who is late waits for somewhat longer, by that share of
+# it, up to as long as a page can wait.
+WAIT_HERE_SECONDS_MAX: Final = 2.0
+LATE_SHARE: Final = 0.05
+WAIT_LATE_SECONDS_MAX: Final = 4.0
 # Of one payment, which has fewer.
 REFUNDS_READ_AT_ONCE: Final = 100
 FAILURE_STATUS: Final = 500
@@ -75,6 +84,7 @@ Output = TypeVar("Output")
 class Kind(StrEnum):
     """What Stripe is asked, of each so much a second."""
 
+    OPEN = "open"
     LOOK_UP = "look up"
     EXPIRE = "expire"
     LIST_REFUNDS = "list refunds"
@@ -85,12 +95,11 @@ class Kind(StrEnum):
 class Limits:
     """How all workers together keep to what Stripe takes.
 
-    The line is somewhat slower than the gate behind it, through which those go whose turn has come:
-    what is left is for who comes late.
+    The line goes on somewhat more slowly than there are tokens to open with: the rest is for what
+    is asked twice, and lets who is late catch up.
     """
 
     line: WaitingLine
-    gate: WaitingLine
     tokens: Mapping[Kind, Tokens]
 
 
@@ -145,16 +154,17 @@ class Stripe:
         stored = await self._sessions.find(payment.order_id)
         if stored is not None:
             return stored.url
-        # Many may come after their turn at the same moment: at the gate they take turns once more.
-        for line in (self._limits.line, self._limits.gate):
-            wait_seconds = await line.join(payment.order_id)
-            if wait_seconds > WAIT_HERE_SECONDS_MAX:
-                raise NotYourTurnError(wait_seconds)
-            await asyncio.sleep(wait_seconds)
+        place = await self._limits.line.join(payment.order_id)
+        if place.wait_seconds > WAIT_HERE_SECONDS_MAX or not place.is_taken:
+            raise NotYourTurnError(place.wait_seconds)
+        await asyncio.sleep(place.wait_seconds)
+        late_seconds = max(0.0, -place.wait_seconds)
+        patience = min(WAIT_HERE_SECONDS_MAX + LATE_SHARE * late_seconds, WAIT_LATE_SECONDS_MAX)
         params = self._session_params(payment)
         key = f"{payment.order_id}-{_digest(params)}"
 
         async def create(failures: int) -> stripe.checkout.Session:
+            await self._take(Kind.OPEN, patience)
             return await self._api.checkout.sessions.create_async(
                 cast(Any, params), {"idempotency_key": _key(key, failures)}
             )
@@ -246,8 +256,15 @@ class Stripe:
 
         return await _until_answered(retrieve)
 
-    async def _take(self, kind: Kind) -> None:
-        await asyncio.sleep((await self._limits.tokens[kind].take()).wait_seconds)
+    async def _take(self, kind: Kind, wait_seconds_max: float = inf) -> None:
+        """Waits for a token; raises `NotYourTurnError` where it would be for longer."""
+        tokens = self._limits.tokens[kind]
+        token = await tokens.take()
+        if token.wait_seconds > wait_seconds_max:
+            # It is the next one's: no turn is kept for who may not come back.
+            await tokens.give_back(token)
+            raise NotYourTurnError(token.wait_seconds)
+        await asyncio.sleep(token.wait_seconds)
 
     def _session_params(self, payment: Payment) -> dict[str, Any]:
         """The same for the same order, whenever it is asked for: so is the digest of them."""

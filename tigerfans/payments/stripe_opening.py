@@ -23,11 +23,10 @@ from tigerfans.stores.waiting_line import WaitingLine
 
 # Of a second's worth, what may be asked at once: with the rate it stays below Stripe's own limit.
 AT_ONCE_SHARE: Final = 5
-# As fast as that the line goes on; the rest of the rate is for who comes after their turn.
-LINE_SHARE: Final = 0.8
-# Who comes later than that after their turn stands at the end again.
-LINE_GRACE_SECONDS: Final = 30
-GATE_GRACE_SECONDS: Final = 3
+# As fast as that the line goes on, of the rate: see `Limits`.
+LINE_SHARE: Final = 0.95
+# Of tokens that are not due yet, as many seconds' worth may be promised.
+PROMISED_SECONDS_MAX: Final = 30
 # By itself the library tries nothing twice: see `stripe_checkout`.
 LIBRARY_RETRIES: Final = 0
 
@@ -59,14 +58,17 @@ async def open_stripe(
         base_addresses={"api": told.api_base} if told.api_base else {},
     )
     rate = Rate(told.sessions_per_second, max(1, told.sessions_per_second // AT_ONCE_SHARE))
+    line = Rate(LINE_SHARE * rate.per_second, rate.burst)
     limits = Limits(
-        WaitingLine(
-            redis, "stripe:line", Rate(LINE_SHARE * rate.per_second, rate.burst), LINE_GRACE_SECONDS
-        ),
-        WaitingLine(redis, "stripe:gate", rate, GATE_GRACE_SECONDS),
+        # Behind its hold an order has nothing to pay.
+        WaitingLine(redis, "stripe:line", line, kept_seconds=settings.hold_seconds),
         {
             kind: SharedTokenBucket(
-                redis.run, f"stripe:{kind.name.lower()}", rate, settings.http.workers
+                redis.run,
+                f"stripe:{kind.name.lower()}",
+                rate,
+                settings.http.workers,
+                promised_max=PROMISED_SECONDS_MAX * told.sessions_per_second,
             )
             for kind in Kind
         },

@@ -126,8 +126,8 @@ async def hold_tickets(
         holders = backends.limits.holders(client, email) if is_new else ()
         if standing is Standing.OPEN and not await _save(backends, session, holders):
             continue
-        if backends.provider.line is not None:
-            await join(backends.provider.line, order_id.hex_digits)
+        if backends.line_wait is not None and standing is Standing.OPEN:
+            await _take_place(backends, session)
         return Checkout(
             order_id.hex_digits,
             backends.provider.page_url(order_id.hex_digits),
@@ -211,6 +211,18 @@ async def _save(backends: Backends, session: Session, holders: Sequence[Holder])
     if saved is NotSaved.GIVEN_BACK:
         return False
     raise too_many_holds(saved, time.time_ns() // 1_000_000)
+
+
+async def _take_place(backends: Backends, session: Session) -> None:
+    """In the line to the provider; raises `LineTooLongError` where there is no room for it, and
+    gives the hold back.
+    """
+    line = backends.provider.line
+    too_late = line and await join(backends, line, session.order_id.hex_digits)
+    if too_late:
+        await _give_back(backends, session)
+        backends.sessions.finish(session, b"")
+        raise too_late
 
 
 async def _give_back(backends: Backends, session: Session) -> None:

@@ -13,7 +13,8 @@ from typing import Any, Final, NamedTuple, Protocol
 from tigerfans.errors import UnavailableError
 from tigerfans.stores.redis_connection import Argument, Script
 
-# Tokens that may be promised and not be due yet: one for each worker there can be.
+# Tokens that may be promised and not be due yet, where workers take one at a time: one for each
+# worker there can be.
 PROMISED_MAX: Final = 64
 _MICROSECONDS: Final = 1_000_000
 
@@ -88,9 +89,19 @@ class TokenBucket:
 
 
 class SharedTokenBucket:
-    """A bucket in Redis under `key`, for `workers` of them on each host."""
+    """A bucket in Redis under `key`, for `workers` of them on each host.
 
-    def __init__(self, run: RunScript, key: str, rate: Rate, workers: int) -> None:
+    Past `promised_max` tokens that are not due yet, several are due at the same time.
+    """
+
+    def __init__(
+        self,
+        run: RunScript,
+        key: str,
+        rate: Rate,
+        workers: int,
+        promised_max: int = PROMISED_MAX,
+    ) -> None:
         self._run = run
         self._key = key
         interval = round(_MICROSECONDS / rate.per_second)
@@ -98,7 +109,7 @@ class SharedTokenBucket:
         self._arguments: tuple[Argument, ...] = (
             interval,
             interval * rate.burst,
-            interval * PROMISED_MAX,
+            interval * promised_max,
         )
         self._own = TokenBucket(rate.shared_by(workers))
 

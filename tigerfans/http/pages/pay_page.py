@@ -6,6 +6,7 @@ comes back by itself, with and without scripts. What these pages ask of the shop
 """
 
 from collections.abc import Sequence
+from math import ceil
 from typing import Any, Final, Protocol
 
 from litestar import Request, Response, get
@@ -16,7 +17,6 @@ from litestar.response import Redirect
 from tigerfans.booking.ids import OrderId
 from tigerfans.errors import NotYourTurnError, ProviderError, UnknownOrderError
 from tigerfans.http.pages.rendering import Renderer, wants_page
-from tigerfans.http.problems import RETRY_AFTER_SECONDS
 from tigerfans.offer.catalog import Catalog
 from tigerfans.payments.base import PAY_PAGE
 from tigerfans.shop.paying import SUCCESS_PAGE
@@ -24,6 +24,9 @@ from tigerfans.stores.orders import Order
 
 # A browser that waits says how much is left as often as that.
 LOOK_SECONDS_MAX: Final = 10
+# The page's script takes up to so much longer or less, as `retry.js` does everywhere; who has a
+# place shall not come back after it for that.
+RETRY_SPREAD: Final = 1.2
 # Where the provider was asked and gave no session, after its own pauses.
 SLOW_PROVIDER_SECONDS: Final = 5
 ORDER_PAGE: Final = "/demo/success?order_id={order_id}"
@@ -68,15 +71,16 @@ def pay_pages(shop: PayShop, renderer: Renderer, shop_url: str) -> Sequence[HTTP
         return Redirect(ORDER_PAGE.format(order_id=parsed.hex_digits), status_code=303)
 
     async def _waiting(order_id: OrderId, error: NotYourTurnError | ProviderError) -> Response[str]:
-        wait_seconds = SLOW_PROVIDER_SECONDS
+        wait_seconds = retry_seconds = SLOW_PROVIDER_SECONDS
         if isinstance(error, NotYourTurnError):
-            wait_seconds = error.retry_after_seconds
+            wait_seconds, retry_seconds = ceil(error.wait_seconds), error.retry_after_seconds
         return renderer.page(
             "pay.html",
             url=None,
             order=await _order(order_id),
-            wait_seconds=wait_seconds,
-            refresh_seconds=max(RETRY_AFTER_SECONDS, min(wait_seconds, LOOK_SECONDS_MAX)),
+            wait_seconds=max(1, wait_seconds),
+            refresh_seconds=min(retry_seconds, LOOK_SECONDS_MAX),
+            script_seconds=round(min(retry_seconds, LOOK_SECONDS_MAX) / RETRY_SPREAD, 1),
         )
 
     async def _order(order_id: OrderId) -> Order:
