@@ -9,7 +9,7 @@ import pytest
 
 from tigerfans.booking.ids import OrderId
 from tigerfans.settings.settings import Environment
-from tigerfans.telemetry.logs import log_to_stderr, moment
+from tigerfans.telemetry.logs import CHATTY, log_to_stderr, moment
 
 logger = logging.getLogger("tigerfans.somewhere")
 
@@ -33,7 +33,8 @@ def start(monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
 
     yield start
     root.setLevel(level)
-    logging.getLogger("httpx").setLevel(logging.NOTSET)
+    for name in CHATTY:
+        logging.getLogger(name).setLevel(logging.NOTSET)
 
 
 def test_in_production_a_line_is_a_json_object(start: Start) -> None:
@@ -112,10 +113,13 @@ def test_what_ends_the_process_is_a_line_too(start: Start) -> None:
     assert "out of luck" in line["error"]
 
 
-def test_every_webhook_that_is_sent_is_not_worth_a_line(start: Start) -> None:
+@pytest.mark.parametrize("name", ["httpx", "stripe"])
+def test_every_request_that_is_sent_is_not_worth_a_line(start: Start, name: str) -> None:
     stderr = start("production")
-    logging.getLogger("httpx").info("HTTP Request: POST …")
+    logging.getLogger(name).info("HTTP Request: POST …")
     assert stderr.getvalue() == b""
+    logging.getLogger(name).warning("It is slow.")
+    assert b"It is slow." in stderr.getvalue()
 
 
 def test_a_moment_has_milliseconds_and_is_in_utc() -> None:

@@ -27,6 +27,9 @@ _ORDER_ID: Final = re.compile(
 
 _TEXT_FORMAT: Final = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
+# They have a line for each webhook that MockPay sends, and two for whatever Stripe is asked.
+CHATTY: Final = ("httpx", "stripe")
+
 logger = logging.getLogger(__name__)
 
 
@@ -36,8 +39,8 @@ def log_to_stderr(environment: Environment, process: str) -> None:
     is_production = environment == "production"
     handler.setFormatter(_JsonFormatter(process) if is_production else _TextFormatter(_TEXT_FORMAT))
     logging.basicConfig(level=logging.INFO, handlers=[handler])
-    # A line for each webhook that MockPay sends.
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    for name in CHATTY:
+        logging.getLogger(name).setLevel(logging.WARNING)
     # What ends the process is a line like all others.
     sys.excepthook = _log_uncaught
 
