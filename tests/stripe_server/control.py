@@ -98,6 +98,10 @@ class Control:
         """What was not confirmed yet: `event`, `url`, `attempts`, `due_at`."""
         return list(await self._do("undelivered"))
 
+    async def hurry(self) -> None:
+        """Sends now what waits for its next attempt, or is delayed."""
+        await self._do("hurry")
+
     async def deliver(
         self, events: Sequence[str], *, age_seconds: int = 0, secret: str | None = None
     ) -> list[int | None]:

@@ -176,3 +176,21 @@ async def test_an_endpoint_hears_of_its_own_mode(
     [event] = await stripe_server.events([COMPLETED])
     await stripe_server.deliver([event["id"]])
     assert read(receiver.received[-1], SECRETS[0]).livemode
+
+
+async def test_what_waits_for_its_next_attempt_is_sent_at_once_where_a_test_is_in_a_hurry(
+    library: Library, stripe_server: Control, receiver: Receiver
+) -> None:
+    await stripe_server.send_to(Endpoint(receiver.url, SECRETS, [COMPLETED]))
+    # A minute and more from attempt to attempt.
+    await stripe_server.behave(Manners())
+    receiver.to_next.append(500)
+    await pay(library, stripe_server)
+    await receiver.wait_for(1)
+
+    async def waits() -> bool:
+        return any(each["attempts"] for each in await stripe_server.undelivered())
+
+    await until(waits)
+    await stripe_server.hurry()
+    await receiver.wait_for(2)

@@ -47,6 +47,7 @@ class Verbs:
             "answers": self._answers,
             "under_way": lambda: {name: count for name, count in api.under_way.items() if count},
             "undelivered": lambda: self._webhooks.undelivered,
+            "hurry": webhooks.hurry,
             "send_to": self._send_to,
             "behave": self._behave,
             "limit": misbehaviour.limit,

@@ -122,6 +122,12 @@ class Webhooks:
         self.manners = manners
         self._wakes.set()
 
+    def hurry(self) -> None:
+        """What waits for its next attempt is sent now."""
+        now = time.time()
+        self._waiting = sorted((now, identifier) for _, identifier in self._waiting)
+        self._wakes.set()
+
     @property
     def undelivered(self) -> list[Thing]:
         return list(self._store.all(DELIVERY))
