@@ -19,7 +19,7 @@ from itertools import count
 from pathlib import Path
 
 from tests.faults import table
-from tests.faults.plan import FaultKind, RunPlan
+from tests.faults.plan import WAYS, FaultKind, RunPlan
 from tests.faults.run import run
 from tests.faults.table import Kept, Row
 from tigerfans.settings.settings import SettingsError
@@ -81,6 +81,7 @@ def _plan(options: argparse.Namespace, seed: int, ledger: str) -> RunPlan:
     return RunPlan(
         seed=seed,
         ledger=ledger,
+        provider=options.provider,
         orders=options.orders,
         rate=options.rate,
         fault_seconds=options.fault_every if kills is None else kills,
@@ -111,6 +112,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--seeds", type=int, default=3, help="how many seeds at least (%(default)s)")
     add("--minutes", type=float, help="go on with further seeds for so long")
     add("--ledger", choices=(EMBEDDED, TIGERBEETLE), help="only this one; default: all there are")
+    add("--provider", choices=list(WAYS), default=plan.provider, help="who takes the money")
     add("--orders", type=int, default=plan.orders, help="orders of a run (%(default)s)")
     add("--rate", type=float, default=plan.rate, help="buyers a second (%(default)s)")
     add(

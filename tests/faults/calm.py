@@ -4,17 +4,18 @@ payment that nobody told is known. Where somebody still waits, it says who.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 from uuid import UUID
 
 import asyncpg
 from redis.asyncio import Redis
 
-from tests.faults.audit import HOLD_EXPIRES_SECONDS_MAX, Readable
+from tests.faults.audit import Readable
 from tests.faults.buyers import Crowd
 from tests.faults.exchange import Answer, NoAnswerError
 from tests.faults.plan import RunPlan
+from tests.faults.provider import Provider
 from tests.faults.purchase import Purchase
 from tests.faults.stack import POLL_SECONDS, StackError
 from tigerfans.stores.identity import ShopId
@@ -42,20 +43,16 @@ def waiting(purchases: Sequence[Purchase]) -> list[str]:
     ]
 
 
-async def calm(plan: RunPlan, shop: Reachable) -> None:
-    """Until MockPay's webhooks are delivered and short holds have expired."""
-    database = await asyncpg.connect(shop.database_url)
+async def calm(plan: RunPlan, shop: Reachable, provider: Provider) -> None:
+    """Until the provider's webhooks are delivered and short holds have expired."""
     try:
         async with asyncio.timeout(CALM_SECONDS_MAX):
-            # Its pauses have grown; here it need not wait.
-            await database.execute("UPDATE mockpay_webhooks SET next_attempt_at = now()")
-            await _until_zero(lambda: database.fetchval("SELECT count(*) FROM mockpay_webhooks"))
-            if plan.hold_seconds <= HOLD_EXPIRES_SECONDS_MAX:
-                await _until_zero(lambda: _holds(shop))
+            await provider.until_told(shop.database_url)
+            if plan.has_short_holds:
+                while await _holds(shop):  # noqa: ASYNC110 - the ledger sets no event of ours
+                    await asyncio.sleep(POLL_SECONDS)
     except TimeoutError:
         raise StackError(f"Webhooks or holds are left.\n{shop.tell()}") from None
-    finally:
-        await database.close()
 
 
 async def learn(shop: Reachable, crowd: Crowd) -> None:
@@ -125,11 +122,6 @@ async def _key_prefix(shop: Reachable) -> str:
     finally:
         await database.close()
     return ShopId(shop_id.bytes[::-1]).key_prefix
-
-
-async def _until_zero(count: Callable[[], Awaitable[int]]) -> None:
-    while await count():  # noqa: ASYNC110 - other processes set no event of ours
-        await asyncio.sleep(POLL_SECONDS)
 
 
 async def _holds(shop: Reachable) -> int:

@@ -16,7 +16,7 @@ import os
 import signal
 import socket
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from random import Random
@@ -29,6 +29,7 @@ from tests.faults.mailbox import Mailbox
 from tests.faults.owner import Owner
 from tests.faults.pace import Pace
 from tests.faults.plan import Fault, FaultKind, RunPlan
+from tests.faults.provider import Provider, Undo
 from tests.faults.stack import FaultyShop, StackError
 from tests.stack.running_shop import family
 from tigerfans.ipc.frames import ABOUT_THE_CONNECTION, Status, encode
@@ -50,17 +51,21 @@ HALF_A_REQUEST = encode(1, NO_OPERATION, bytes(100))[:40]
 HALF_A_REPLY = encode(ABOUT_THE_CONNECTION, Status.INVALID, bytes(100))[:40]
 
 
-Undo = Callable[[], Awaitable[None] | None]
-
-
 class Injector:
     """Deals all of a plan's faults, at a pace it shares with the buyers, and counts them."""
 
     def __init__(
-        self, plan: RunPlan, shop: FaultyShop, mailbox: Mailbox, owner: Owner, pace: Pace
+        self,
+        plan: RunPlan,
+        shop: FaultyShop,
+        provider: Provider,
+        mailbox: Mailbox,
+        owner: Owner,
+        pace: Pace,
     ) -> None:
         self._plan = plan
         self._shop = shop
+        self._provider = provider
         self._mailbox = mailbox
         self._owner = owner
         self._pace = pace
@@ -133,6 +138,8 @@ class Injector:
                 self._lasting.create_task(self._owner.close(fault.seconds), name="close")
             case FaultKind.MAIL_AWAY:
                 return await self._mailbox.go_away()
+            case _:
+                return await self._provider.strike(fault)
         return None
 
     async def _kill_all(self) -> None:

@@ -5,7 +5,7 @@ on the machine, its cause does not. Faults are dealt from a deck that holds each
 again when it is empty; so a run of a deck's length meets every one.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from random import Random
@@ -20,11 +20,16 @@ STOP_SECONDS = (0.3, 1.0, 1.0, 2.0, 5.0)
 FULL_DISK_SECONDS = (1.0, 3.0, 6.0)
 CLOSED_SECONDS = (0.5, 1.0, 2.0)
 MAIL_AWAY_SECONDS = (1.0, 3.0, 6.0)
+PROVIDER_SECONDS = (1.0, 3.0, 6.0)
 # Room for what a run writes; TigerBeetle takes more than a gigabyte of it at once.
 DISK_BYTES = 512 << 20
 TIGERBEETLE_DISK_BYTES = 3 << 30
 # One expires while the shop is looked at; the other outlasts every run.
 HOLD_SECONDS = (2, 3600)
+# Time enough to be led to the provider's own page.
+STRIPE_HOLD_SECONDS = (8, 3600)
+# A run ends later than holds this short.
+SHORT_HOLD_SECONDS_MAX = 10
 # Of so many that hardly any is drawn twice.
 PRICE_CENTS_MIN, PRICE_CENTS_MAX = 100, 20_000
 CLASSES = ("A", "B")
@@ -60,6 +65,15 @@ class FaultKind(StrEnum):
     REPRICE = "reprice"
     # The server that takes the shop's mails.
     MAIL_AWAY = "mail-away"
+    # The payment provider's own: SIGKILL and, after some seconds, a start on the same data; 500s
+    # before the work and after it; answers that take long; connections that end before the work and
+    # after it; 429s; and no webhooks for a while.
+    PROVIDER_KILL = "provider-kill"
+    PROVIDER_FAILS = "provider-fails"
+    PROVIDER_SLOW = "provider-slow"
+    PROVIDER_CUTS = "provider-cuts"
+    PROVIDER_LIMITS = "provider-limits"
+    WEBHOOKS_STOP = "webhooks-stop"
     # No faults: the owner gives money back, adds tickets or takes some away, and closes a sale for
     # a while, as faults strike.
     REFUND = "refund"
@@ -95,6 +109,13 @@ class Intent(StrEnum):
     PAY_AND_FAIL = "pay and fail"
     PAY_LATE = "pay when the hold is gone"
     ABANDON = "abandon"
+    # Where the provider has a page of its own, and methods that take days.
+    PAY_IN_TWO_TABS = "pay in two tabs"
+    DECLINED_THEN_PAY = "declined, then pay"
+    DECLINED = "declined"
+    DEBIT = "pay by a debit"
+    DEBIT_FAILS = "a debit that fails"
+    SESSION_ENDED = "the session is ended at the provider"
 
 
 class Delivery(StrEnum):
@@ -111,16 +132,76 @@ class Delivery(StrEnum):
 
 DISTURBANCES = tuple(kind for kind in Delivery if kind is not Delivery.PLAIN)
 
-_INTENTS = {
-    Intent.PAY: 66,
-    Intent.PAY_AT_MOCKPAY: 8,
-    Intent.FAIL: 6,
-    Intent.CANCEL: 4,
-    Intent.FAIL_THEN_PAY: 5,
-    Intent.PAY_AND_FAIL: 4,
-    Intent.PAY_LATE: 4,
-    Intent.ABANDON: 3,
-}
+
+@dataclass(frozen=True, slots=True)
+class Ways:
+    """What a run by one payment provider is made of.
+
+    A checkout sends its buyer to `page`. Buyers do what `intents` has, by its weights; those of
+    whom nobody tells the shop do `asked_about`. Where Redis has forgotten the email of an order,
+    those in `email_unknown` may pay without one. Those in `remembered` have the shop's cookie of
+    their hold. With `has_line` it refuses whoever could not pay in time. `faults` strike the
+    provider.
+    """
+
+    page: str
+    intents: Mapping[Intent, int]
+    asked_about: Intent
+    email_unknown: Collection[Intent]
+    hold_seconds: Sequence[int]
+    remembered: Collection[Intent] = ()
+    has_line: bool = False
+    faults: Sequence[FaultKind] = ()
+
+
+MOCKPAY = Ways(
+    page="/mockpay/mock_{order_id}",
+    intents={
+        Intent.PAY: 66,
+        Intent.PAY_AT_MOCKPAY: 8,
+        Intent.FAIL: 6,
+        Intent.CANCEL: 4,
+        Intent.FAIL_THEN_PAY: 5,
+        Intent.PAY_AND_FAIL: 4,
+        Intent.PAY_LATE: 4,
+        Intent.ABANDON: 3,
+    },
+    # What is paid there MockPay remembers, and can be asked for.
+    asked_about=Intent.PAY_AT_MOCKPAY,
+    # It has no memory of its own.
+    email_unknown=(Intent.PAY_AT_MOCKPAY,),
+    hold_seconds=HOLD_SECONDS,
+)
+STRIPE = Ways(
+    page="/pay/{order_id}",
+    intents={
+        Intent.PAY: 52,
+        Intent.PAY_IN_TWO_TABS: 4,
+        Intent.DECLINED_THEN_PAY: 8,
+        Intent.DECLINED: 5,
+        Intent.DEBIT: 9,
+        Intent.DEBIT_FAILS: 5,
+        Intent.PAY_LATE: 7,
+        Intent.SESSION_ENDED: 5,
+        Intent.ABANDON: 5,
+    },
+    asked_about=Intent.PAY,
+    # Its session is opened after the checkout, and all it knows is what the shop knew then.
+    email_unknown=tuple(Intent),
+    hold_seconds=STRIPE_HOLD_SECONDS,
+    # They give it back.
+    remembered=(Intent.PAY_LATE,),
+    has_line=True,
+    faults=(
+        FaultKind.PROVIDER_KILL,
+        FaultKind.PROVIDER_FAILS,
+        FaultKind.PROVIDER_SLOW,
+        FaultKind.PROVIDER_CUTS,
+        FaultKind.PROVIDER_LIMITS,
+        FaultKind.WEBHOOKS_STOP,
+    ),
+)
+WAYS = {"mockpay": MOCKPAY, "stripe": STRIPE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +231,7 @@ class RunPlan:
 
     seed: int
     ledger: str = "embedded"
+    provider: str = "mockpay"
     orders: int = 300
     rate: float = 20.0
     fault_seconds: float = 0.48
@@ -164,8 +246,17 @@ class RunPlan:
         return count if self.deck(Random()) else 0
 
     @property
+    def ways(self) -> Ways:
+        return WAYS[self.provider]
+
+    @property
     def hold_seconds(self) -> int:
-        return self._chance("settings").choice(HOLD_SECONDS)
+        return self._chance("settings").choice(self.ways.hold_seconds)
+
+    @property
+    def has_short_holds(self) -> bool:
+        """Whether they expire before the run is over."""
+        return self.hold_seconds <= SHORT_HOLD_SECONDS_MAX
 
     @property
     def tickets_a(self) -> int:
@@ -217,8 +308,9 @@ class RunPlan:
         """Repeats this run."""
         is_usual = self.kinds == tuple(FaultKind)
         kinds = "" if is_usual else " --kinds" + "".join(f" {kind}" for kind in self.kinds)
+        provider = "" if self.ways is MOCKPAY else f" --provider {self.provider}"
         return (
-            f"make faults ARGS='--seed {self.seed} --seeds 1 --ledger {self.ledger}"
+            f"make faults ARGS='--seed {self.seed} --seeds 1 --ledger {self.ledger}{provider}"
             f" --orders {self.orders} --rate {self.rate:g} --fault-every {self.fault_seconds:g}"
             f" --disturbed {self.disturbed_percent:g} --tickets {self.tickets_per_order}{kinds}'"
         )
@@ -229,11 +321,11 @@ class RunPlan:
             is_disturbed = chance.random() < self.disturbed_percent / 100
             cls = chance.choice(CLASSES)
             has_key = chance.random() < 0.9
-            intent = chance.choices(list(_INTENTS), list(_INTENTS.values()))[0]
+            intents = self.ways.intents
+            intent = chance.choices(list(intents), list(intents.values()))[0]
             delivery = chance.choice(DISTURBANCES) if is_disturbed else Delivery.PLAIN
             if delivery is Delivery.NEVER_TOLD:
-                # What is paid there MockPay remembers, and can be asked for.
-                intent = Intent.PAY_AT_MOCKPAY
+                intent = self.ways.asked_about
             yield BuyerPlan(
                 number=number,
                 cls=cls,
@@ -274,6 +366,7 @@ class RunPlan:
         deck.append(Fault(FaultKind.CLOSE, seconds=chance.choice(CLOSED_SECONDS)))
         prices = {cls: chance.randint(PRICE_CENTS_MIN, PRICE_CENTS_MAX) for cls in CLASSES}
         deck.append(Fault(FaultKind.REPRICE, prices=prices))
+        deck += [Fault(kind, seconds=chance.choice(PROVIDER_SECONDS)) for kind in self.ways.faults]
         return [fault for fault in deck if fault.kind in self.kinds]
 
     def _chance(self, purpose: str) -> Random:

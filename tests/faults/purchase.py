@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from tests.faults.exchange import Answer
-from tests.faults.plan import BuyerPlan, Delivery, Intent
+from tests.faults.plan import MOCKPAY, BuyerPlan, Delivery, Ways
 from tigerfans.payments.base import EventType
 
 CHARGED = frozenset({"PAID", "PAID_UNFULFILLED"})
@@ -50,6 +50,7 @@ class Purchase:
     """
 
     plan: BuyerPlan
+    ways: Ways = MOCKPAY
     order_id: str | None = None
     # What the checkout told all of it costs, in cents: from then on that is agreed.
     amount: int | None = None
@@ -66,8 +67,12 @@ class Purchase:
     final_status: str | None = None
     ticket: dict[str, Any] | None = None
     doing: str = "has not come yet"
+    # By which the shop knows the browser that placed the hold.
+    cookie: str = ""
     # The tickets that the owner was told to refund, by their numbers from 0 on.
     refunded: set[int] = field(default_factory=set)
+    # An order that got no tickets, and whose money the owner was told to give back.
+    is_given_back: bool = False
     # Redis forgot the session, so that the provider was made to tell it after all.
     is_told_after_all: bool = False
     violations: list[str] = field(default_factory=list)
@@ -89,14 +94,14 @@ class Purchase:
         return len(self.refunded) == self.plan.qty
 
     @property
-    def pays_at_mockpay(self) -> bool:
-        return self.plan.intent is Intent.PAY_AT_MOCKPAY
+    def email_may_be_unknown(self) -> bool:
+        return self.plan.intent in self.ways.email_unknown
 
     @property
     def is_never_told(self) -> bool:
         """Whether the shop has to ask what became of it."""
         is_kept = self.plan.delivery is Delivery.NEVER_TOLD
-        return is_kept and self.is_held and not self.is_told_after_all
+        return is_kept and self.is_charged and not self.is_told_after_all
 
     @property
     def is_held(self) -> bool:
@@ -150,9 +155,13 @@ class Purchase:
                 f"{self.amount} was told for {self.plan.qty}, and that was never a price of its"
                 " class"
             )
-        expected = (f"/mockpay/mock_{self.order_id}", "eur")
+        expected = (self.ways.page.format(order_id=self.order_id), "eur")
         if (body["redirect_url"], body["currency"]) != expected:
             self.accuse(f"the checkout was answered with {body}")
+
+    def hear_cookie(self, header: str) -> None:
+        """What a browser keeps of a Set-Cookie."""
+        self.cookie = header.partition(";")[0] or self.cookie
 
     def hear_refused(self, answer: Answer, known: str | None) -> None:
         """A checkout was answered with 409; `known` was its order when it was asked for."""
@@ -186,7 +195,10 @@ class Purchase:
 
     def hear_settled(self, event_type: EventType, body: dict[str, Any], known: Known) -> None:
         """A webhook was answered with 2xx: what it says is durable."""
-        status = body["order_status"]
+        status = self._as_paid(body["order_status"])
+        # The end of a session after that of its hold, say, tells nothing.
+        if status is None and event_type is not EventType.SUCCEEDED:
+            return
         self.confirmed[event_type] = status
         if event_type is EventType.SUCCEEDED and status not in CHARGED:
             self.accuse(f"a payment that succeeded was confirmed as {status}")
@@ -200,7 +212,7 @@ class Purchase:
         agreed = (self.plan.cls, self.plan.qty, self.amount)
         if (body["cls"], body["qty"], body["amount"]) != agreed:
             self.accuse(f"the order reads {body}")
-        self._hear_status(body["status"], known)
+        self._hear_status(self._as_paid(body["status"]), known)
         if body["status"] == "PAID":
             # A release that sells one ticket at a time names no others.
             ticket = {name: body[name] for name in TICKET_FIELDS if name in body}
@@ -212,6 +224,10 @@ class Purchase:
             if len(set(codes)) != self.plan.qty or codes[0] != ticket["ticket_code"]:
                 self.accuse(f"an order of {self.plan.qty} has the tickets {codes}")
             self.ticket = ticket
+
+    def _as_paid(self, status: str) -> str:
+        """What is refunded was paid: whoever is told late, or asks late, hears of both."""
+        return "PAID" if status == "REFUNDED" and self.is_refunded else status
 
     def _hear_status(self, status: str, known: Known) -> None:
         if status in CHARGED:

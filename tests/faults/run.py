@@ -6,10 +6,14 @@ import signal
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from functools import partial
 from random import Random
 
+from tests.faults.at_mockpay import MockPay
+from tests.faults.at_stripe import Stripe
 from tests.faults.audit import Audit, audit, read_stores
 from tests.faults.buyers import Crowd
 from tests.faults.calm import CALM_SECONDS_MAX, calm, learn, until_mailed, until_refunded, waiting
@@ -20,8 +24,14 @@ from tests.faults.mailbox import Mailbox
 from tests.faults.owner import Owner
 from tests.faults.pace import Pace
 from tests.faults.plan import SECRETS, FaultKind, RunPlan
-from tests.faults.relay import Relay
+from tests.faults.provider import Provider
 from tests.faults.stack import FaultyShop, StackError
+
+# By what a plan calls each.
+PROVIDERS: Mapping[str, Callable[[RunPlan], AbstractAsyncContextManager[Provider]]] = {
+    "mockpay": MockPay.open,
+    "stripe": Stripe.open,
+}
 
 
 @dataclass
@@ -47,12 +57,12 @@ async def run(plan: RunPlan, environment: dict[str, str]) -> Report:
     """Runs one seed; `environment` says which ledger. Leaves no process and no file behind."""
     began = time.monotonic()
     report = Report(plan)
-    async with Relay.open() as relay, Mailbox.open() as mailbox:
-        around = {"MOCK_WEBHOOK_URL": relay.url} | mailbox.settings
+    async with PROVIDERS[plan.provider](plan) as provider, Mailbox.open() as mailbox:
+        around = {**provider.settings, **mailbox.settings}
         shop = FaultyShop(
             plan.settings | environment | around, plan.disk_bytes, plan.tickets_per_order
         )
-        relay.exchange = partial(exchange, shop.port)
+        provider.relay.exchange = partial(exchange, shop.port)
         if shop.no_disk:
             plan = report.plan = plan.without_disk()
             print(
@@ -61,8 +71,8 @@ async def run(plan: RunPlan, environment: dict[str, str]) -> Report:
             )
         try:
             await shop.start()
-            await _sell(plan, shop, relay, mailbox, report)
-            report.violations += await _stop(shop)
+            await _sell(plan, shop, provider, mailbox, report)
+            report.violations += await _stop(plan, shop, provider)
         except* StackError as group:
             report.violations += map(str, group.exceptions)
         finally:
@@ -71,12 +81,12 @@ async def run(plan: RunPlan, environment: dict[str, str]) -> Report:
     return report
 
 
-async def _stop(shop: FaultyShop) -> list[str]:
+async def _stop(plan: RunPlan, shop: FaultyShop, provider: Provider) -> list[str]:
     """Ends the shop while requests are under way; what is wrong with that."""
     wrong = []
     statuses = await under_way(shop, lambda: os.kill(shop.running.pid, signal.SIGTERM))
-    # Held, or sold out: either is a whole answer.
-    if not statuses <= {200, 409}:
+    # Held, sold out, or too many before them in the line: each is a whole answer.
+    if not statuses <= {200, 409} | ({503} if plan.ways.has_line else set()):
         wrong.append(f"requests under way were answered with {statuses} by a shop that stopped")
     if exit_code := await shop.stop():
         wrong.append(f"the shop stopped with exit code {exit_code}")
@@ -85,19 +95,19 @@ async def _stop(shop: FaultyShop) -> list[str]:
     wrong += [
         f"{log.name} holds the value of {name}"
         for log in shop.logs()
-        for name, secret in SECRETS.items()
+        for name, secret in (*SECRETS.items(), *provider.secrets.items())
         if secret in log.read_text(errors="replace")
     ]
     return wrong
 
 
 async def _sell(
-    plan: RunPlan, shop: FaultyShop, relay: Relay, mailbox: Mailbox, report: Report
+    plan: RunPlan, shop: FaultyShop, provider: Provider, mailbox: Mailbox, report: Report
 ) -> None:
     pace = Pace(plan.orders, plan.fault_count)
-    crowd = Crowd(plan, partial(exchange, shop.port), shop.prices, relay, pace)
+    crowd = Crowd(plan, partial(exchange, shop.port), shop.prices, provider, pace)
     owner = Owner(partial(exchange, shop.port), crowd.purchases, Random(f"{plan.seed} owner"))
-    injector = Injector(plan, shop, mailbox, owner, pace)
+    injector = Injector(plan, shop, provider, mailbox, owner, pace)
     buying = asyncio.create_task(crowd.run(), name="buyers")
     striking = asyncio.create_task(injector.run(), name="faults")
     try:
@@ -117,13 +127,17 @@ async def _sell(
             task.cancel()
         await asyncio.wait([buying, striking])
     report.faults = injector.struck
-    await calm(plan, shop)
+    await calm(plan, shop, provider)
     await learn(shop, crowd)
+    await owner.give_back_what_is_due()
     await until_refunded(shop)
     await until_mailed(shop)
     stores = await read_stores(plan, shop, crowd.purchases)
     stores = stores._replace(
-        mails=mailbox.mails, tickets_added=owner.tickets_added, closings=owner.closings
+        mails=mailbox.mails,
+        tickets_added=owner.tickets_added,
+        closings=owner.closings,
+        books=await provider.books(),
     )
     report.audit = audit(plan, crowd.purchases, stores)
     report.audit.mailed_again = mailbox.came_again

@@ -20,6 +20,7 @@ COUNTS = (
     "tickets",
     "learned",
     "refunds due",
+    "given back",
     "refunded",
     "unpaid",
     "new price",
@@ -28,6 +29,9 @@ COUNTS = (
     "mailed again",
     "lost",
     "sold twice",
+    "cents charged",
+    "cents back",
+    "cents off",
     "seconds",
 )
 COLUMNS = ("seed", "ledger", *COUNTS)
@@ -55,6 +59,7 @@ class Row:
             "tickets": audit.tickets,
             "learned": audit.learned,
             "refunds due": audit.refunds_due,
+            "given back": audit.due_given_back,
             "refunded": audit.refunded,
             "unpaid": audit.unpaid,
             "new price": audit.at_new_price,
@@ -63,6 +68,9 @@ class Row:
             "mailed again": audit.mailed_again,
             "lost": audit.lost,
             "sold twice": audit.sold_twice,
+            "cents charged": audit.charged_cents,
+            "cents back": audit.given_back_cents,
+            "cents off": audit.cents_off,
             "seconds": round(report.seconds),
         }
         return cls(

@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
+from tests.faults.at_mockpay import event_body
 from tests.faults.audit import OnLedger, Stores, audit
-from tests.faults.buyers import event_body
 from tests.faults.exchange import Answer
 from tests.faults.mailbox import Mail
-from tests.faults.plan import BuyerPlan, Delivery, FaultKind, Intent, RunPlan
+from tests.faults.plan import WAYS, BuyerPlan, Delivery, FaultKind, Intent, RunPlan
+from tests.faults.provider import Books
 from tests.faults.purchase import Purchase
 from tigerfans.booking.ids import Purpose
 from tigerfans.booking.inventory import Inventory
@@ -77,6 +78,7 @@ def stores(
         "paid_at": PAID_AT,
         "ticket_code": "TF-1",
         "more_ticket_codes": None,
+        "refunded_at": None,
     }
     transfers = {Purpose.HOLD: PLACED, Purpose.SALE_WITH_GOODIE: SOLD, Purpose.GOODIE: SOLD}
     return Stores(
@@ -289,6 +291,46 @@ def test_a_ticket_that_nobody_refunded_and_that_came_back_is_found() -> None:
     assert any("and {0: 3500} given back" in violation for violation in found.violations)
 
 
+@pytest.mark.parametrize(
+    ("books", "off"),
+    [
+        (Books({ORDER_ID: PRICE}, {}), 0),
+        # Charged and never heard of, charged too much, not charged at all, given back.
+        (Books({ORDER_ID: PRICE, "03" * 16: 4100}, {}), 4100),
+        (Books({ORDER_ID: 2 * PRICE}, {}), PRICE),
+        (Books({}, {}), PRICE),
+        (Books({ORDER_ID: PRICE}, {ORDER_ID: PRICE}), PRICE),
+    ],
+)
+def test_a_provider_whose_books_say_otherwise_is_found_to_the_cent(books: Books, off: int) -> None:
+    found = audit(PLAN, [bought()], stores()._replace(books=books))
+    assert (found.charged_cents, found.cents_off) == (sum(books.charged.values()), off)
+    assert bool(found.violations) == bool(off)
+    assert all("the provider has" in violation for violation in found.violations)
+
+
+def test_a_refund_that_the_provider_did_not_make_is_found() -> None:
+    purchase = bought()
+    purchase.refunded = {0}
+    made = refunded()._replace(books=Books({ORDER_ID: PRICE}, {ORDER_ID: PRICE}))
+    assert audit(PLAN, [purchase], made).violations == []
+    not_made = made._replace(books=Books({ORDER_ID: PRICE}, {}))
+    assert audit(PLAN, [purchase], not_made).cents_off == PRICE
+
+
+@pytest.mark.parametrize("given_back_at", [None, PAID_AT])
+def test_an_order_without_tickets_is_given_back_once_it_is_told_to_be(given_back_at: Any) -> None:
+    purchase = Purchase(BUYER, order_id=ORDER_ID, amount=PRICE, sent={EventType.SUCCEEDED})
+    purchase.is_given_back = True
+    row = {"status": "PAID_UNFULFILLED", "refunded_at": given_back_at, "got_goodie": False}
+    due = stores(ledger={Purpose.HOLD: PLACED}, sold=0, goodies=0, ticket_code=None, **row)
+    books = Books({ORDER_ID: PRICE}, {ORDER_ID: PRICE})
+    mails = {BUYER.email: [Mail("a", []), *[Mail("b", [], is_refund=True)] * bool(given_back_at)]}
+    found = audit(PLAN, [purchase], due._replace(books=books, mails=mails))
+    assert bool(found.violations) == (given_back_at is None)
+    assert (found.refunds_due, found.due_given_back, found.lost) == (1, 1, 0)
+
+
 def never_told() -> Purchase:
     """A payment that nobody told the shop."""
     plan = replace(BUYER, intent=Intent.PAY_AT_MOCKPAY, delivery=Delivery.NEVER_TOLD)
@@ -382,6 +424,16 @@ def test_an_answer_that_takes_another_one_back_is_found(
     assert any(sentence in violation for violation in purchase.violations), purchase.violations
 
 
+def test_a_payment_that_is_told_late_was_refunded_meanwhile_and_by_nobody_else() -> None:
+    purchase = bought()
+    purchase.refunded = {0}
+    purchase.hear_settled(EventType.SUCCEEDED, {"order_status": "REFUNDED"}, purchase.known)
+    assert purchase.violations == []
+    purchase.refunded = set()
+    purchase.hear_settled(EventType.SUCCEEDED, {"order_status": "REFUNDED"}, purchase.known)
+    assert "was confirmed as REFUNDED" in purchase.violations[0]
+
+
 def test_an_answer_to_an_older_question_takes_nothing_back() -> None:
     purchase = Purchase(BUYER, order_id=ORDER_ID, sent={EventType.SUCCEEDED, EventType.FAILED})
     before = purchase.known
@@ -409,15 +461,20 @@ def test_only_a_503_that_says_when_to_try_again_is_an_answer_to_a_genuine_webhoo
     assert bool(purchase.violations) != is_allowed
 
 
-def test_a_seed_means_the_same_buyers_and_faults_each_time_and_a_deck_holds_every_fault() -> None:
-    plan, again = RunPlan(seed=5), RunPlan(seed=5)
+@pytest.mark.parametrize("provider", WAYS)
+def test_a_seed_means_the_same_buyers_and_faults_each_time_and_a_deck_holds_every_fault(
+    provider: str,
+) -> None:
+    # Enough for a whole deck, and for buyers of every kind.
+    plan, again = (RunPlan(seed=5, provider=provider, orders=400) for _ in range(2))
     assert list(plan.buyers()) == list(again.buyers())
     dealt = list(plan.faults())
     assert dealt == list(again.faults())
     assert len(dealt) == plan.fault_count
-    assert {fault.kind for _, fault in dealt} == set(FaultKind)
+    others = {kind for ways in WAYS.values() for kind in ways.faults} - {*plan.ways.faults}
+    assert {fault.kind for _, fault in dealt} == set(FaultKind) - others
     assert {buyer.qty for buyer in plan.buyers()} == {1, 2, 3, 4}
-    assert {buyer.intent for buyer in plan.buyers()} == set(Intent)
+    assert {buyer.intent for buyer in plan.buyers()} == plan.ways.intents.keys()
     assert {buyer.delivery for buyer in plan.buyers()} == set(Delivery)
 
 

@@ -18,7 +18,7 @@ import pytest
 
 from tests.disk import SmallDisk, disk_or_skip
 from tests.faults import prices
-from tests.faults.buyers import event_body, sign
+from tests.faults.at_mockpay import event_body, sign
 from tests.faults.exchange import ANSWER_SECONDS_MAX, Answer, NoAnswerError, exchange
 from tests.faults.plan import DISK_BYTES, BuyerPlan, Delivery, Intent, RunPlan
 from tests.faults.stack import POLL_SECONDS, FaultyShop

@@ -82,7 +82,7 @@ class SlowShop:
 def injector(shop: Any, **changes: Any) -> Injector:
     plan = RunPlan(seed=1, kinds=(FaultKind.KILL,), fault_seconds=1e-3, **changes)
     nobody: Any = None
-    return Injector(plan, shop, Mailbox(), nobody, Pace(0, plan.fault_count))
+    return Injector(plan, shop, nobody, Mailbox(), nobody, Pace(0, plan.fault_count))
 
 
 async def test_all_faults_strike_however_long_the_shop_takes_to_heal(

@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from tests.faults.at_mockpay import MockPay
 from tests.faults.audit import Audit, audit, read_stores
 from tests.faults.buyers import Crowd
 from tests.faults.calm import CALM_SECONDS_MAX, calm, learn, waiting
@@ -97,7 +98,8 @@ async def _sell(
 ) -> None:
     # The first share of the buyers comes undisturbed.
     pace = Pace(plan.orders, len(faults) + 1)
-    crowd = Crowd(plan, site.proxy.exchange, site.prices, relay, pace)
+    provider = MockPay(plan, relay)
+    crowd = Crowd(plan, site.proxy.exchange, site.prices, provider, pace)
     buying = asyncio.create_task(crowd.run(), name="buyers")
     striking = asyncio.create_task(_strike(faults, site, pace, report), name="faults")
     try:
@@ -114,7 +116,7 @@ async def _sell(
         for task in (buying, striking):
             task.cancel()
         await asyncio.wait([buying, striking])
-    await calm(plan, site)
+    await calm(plan, site, provider)
     await learn(site, crowd)
     report.audit = audit(plan, crowd.purchases, await read_stores(plan, site, crowd.purchases))
     report.violations += crowd.violations + report.audit.violations + await _reconcile(site)

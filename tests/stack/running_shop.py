@@ -27,7 +27,16 @@ from tigerfans.stack.process_table import start_time
 
 POLL_PAUSE_S = 0.05
 
-_OURS = ("TIGERFANS_", "TIGERBEETLE_", "MOCK_", "ADMIN_", "DATABASE_URL", "REDIS_URL", "SMTP_URL")
+_OURS = (
+    "TIGERFANS_",
+    "TIGERBEETLE_",
+    "MOCK_",
+    "ADMIN_",
+    "DATABASE_URL",
+    "REDIS_URL",
+    "SMTP_",
+    "STRIPE_",
+)
 
 
 @dataclass(frozen=True)
