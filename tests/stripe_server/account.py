@@ -379,6 +379,15 @@ class Account:
         self._tell("charge.refund.updated", refund)
         return refund
 
+    def dispute(self, session_id: str) -> Thing:
+        """The buyer's bank asks for the money back; the session."""
+        session = self._session(session_id)
+        intent = self.store.get(INTENT, session["payment_intent"])
+        charge = self.store.get(CHARGE, intent["latest_charge"])
+        charge["disputed"] = True
+        self._put(charge)
+        return session
+
     def given_back(self, charge: Thing) -> int:
         refunds = (self.store.get(REFUND, each) for each in charge.get("_refunds", ()))
         return sum(refund["amount"] for refund in refunds if refund["status"] != "failed")

@@ -331,6 +331,10 @@ class Api:
             items = self._store.get(SESSION, thing["id"])["_line_items"]
             url = ITEMS_URL.replace("{id}", thing["id"])
             thing[name] = _page(items, Params({}), url, "item")
+        elif name == "refunds" and thing.get("object") == CHARGE:
+            made = self._store.get(CHARGE, thing["id"]).get("_refunds", ())
+            refunds = [self._store.get(REFUND, each) for each in reversed(made)]
+            thing[name] = _page(refunds, Params({}), f"/v1/charges/{thing['id']}/refunds", REFUND)
         elif name not in thing:
             message = f"This property cannot be expanded ({path})."
             raise ApiError(message, code="parameter_invalid", param="expand")

@@ -56,6 +56,10 @@ class Control:
         """The money of a refund comes back, since the buyer's bank does not take it."""
         return dict(await self._do("fail_refund", refund_id=refund_id))
 
+    async def dispute(self, session_id: str) -> Thing:
+        """The buyer's bank asks for a payment back."""
+        return dict(await self._do("dispute", session_id=session_id))
+
     async def pass_time(self, seconds: float) -> None:
         """As if all there is were so much older: what is due by that is done."""
         await self._do("pass_time", seconds=seconds)

@@ -39,6 +39,7 @@ class Verbs:
             "attempt": account.attempt,
             "settle": account.settle,
             "fail_refund": account.fail_refund,
+            "dispute": account.dispute,
             "pass_time": account.pass_time,
             "payments": account.payments,
             "money": account.money,
