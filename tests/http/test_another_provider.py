@@ -42,6 +42,7 @@ class Coins:
         self.paid: dict[str, PaymentEvent] = {}
         self.opened: list[Payment] = []
         self.expired: list[str] = []
+        self.under_way: set[str] = set()
         self.given_back: list[tuple[str, str | None, int, str]] = []
         self.error: Exception | None = None
 
@@ -73,6 +74,9 @@ class Coins:
         if self.error:
             raise self.error
         return self.paid.get(order_id)
+
+    async def is_under_way(self, order_id: str) -> bool:
+        return order_id in self.under_way
 
     async def expire(self, order_id: str) -> None:
         self.expired.append(order_id)

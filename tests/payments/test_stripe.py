@@ -274,6 +274,9 @@ class StripeShop:
         assert led.status_code == 303, led.text
         return led.headers["location"].rpartition("/")[2]
 
+    async def page(self, order_id: str) -> str:
+        return (await self.client.get(f"/demo/success?order_id={order_id}")).text
+
     async def status(self, order_id: str) -> str:
         status: str = (await self.client.get(f"/api/orders/{order_id}")).json()["status"]
         return status
@@ -364,6 +367,10 @@ async def test_a_debit_is_sold_when_the_money_is_there(
         {"ok": True, "order_status": None}
     ]
     assert await selling.status(order_id) == "PENDING"
+    assert "Waiting for your payment" in await selling.page(order_id)
+    # By now the provider was asked.
+    assert (await selling.client.get(f"/pay/{order_id}/return")).status_code == 303
+    assert "Your payment is under way" in await selling.page(order_id)
     await stripe_server.settle(session_id)
     [answer] = await deliver(selling, stripe_server, "async_payment_succeeded")
     assert answer["order_status"] == "PAID"

@@ -144,6 +144,13 @@ class PaymentProvider(Protocol):
         asked again later.
         """
 
+    async def is_under_way(self, order_id: str) -> bool:
+        """Whether the buyer has agreed to a payment whose money takes days: a debit, say.
+
+        Asked for the page of an order that is not paid, of what is known by then; the provider is
+        not asked for it.
+        """
+
     async def expire(self, order_id: str) -> None:
         """The hold has ended: the session shall not be paid any more. What cannot be helped, for it
         was paid meanwhile, is told by `look_up`.

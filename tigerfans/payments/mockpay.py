@@ -114,6 +114,10 @@ class MockPay:
         body = await self.outbox.remembered(order_id)
         return None if body is None else read_json(_decoder, body)
 
+    async def is_under_way(self, order_id: str) -> bool:
+        """What is decided at its page is decided at once."""
+        return False
+
     async def expire(self, order_id: str) -> None:
         """Its page says that the hold has ended, and lets its buyer pay late all the same."""
 

@@ -12,11 +12,14 @@ import asyncpg
 
 from tigerfans.stores.database import Database
 
-_COLUMNS: Final = "session_id, url, expires_at, ended_at"
+_COLUMNS: Final = "session_id, url, expires_at, ended_at, submitted_at"
 _FIND: Final = f"SELECT {_COLUMNS} FROM provider_sessions WHERE order_id = $1"  # noqa: S608
 _ADD: Final = """
     INSERT INTO provider_sessions (order_id, session_id, url, expires_at) VALUES ($1, $2, $3, $4)
     ON CONFLICT (order_id) DO NOTHING
+"""
+_SUBMIT: Final = """
+    UPDATE provider_sessions SET submitted_at = now() WHERE order_id = $1 AND submitted_at IS NULL
 """
 _END: Final = """
     UPDATE provider_sessions SET ended_at = now() WHERE order_id = $1 AND ended_at IS NULL
@@ -26,13 +29,14 @@ _END: Final = """
 @dataclass(frozen=True, slots=True)
 class ProviderSession:
     """The provider's id of it, and where the buyer pays; `ended_at` where nobody paid, and nobody
-    can any more.
+    can any more; `submitted_at` where its buyer has agreed to a payment whose money takes days.
     """
 
     session_id: str
     url: str
     expires_at: datetime
     ended_at: datetime | None = None
+    submitted_at: datetime | None = None
 
 
 class ProviderSessions:
@@ -52,6 +56,11 @@ class ProviderSessions:
                 _ADD, order_id, session.session_id, session.url, session.expires_at
             )
             return await _find(connection, order_id) or session
+
+    async def submit(self, order_id: str) -> None:
+        """Its buyer has agreed to a payment, and the money is on its way."""
+        async with self._database.connection(writes=True) as connection:
+            await connection.execute(_SUBMIT, order_id)
 
     async def end(self, order_id: str) -> None:
         """Nobody paid there, and nobody can any more."""

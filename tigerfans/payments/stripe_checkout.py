@@ -186,7 +186,13 @@ class Stripe:
         event = decided(read_session(session))
         if session.status == "expired":
             await self._sessions.end(order_id)
+        elif event is None and session.status == "complete":
+            await self._sessions.submit(order_id)
         return event
+
+    async def is_under_way(self, order_id: str) -> bool:
+        stored = await self._sessions.find(order_id)
+        return stored is not None and stored.submitted_at is not None
 
     async def expire(self, order_id: str) -> None:
         stored = await self._sessions.find(order_id)

@@ -100,6 +100,10 @@ class Shop(Backends):
         """Asks the provider about the payment whose buyer comes back."""
         return paying.come_back(self, order_id)
 
+    def payment_is_under_way(self, order_id: OrderId) -> Coroutine[Any, Any, bool]:
+        """Whether the buyer of an unpaid order has agreed to a payment whose money takes days."""
+        return self.provider.is_under_way(order_id.hex_digits)
+
     def payment_session(self, psid: str) -> Coroutine[Any, Any, Session | None]:
         """The session a buyer pays for at the provider's page; None where it is unknown."""
         return lookup.find_session(self, psid)

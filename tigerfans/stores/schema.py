@@ -257,6 +257,10 @@ MIGRATIONS: Final[tuple[Migration, ...]] = (
         ended_at timestamptz
     );
     """),
+    Transaction("""
+    -- When it was known that its buyer has agreed to a payment whose money takes days.
+    ALTER TABLE provider_sessions ADD COLUMN submitted_at timestamptz;
+    """),
 )
 
 # The oldest version whose shop goes on working on the newest one, so that two releases sell side by

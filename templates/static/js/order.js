@@ -41,8 +41,10 @@ function show(order) {
   return !mayChange.has(order.status);
 }
 
+/** Not every order's page has every part. */
 function setPart(selector, isShown) {
-  root.querySelector(selector).hidden = !isShown;
+  const part = root.querySelector(selector);
+  if (part) part.hidden = !isShown;
 }
 
 function onFailure(error) {

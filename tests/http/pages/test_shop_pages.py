@@ -53,6 +53,7 @@ from tigerfans.http.pages.rendering import (
 from tigerfans.http.pages.robots import robots_route
 from tigerfans.http.pages.shop_pages import (
     AWAITED_REFRESH_SECONDS,
+    MAY_BE_UNDER_WAY,
     REFRESH_SECONDS,
     Offer,
     StockWords,
@@ -125,6 +126,7 @@ class FakeShop:
     quantities: list[int] = field(default_factory=list)
     keys: list[str | None] = field(default_factory=list)
     clients: list[str | None] = field(default_factory=list)
+    is_under_way: bool = False
     holds: list[OpenHold] = field(default_factory=list)
     # What giving back comes to, and of which orders it was asked for.
     ends_as: OrderStatus | Exception = OrderStatus.CANCELED
@@ -165,6 +167,9 @@ class FakeShop:
         if self.stock_error:
             raise self.stock_error
         return next((hold for hold in self.holds if hold.order.id == order_id), None)
+
+    async def payment_is_under_way(self, order_id: OrderId) -> bool:
+        return self.is_under_way
 
     async def release(self, order_id: OrderId) -> str:
         self.given_back.append(order_id)
@@ -1037,6 +1042,33 @@ async def test_an_order_that_ended_unpaid_says_that_a_payment_still_counts(
     shop.found = replace(PENDING, status=status)
     text = (await get(client, SUCCESS)).text
     assert "wait before you buy again: this page keeps looking" in text
+
+
+@pytest.mark.parametrize("status", OrderStatus)
+async def test_an_unpaid_order_whose_money_takes_days_says_what_becomes_of_it(
+    client: Client, shop: FakeShop, status: OrderStatus
+) -> None:
+    shop.found, shop.is_under_way = replace(PAID, status=status), True
+    page = await get(client, SUCCESS)
+    is_said = status in MAY_BE_UNDER_WAY
+    assert ("your bank takes some days" in page.text) == is_said
+    assert ("Your payment is under way" in page.text) == is_said
+    if is_said:
+        refreshes = [m["content"] for m in page.all("meta") if m.get("http-equiv") == "refresh"]
+        assert refreshes == [str(REFRESH_SECONDS)]
+        for elsewhere in ("went back on sale", "Waiting for your payment", "wait before you buy"):
+            assert elsewhere not in page.text
+
+
+async def test_a_page_helps_where_nobody_knows_whether_the_money_is_under_way(
+    client: Client, shop: FakeShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def is_away(_: OrderId) -> bool:
+        raise UnavailableError
+
+    monkeypatch.setattr(shop, "payment_is_under_way", is_away)
+    shop.found = PENDING
+    assert "Waiting for your payment" in (await get(client, SUCCESS)).text
 
 
 async def test_a_paid_order_is_a_ticket(client: Client, shop: FakeShop) -> None:

@@ -79,6 +79,8 @@ ACCENT_STYLES: Final = "accent.css"
 # Of a picture that somebody opens by itself: an organiser's may have a script in it.
 PICTURE_POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
 GZIP_SIZE_BYTES_MIN: Final = 512
+# Whoever waits for longer is told minutes.
+SECONDS_COUNTED_MAX: Final = 90
 
 # Litestar adds the charset of text.
 MEDIA_TYPES: Final[Mapping[str, str]] = {
@@ -230,6 +232,7 @@ class Renderer:
             moment_words=moment_words,
             wait=wait,
             duration=duration,
+            about=about,
         )
         self._environment.globals.update(
             static=self.static.url,
@@ -330,6 +333,11 @@ def wait(seconds: float) -> str:
         if number:
             words.append(f"{number} {unit}" if number == 1 else f"{number} {unit}s")
     return " ".join(words)
+
+
+def about(seconds: int) -> str:
+    """Such as `40 seconds`, or `3 minutes` where nobody counts the seconds: rather too long."""
+    return duration(seconds if seconds <= SECONDS_COUNTED_MAX else 60 * math.ceil(seconds / 60))
 
 
 def moment(when: datetime) -> str:

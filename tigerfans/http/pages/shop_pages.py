@@ -75,6 +75,9 @@ _BEST_FIRST: Final[tuple[StockWords, ...]] = (
 # Of which no ticket can be chosen.
 CLOSED: Final = ("sold_out", "closed", "not_yet", "ended")
 
+# Of which the money may be on its way: it takes days, and a hold lasts for minutes.
+MAY_BE_UNDER_WAY: Final = (OrderStatus.PENDING, OrderStatus.EXPIRED, OrderStatus.CANCELED)
+
 _QTY: Final = re.compile(r"[0-9]{1,4}")
 
 
@@ -119,6 +122,9 @@ class PageShop(Protocol):
 
     async def open_hold(self, order_id: OrderId) -> OpenHold | None:
         """The hold of an order that can be paid; None where there is none, or none any more."""
+
+    async def payment_is_under_way(self, order_id: OrderId) -> bool:
+        """Whether the buyer of an unpaid order has agreed to a payment whose money takes days."""
 
     async def release(self, order_id: OrderId) -> str | None:
         """Voids the hold of an order, unless it is paid; the order's status then."""
@@ -357,13 +363,15 @@ async def held_tickets(
 @get("/demo/success")
 async def order_page(shop: Shop, pages: Pages, order_id: FromQuery[str] = "") -> Response[str]:
     order = await _order(shop, order_id)
+    is_under_way = await _is_under_way(shop, order)
     return pages.page(
         "order.html",
         status_code=200 if order else 404,
         order=order,
         order_id=order.id.hex_digits if order else "",
         status=_shown_status(order) if order else "UNKNOWN",
-        refresh_seconds=refresh_seconds(order),
+        is_under_way=is_under_way,
+        refresh_seconds=REFRESH_SECONDS if is_under_way else refresh_seconds(order),
         class_name=shop.catalog.class_name(order.cls) if order else "",
         qty=order.qty if order else 1,
     )
@@ -494,6 +502,12 @@ def _shown_status(order: Order) -> OrderStatus:
 async def _order(shop: PageShop, order_id: str) -> Order | None:
     parsed = OrderId.read(order_id)
     return None if parsed is None else await shop.order(parsed)
+
+
+async def _is_under_way(shop: PageShop, order: Order | None) -> bool:
+    if order is None or order.status not in MAY_BE_UNDER_WAY:
+        return False
+    return bool(await _or_none(shop.payment_is_under_way(order.id)))
 
 
 def text_of(value: object) -> str:
