@@ -1,12 +1,12 @@
-"""One browser and two shops for all of these tests.
+"""One browser and three shops for all of these tests.
 
 Most of them share one tab, `tab`, because a new one costs half a second; what the shop keeps in a
 browser, one test does not leave to the next. `open_tab` is for those that need another browser, or
 more than one.
 
 The shop called `patient` holds a ticket for an hour and has a goodie for nearly everybody; in
-`brief` holds expire while a test waits for it. Tests share their tickets, so each looks at its own
-orders, or at a class that no other test buys.
+`brief` holds expire while a test waits for it; `stripe_office` sells by Stripe. Tests share their
+tickets, so each looks at its own orders, or at a class that no other test buys.
 """
 
 import os
@@ -19,6 +19,7 @@ from playwright.sync_api import Browser, BrowserContext, HttpCredentials, Page, 
 from tests.browser.box_office import OPERATOR, BoxOffice, open_brief, open_patient
 from tests.browser.chromium import NoChromiumError, find_chromium, running_browser
 from tests.browser.scenes import Late, make_late
+from tests.browser.stripe_office import StripeOffice, open_stripe_office
 from tests.harness.needs import NO_CHROMIUM
 
 # Only failures take so long; a machine that is busy with other things may need some of it.
@@ -49,6 +50,15 @@ def patient(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Itera
 @pytest.fixture(scope="package")
 def brief(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[BoxOffice]:
     with open_brief(tmp_path_factory.mktemp("brief")) as office:
+        yield office
+
+
+@pytest.fixture(scope="package")
+def stripe_office(
+    browser: Browser, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[StripeOffice]:
+    """Sells by Stripe, that is by the provider to test against."""
+    with open_stripe_office(tmp_path_factory.mktemp("stripe")) as office:
         yield office
 
 

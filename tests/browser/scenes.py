@@ -6,6 +6,7 @@ import msgspec
 from playwright.sync_api import Page
 
 from tests.browser.box_office import BRIEF_TICKETS_A, BoxOffice, Held
+from tests.browser.stripe_office import StripeOffice
 from tests.stack.running_shop import until
 from tigerfans import __version__
 from tigerfans.hosts.report import Sample
@@ -19,7 +20,7 @@ class Scene(NamedTuple):
     """A page: its path, which names orders of a `Stage`, and words by which it is known.
 
     It is shown in a browser that has a ticket on hold, or in one that has none; of a shop that has
-    more hosts, or of one that has none.
+    more hosts, or of one that has none; with `is_stripe`, of the one that sells by Stripe.
     """
 
     path: str
@@ -27,6 +28,7 @@ class Scene(NamedTuple):
     is_brief: bool = False
     has_hold: bool = False
     has_hosts: bool = False
+    is_stripe: bool = False
 
 
 SCENES: Final = {
@@ -43,7 +45,9 @@ SCENES: Final = {
     "payment": Scene("{open.payment_path}", "Your ticket is held for"),
     "payment-expired": Scene("{expired.payment_path}", "Your hold has expired", is_brief=True),
     "payment-finished": Scene("{paid.payment_path}", "This payment is finished"),
+    "payment-line": Scene("{waiting.payment_path}", "Your ticket is yours", is_stripe=True),
     "order-waiting": Scene("{open.order_path}", "Waiting for your payment"),
+    "order-under-way": Scene("{under_way.order_path}", "Your payment is under way", is_stripe=True),
     "order-ticket": Scene("{paid.order_path}", "You are in"),
     "order-failed": Scene("{failed.order_path}", "The payment failed"),
     "order-canceled": Scene("{canceled.order_path}", "You canceled the payment"),
@@ -123,17 +127,23 @@ def make_late(brief: BoxOffice) -> Late:
 
 
 class Stage:
-    """Both shops, with the orders that the scenes show."""
+    """All shops, with the orders that the scenes show."""
 
-    def __init__(self, patient: BoxOffice, brief: BoxOffice, late: Late) -> None:
-        self._offices = {False: patient, True: brief}
+    def __init__(
+        self, patient: BoxOffice, brief: BoxOffice, late: Late, by_stripe: StripeOffice
+    ) -> None:
+        self._patient, self._brief, self._by_stripe = patient, brief, by_stripe
         self._orders = {
+            "waiting": by_stripe.hold(),
+            "under_way": by_stripe.hold(),
             "open": patient.hold(),
             "paid": patient.buy(),
             "failed": patient.end(patient.hold(), "failed"),
             "canceled": patient.end(patient.hold(), "canceled"),
             **late._asdict(),
         }
+        by_stripe.attempt(self._orders["under_way"], "debit")
+        by_stripe.put_far_back(self._orders["waiting"])
         # Where there are more hosts than one, for a scene.
         self._many_hosts: BoxOffice | None = None
         self._cookie = patient.hold_in_a_browser()
@@ -147,7 +157,12 @@ class Stage:
         )
 
     def url(self, scene: Scene) -> str:
-        return self._offices[scene.is_brief].url + scene.path.format(**self._orders)
+        return self._office(scene).url + scene.path.format(**self._orders)
+
+    def _office(self, scene: Scene) -> BoxOffice:
+        if scene.is_stripe:
+            return self._by_stripe
+        return self._brief if scene.is_brief else self._patient
 
     def show(self, tab: Page, scene: Scene) -> None:
         """Opens a scene's page, in a tab whose browser keeps nothing of the one before."""
@@ -156,7 +171,7 @@ class Stage:
         if scene.has_hold:
             name, value = self._cookie
             tab.context.add_cookies([{"name": name, "value": value, "url": url}])
-        self._show_hosts(self._offices[scene.is_brief], are_many=scene.has_hosts)
+        self._show_hosts(self._office(scene), are_many=scene.has_hosts)
         tab.goto(url)
 
     def _show_hosts(self, office: BoxOffice, *, are_many: bool) -> None:

@@ -27,13 +27,14 @@ from playwright.sync_api import Browser, Page, ViewportSize, expect
 from tests.browser.box_office import OPERATOR, BoxOffice, Outcome, open_brief, open_patient
 from tests.browser.chromium import NoChromiumError, find_chromium, running_browser
 from tests.browser.scenes import SCENES, Scene, Stage, make_late
+from tests.browser.stripe_office import open_stripe_office
 from tigerfans.http.pages.bench_page import results_directory
 
 IMAGES: Final = Path(__file__).parents[2] / "docs" / "images"
 WIDE: Final[ViewportSize] = {"width": 1280, "height": 800}
 PHONE: Final[ViewportSize] = {"width": 390, "height": 844}
 BENCH: Final = "bench"
-ON_A_PHONE: Final = ("landing", "payment", "order-ticket")
+ON_A_PHONE: Final = ("landing", "payment", "payment-line", "order-ticket")
 PICTURES: Final = (
     {name: (scene, WIDE) for name, scene in SCENES.items()}
     | {BENCH: (Scene("/bench", "Every operation"), WIDE)}
@@ -150,7 +151,8 @@ def main() -> int:
             open_patient(root / "patient", OFFER="", TICKETS_A=500, TICKETS_B=900)
         )
         brief = stack.enter_context(open_brief(root / "brief", OFFER=""))
-        stage = Stage(patient, brief, make_late(brief))
+        by_stripe = stack.enter_context(open_stripe_office(root / "stripe", OFFER=""))
+        stage = Stage(patient, brief, make_late(brief), by_stripe)
         tab = open_tab(stack.enter_context(running_browser(executable)))
         stack.enter_context(bustle(patient))
         started = time.monotonic()

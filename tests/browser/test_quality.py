@@ -10,6 +10,7 @@ from playwright.sync_api import Browser, Page, ViewportSize, expect
 from tests.browser.box_office import BoxOffice
 from tests.browser.conftest import OPERATOR_LOGIN, OpenTab, watch
 from tests.browser.scenes import SCENES, Late, Stage
+from tests.browser.stripe_office import StripeOffice
 
 FIRST_VIEW_BYTES_MAX = 100_000
 # What a window of 1280 pixels shows to a reader who zooms to 400 %.
@@ -33,8 +34,8 @@ RECORD_SHIFTS = """
 
 
 @pytest.fixture(scope="module")
-def stage(patient: BoxOffice, brief: BoxOffice, late: Late) -> Stage:
-    return Stage(patient, brief, late)
+def stage(patient: BoxOffice, brief: BoxOffice, late: Late, stripe_office: StripeOffice) -> Stage:
+    return Stage(patient, brief, late, stripe_office)
 
 
 @pytest.fixture(scope="module")
