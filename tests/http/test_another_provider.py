@@ -37,6 +37,7 @@ class Coins:
     signature_header = "x-word"
     hold_seconds_min = 1
     line: PaymentLine | None = None
+    books = None
 
     def __init__(self) -> None:
         self.paid: dict[str, PaymentEvent] = {}

@@ -5,6 +5,7 @@ once, in any order, hours late if need be. What it never tells it is asked for. 
 that ships with nothing to install, `stripe_checkout` the one that takes real money.
 """
 
+from collections.abc import AsyncGenerator, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Final, Protocol
@@ -67,6 +68,20 @@ class PaymentEvent(msgspec.Struct, frozen=True):
     reference: str | None = None
 
 
+class ProviderPayment(msgspec.Struct, frozen=True):
+    """A payment as the provider has it in its books; amounts in the smallest unit of its currency.
+
+    `event` is what it tells of the payment, with what was charged. Of that, `refunded` went back,
+    or is on its way; `refund_failed` was to go back, and the provider has it again. Whether the
+    buyer's bank asks for it is another matter: then it `is_disputed`.
+    """
+
+    event: PaymentEvent
+    refunded: int = 0
+    refund_failed: int = 0
+    is_disputed: bool = False
+
+
 class InvalidWebhookError(InvalidRequestError):
     """The webhook is not signed by the payment provider."""
 
@@ -94,6 +109,22 @@ class PaymentLine(Protocol):
         """How long whoever joins now will wait."""
 
 
+class Books(Protocol):
+    """What a provider has charged for this shop; every method raises `ProviderError` where it does
+    not say.
+    """
+
+    def payments(
+        self, since: datetime, until: datetime
+    ) -> AsyncGenerator[Sequence[ProviderPayment], None]:
+        """In pages, each payment once that was begun between these moments, and is charged."""
+
+    async def find(self, order_id: str, reference: str | None) -> ProviderPayment | None:
+        """The payment that is called so; without a `reference`, the one of the order's session.
+        None where there is none, or nothing was charged.
+        """
+
+
 class PaymentProvider(Protocol):
     @property
     def name(self) -> str:
@@ -110,6 +141,10 @@ class PaymentProvider(Protocol):
     @property
     def line(self) -> PaymentLine | None:
         """Where buyers wait for `open`; None where nobody has to."""
+
+    @property
+    def books(self) -> Books | None:
+        """What it has charged, to be compared with the orders; None where it moves no money."""
 
     def session_id(self, order_id: str) -> str:
         """The id of the payment session that belongs to an order, always the same one."""

@@ -52,6 +52,7 @@ class MockPay:
     # Its page is this shop's own.
     hold_seconds_min: Final = 1
     line: Final = None
+    books: Final = None
 
     def __init__(
         self, secrets: Sequence[str], webhook_url: str, client: httpx.AsyncClient, outbox: Outbox

@@ -25,7 +25,7 @@ would take a second request within the rush.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -37,9 +37,10 @@ import orjson
 import stripe
 
 from tigerfans.errors import NotYourTurnError, ProviderError
-from tigerfans.payments.base import PAY_PAGE, Headers, Payment, PaymentEvent
+from tigerfans.payments.base import PAY_PAGE, Books, Headers, Payment, PaymentEvent
 from tigerfans.payments.provider_sessions import ProviderSession, ProviderSessions
 from tigerfans.payments.stripe_words import (
+    NO_REFUND,
     SESSION_PREFIX,
     Account,
     decided,
@@ -87,6 +88,8 @@ class Kind(StrEnum):
     OPEN = "open"
     LOOK_UP = "look up"
     EXPIRE = "expire"
+    LIST_PAYMENTS = "list payments"
+    FIND_PAYMENT = "find payment"
     LIST_REFUNDS = "list refunds"
     REFUND = "refund"
 
@@ -101,6 +104,16 @@ class Limits:
 
     line: WaitingLine
     tokens: Mapping[Kind, Tokens]
+
+    async def take(self, kind: Kind, wait_seconds_max: float = inf) -> None:
+        """Waits for a token; raises `NotYourTurnError` where it would be for longer."""
+        tokens = self.tokens[kind]
+        token = await tokens.take()
+        if token.wait_seconds > wait_seconds_max:
+            # It is the next one's: no turn is kept for who may not come back.
+            await tokens.give_back(token)
+            raise NotYourTurnError(token.wait_seconds)
+        await asyncio.sleep(token.wait_seconds)
 
 
 class Stripe:
@@ -117,6 +130,7 @@ class Stripe:
         account: Account,
         sessions: ProviderSessions,
         limits: Limits,
+        books: Books,
         currency: str,
         hold_seconds_min: int = HOLD_SECONDS_MIN,
     ) -> None:
@@ -124,6 +138,7 @@ class Stripe:
         self._account = account
         self._sessions = sessions
         self._limits = limits
+        self.books: Final = books
         # The shop's: what is given back is told in it.
         self._currency = currency
         self.hold_seconds_min: Final = hold_seconds_min
@@ -164,12 +179,12 @@ class Stripe:
         key = f"{payment.order_id}-{_digest(params)}"
 
         async def create(failures: int) -> stripe.checkout.Session:
-            await self._take(Kind.OPEN, patience)
+            await self._limits.take(Kind.OPEN, patience)
             return await self._api.checkout.sessions.create_async(
                 cast(Any, params), {"idempotency_key": _key(key, failures)}
             )
 
-        session = await _until_answered(create)
+        session = await until_answered(create)
         if session.url is None:
             raise ProviderError("Stripe gave a session that cannot be paid.")
         opened = ProviderSession(
@@ -200,11 +215,11 @@ class Stripe:
             return
 
         async def end(_: int) -> None:
-            await self._take(Kind.EXPIRE)
+            await self._limits.take(Kind.EXPIRE)
             await self._api.checkout.sessions.expire_async(stored.session_id)
 
         try:
-            await _until_answered(end)
+            await until_answered(end)
         except ProviderError as error:
             # Only an open one can be expired: it was paid meanwhile, or has expired by itself.
             if not isinstance(error.__cause__, stripe.InvalidRequestError):
@@ -224,24 +239,24 @@ class Stripe:
             before = await self._refund_under(intent, key)
             if before is not None:
                 return before
-            await self._take(Kind.REFUND)
+            await self._limits.take(Kind.REFUND)
             return await self._api.refunds.create_async(
                 params, {"idempotency_key": _key(f"refund-{key}", failures)}
             )
 
-        made = await _until_answered(make)
-        if made.status in ("failed", "canceled"):
+        made = await until_answered(make)
+        if made.status in NO_REFUND:
             raise ProviderError(f"Stripe could not give the money back: it says {made.status}.")
 
     async def _refund_under(self, intent: str, key: str) -> stripe.Refund | None:
         """The refund that was made under a key, unless it came to nothing."""
-        await self._take(Kind.LIST_REFUNDS)
+        await self._limits.take(Kind.LIST_REFUNDS)
         made = await self._api.refunds.list_async(
             {"payment_intent": intent, "limit": REFUNDS_READ_AT_ONCE}
         )
         for refund in made.data:
             told = refund.metadata.to_dict() if refund.metadata else {}
-            if told.get("key") == key and refund.status not in ("failed", "canceled"):
+            if told.get("key") == key and refund.status not in NO_REFUND:
                 return refund
         return None
 
@@ -257,20 +272,10 @@ class Stripe:
 
     async def _retrieve(self, session_id: str) -> stripe.checkout.Session:
         async def retrieve(_: int) -> stripe.checkout.Session:
-            await self._take(Kind.LOOK_UP)
+            await self._limits.take(Kind.LOOK_UP)
             return await self._api.checkout.sessions.retrieve_async(session_id)
 
-        return await _until_answered(retrieve)
-
-    async def _take(self, kind: Kind, wait_seconds_max: float = inf) -> None:
-        """Waits for a token; raises `NotYourTurnError` where it would be for longer."""
-        tokens = self._limits.tokens[kind]
-        token = await tokens.take()
-        if token.wait_seconds > wait_seconds_max:
-            # It is the next one's: no turn is kept for who may not come back.
-            await tokens.give_back(token)
-            raise NotYourTurnError(token.wait_seconds)
-        await asyncio.sleep(token.wait_seconds)
+        return await until_answered(retrieve)
 
     def _session_params(self, payment: Payment) -> dict[str, Any]:
         """The same for the same order, whenever it is asked for: so is the digest of them."""
@@ -303,13 +308,15 @@ class Stripe:
         return params | ({"customer_email": payment.email} if payment.email else {})
 
 
-async def _until_answered(ask: Callable[[int], Awaitable[Output]]) -> Output:
+async def until_answered(
+    ask: Callable[[int], Awaitable[Output]], pauses_seconds: Sequence[float] | None = None
+) -> Output:
     """What Stripe answers, which is asked again after pauses. `ask` takes how many 5xx there were.
 
     Raises `ProviderError` where it refuses, or never answers.
     """
     failures = 0
-    for pause_seconds in (*PAUSES_SECONDS, None):
+    for pause_seconds in (*(pauses_seconds or PAUSES_SECONDS), None):
         try:
             return await ask(failures)
         except stripe.StripeError as error:

@@ -6,6 +6,7 @@ from typing import Final
 import stripe
 
 from tigerfans.payments.provider_sessions import ProviderSessions
+from tigerfans.payments.stripe_books import StripeBooks
 from tigerfans.payments.stripe_checkout import (
     HOLD_SECONDS_MIN,
     REQUEST_SECONDS_MAX,
@@ -73,11 +74,14 @@ async def open_stripe(
             for kind in Kind
         },
     )
+    account = Account(shop_id.hex_digits, told.is_live, payments.secrets)
+    sessions = ProviderSessions(database)
     return Stripe(
         client,
-        Account(shop_id.hex_digits, told.is_live, payments.secrets),
-        ProviderSessions(database),
+        account,
+        sessions,
         limits,
+        StripeBooks(client, account, sessions, limits),
         currency,
         # Who tests has no card to look for.
         HOLD_SECONDS_MIN if told.api_base is None else 1,

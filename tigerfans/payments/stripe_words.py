@@ -12,6 +12,7 @@ From Stripe's documentation (webhooks, fulfilment of Checkout, currencies) and i
 """
 
 import time
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import msgspec
@@ -22,12 +23,15 @@ from tigerfans.payments.base import (
     EventType,
     InvalidWebhookError,
     PaymentEvent,
+    ProviderPayment,
     UnreadableWebhookError,
 )
 from tigerfans.payments.webhooks import read_json
 
 SESSION_PREFIX: Final = "stripe_"
 SIGNATURE_SECONDS_MAX: Final = 300
+# What a refund is called of which no money went back, or came back.
+NO_REFUND: Final = frozenset(("failed", "canceled"))
 
 _ZERO_DECIMAL: Final = frozenset(
     "bif clp djf gnf jpy kmf krw mga pyg rwf vnd vuv xaf xof xpf".split()  # noqa: SIM905
@@ -69,6 +73,45 @@ class CheckoutSession(msgspec.Struct, frozen=True):
     payment_intent: str | None = None
     customer_email: str | None = None
     customer_details: _Customer | None = None
+
+
+class Refund(msgspec.Struct, frozen=True):
+    """Money that goes back. It is on its way while `pending`, and may come back as `failed`."""
+
+    amount: int
+    status: str | None
+    payment_intent: str | None = None
+
+
+class Refunds(msgspec.Struct, frozen=True):
+    """Those of a charge, the newest ones, and whether there are more."""
+
+    data: tuple[Refund, ...]
+    has_more: bool = False
+
+
+class _BillingDetails(msgspec.Struct, frozen=True):
+    email: str | None = None
+
+
+class _Charge(msgspec.Struct, frozen=True):
+    disputed: bool
+    refunds: Refunds
+    billing_details: _BillingDetails = _BillingDetails()
+
+
+class PaymentIntent(msgspec.Struct, frozen=True):
+    """A payment intent, as far as the shop reads it, its last charge with its refunds in it.
+
+    Of several charges only the last one can have brought money: the ones before were declined.
+    """
+
+    id: str
+    status: str
+    amount_received: int
+    currency: str
+    metadata: Metadata
+    latest_charge: _Charge | None = None
 
 
 class _Whose(msgspec.Struct, frozen=True):
@@ -154,6 +197,32 @@ def event_of(session: CheckoutSession, event_type: EventType) -> PaymentEvent:
         cls=metadata.cls or None,
         customer_email=session.customer_email or customer.email,
         reference=session.payment_intent,
+    )
+
+
+def payment_of(intent: PaymentIntent, refunds: Sequence[Refund]) -> ProviderPayment:
+    """What the books have of a payment that is charged, with all of its refunds."""
+    came_to_nothing = [each for each in refunds if each.status in NO_REFUND]
+    currency, charge = intent.currency, intent.latest_charge
+
+    def units(amount: int) -> int:
+        return from_minor_units(amount, currency)
+
+    failed = sum(each.amount for each in came_to_nothing)
+    return ProviderPayment(
+        PaymentEvent(
+            type=EventType.SUCCEEDED,
+            payment_session_id=SESSION_PREFIX + intent.metadata.order_id,
+            order_id=intent.metadata.order_id,
+            amount=units(intent.amount_received),
+            currency=currency,
+            cls=intent.metadata.cls or None,
+            customer_email=charge.billing_details.email if charge else None,
+            reference=intent.id,
+        ),
+        refunded=units(sum(each.amount for each in refunds) - failed),
+        refund_failed=units(failed),
+        is_disputed=charge is not None and charge.disputed,
     )
 
 

@@ -7,6 +7,7 @@ for the operator, who gives the money back or dismisses it, once; the audit says
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
@@ -207,6 +208,15 @@ class UnmatchedPayments:
                 f"SELECT {_COLUMNS} FROM unmatched_payments"  # noqa: S608
                 " WHERE order_id = $1 ORDER BY received_at, id",
                 order_id,
+            )
+        return [_read(row) for row in rows]
+
+    async def of_many(self, order_ids: Sequence[str]) -> list[UnmatchedPayment]:
+        """Those that name one of many orders."""
+        async with self._database.connection() as connection:
+            rows = await connection.fetch(
+                f"SELECT {_COLUMNS} FROM unmatched_payments WHERE order_id = ANY($1)",  # noqa: S608
+                list(order_ids),
             )
         return [_read(row) for row in rows]
 

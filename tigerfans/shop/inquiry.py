@@ -22,7 +22,9 @@ from tigerfans.booking.ids import OrderId
 from tigerfans.errors import UnavailableError
 from tigerfans.ledger.base import LEDGER_AWAY
 from tigerfans.payments.base import PaymentEvent, PaymentProvider
+from tigerfans.payments.unmatched import Misfit
 from tigerfans.shop.backends import Backends
+from tigerfans.shop.misfits import keep_event
 from tigerfans.shop.payment import settle
 from tigerfans.stores.orders import CHARGED
 from tigerfans.stores.sessions import Claim
@@ -127,6 +129,26 @@ async def learn(
         status = settled.order_status
         logger.warning("nobody told what became of order %s: %s", order_id.hex_digits, status)
     return None if settled.order_status in CHARGED else seconds_left or None
+
+
+async def learn_of(backends: Backends, event: PaymentEvent) -> None:
+    """Settles a payment that is in the provider's books, and that the shop does not know of.
+
+    Of one more payment for an order that is paid the money is nobody's: it is kept as unmatched.
+    Raises as `settle`.
+    """
+
+    async def told(_: str) -> PaymentEvent | None:
+        return event
+
+    order_id = OrderId.parse(event.order_id)
+    order = None if order_id is None else await backends.orders.find(order_id)
+    if order is not None and order.is_charged:
+        await keep_event(backends, event, Misfit.SESSION)
+    elif order_id is None:
+        await settle(backends, event)
+    else:
+        await learn(backends, order_id, told)
 
 
 def _pause_seconds(attempts: int) -> float | None:

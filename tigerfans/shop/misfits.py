@@ -148,4 +148,6 @@ async def _is_an_orders_charge(backends: Backends, payment: UnmatchedPayment) ->
         and order.is_charged
         and payment.session_id == backends.provider.session_id(payment.order_id)
         and (payment.amount_cents, payment.currency) == (order.amount_cents, order.currency)
+        # What the provider calls otherwise is another payment: then the buyer has paid twice.
+        and payment.reference in (None, order.payment_reference or payment.reference)
     )

@@ -18,6 +18,7 @@ from tigerfans.payments.unmatched import UnmatchedPayment
 from tigerfans.shop import (
     cancellation,
     checkout,
+    inquiry,
     lookup,
     misfits,
     open_hold,
@@ -75,6 +76,10 @@ class Shop(Backends):
     def settle(self, event: PaymentEvent) -> Coroutine[Any, Any, Settlement]:
         """Does what a payment event asks for; returns only when all of it is durable."""
         return payment.settle(self, event)
+
+    def learn_of(self, event: PaymentEvent) -> Coroutine[Any, Any, None]:
+        """Settles a payment that is in the provider's books, and that the shop does not know of."""
+        return inquiry.learn_of(self, event)
 
     def order_answer(self, order_id: OrderId) -> Coroutine[Any, Any, bytes | None]:
         """An order as public JSON; None where it is unknown."""
