@@ -95,3 +95,17 @@ def test_without_a_running_shop_a_sentence_says_so(
     assert captured.err == f"No shop is running in TIGERFANS_DATA={data}.\n"
     assert captured.out == ""
     assert not data.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--days", "3"], "add --provider"),
+        (["--provider", "--days", "0"], "--days must be a number from 1"),
+    ],
+)
+def test_days_that_cannot_be_compared_are_refused_in_a_sentence(
+    arguments: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["reconcile", *arguments]) == 2
+    assert sentence in capsys.readouterr().err

@@ -107,7 +107,17 @@ def _parser() -> argparse.ArgumentParser:
     )
     reconcile.add_argument("--json", action="store_true", help="print the whole report as JSON")
     reconcile.add_argument(
-        "--repair", action="store_true", help="store the order of a sale that has none"
+        "--repair",
+        action="store_true",
+        help="store the order of a sale that has none, settle a payment that nobody told",
+    )
+    reconcile.add_argument(
+        "--provider",
+        action="store_true",
+        help="compare what the payment provider has charged with the orders instead",
+    )
+    reconcile.add_argument(
+        "--days", type=int, help="how far back, with --provider; two weeks by default"
     )
     stock = add("stock", _stock, "Show what there is of each class, or change it.")
     stock.add_argument("cls", nargs="?", metavar="CLASS", help="the code of a class")
@@ -235,9 +245,16 @@ def _backup(arguments: argparse.Namespace) -> int:
 
 
 def _reconcile(arguments: argparse.Namespace) -> int:
-    from tigerfans.office.reconcile_command import run
+    from tigerfans.office import reconcile_command
 
-    return run(_settings(), as_json=arguments.json, repair=arguments.repair)
+    as_json, repair, days = arguments.json, arguments.repair, arguments.days
+    if arguments.provider:
+        return reconcile_command.run_provider(
+            _settings(), as_json=as_json, repair=repair, days=days
+        )
+    if days is not None:
+        raise SettingsError("--days says how far back to look at the provider: add --provider.")
+    return reconcile_command.run(_settings(), as_json=as_json, repair=repair)
 
 
 def _user_add(arguments: argparse.Namespace) -> int:

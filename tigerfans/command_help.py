@@ -133,12 +133,13 @@ HELP: Final[Mapping[str, Help]] = {
     ),
     "reconcile": Help(
         {
-            0: "ledger and orders say the same, and no payment waits",
+            0: "ledger and orders say the same, and no payment waits; with --provider, all that it"
+            " charged is in the orders",
             1: "they differ, or a payment waits for the operator",
             2: "the shop cannot be looked at, or a setting cannot be used",
         }
         | _INTERRUPTED,
-        "tigerfans reconcile --json > report.json",
+        "tigerfans reconcile --json > report.json\ntigerfans reconcile --provider --days 30",
         _OPEN_SHOP,
     ),
     "user add": Help(

@@ -144,6 +144,12 @@ def test_reconcile_shows_a_table_and_exits_1_on_a_difference(shop: RunningShop) 
     assert order_id in {each["order_id"] for each in report["differences"]}
 
 
+def test_a_provider_that_keeps_no_books_is_refused_in_a_sentence(shop: RunningShop) -> None:
+    asked = shop.tigerfans("reconcile", "--provider")
+    assert (asked.returncode, asked.stdout) == (2, "")
+    assert "MockPay moves no money and keeps no books" in asked.stderr
+
+
 async def delete_orders(shop: RunningShop) -> None:
     connection = await asyncpg.connect(database_url_of(DataFolder(shop.data).sockets / "pg"))
     try:

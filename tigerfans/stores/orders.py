@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from operator import attrgetter
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import asyncpg
 
@@ -131,6 +131,13 @@ _PAID_PAGE: Final = f"""
     SELECT {COLUMNS} FROM orders WHERE id > $1 AND status IN ('PAID', 'REFUNDED') AND paid_at <= $2
     ORDER BY id LIMIT $3
 """  # noqa: S608
+# Of what costs nothing nothing is charged. In the order of the index `orders_listed`.
+_CHARGED_PAGE: Final = f"""
+    SELECT {COLUMNS}, recorded_at FROM orders
+    WHERE (recorded_at, id) > ($1, $2::uuid) AND recorded_at <= $3
+        AND {IS_CHARGED} AND amount_cents > 0
+    ORDER BY recorded_at, id LIMIT $4
+"""  # noqa: S608
 # An email address as `folded` gives it: outside ASCII, the column has what was folded here.
 FOLDED_EMAIL: Final = """coalesce(email_folded, lower(email COLLATE "C"))"""
 _REFUND_IS_DUE: Final = "status = 'PAID_UNFULFILLED' AND refunded_at IS NULL"
@@ -223,6 +230,13 @@ class Recorded:
     is_new: bool
 
 
+class ChargedPlace(NamedTuple):
+    """Where an order stands among those that were paid for; behind no id there are all."""
+
+    recorded_at: datetime
+    id: str = "0" * ORDER_ID_HEX_DIGITS
+
+
 class Orders:
     """The order store; every method raises `UnavailableError` where PostgreSQL gives no answer."""
 
@@ -281,6 +295,27 @@ class Orders:
         async with self.database.connection(PAGE_SECONDS_MAX) as connection:
             rows = await connection.fetch(_PAID_PAGE, start, until, limit)
         return [read_order(row) for row in rows]
+
+    async def charged_page(
+        self, after: "ChargedPlace", until: datetime, limit: int
+    ) -> tuple[Sequence[Order], "ChargedPlace"]:
+        """Up to `limit` orders that were paid for, whatever became of them since, and recorded
+        until then, in that order, from the one behind `after` on; and which is the last of them.
+        """
+        async with self.database.connection(PAGE_SECONDS_MAX) as connection:
+            rows = await connection.fetch(_CHARGED_PAGE, *after, until, limit)
+        if rows:
+            after = ChargedPlace(rows[-1]["recorded_at"], rows[-1]["id"].hex)
+        return [read_order(row) for row in rows], after
+
+    async def charged_since(self, since: datetime) -> int:
+        """How many orders that were paid for were recorded since then."""
+        async with self.database.connection(PAGE_SECONDS_MAX) as connection:
+            count: int = await connection.fetchval(
+                f"SELECT count(*) FROM orders WHERE recorded_at >= $1 AND {IS_CHARGED}",  # noqa: S608
+                since,
+            )
+        return count
 
     async def correct_email(self, order_id: OrderId, email: str, by: str) -> Order | None:
         """Gives an order another email; the order then, None where there is none. Who did it is
