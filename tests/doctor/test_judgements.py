@@ -35,6 +35,7 @@ from tigerfans.settings.settings import (
     Settings,
 )
 from tigerfans.settings.store_urls import Host
+from tigerfans.settings.stripe_settings import StripeSettings
 from tigerfans.shop.identity import NO_ID
 from tigerfans.stores.identity import Identity, ShopId, secret_digest
 from tigerfans.stores.mails import MailCounts, OutboxLook
@@ -95,6 +96,18 @@ def test_default_secrets_are_bad_wherever_other_machines_get_in() -> None:
     found = wrong(check_configuration(reached))
     for name in ("MOCK_SECRET", "TIGERFANS_TICKET_SECRET", "ADMIN_PASSWORD"):
         assert found[name] == Verdict.BAD
+
+
+def test_known_secrets_are_bad_where_buyers_pay_real_money() -> None:
+    stripe = PaymentSettings("stripe", ("whsec_1",), stripe=StripeSettings("rk_live_1"))
+    found = wrong(check_configuration(Settings(payments=stripe)))
+    for name in ("TIGERFANS_TICKET_SECRET", "ADMIN_PASSWORD"):
+        assert found[name] == Verdict.BAD
+    # Stripe makes it, of whatever length.
+    assert "STRIPE_WEBHOOK_SECRETS" not in found
+    test = replace(stripe, stripe=StripeSettings("rk_test_1"))
+    deployed = wrong(check_configuration(replace(DEPLOYED, payments=test, demo=False)))
+    assert deployed == {"TIGERFANS_PAYMENT_PROVIDER": Verdict.BAD}
 
 
 def test_a_provider_that_takes_no_money_is_bad_in_production_unless_none_is_meant() -> None:

@@ -12,7 +12,7 @@ from tests.offers import SHOW
 from tests.shop.test_inquiry import end_holds
 from tests.shops import OpenShop
 from tigerfans.booking.ids import OrderId
-from tigerfans.errors import NotYourTurnError
+from tigerfans.errors import NotYourTurnError, ProviderError
 from tigerfans.http.app import create_app
 from tigerfans.payments.base import (
     PAY_PAGE,
@@ -233,10 +233,14 @@ async def test_a_provider_that_gives_no_session_makes_the_page_wait_and_loses_no
     client: httpx.AsyncClient, coins: Coins
 ) -> None:
     order_id = await hold(client)
-    coins.error = KeyError("whatever its client raises")
-    page = await client.get(f"/pay/{order_id}", headers=BROWSER)
-    assert (page.status_code, "Your ticket is yours" in page.text) == (200, True)
-    assert (await client.get(f"/pay/{order_id}")).status_code == 503
+    for error in (KeyError("whatever its client raises"), ProviderError("It refuses the key.")):
+        coins.error = error
+        page = await client.get(f"/pay/{order_id}", headers=BROWSER)
+        assert (page.status_code, "Your ticket is yours" in page.text) == (200, True)
+        assert "Coins does not answer right now" in page.text
+        assert "Many are paying right now" not in page.text
+        told = await client.get(f"/pay/{order_id}")
+        assert (told.status_code, "is slow right now" in told.json()["detail"]) == (503, True)
     assert (await client.get(f"/pay/{order_id}/return")).status_code == 303
     assert (await client.get(f"/api/orders/{order_id}")).json()["status"] == "PENDING"
 

@@ -246,7 +246,7 @@ def test_production_takes_live_keys_a_public_address_and_no_test_server() -> Non
     }
     assert Settings.from_environment(SET | own).payments.takes_money
     for changes, sentence in (
-        ({"STRIPE_SECRET_KEY": TEST_KEY}, "takes no money and is refused"),
+        ({"STRIPE_SECRET_KEY": TEST_KEY}, "STRIPE_SECRET_KEY is a test key"),
         ({"STRIPE_API_BASE": "http://127.0.0.1:1"}, "STRIPE_API_BASE names a test server"),
         ({"TIGERFANS_PUBLIC_URL": ""}, "TIGERFANS_PUBLIC_URL must be set"),
     ):

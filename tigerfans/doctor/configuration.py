@@ -98,10 +98,15 @@ def _check_secrets(settings: Settings, findings: Findings) -> None:
         if name in defaults:
             found = "not set, or the default, which everybody knows"
             advice = "Set it to the output of `openssl rand -hex 24`."
-            if is_reached:
+            if settings.payments.takes_money:
+                findings.bad(name, f"{found}, and buyers pay real money", advice)
+            elif is_reached:
                 findings.bad(name, f"{found}, and other machines reach the shop", advice)
             else:
                 findings.required(name, False, found, advice)
+        elif name == "STRIPE_WEBHOOK_SECRETS":
+            # Stripe makes them, and the shop knows them by their form.
+            findings.good(name, "set")
         elif length < length_min:
             advice = f"Take at least {length_min} random characters: `openssl rand -hex 24`."
             findings.warn(name, f"{length} characters", advice)
@@ -116,10 +121,10 @@ def _check_provider(settings: Settings, findings: Findings) -> None:
     in_production = settings.environment == "production"
     if payments.provider == "stripe":
         for problem in payments.stripe.problems(payments.secrets, in_production=in_production):
-            advice = "Copy it from Stripe's Dashboard; docs/payments.md says what it is for."
+            advice = "Copy it from Stripe's Dashboard: docs/stripe.md says from where."
             findings.bad("TIGERFANS_PAYMENT_PROVIDER", problem, advice)
     if payments.takes_money:
-        findings.good("TIGERFANS_PAYMENT_PROVIDER", payments.provider)
+        findings.good("TIGERFANS_PAYMENT_PROVIDER", payments.description)
     elif settings.demo:
         found = f"{payments.provider}, a demonstration in which no money is meant"
         findings.good("TIGERFANS_PAYMENT_PROVIDER", found)
@@ -127,8 +132,8 @@ def _check_provider(settings: Settings, findings: Findings) -> None:
         findings.required(
             "TIGERFANS_PAYMENT_PROVIDER",
             False,
-            f"{payments.provider}, which takes no money",
-            "Name one that does, or set TIGERFANS_DEMO=1 where no money is meant.",
+            payments.description,
+            "Sell by one that takes money, or set TIGERFANS_DEMO=1 where none is meant.",
         )
 
 

@@ -194,6 +194,14 @@ class PaymentSettings:
         return not (PROVIDERS[self.provider].is_demo or is_test)
 
     @property
+    def description(self) -> str:
+        """Who takes the money, and whether it is any, in the operator's words."""
+        if self.provider == "stripe":
+            return self.stripe.description
+        is_demo = PROVIDERS[self.provider].is_demo
+        return f"{self.provider}, which takes no money" if is_demo else self.provider
+
+    @property
     def secret_setting(self) -> str:
         """The variable that holds the secret, such as `MOCK_SECRET`."""
         return PROVIDERS[self.provider].secrets_setting
@@ -437,6 +445,12 @@ class Settings:
                 "TIGERFANS_BENCH=1 opens unpaid sales and is refused with TIGERFANS_ENV=production."
             )
         if not (self.payments.takes_money or self.demo):
+            if self.payments.provider == "stripe":
+                raise SettingsError(
+                    "STRIPE_SECRET_KEY is a test key, by which no money moves, and is refused with"
+                    " TIGERFANS_ENV=production: give a live one, sk_live_… or rk_live_…, or set"
+                    " TIGERFANS_DEMO=1 where no money is meant."
+                )
             raise SettingsError(
                 f"{provider} takes no money and is refused with TIGERFANS_ENV=production: name"
                 " another provider, or set TIGERFANS_DEMO=1 where no money is meant."

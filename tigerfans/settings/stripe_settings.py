@@ -35,6 +35,14 @@ class StripeSettings:
     def takes_money(self) -> bool:
         return self.is_live and self.api_base is None
 
+    @property
+    def description(self) -> str:
+        """Who takes the money, and whether it is any."""
+        if self.api_base is not None:
+            return f"a test server at {self.api_base} in Stripe's place: no money moves"
+        mode = "live: buyers pay real money" if self.is_live else "by a test key: no money moves"
+        return f"Stripe, {mode}"
+
     def problems(self, secrets: tuple[str, ...], *, in_production: bool) -> Iterator[str]:
         """Why nothing can be sold with these, each as a sentence."""
         if not self.secret_key:

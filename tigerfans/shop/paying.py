@@ -46,6 +46,8 @@ async def open_payment(backends: Backends, order_id: OrderId, shop_url: str) -> 
     try:
         async with asyncio.timeout(OPEN_SECONDS_MAX):
             url = await backends.provider.open(payment)
+    except ProviderError as error:
+        raise ProviderError(_NOT_OPENED) from error
     except ShopError:
         raise
     # A provider may raise whatever its client does.

@@ -51,6 +51,7 @@ def banner(plan: Plan) -> str:
         "metrics": f"http://{metrics}/metrics",
         "ledger": plan.ledger.description,
         "workers": str(settings.http.workers),
+        "payments": settings.payments.description,
         "mail": _mail(settings, plan.folder),
         "data": f"{plan.folder.root}  (logs in {plan.folder.logs.name}/)",
     }

@@ -78,6 +78,7 @@ def pay_pages(shop: PayShop, renderer: Renderer, shop_url: str) -> Sequence[HTTP
             "pay.html",
             url=None,
             order=await _order(order_id),
+            is_away=isinstance(error, ProviderError),
             wait_seconds=max(1, wait_seconds),
             refresh_seconds=min(retry_seconds, LOOK_SECONDS_MAX),
             script_seconds=round(min(retry_seconds, LOOK_SECONDS_MAX) / RETRY_SPREAD, 1),
