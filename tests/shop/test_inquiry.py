@@ -17,9 +17,17 @@ from tigerfans.shop.checkout import Checkout
 from tigerfans.shop.inquiry import ATTEMPTS_MAX, PAUSE_SECONDS_MAX, PAUSE_SECONDS_MIN, inquire
 from tigerfans.shop.shop import Shop
 from tigerfans.stores.orders import OrderStatus
+from tigerfans.stores.sessions import ASKED_WITHIN_SECONDS
 from tigerfans.telemetry.steps import Step
 
 EMAIL = "fan@example.org"
+# Until a provider is given up, in these tests.
+ATTEMPTS = 12
+
+
+@pytest.fixture(autouse=True)
+def given_up_early(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inquiry, "ATTEMPTS_MAX", ATTEMPTS)
 
 
 class Provider:
@@ -278,10 +286,12 @@ async def test_a_provider_that_never_answers_is_given_up_with_a_line_in_the_log(
     checkout = await worker.checkout("A", EMAIL)
     await end_holds(worker)
     provider.error = UnavailableError()
-    for _ in range(ATTEMPTS_MAX + 3):
+    for _ in range(ATTEMPTS + 3):
         await inquire(worker)
         await end_pauses(worker)
-    assert len(provider.asked) == ATTEMPTS_MAX
+    assert len(provider.asked) == ATTEMPTS
+    # The first attempt, the second, the fourth and the eighth.
+    assert caplog.text.count("could not ask about") == 4
     assert f"gave up asking about order {checkout.order_id}" in caplog.text
 
 
@@ -303,7 +313,7 @@ async def test_a_store_that_is_away_is_no_attempt_at_the_provider_and_no_line(
     await end_holds(worker)
     with monkeypatch.context() as patched:
         patched.setattr(worker.orders if place == "find" else worker, place, be_away)
-        for _ in range(ATTEMPTS_MAX + 1):
+        for _ in range(ATTEMPTS + 1):
             await inquire(worker)
             await end_pauses(worker)
     assert "order" not in caplog.text
@@ -322,10 +332,13 @@ async def test_to_wait_for_the_end_of_a_session_is_no_attempt(
     assert (len(provider.asked), claim.attempts) == (1, 0)
 
 
-def test_pauses_double_up_to_a_bound_and_end() -> None:
-    pauses = [inquiry._pause_seconds(attempts) for attempts in range(1, ATTEMPTS_MAX + 1)]
+def test_pauses_double_up_to_a_bound_and_end_after_a_week(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inquiry, "ATTEMPTS_MAX", ATTEMPTS_MAX)
+    *pauses, last = [inquiry._pause_seconds(attempts) for attempts in range(1, ATTEMPTS_MAX + 1)]
     assert pauses[:3] == [PAUSE_SECONDS_MIN, 2 * PAUSE_SECONDS_MIN, 4 * PAUSE_SECONDS_MIN]
-    assert pauses[-2:] == [PAUSE_SECONDS_MAX, None]
+    assert (pauses[-1], last) == (PAUSE_SECONDS_MAX, None)
+    waited_seconds = sum(pause for pause in pauses if pause)
+    assert 0 <= waited_seconds - ASKED_WITHIN_SECONDS < PAUSE_SECONDS_MAX
 
 
 async def test_a_provider_that_says_nothing_is_waited_for_no_longer_than_the_lease(

@@ -37,13 +37,15 @@ import orjson
 import stripe
 
 from tigerfans.errors import NotYourTurnError, ProviderError
-from tigerfans.payments.base import PAY_PAGE, Books, Headers, Payment, PaymentEvent
+from tigerfans.payments.base import PAY_PAGE, Books, EventType, Headers, Payment, PaymentEvent
 from tigerfans.payments.provider_sessions import ProviderSession, ProviderSessions
 from tigerfans.payments.stripe_words import (
     NO_REFUND,
     SESSION_PREFIX,
     Account,
+    CheckoutSession,
     decided,
+    event_of,
     read_event,
     read_session,
     to_minor_units,
@@ -73,6 +75,8 @@ WAIT_LATE_SECONDS_MAX: Final = 4.0
 # Of one payment, which has fewer.
 REFUNDS_READ_AT_ONCE: Final = 100
 FAILURE_STATUS: Final = 500
+# What a payment intent is whose money does not come any more.
+REFUSED: Final = ("requires_payment_method", "canceled")
 # A conflict, with the same request under way, and too many.
 ASKED_AGAIN: Final = (409, 429)
 DIGEST_DIGITS: Final = 16
@@ -203,7 +207,21 @@ class Stripe:
             await self._sessions.end(order_id)
         elif event is None and session.status == "complete":
             await self._sessions.submit(order_id)
+            return await self._refused(read_session(session))
         return event
+
+    async def _refused(self, session: CheckoutSession) -> PaymentEvent | None:
+        """What the bank has decided of a debit, where that is no: its session stays as it was."""
+        intent_id = session.payment_intent
+        if intent_id is None:
+            return None
+
+        async def retrieve(_: int) -> stripe.PaymentIntent:
+            await self._limits.take(Kind.FIND_PAYMENT)
+            return await self._api.payment_intents.retrieve_async(intent_id)
+
+        intent = await until_answered(retrieve)
+        return event_of(session, EventType.FAILED) if intent.status in REFUSED else None
 
     async def is_under_way(self, order_id: str) -> bool:
         stored = await self._sessions.find(order_id)

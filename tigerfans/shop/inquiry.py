@@ -5,13 +5,17 @@ is not charged, because nothing is decided or it has failed or was canceled, is 
 more when the session is over, for until then it can be paid, although the provider is told that it
 shall not be. A claim is a lease, so that what a
 killed clerk was about to ask comes back. What is learned is settled as if a webhook had told it, so
-a webhook that comes as well changes nothing. A provider that does not answer is asked again after
-growing pauses, and is given up after so many attempts. What is no fault of the provider's is no
-attempt: a store that is away, a clerk that is killed.
+a webhook that comes as well changes nothing.
+
+A debit takes days to be decided: its session is asked about for a month, after pauses as long as
+that takes by then. A provider that does not answer is asked again after growing pauses, and is
+given up after a week. What is no fault of the provider's is no attempt: a store that is away, a
+clerk that is killed.
 """
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
@@ -24,6 +28,7 @@ from tigerfans.ledger.base import LEDGER_AWAY
 from tigerfans.payments.base import PaymentEvent, PaymentProvider
 from tigerfans.payments.unmatched import Misfit
 from tigerfans.shop.backends import Backends
+from tigerfans.shop.lookup import session_of_order
 from tigerfans.shop.misfits import keep_event
 from tigerfans.shop.payment import settle
 from tigerfans.stores.orders import CHARGED
@@ -39,10 +44,14 @@ LOOK_UP_SECONDS_MAX: Final = 10.0
 LEASE_SECONDS: Final = 30.0
 # Until it is tried again after a store was away.
 AWAY_PAUSE_SECONDS: Final = 10.0
-# The pause doubles from attempt to attempt: all of them take forty minutes.
-ATTEMPTS_MAX: Final = 12
+# The pause doubles from attempt to attempt, up to ten minutes: all of them take a week, for which a
+# session waits to be asked about as well (`stores.sessions.ASKED_WITHIN_SECONDS`).
+ATTEMPTS_MAX: Final = 1_017
 PAUSE_SECONDS_MIN: Final = 2.0
 PAUSE_SECONDS_MAX: Final = 600.0
+# Between two questions about money that is under way, and for how long after its hold it may be.
+UNDER_WAY_PAUSE_SECONDS_MAX: Final = 12 * 3600.0
+UNDER_WAY_SECONDS_MAX: Final = 30 * 24 * 3600.0
 
 
 # Asks about the payment of an order; as `look_up` of a provider.
@@ -78,8 +87,10 @@ async def _inquire_about(backends: Backends, claim: Claim) -> None:
         attempts = claim.attempts + 1
         pause_seconds = _pause_seconds(attempts)
         gave_up = pause_seconds is None
+        # Of a thousand attempts, ten lines.
+        is_told = gave_up or attempts.bit_count() == 1
         logger.log(
-            logging.ERROR if gave_up else logging.WARNING,
+            logging.ERROR if gave_up else logging.WARNING if is_told else logging.DEBUG,
             "%s order %s: %r",
             "gave up asking about" if gave_up else "could not ask about",
             claim.order_id.hex_digits,
@@ -94,11 +105,13 @@ async def _inquire_about(backends: Backends, claim: Claim) -> None:
 
 
 async def _look_up(provider: PaymentProvider, order_id: str) -> PaymentEvent | None:
-    """What is decided; where nothing is, nobody shall pay any more, for the hold has ended."""
+    """What is decided; where nothing is, nobody shall pay any more, for the hold has ended. Who has
+    agreed to pay by then, has.
+    """
     try:
         async with asyncio.timeout(LOOK_UP_SECONDS_MAX):
             event = await provider.look_up(order_id)
-            if event is None:
+            if event is None and not await provider.is_under_way(order_id):
                 await provider.expire(order_id)
             return event
     # A provider may raise whatever its client does.
@@ -111,9 +124,9 @@ async def learn(
 ) -> float | None:
     """Asks, and settles what is learned; how long to wait before the next question, or None.
 
-    There is none once the order is charged, or the session was over when it was asked about. What
-    is learned where it `is_overdue` counts as never told. Raises what `ask` does, and otherwise as
-    `settle`.
+    There is none once the order is charged, or the session was over when it was asked about and no
+    money is under way. What is learned where it `is_overdue` counts as never told. Raises what
+    `ask` does, and otherwise as `settle`.
     """
     order = await backends.orders.find(order_id)
     if order is not None and order.is_charged:
@@ -122,13 +135,29 @@ async def learn(
     seconds_left = await backends.sessions.seconds_left(order_id)
     event = await ask(order_id.hex_digits)
     if event is None:
-        return seconds_left or None
+        return seconds_left or await _seconds_under_way(backends, order_id)
     settled = await settle(backends, event)
     if is_overdue and settled.order_status is not None and not settled.is_replay:
         backends.counters.steps[Step.LEARNED] += 1
         status = settled.order_status
         logger.warning("nobody told what became of order %s: %s", order_id.hex_digits, status)
     return None if settled.order_status in CHARGED else seconds_left or None
+
+
+async def _seconds_under_way(backends: Backends, order_id: OrderId) -> float | None:
+    """How long to wait for money that is under way: as long as it is by then, since the hold ended.
+    None where there is none, or where nobody waits any longer.
+    """
+    if not await backends.provider.is_under_way(order_id.hex_digits):
+        return None
+    session = await session_of_order(backends, order_id)
+    if session is None:
+        return None
+    overdue_seconds = time.time() - session.expires_ms / 1_000
+    if overdue_seconds < UNDER_WAY_SECONDS_MAX:
+        return min(max(PAUSE_SECONDS_MAX, overdue_seconds), UNDER_WAY_PAUSE_SECONDS_MAX)
+    logger.error("gave up asking about order %s: its money never came", order_id.hex_digits)
+    return None
 
 
 async def learn_of(backends: Backends, event: PaymentEvent) -> None:
