@@ -13,25 +13,25 @@ import pytest
 import stripe
 
 from tests.http.asgi import client_of_app
+from tests.offers import OFFER
 from tests.shop.test_inquiry import end_holds
-from tests.shops import OpenShop
+from tests.shops import OpenShop, payment
 from tests.stripe_server.control import Control
 from tests.stripe_server.misbehaviour import Rule
 from tests.stripe_server.server import TEST_KEY
 from tigerfans.booking.ids import OrderId
 from tigerfans.errors import NotYourTurnError, ProviderError
 from tigerfans.http.app import create_app
+from tigerfans.offer.offer import Offer
 from tigerfans.payments import stripe_checkout
 from tigerfans.payments.base import EventType, InvalidWebhookError, UnreadableWebhookError
 from tigerfans.payments.providers import MAKERS, Parts
+from tigerfans.payments.stripe_amounts import from_minor_units, problems, to_minor_units
 from tigerfans.payments.stripe_checkout import SIGNATURE_HEADER, Stripe
 from tigerfans.payments.stripe_words import (
     SIGNATURE_SECONDS_MAX,
     Account,
-    can_be_sold_in,
-    from_minor_units,
     read_event,
-    to_minor_units,
 )
 from tigerfans.settings.settings import (
     DEFAULT_ADMIN_PASSWORD,
@@ -186,11 +186,63 @@ def test_an_amount_is_what_stripe_takes_for_the_minor_unit(
     assert from_minor_units(units, currency) == amount
 
 
-def test_a_currency_that_stripe_has_in_larger_units_only_is_not_sold_in() -> None:
-    assert can_be_sold_in("isk")
-    assert not can_be_sold_in("mga")
+def test_what_stripe_says_of_an_amount_that_the_shop_has_not_cannot_be_read() -> None:
     with pytest.raises(UnreadableWebhookError):
         from_minor_units(150, "isk")
+
+
+def at_price(price: int, currency: str) -> Offer:
+    """An offer whose second class costs that."""
+    first, second = OFFER.listings
+    listings = (replace(first, price_cents=1_000_000), replace(second, price_cents=price))
+    return replace(OFFER, currency=currency, listings=listings)
+
+
+@pytest.mark.parametrize(
+    ("currency", "price"),
+    [
+        ("eur", 50),
+        ("jpy", 50),
+        ("isk", 1),
+        ("ugx", 500),
+        ("czk", 1500),
+        ("kwd", 5120),
+        ("bhd", 10),
+        ("nzd", 51),
+    ],
+)
+def test_stripe_takes_a_price(currency: str, price: int) -> None:
+    assert not [*problems(at_price(price, currency))]
+
+
+@pytest.mark.parametrize(
+    ("currency", "price", "sentence"),
+    [
+        # The last of thousandths has to be 0.
+        *((code, 5124, "last digit has to be 0") for code in ("bhd", "jod", "kwd", "omr", "tnd")),
+        # What is charged at least.
+        ("eur", 49, "€0.50 at least, and class B costs €0.49"),
+        ("gbp", 29, "£0.30 at least"),
+        ("jpy", 49, "¥50 at least"),
+        ("czk", 1499, "15.00 at least"),
+        ("ugx", 0, "1 at least"),
+        # Whole at Stripe, or in hundredths where the shop has thousandths.
+        ("mga", 5000, "does not take MGA"),
+        ("iqd", 5000, "does not take IQD"),
+    ],
+)
+async def test_a_shop_does_not_start_with_a_price_that_stripe_does_not_take(
+    currency: str, price: int, sentence: str
+) -> None:
+    offer = at_price(price, currency)
+    assert [sentence in problem for problem in problems(offer)] == [True]
+    settings = Settings(payments=PaymentSettings("stripe", (NEW,)), offer=offer)
+    # Nothing is opened by then.
+    nothing: Any = None
+    parts = Parts(AsyncExitStack(), settings, nothing, nothing, nothing)
+    with pytest.raises(SettingsError) as refused:
+        await MAKERS["stripe"](parts)
+    assert sentence in str(refused.value)
 
 
 # --- Settings ------------------------------------------------------------------------------------
@@ -516,6 +568,25 @@ async def test_nobody_waits_long_inside_a_request(
     with pytest.raises(NotYourTurnError) as told_to_wait:
         await selling.shop.open_payment(parsed, "")
     assert told_to_wait.value.retry_after_seconds == 90
+
+
+@pytest.mark.parametrize("currency", ["kwd", "isk", "jpy"])
+async def test_of_an_order_of_several_tickets_stripe_gives_back_any_of_them(
+    selling: StripeShop, stripe_server: Control, currency: str
+) -> None:
+    offer = at_price(5120, currency)
+    assert not [*problems(offer)]
+    selling.provider._currency = currency
+    order_id = "02" * 15 + "00"
+    price = offer.listings[1].price_cents
+    asked = payment(order_id, currency=currency, qty=3, price=price, amount=3 * price)
+    session_id = (await selling.provider.open(asked)).rpartition("/")[2]
+    await stripe_server.attempt(session_id)
+    for ticket in range(2):
+        await selling.provider.refund(order_id, None, price, f"{order_id}-{ticket}")
+    charged = to_minor_units(3 * price, currency)
+    money = (await stripe_server.money())[currency]
+    assert (money["charged"], money["left"]) == (charged, charged // 3)
 
 
 async def test_without_its_library_stripe_is_refused_with_what_to_install(

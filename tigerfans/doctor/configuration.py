@@ -9,6 +9,7 @@ from tigerfans.doctor.findings import Findings
 from tigerfans.offer.file import OfferError
 from tigerfans.offer.taken import TakenOffer, find_taken
 from tigerfans.offer.windows import SaleState
+from tigerfans.payments import stripe_amounts
 from tigerfans.settings.settings import Settings, is_loopback, unknown_variables
 
 # Of random letters and digits, nobody guesses so many.
@@ -123,6 +124,8 @@ def _check_provider(settings: Settings, findings: Findings) -> None:
         for problem in payments.stripe.problems(payments.secrets, in_production=in_production):
             advice = "Copy it from Stripe's Dashboard: docs/stripe.md says from where."
             findings.bad("TIGERFANS_PAYMENT_PROVIDER", problem, advice)
+        for problem in stripe_amounts.problems(settings.offer):
+            findings.bad("TIGERFANS_OFFER", problem, "Change it in the offer's file.")
     if payments.takes_money:
         findings.good("TIGERFANS_PAYMENT_PROVIDER", payments.description)
     elif settings.demo:

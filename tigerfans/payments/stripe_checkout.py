@@ -39,6 +39,7 @@ import stripe
 from tigerfans.errors import NotYourTurnError, ProviderError
 from tigerfans.payments.base import PAY_PAGE, Books, EventType, Headers, Payment, PaymentEvent
 from tigerfans.payments.provider_sessions import ProviderSession, ProviderSessions
+from tigerfans.payments.stripe_amounts import to_minor_units
 from tigerfans.payments.stripe_words import (
     NO_REFUND,
     SESSION_PREFIX,
@@ -48,7 +49,6 @@ from tigerfans.payments.stripe_words import (
     event_of,
     read_event,
     read_session,
-    to_minor_units,
 )
 from tigerfans.stores.token_bucket import Tokens
 from tigerfans.stores.waiting_line import WaitingLine

@@ -6,6 +6,7 @@ from typing import Final
 import stripe
 
 from tigerfans.payments.provider_sessions import ProviderSessions
+from tigerfans.payments.stripe_amounts import problems
 from tigerfans.payments.stripe_books import StripeBooks
 from tigerfans.payments.stripe_checkout import (
     HOLD_SECONDS_MIN,
@@ -14,7 +15,7 @@ from tigerfans.payments.stripe_checkout import (
     Limits,
     Stripe,
 )
-from tigerfans.payments.stripe_words import Account, can_be_sold_in
+from tigerfans.payments.stripe_words import Account
 from tigerfans.settings.settings import Settings, SettingsError
 from tigerfans.stores.database import Database
 from tigerfans.stores.identity import ShopId
@@ -42,11 +43,8 @@ async def open_stripe(
     """The provider; `stack` closes its one HTTP client. Raises `SettingsError`."""
     payments, currency = settings.payments, settings.offer.currency
     told = payments.stripe
-    if not can_be_sold_in(currency):
-        raise SettingsError(
-            f"Stripe does not take {currency.upper()} as this shop counts it: sell in another"
-            " currency."
-        )
+    for problem in problems(settings.offer):
+        raise SettingsError(problem)
     # Else it writes an id into the home of whoever runs the shop, and tells Stripe how long it
     # waited.
     stripe.enable_telemetry = False

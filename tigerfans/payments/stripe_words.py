@@ -1,14 +1,12 @@
-"""What Stripe says, read: webhooks that are signed, Checkout Sessions, and amounts.
+"""What Stripe says, read: webhooks that are signed, and Checkout Sessions.
 
-From Stripe's documentation (webhooks, fulfilment of Checkout, currencies) and its library:
+From Stripe's documentation (webhooks, fulfilment of Checkout) and its library:
 
 - A signature is `t=…,v1=…`, with a `v1` for each secret while one is rolled; what is signed is the
   timestamp, a point and the raw body. Older than 300 s it is a replay.
 - Events come more than once and in any order. `checkout.session.completed` says by
   `payment_status` whether the money is there: `unpaid` is a debit, of which
   `async_payment_succeeded` or `async_payment_failed` tells days later.
-- Amounts are in a currency's minor unit, but not always ISO 4217's: crowns of Iceland and
-  shillings of Uganda have none and are in hundredths, ariaries are whole.
 """
 
 import time
@@ -18,25 +16,19 @@ from typing import Final, NamedTuple
 import msgspec
 import stripe
 
-from tigerfans.offer.money import digits_of
 from tigerfans.payments.base import (
     EventType,
     InvalidWebhookError,
     PaymentEvent,
     ProviderPayment,
-    UnreadableWebhookError,
 )
+from tigerfans.payments.stripe_amounts import from_minor_units
 from tigerfans.payments.webhooks import read_json
 
 SESSION_PREFIX: Final = "stripe_"
 SIGNATURE_SECONDS_MAX: Final = 300
 # What a refund is called of which no money went back, or came back.
 NO_REFUND: Final = frozenset(("failed", "canceled"))
-
-_ZERO_DECIMAL: Final = frozenset(
-    "bif clp djf gnf jpy kmf krw mga pyg rwf vnd vuv xaf xof xpf".split()  # noqa: SIM905
-)
-_THREE_DECIMAL: Final = frozenset(("bhd", "jod", "kwd", "omr", "tnd"))
 
 # What is told of a session: by which event, and what that is to the shop. Of `completed` and
 # `expired` it depends on the session.
@@ -245,31 +237,3 @@ def _check_signature(secrets: tuple[str, ...], signature: str | None, body: byte
             continue
         return
     raise InvalidWebhookError
-
-
-def can_be_sold_in(currency: str) -> bool:
-    """Whether Stripe has every amount of a currency that the shop has."""
-    return _stripe_digits(currency) >= digits_of(currency)
-
-
-def to_minor_units(amount: int, currency: str) -> int:
-    """An amount of the shop's, as Stripe takes it."""
-    return amount * _factor(currency)
-
-
-def from_minor_units(amount: int, currency: str) -> int:
-    """An amount of Stripe's as the shop has it; raises `UnreadableWebhookError` where there is no
-    such amount.
-    """
-    whole, rest = divmod(amount, _factor(currency))
-    if rest:
-        raise UnreadableWebhookError(f"There is no amount of {amount} of {currency}.")
-    return whole
-
-
-def _factor(currency: str) -> int:
-    return int(10 ** max(0, _stripe_digits(currency) - digits_of(currency)))
-
-
-def _stripe_digits(currency: str) -> int:
-    return 0 if currency in _ZERO_DECIMAL else 3 if currency in _THREE_DECIMAL else 2
