@@ -54,7 +54,8 @@ RUN_SECONDS_MAX: Final = 900.0
 SECRET: Final = "whsec_rush"  # noqa: S105
 SESSIONS: Final = "POST /v1/checkout/sessions"
 
-_PROMISE: Final = re.compile(rb"opens in about (\d+)")
+# The page says minutes where it is long.
+_PROMISE: Final = re.compile(rb'data-wait-seconds="(\d+)"')
 _BY_SCRIPT: Final = re.compile(rb'data-retry-after-seconds="([\d.]+)"')
 _WITHOUT_SCRIPT: Final = re.compile(rb'http-equiv="refresh" content="(\d+)"')
 _LED_TO: Final = re.compile(rb'class="button" href="([^"]+)"')

@@ -170,12 +170,13 @@ class Stripe:
 
         Raises `NotYourTurnError` where others come first.
         """
+        place = await self._limits.line.join(payment.order_id)
+        # Thousands ask while they wait, and Redis alone answers them.
+        if place.wait_seconds > WAIT_HERE_SECONDS_MAX or not place.is_taken:
+            raise NotYourTurnError(place.wait_seconds)
         stored = await self._sessions.find(payment.order_id)
         if stored is not None:
             return stored.url
-        place = await self._limits.line.join(payment.order_id)
-        if place.wait_seconds > WAIT_HERE_SECONDS_MAX or not place.is_taken:
-            raise NotYourTurnError(place.wait_seconds)
         await asyncio.sleep(place.wait_seconds)
         late_seconds = max(0.0, -place.wait_seconds)
         patience = min(WAIT_HERE_SECONDS_MAX + LATE_SHARE * late_seconds, WAIT_LATE_SECONDS_MAX)

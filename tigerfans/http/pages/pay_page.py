@@ -22,8 +22,9 @@ from tigerfans.payments.base import PAY_PAGE
 from tigerfans.shop.paying import SUCCESS_PAGE
 from tigerfans.stores.orders import Order
 
-# A browser that waits says how much is left as often as that.
-LOOK_SECONDS_MAX: Final = 10
+# A browser that waits says how much is left as often as that. More often would be more than a shop
+# can answer beside the rush itself, with thousands in the line.
+LOOK_SECONDS_MAX: Final = 30
 # The page's script takes up to so much longer or less, as `retry.js` does everywhere; who has a
 # place shall not come back after it for that.
 RETRY_SPREAD: Final = 1.2
