@@ -35,7 +35,7 @@ from tigerfans.clerk.rounds import FINISH_SECONDS_MAX
 from tigerfans.doctor.machine import FILES_SPARE
 from tigerfans.http.serving.draining import DRAIN_SECONDS
 from tigerfans.sequencer import main as sequencer
-from tigerfans.settings.settings import Settings, SettingsError
+from tigerfans.settings.settings import PROVIDERS, Settings, SettingsError
 from tigerfans.stack import tigerbeetle
 
 ROOT: Final = Path(__file__).parents[1]
@@ -99,7 +99,11 @@ def test_compose_hands_on_settings_that_there_are_and_the_same_to_all_of_the_sho
     asked = Asked()
     Settings.from_environment(asked)
     assert set(SHOP) == {"migrate", "sequencer", "clerk", *WORKERS}
-    assert ENVIRONMENT.keys() <= asked.names
+    # Which secrets are read follows from the provider.
+    secrets = {row.secrets_setting for row in PROVIDERS.values()}
+    assert ENVIRONMENT.keys() <= asked.names | secrets
+    by_stripe = {name for name in asked.names | secrets if name.startswith("STRIPE_")}
+    assert by_stripe - ENVIRONMENT.keys() == {"STRIPE_API_BASE"}
     assert all(
         service["environment"] == SHOP["sequencer"]["environment"] for service in SHOP.values()
     )
