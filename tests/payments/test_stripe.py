@@ -493,6 +493,7 @@ async def test_a_stripe_that_stays_away_is_told_as_such_and_loses_nothing(
     await stripe_server.misbehave(Rule("error", SESSIONS, times=None))
     refused = await selling.client.get(f"/pay/{order_id}")
     assert (refused.status_code, "retry-after" in refused.headers) == (503, True)
+    assert "is slow right now" in refused.json()["detail"]
     page = await selling.client.get(f"/pay/{order_id}", headers={"Accept": "text/html"})
     assert (page.status_code, "Your ticket is yours" in page.text) == (200, True)
     await stripe_server.misbehave()

@@ -343,9 +343,12 @@ async def until_answered(
             failures += status >= FAILURE_STATUS
             if pause_seconds is None or not _may_be_asked_again(error):
                 logger.warning("Stripe refused: %s", _told(error))
-                raise ProviderError from error
+                raise ProviderError(_NOT_ANSWERED) from error
         await asyncio.sleep(pause_seconds)
     raise AssertionError("the last pause is None")
+
+
+_NOT_ANSWERED: Final = "Stripe refused, or did not answer."
 
 
 def _may_be_asked_again(error: stripe.StripeError) -> bool:
