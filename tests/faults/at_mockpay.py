@@ -16,9 +16,9 @@ from urllib.parse import urlencode
 import asyncpg
 
 from tests.faults.buyers import PAUSE_SECONDS_MAX, pauses
-from tests.faults.exchange import NoAnswerError
+from tests.faults.exchange import Exchange, NoAnswerError
 from tests.faults.plan import MOCK_SECRET, BuyerPlan, Delivery, Fault, Intent, RunPlan
-from tests.faults.provider import Ask, Books, Undo
+from tests.faults.provider import Ask, Books, Command, Undo
 from tests.faults.purchase import Purchase
 from tests.faults.relay import Relay
 from tests.faults.stack import POLL_SECONDS
@@ -51,6 +51,9 @@ class MockPay:
     async def open(cls, plan: RunPlan) -> AsyncIterator[Self]:
         async with Relay.open() as relay:
             yield cls(plan, relay)
+
+    def begin(self, exchange: Exchange, tigerfans: Command) -> None:
+        self.relay.exchange = exchange
 
     async def pay(self, purchase: Purchase, ask: Ask) -> None:
         tell = self.tell

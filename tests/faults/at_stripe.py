@@ -15,6 +15,7 @@ from contextlib import asynccontextmanager, suppress
 from functools import partial
 from http import HTTPStatus
 from pathlib import Path
+from subprocess import CompletedProcess
 from typing import Any, Self, TypeVar
 from urllib.parse import urlencode, urlsplit
 
@@ -23,7 +24,7 @@ import httpx
 from tests.faults.buyers import PAUSE_SECONDS_MAX, pauses
 from tests.faults.exchange import Answer, Exchange, NoAnswerError, exchange
 from tests.faults.plan import Delivery, Fault, FaultKind, Intent, RunPlan
-from tests.faults.provider import Ask, Books, Undo
+from tests.faults.provider import Ask, Books, Command, Undo
 from tests.faults.purchase import Purchase
 from tests.faults.relay import NOT_PASSED_ON, SWALLOWED, Relay
 from tests.harness.ports import free_port
@@ -44,8 +45,6 @@ OVERTAKEN_BY = 10
 # Of so many buyers, one closes the window and does not come back from the hosted page.
 CLOSES_THE_WINDOW = 5
 DUPLICATES = 3
-
-SUCCEEDED = ("checkout.session.completed", "checkout.session.async_payment_succeeded")
 
 # While the fault lasts, of each request it is drawn in this order.
 MISBEHAVIOUR: Mapping[FaultKind, tuple[Rule, ...]] = {
@@ -159,6 +158,7 @@ class Stripe:
         self.relay = relay
         self._process = process
         self._control = control
+        self._repairing: asyncio.Task[CompletedProcess[str]] | None = None
         self._page: Exchange = partial(exchange, process.port)
         self.settings = {
             "TIGERFANS_PAYMENT_PROVIDER": "stripe",
@@ -180,6 +180,10 @@ class Stripe:
                         yield cls(plan, relay, process, control)
                 finally:
                     process.kill()
+
+    def begin(self, exchange: Exchange, tigerfans: Command) -> None:
+        self.relay.exchange = exchange
+        self._tigerfans = tigerfans
 
     # Buyers
 
@@ -323,18 +327,12 @@ class Stripe:
         self.relay.holds_up = False
 
     async def tell_after_all(self, purchase: Purchase) -> None:
-        self.relay.keep_no_longer(purchase.order_id or "")
-        events = await self._until_done(lambda: self._control.events(SUCCEEDED))
-        of_order = [
-            event["id"]
-            for event in events
-            if event["data"]["object"]["client_reference_id"] == purchase.order_id
-        ]
-        for pause_s in pauses():
-            statuses = await self._until_done(lambda: self._control.deliver(of_order))
-            if all(status == HTTPStatus.OK for status in statuses):
-                return
-            await asyncio.sleep(pause_s)
+        """By the shop's own command, which compares all that Stripe has; once for all of them."""
+        if self._repairing is None:
+            self._repairing = asyncio.create_task(
+                asyncio.to_thread(self._tigerfans, "reconcile", "--provider", "--repair")
+            )
+        await self._repairing
 
     async def until_told(self, database_url: str) -> None:
         while await self._until_done(self._control.undelivered):

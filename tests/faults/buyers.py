@@ -15,7 +15,7 @@ from tests.faults.pace import Pace
 from tests.faults.plan import BuyerPlan, RunPlan
 from tests.faults.prices import Prices
 from tests.faults.provider import Provider
-from tests.faults.purchase import CHARGED, Purchase
+from tests.faults.purchase import EVER_CHARGED, Purchase
 
 PAUSE_SECONDS_MIN = 0.05
 PAUSE_SECONDS_MAX = 1.0
@@ -64,7 +64,7 @@ class Crowd:
         if is_forgotten and purchase.final_status is None:
             purchase.is_told_after_all = True
             await self._provider.tell_after_all(purchase)
-        await self._ask(purchase, lambda order: order["status"] in CHARGED)
+        await self._ask(purchase, lambda order: order["status"] in EVER_CHARGED)
 
     async def _buy(self, purchase: Purchase) -> None:
         times = 2 if purchase.plan.checks_out_twice and purchase.plan.idempotency_key else 1

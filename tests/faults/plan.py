@@ -26,10 +26,10 @@ DISK_BYTES = 512 << 20
 TIGERBEETLE_DISK_BYTES = 3 << 30
 # One expires while the shop is looked at; the other outlasts every run.
 HOLD_SECONDS = (2, 3600)
-# Time enough to be led to the provider's own page.
-STRIPE_HOLD_SECONDS = (8, 3600)
 # A run ends later than holds this short.
 SHORT_HOLD_SECONDS_MAX = 10
+# Time enough to be led to the provider's own page.
+STRIPE_HOLD_SECONDS = (SHORT_HOLD_SECONDS_MAX, 3600)
 # Of so many that hardly any is drawn twice.
 PRICE_CENTS_MIN, PRICE_CENTS_MAX = 100, 20_000
 CLASSES = ("A", "B")

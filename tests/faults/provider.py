@@ -3,8 +3,10 @@ it, and what it has in its books. `at_mockpay` and `at_stripe` are what there is
 """
 
 from collections.abc import Awaitable, Callable, Mapping
+from subprocess import CompletedProcess
 from typing import Any, NamedTuple, Protocol
 
+from tests.faults.exchange import Exchange
 from tests.faults.plan import Fault
 from tests.faults.purchase import Purchase
 from tests.faults.relay import Relay
@@ -12,6 +14,7 @@ from tests.faults.relay import Relay
 # Asks the shop for the order until it is answered, and the answer is the one waited for.
 Until = Callable[[dict[str, Any]], bool]
 Ask = Callable[..., Awaitable[None]]
+Command = Callable[..., CompletedProcess[str]]
 Undo = Callable[[], Awaitable[None] | None]
 
 
@@ -35,6 +38,9 @@ class Provider(Protocol):
     def secrets(self) -> Mapping[str, str]:
         """Those of the settings that no log may hold."""
 
+    def begin(self, exchange: Exchange, tigerfans: Command) -> None:
+        """From now on there is a shop, and its command."""
+
     async def pay(self, purchase: Purchase, ask: Ask) -> None:
         """Does what its buyer means to do, until that is done."""
 
@@ -42,7 +48,9 @@ class Provider(Protocol):
         """Nobody is left to overtake what waits for that."""
 
     async def tell_after_all(self, purchase: Purchase) -> None:
-        """Tells of a payment that nobody was to tell of; the shop cannot ask about it."""
+        """Has the shop know of a payment that nobody was to tell of, and that it does not ask
+        about by itself.
+        """
 
     async def until_told(self, database_url: str) -> None:
         """Until all that is to be told is confirmed, now that nothing is in the way."""

@@ -14,6 +14,8 @@ from tests.faults.plan import MOCKPAY, BuyerPlan, Delivery, Ways
 from tigerfans.payments.base import EventType
 
 CHARGED = frozenset({"PAID", "PAID_UNFULFILLED"})
+# Where it was learned before the owner gave it back.
+EVER_CHARGED = CHARGED | {"REFUNDED"}
 NOT_CHARGED = frozenset({"FAILED", "CANCELED"})
 UNPAID = frozenset({"PENDING", "EXPIRED"})
 # So often a buyer hears that all tickets are on hold; fewer times than a key has attempts.

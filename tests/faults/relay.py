@@ -52,9 +52,6 @@ class Relay:
         """The shop is told nothing of this order any more."""
         self._kept.add(order_id)
 
-    def keep_no_longer(self, order_id: str) -> None:
-        self._kept.discard(order_id)
-
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")

@@ -62,7 +62,7 @@ async def run(plan: RunPlan, environment: dict[str, str]) -> Report:
         shop = FaultyShop(
             plan.settings | environment | around, plan.disk_bytes, plan.tickets_per_order
         )
-        provider.relay.exchange = partial(exchange, shop.port)
+        provider.begin(partial(exchange, shop.port), lambda *words: shop.running.tigerfans(*words))
         if shop.no_disk:
             plan = report.plan = plan.without_disk()
             print(
@@ -141,15 +141,18 @@ async def _sell(
     )
     report.audit = audit(plan, crowd.purchases, stores)
     report.audit.mailed_again = mailbox.came_again
-    report.violations += crowd.violations + report.audit.violations + await _reconcile(shop)
+    report.violations += crowd.violations + report.audit.violations
+    report.violations += await _reconcile(shop)
+    if stores.books is not None:
+        report.violations += await _reconcile(shop, "--provider")
     report.violations += [*mailbox.violations, *owner.violations]
     if report.violations:
         report.violations += ["faults: " + "; ".join(injector.log), shop.tell()]
 
 
-async def _reconcile(shop: FaultyShop) -> list[str]:
+async def _reconcile(shop: FaultyShop, *how: str) -> list[str]:
     """What the shop's own command finds."""
-    done = await asyncio.to_thread(shop.running.tigerfans, "reconcile", "--json")
+    done = await asyncio.to_thread(shop.running.tigerfans, "reconcile", *how, "--json")
     if done.returncode == 0:
         return []
-    return [f"reconcile ended with {done.returncode}: {done.stdout or done.stderr}"]
+    return [f"reconcile {' '.join(how)} ended with {done.returncode}: {done.stdout or done.stderr}"]

@@ -93,9 +93,6 @@ async def test_what_is_kept_is_confirmed_and_the_shop_never_hears_of_it() -> Non
     street.relay.keep(ORDER_ID)
     assert await street.send() == 200
     assert street.shop.heard == []
-    street.relay.keep_no_longer(ORDER_ID)
-    assert await street.send() == 200
-    assert street.shop.heard == ["evt_1"]
 
 
 async def test_a_shop_that_is_away_is_told_again_and_one_that_refuses_breaks_a_promise() -> None:

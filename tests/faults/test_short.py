@@ -4,7 +4,7 @@ from random import Random
 
 import pytest
 
-from tests.faults.plan import RunPlan
+from tests.faults.plan import STRIPE, FaultKind, RunPlan
 from tests.faults.run import run
 from tests.harness.needs import TIGERBEETLE, needs_tigerbeetle
 
@@ -14,6 +14,9 @@ RATE = 30.0
 FAULT_SECONDS = 0.16
 # So many that some of what is never told is still known to Redis in the end.
 DISTURBED_PERCENT = 30.0
+# By Stripe: its own faults, and those that need it when it may be away.
+STRIPE_KINDS = (*STRIPE.faults, FaultKind.REFUND, FaultKind.MAIL_AWAY)
+STRIPE_ORDERS = 60
 # The run waits for its faults and for the shop to heal, and for no clock.
 SECONDS_MAX = 600
 
@@ -48,3 +51,24 @@ async def test_nothing_is_lost_whatever_dies(ledger: str, environment: dict[str,
     assert report.audit.at_new_price > 0
     assert report.faults.total() == plan.fault_count
     assert set(report.faults) == {fault.kind for fault in plan.deck(Random())}
+
+
+@pytest.mark.timeout(SECONDS_MAX)
+async def test_provider_and_ledger_agree_to_the_cent_whatever_stripe_does() -> None:
+    plan = RunPlan(
+        seed=8,
+        provider="stripe",
+        orders=STRIPE_ORDERS,
+        rate=RATE,
+        fault_seconds=FAULT_SECONDS,
+        disturbed_percent=DISTURBED_PERCENT,
+        kinds=STRIPE_KINDS,
+    )
+    report = await run(plan, {})
+    assert report.is_clean, str(report)
+    assert report.audit.attempted == STRIPE_ORDERS
+    assert report.audit.paid > 0
+    assert report.audit.learned > 0
+    assert report.audit.charged_cents > report.audit.given_back_cents > 0
+    assert report.audit.cents_off == 0
+    assert set(report.faults) == set(STRIPE_KINDS)
