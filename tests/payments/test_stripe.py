@@ -27,7 +27,7 @@ from tigerfans.payments import stripe_checkout
 from tigerfans.payments.base import EventType, InvalidWebhookError, UnreadableWebhookError
 from tigerfans.payments.providers import MAKERS, Parts
 from tigerfans.payments.stripe_amounts import from_minor_units, problems, to_minor_units
-from tigerfans.payments.stripe_checkout import SIGNATURE_HEADER, Stripe
+from tigerfans.payments.stripe_checkout import SIGNATURE_HEADER, Kind, Stripe
 from tigerfans.payments.stripe_words import (
     SIGNATURE_SECONDS_MAX,
     Account,
@@ -46,6 +46,7 @@ from tigerfans.shop.shop import Shop
 from tigerfans.stores.database import Database
 from tigerfans.stores.identity import IdentityRow
 from tigerfans.stores.shop_redis import ShopRedis
+from tigerfans.stores.token_bucket import SharedTokenBucket
 from tigerfans.stores.waiting_line import Place
 
 NEW, OLD = "whsec_new", "whsec_old"
@@ -555,6 +556,49 @@ async def test_nothing_is_held_that_could_not_be_paid_before_its_hold_ends(
     pending = (await selling.client.get("/api/pending", auth=operator)).json()
     assert 150 < pending["payment_wait_seconds"] <= 200
     assert pending["payment_wait_seconds_max"] == 150
+
+
+async def test_who_comes_after_the_turn_needs_no_other_place_and_costs_nobody_one(
+    selling: StripeShop,
+) -> None:
+    line = selling.provider.line
+    late = await selling.hold()
+    assert (await line.join(late)).wait_seconds <= 0
+    line._interval = line._at_once = 100 * 1_000_000
+    waits = [(await line.join(name)).wait_seconds for name in "ab"]
+    assert await selling.open(late)
+    assert (await line.join("b")).wait_seconds <= waits[1]
+    assert await line.seconds() <= 200
+
+
+async def test_without_a_token_nobody_opens_and_the_token_is_the_next_ones(
+    selling: StripeShop, stripe_server: Control
+) -> None:
+    tokens = selling.provider._limits.tokens[Kind.OPEN]
+    assert isinstance(tokens, SharedTokenBucket)
+    tokens._interval = 30 * 1_000_000
+    tokens._arguments = (tokens._interval, tokens._interval, 10**9)
+    first, second = await selling.hold(), await selling.hold()
+    await selling.open(first)
+    for _ in range(3):
+        refused = await selling.client.get(f"/pay/{second}")
+        # Nobody has it, however often it was asked for.
+        assert refused.status_code == 503
+        assert 20 <= int(refused.headers["retry-after"]) <= 30
+    assert len(await stripe_server.payments()) == 1
+
+
+async def test_a_stripe_that_is_slow_is_asked_for_no_more_than_a_seconds_worth_at_once(
+    selling: StripeShop, stripe_server: Control, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits = selling.provider._limits
+    selling.provider._limits = replace(limits, openings=asyncio.Semaphore(2))
+    monkeypatch.setattr(stripe_checkout, "WAIT_HERE_SECONDS_MAX", 0.2)
+    await stripe_server.misbehave(Rule("slow", SESSIONS, times=None, seconds=1.5))
+    orders = [await selling.hold() for _ in range(4)]
+    answers = await asyncio.gather(*(selling.client.get(f"/pay/{each}") for each in orders))
+    assert sorted(answer.status_code for answer in answers) == [303, 303, 503, 503]
+    assert len(await stripe_server.payments()) == 2
 
 
 async def test_nobody_waits_long_inside_a_request(

@@ -25,7 +25,8 @@ would take a second request within the rush.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -103,11 +104,13 @@ class Limits:
     """How all workers together keep to what Stripe takes.
 
     The line goes on somewhat more slowly than there are tokens to open with: the rest is for what
-    is asked twice, and lets who is late catch up.
+    is asked twice, and lets who is late catch up. `openings` are as many as a process opens at the
+    same time: a Stripe that is slow is not asked for more and more, until all of it comes too late.
     """
 
     line: WaitingLine
     tokens: Mapping[Kind, Tokens]
+    openings: asyncio.Semaphore
 
     async def take(self, kind: Kind, wait_seconds_max: float = inf) -> None:
         """Waits for a token; raises `NotYourTurnError` where it would be for longer."""
@@ -118,6 +121,19 @@ class Limits:
             await tokens.give_back(token)
             raise NotYourTurnError(token.wait_seconds)
         await asyncio.sleep(token.wait_seconds)
+
+    @asynccontextmanager
+    async def opening(self, wait_seconds_max: float) -> AsyncIterator[None]:
+        """Holds one of the openings; raises as `take`."""
+        try:
+            async with asyncio.timeout(wait_seconds_max):
+                await self.openings.acquire()
+        except TimeoutError:
+            raise NotYourTurnError(wait_seconds_max) from None
+        try:
+            yield
+        finally:
+            self.openings.release()
 
 
 class Stripe:
@@ -189,7 +205,8 @@ class Stripe:
                 cast(Any, params), {"idempotency_key": _key(key, failures)}
             )
 
-        session = await until_answered(create)
+        async with self._limits.opening(patience):
+            session = await until_answered(create)
         if session.url is None:
             raise ProviderError("Stripe gave a session that cannot be paid.")
         opened = ProviderSession(

@@ -1,5 +1,6 @@
 """Makes the provider Stripe from settings: its client, and the limits that all workers keep to."""
 
+import asyncio
 from contextlib import AsyncExitStack
 from typing import Final
 
@@ -71,6 +72,8 @@ async def open_stripe(
             )
             for kind in Kind
         },
+        # As many as are opened in a second, while each of them takes no longer.
+        asyncio.Semaphore(max(1, told.sessions_per_second // settings.http.workers)),
     )
     account = Account(shop_id.hex_digits, told.is_live, payments.secrets)
     sessions = ProviderSessions(database)
