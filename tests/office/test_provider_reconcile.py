@@ -14,18 +14,15 @@ from tests.payments.test_stripe import (
     quick,
     selling,
 )
-from tests.shops import OpenShop
 from tests.stripe_server.control import Control
 from tests.stripe_server.misbehaviour import Rule
 from tigerfans.booking.ids import OrderId
 from tigerfans.errors import InvalidRequestError, ProviderError
 from tigerfans.office import provider_reconcile
 from tigerfans.office.provider_reconcile import ProviderReconciler, ProviderReport
-from tigerfans.office.provider_sums import State
 from tigerfans.office.reconcile_command import show_provider
 from tigerfans.payments import stripe_books
 from tigerfans.payments.base import EventType, PaymentEvent, ProviderPayment
-from tigerfans.shop.shop import Shop
 
 __all__ = ["quick", "selling"]
 
@@ -89,10 +86,10 @@ async def test_all_that_was_charged_is_sold_due_refunded_or_unmatched(
     assert differences(report) == []
     assert amounts(report) == {
         "charged": 3 * 6500,
-        "given back": 6500,
-        State.SOLD: 6500,
-        State.REFUND_DUE: 6500,
-        State.REFUNDED: 6500,
+        "given_back": 6500,
+        "sold": 6500,
+        "refund_due": 6500,
+        "refunded": 6500,
     }
     show_provider(report)
     printed = capsys.readouterr().out
@@ -152,10 +149,10 @@ async def test_what_fits_no_order_is_in_the_books_as_what_became_of_it(
     assert differences(report) == []
     assert amounts(report) == {
         "charged": 3 * 6500,
-        "given back": 6500,
-        State.REFUNDED: 6500,
-        State.UNMATCHED: 6500,
-        State.DISMISSED: 6500,
+        "given_back": 6500,
+        "refunded": 6500,
+        "unmatched": 6500,
+        "dismissed": 6500,
     }
 
 
@@ -182,7 +179,7 @@ async def test_an_order_for_which_nothing_was_charged_is_named(
     assert sorted(differences(report)) == sorted(
         (what, each, False) for each in (order_id, other_id, opened_id)
     )
-    assert amounts(report) == {State.SOLD: 3 * 6500, "difference": -3 * 6500}
+    assert amounts(report) == {"sold": 3 * 6500, "difference": -3 * 6500}
 
 
 async def test_a_payment_from_before_the_days_is_asked_for_by_itself(
@@ -197,36 +194,28 @@ async def test_a_payment_from_before_the_days_is_asked_for_by_itself(
     monkeypatch.setattr(selling.provider.books, "payments", nothing)
     report = await report_of(selling)
     assert differences(report) == []
-    assert amounts(report) == {"charged": 6500, State.SOLD: 6500}
+    assert amounts(report) == {"charged": 6500, "sold": 6500}
 
 
-async def test_a_refund_that_failed_days_later_is_named(
+async def test_a_refund_by_hand_and_one_that_failed_days_later_are_named(
     selling: StripeShop, stripe_server: Control
 ) -> None:
-    order_id = await pay(selling, stripe_server)
+    order_id, other_id = await pay(selling, stripe_server), await pay(selling, stripe_server)
     await deliver(selling, stripe_server, "completed")
+    await selling.provider.refund(other_id, None, 2000, "by hand")
+    by_hand = ("Stripe has given €20.00 back, and the shop €0.00", other_id, False)
+    assert differences(await report_of(selling)) == [by_hand]
     await refund(selling, order_id)
-    assert (await report_of(selling)).is_clean
-    [created] = await stripe_server.events(["refund.created"])
+    _, created = await stripe_server.events(["refund.created"])
     await stripe_server.fail_refund(created["data"]["object"]["id"])
     report = await report_of(selling)
     what = "Stripe has given €0.00 back (€65.00 could not be given back), and the shop €65.00"
-    assert differences(report) == [(what, order_id, False)]
+    assert sorted(differences(report)) == sorted([(what, order_id, False), by_hand])
     # It is charged and accounted for all the same.
     assert "difference" not in amounts(report)
     # Made anew by hand it is right again.
-    await selling.provider.refund(order_id, None, 6500, "by hand")
-    assert differences(await report_of(selling)) == []
-
-
-async def test_what_went_back_by_hand_and_nobody_told_the_shop_is_named(
-    selling: StripeShop, stripe_server: Control
-) -> None:
-    order_id = await pay(selling, stripe_server)
-    await deliver(selling, stripe_server, "completed")
-    await selling.provider.refund(order_id, None, 2000, "by hand")
-    what = "Stripe has given €20.00 back, and the shop €0.00"
-    assert differences(await report_of(selling)) == [(what, order_id, False)]
+    await selling.provider.refund(order_id, None, 6500, "by hand too")
+    assert differences(await report_of(selling)) == [by_hand]
 
 
 async def test_a_disputed_payment_is_named_and_no_difference(
@@ -288,29 +277,21 @@ async def test_what_others_sell_by_the_same_account_is_nobodys_business(
     assert (report.as_dict()["currencies"], report.is_clean) == ({}, True)
 
 
-@pytest.mark.parametrize("what", ["limited", "error", "cut"])
 async def test_many_pages_are_read_to_the_end_whatever_goes_wrong(
-    selling: StripeShop,
-    stripe_server: Control,
-    monkeypatch: pytest.MonkeyPatch,
-    what: Any,
+    selling: StripeShop, stripe_server: Control, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stripe_books, "PAYMENTS_READ_AT_ONCE", 2)
     monkeypatch.setattr(provider_reconcile, "PAGE_MAX", 2)
     for _ in range(5):
         await pay(selling, stripe_server)
     await deliver(selling, stripe_server, "completed")
-    await stripe_server.misbehave(*(Rule(what, INTENTS) for _ in range(3)))
+    wrong = (Rule("limited", INTENTS), Rule("error", INTENTS), Rule("cut", INTENTS))
+    await stripe_server.misbehave(*wrong)
     report = await report_of(selling)
     assert differences(report) == []
-    assert amounts(report) == {"charged": 5 * 6500, State.SOLD: 5 * 6500}
+    assert amounts(report) == {"charged": 5 * 6500, "sold": 5 * 6500}
     answers = await stripe_server.answers()
     assert answers[INTENTS, 200] == 3
-
-
-async def test_a_provider_that_does_not_answer_is_told_as_such(
-    selling: StripeShop, stripe_server: Control
-) -> None:
     await stripe_server.misbehave(Rule("error", INTENTS, times=None))
     with pytest.raises(ProviderError):
         await report_of(selling)
@@ -359,8 +340,3 @@ async def told(selling: StripeShop, order_id: str) -> PaymentEvent:
     event = await selling.provider.look_up(order_id)
     assert isinstance(event, PaymentEvent)
     return event
-
-
-async def test_mockpay_keeps_no_books(open_shop: OpenShop) -> None:
-    shop: Shop = await open_shop()
-    assert shop.provider.books is None

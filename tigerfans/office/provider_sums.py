@@ -162,8 +162,8 @@ class Totals:
         return self.charged.amount - sum(each.amount for each in self.states.values())
 
     def as_dict(self) -> dict[str, Any]:
-        rows: dict[str, Sum] = {"charged": self.charged, "given back": self.given_back}
-        rows |= {state.value: row for state, row in self.states.items()}
+        rows: dict[str, Sum] = {"charged": self.charged, "given_back": self.given_back}
+        rows |= {state.name.lower(): row for state, row in self.states.items()}
         told: dict[str, Any] = {
             name: {"payments": row.payments, "amount": row.amount} for name, row in rows.items()
         }

@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar
 import orjson
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
-from rich.table import Table
+from rich.table import Column, Table
 
 from tigerfans.assembly import look_at_shop
 from tigerfans.errors import ProviderError, ShopError
@@ -168,7 +168,7 @@ def show(report: Report) -> None:
 def show_provider(report: ProviderReport) -> None:
     """Prints the report of what the provider has charged for a person."""
     console = Console()
-    table = Table("", "payments", "amount")
+    table = Table("", *(Column(name, justify="right") for name in ("payments", "amount")))
     for currency, totals in report.currencies.items():
         rows = [(f"charged by {report.provider}", totals.charged), *totals.states.items()]
         for name, row in rows:
