@@ -202,11 +202,13 @@ async def test_a_refund_by_hand_and_one_that_failed_days_later_are_named(
 ) -> None:
     order_id, other_id = await pay(selling, stripe_server), await pay(selling, stripe_server)
     await deliver(selling, stripe_server, "completed")
-    await selling.provider.refund(other_id, None, 2000, "by hand")
-    by_hand = ("Stripe has given €20.00 back, and the shop €0.00", other_id, False)
+    # More than a charge has along with it.
+    for number in range(11):
+        await selling.provider.refund(other_id, None, 100, f"by hand {number}")
+    by_hand = ("Stripe has given €11.00 back, and the shop €0.00", other_id, False)
     assert differences(await report_of(selling)) == [by_hand]
     await refund(selling, order_id)
-    _, created = await stripe_server.events(["refund.created"])
+    *_, created = await stripe_server.events(["refund.created"])
     await stripe_server.fail_refund(created["data"]["object"]["id"])
     report = await report_of(selling)
     what = "Stripe has given €0.00 back (€65.00 could not be given back), and the shop €65.00"
