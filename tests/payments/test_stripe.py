@@ -487,6 +487,30 @@ async def test_whatever_goes_wrong_a_buyer_has_one_session_and_money_goes_back_o
     assert (await stripe_server.money())["eur"] == {"charged": 6500, "refunded": 6500, "left": 0}
 
 
+@pytest.mark.parametrize("what", ["error", "error_after", "error_kept"])
+async def test_two_who_press_at_once_give_money_back_once_whatever_one_of_them_is_answered(
+    selling: StripeShop, stripe_server: Control, what: Any
+) -> None:
+    order_id = await selling.hold()
+    await stripe_server.attempt(await selling.open(order_id))
+    # The second is under way still when the first asks again, perhaps until that gives up.
+    await stripe_server.misbehave(Rule(what, REFUNDS), Rule("slow", REFUNDS, seconds=1.0))
+    presses = (selling.provider.refund(order_id, None, 2000, "one") for _ in range(2))
+    await asyncio.gather(*presses, return_exceptions=True)
+    await selling.provider.refund(order_id, None, 2000, "one")
+    assert (await stripe_server.money())["eur"]["refunded"] == 2000
+
+
+async def test_a_key_under_which_stripe_keeps_failing_is_left_for_the_next(
+    selling: StripeShop, stripe_server: Control
+) -> None:
+    order_id = await selling.hold()
+    await stripe_server.attempt(await selling.open(order_id))
+    await stripe_server.misbehave(Rule("error_kept", REFUNDS, times=2))
+    await selling.provider.refund(order_id, None, 2000, "one")
+    assert (await stripe_server.money())["eur"]["refunded"] == 2000
+
+
 async def test_a_stripe_that_stays_away_is_told_as_such_and_loses_nothing(
     selling: StripeShop, stripe_server: Control
 ) -> None:

@@ -14,9 +14,10 @@ latest come first, by waiting longer for a token.
 
 What is answered with 429, 409, 5xx or not at all is asked again after pauses, by us and not by the
 library, which passes over 429 and knows no deadline. A session or refund is made under an
-idempotency key; as Stripe documents, that repeats a 5xx as well, so after one the next key is
-taken. Two sessions do no harm, for a buyer is only sent to the one that is stored; and before a
-refund is made, those there are are read, for Stripe forgets its keys after a day.
+idempotency key; as Stripe documents, that may repeat a 5xx as well, by a header that says so, and
+then the next key is taken. Two sessions do no harm, for a buyer is only sent to the one that is
+stored; and before a refund is made, those there are are read, for Stripe forgets its keys after a
+day.
 
 Authorising first (`capture_method=manual`) is left out: the ledger has held the tickets before
 anybody pays, so it would only help who pays after the hold, and only by card, while every sale
@@ -76,6 +77,8 @@ WAIT_LATE_SECONDS_MAX: Final = 4.0
 # Of one payment, which has fewer.
 REFUNDS_READ_AT_ONCE: Final = 100
 FAILURE_STATUS: Final = 500
+# It has an answer that was given under the same key before.
+REPLAYED_HEADER: Final = "idempotent-replayed"
 # What a payment intent is whose money does not come any more.
 REFUSED: Final = ("requires_payment_method", "canceled")
 # A conflict, with the same request under way, and too many.
@@ -347,7 +350,8 @@ class Stripe:
 async def until_answered(
     ask: Callable[[int], Awaitable[Output]], pauses_seconds: Sequence[float] | None = None
 ) -> Output:
-    """What Stripe answers, which is asked again after pauses. `ask` takes how many 5xx there were.
+    """What Stripe answers, which is asked again after pauses. `ask` takes under how many keys it
+    keeps a 5xx.
 
     Raises `ProviderError` where it refuses, or never answers.
     """
@@ -356,8 +360,7 @@ async def until_answered(
         try:
             return await ask(failures)
         except stripe.StripeError as error:
-            status = error.http_status or 0
-            failures += status >= FAILURE_STATUS
+            failures += _is_kept(error)
             if pause_seconds is None or not _may_be_asked_again(error):
                 logger.warning("Stripe refused: %s", _told(error))
                 raise ProviderError(_NOT_ANSWERED) from error
@@ -366,6 +369,17 @@ async def until_answered(
 
 
 _NOT_ANSWERED: Final = "Stripe refused, or did not answer."
+
+
+def _is_kept(error: stripe.StripeError) -> bool:
+    """Whether that is what Stripe answers under this key from now on: a 5xx, and not for the first
+    time.
+
+    Whoever asks under the next key must know that nothing is done under this one any more, by
+    nobody: two who press at once would else give money back twice.
+    """
+    is_failure = (error.http_status or 0) >= FAILURE_STATUS
+    return is_failure and (error.headers or {}).get(REPLAYED_HEADER) == "true"
 
 
 def _may_be_asked_again(error: stripe.StripeError) -> bool:
