@@ -110,6 +110,15 @@ def test_known_secrets_are_bad_where_buyers_pay_real_money() -> None:
     assert deployed == {"TIGERFANS_PAYMENT_PROVIDER": Verdict.BAD}
 
 
+def test_the_doctor_misses_the_library_of_stripe(monkeypatch: pytest.MonkeyPatch) -> None:
+    stripe = PaymentSettings("stripe", ("whsec_1",), stripe=StripeSettings("rk_live_1"))
+    sells = replace(DEPLOYED, payments=stripe, demo=False)
+    assert wrong(check_configuration(sells)) == {}
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    (told,) = (f for f in check_configuration(sells) if f.verdict is Verdict.BAD)
+    assert "pip install 'tigerfans[stripe]'" in told.advice
+
+
 def test_a_provider_that_takes_no_money_is_bad_in_production_unless_none_is_meant() -> None:
     findings = check_configuration(replace(DEPLOYED, demo=False))
     assert wrong(findings) == {"TIGERFANS_PAYMENT_PROVIDER": Verdict.BAD}

@@ -1,5 +1,6 @@
 """Are the secrets secret, and is nothing open to the world that should not be?"""
 
+import importlib.util
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -124,6 +125,9 @@ def _check_provider(settings: Settings, findings: Findings) -> None:
         for problem in payments.stripe.problems(payments.secrets, in_production=in_production):
             advice = "Copy it from Stripe's Dashboard: docs/stripe.md says from where."
             findings.bad("TIGERFANS_PAYMENT_PROVIDER", problem, advice)
+        if importlib.util.find_spec("stripe") is None:
+            advice = "Install it: `pip install 'tigerfans[stripe]'`."
+            findings.bad("TIGERFANS_PAYMENT_PROVIDER", "Stripe's library is missing", advice)
         for problem in stripe_amounts.problems(settings.offer):
             findings.bad("TIGERFANS_OFFER", problem, "Change it in the offer's file.")
     if payments.takes_money:
