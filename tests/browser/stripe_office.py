@@ -73,6 +73,18 @@ class StripeOffice(BoxOffice):
             prefix = self._entry(client, held).partition(":")[0]
             client.set(f"{prefix}:stripe:line:{held.order_id}", due)
 
+    @contextmanager
+    def line_of(self, seconds: float) -> Iterator[None]:
+        """Whoever checks out meanwhile would wait for so long; in the end for nothing."""
+        held = self.hold()
+        with self._redis() as client:
+            key = f"{self._entry(client, held).partition(':')[0]}:stripe:line"
+            client.set(key, int((time.time() + seconds) * 1_000_000))
+            try:
+                yield
+            finally:
+                client.delete(key)
+
     def end_hold(self, held: Held, in_seconds: float = 0) -> None:
         """The hold of an order ends then, to Redis: a clerk asks the provider about it."""
         with self._redis() as client:

@@ -6,9 +6,9 @@ from typing import Final
 import pytest
 from playwright.sync_api import Page, ViewportSize, expect
 
-from tests.browser.box_office import Held
+from tests.browser.box_office import EMAIL, Held
 from tests.browser.conftest import OPERATOR_LOGIN, OpenTab
-from tests.browser.stripe_office import StripeOffice
+from tests.browser.stripe_office import HOLD_SECONDS, StripeOffice
 from tests.browser.test_buying import check_out, is_wider_than_its_window
 from tests.browser.test_late import expect_heading
 from tests.stack.running_shop import until
@@ -178,6 +178,27 @@ def test_who_waits_in_the_line_is_told_for_how_long_and_goes_on_by_the_page(
     expect(tab).to_have_url(SESSION_URL)
     pay(tab)
     expect_heading(tab, "You are in")
+
+
+def test_the_box_office_says_how_long_the_line_is_and_who_could_not_pay_in_time_is_told_so(
+    stripe_office: StripeOffice, open_tab: OpenTab
+) -> None:
+    operator = open_tab(stripe_office, http_credentials=OPERATOR_LOGIN)
+    wait_max = HOLD_SECONDS // 2
+    with stripe_office.line_of(wait_max + 600):
+        operator.goto("/admin")
+        line = operator.locator("[data-line]")
+        expect(line).to_contain_text(re.compile(r"2,[34]\d\d s until a payment opens"))
+        expect(line).to_contain_text(f"{wait_max:,} s at most")
+        tab = open_tab(stripe_office, viewport=PHONE, java_script_enabled=False)
+        tab.goto("/demo/checkout")
+        tab.get_by_label("Email").fill(EMAIL)
+        tab.get_by_role("button", name="Hold my ticket").click()
+        expect(tab.get_by_text("it could not be paid in time")).to_be_visible()
+        assert not is_wider_than_its_window(tab)
+    # There is room again.
+    check_out(tab, payment_url=SESSION_URL)
+    expect(operator.locator("[data-line-wait]")).to_have_text("0")
 
 
 def test_the_address_of_a_payment_opens_nothing_but_what_can_be_paid(
