@@ -218,6 +218,8 @@ class Purchase:
         if body["status"] == "PAID":
             # A release that sells one ticket at a time names no others.
             ticket = {name: body[name] for name in TICKET_FIELDS if name in body}
+            if "tickets" in ticket:
+                ticket["tickets"] = [self._as_sold(*each) for each in enumerate(ticket["tickets"])]
             if self.ticket not in (None, ticket):
                 self.accuse(f"the ticket changed from {self.ticket} to {ticket}")
             if not ticket["ticket_code"] or not ticket["paid_at"]:
@@ -226,6 +228,12 @@ class Purchase:
             if len(set(codes)) != self.plan.qty or codes[0] != ticket["ticket_code"]:
                 self.accuse(f"an order of {self.plan.qty} has the tickets {codes}")
             self.ticket = ticket
+
+    def _as_sold(self, number: int, ticket: dict[str, Any]) -> dict[str, Any]:
+        """A ticket without its refund, where the owner was told to give it back."""
+        if number not in self.refunded:
+            return ticket
+        return {name: told for name, told in ticket.items() if name != "refunded_at"}
 
     def _as_paid(self, status: str) -> str:
         """What is refunded was paid: whoever is told late, or asks late, hears of both."""

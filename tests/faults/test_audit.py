@@ -434,6 +434,17 @@ def test_a_payment_that_is_told_late_was_refunded_meanwhile_and_by_nobody_else()
     assert "was confirmed as REFUNDED" in purchase.violations[0]
 
 
+def test_a_ticket_is_shown_as_refunded_once_the_owner_was_told_to_and_never_before() -> None:
+    shown = told(tickets=[{"code": "TF-1", "refunded_at": PAID_AT.isoformat()}])
+    purchase = bought()
+    purchase.hear_order(shown, purchase.known)
+    assert "the ticket changed" in purchase.violations[0]
+    purchase = bought()
+    purchase.refunded = {0}
+    purchase.hear_order(shown, purchase.known)
+    assert purchase.violations == []
+
+
 def test_an_answer_to_an_older_question_takes_nothing_back() -> None:
     purchase = Purchase(BUYER, order_id=ORDER_ID, sent={EventType.SUCCEEDED, EventType.FAILED})
     before = purchase.known

@@ -161,7 +161,7 @@ async def test_a_ticket_held_in_another_class_than_the_sessions_is_not_sold_for_
     entry = await shop.sessions.find(order_id)
     assert entry is not None
     # As it would be if somebody had written to Redis.
-    changed = Session.unpack(entry.packed_session.replace(b'"A"', b'"B"').replace(b"6500", b"3500"))
+    changed = Session.unpack(entry.packed_session.replace(b'"A",6500', b'"B",3500'))
     assert changed is not None
     shop.sessions.finish(changed, b"")
     await shop.sessions._finishes.drain()
