@@ -154,6 +154,14 @@ async def test_an_order_that_was_stored_without_an_email_gets_one_once(orders: O
     assert await orders.find(order.id) == order
 
 
+async def test_an_order_that_was_stored_without_a_reference_gets_one_once(orders: Orders) -> None:
+    order = replace(paid_order(), payment_reference="pi_1")
+    await orders.record(replace(order, payment_reference=None))
+    assert await orders.record(order) == Recorded(order, is_new=False)
+    await orders.record(replace(order, payment_reference="pi_2"))
+    assert await orders.find(order.id) == order
+
+
 @pytest.mark.parametrize(("failed_with", "paid_with"), [("", "a@x.io"), ("a@x.io", "")])
 async def test_an_order_that_is_paid_after_it_failed_has_the_email_that_either_had(
     orders: Orders, failed_with: str, paid_with: str

@@ -2,8 +2,8 @@
 
 An order has one row, keyed by its id. Recording it again changes nothing, with two exceptions. A
 payment that succeeds after it failed or was canceled turns the row into a paid one, as `COMES_TO`
-says; and an order that was restored from the ledger, which knows no email, gets the one that its
-event brings later. Rows travel by the auto-batcher, many to an INSERT.
+says; and an order that was restored from the ledger, which knows no email and no reference, gets
+those that its event brings later. Rows travel by the auto-batcher, many to an INSERT.
 """
 
 from collections.abc import Awaitable, Mapping, Sequence
@@ -150,6 +150,9 @@ _ADD_EMAIL: Final = f"""
     )
     {TRY_AGAIN} AND order_id IN (SELECT id FROM named)
 """  # noqa: S608
+_ADD_REFERENCE: Final = """
+    UPDATE orders SET payment_reference = $2 WHERE id = $1 AND payment_reference IS NULL
+"""
 _LOCK_EMAIL: Final = "SELECT email FROM orders WHERE id = $1 FOR UPDATE"
 _CORRECT_EMAIL: Final = "UPDATE orders SET email = $2, email_folded = $3 WHERE id = $1"
 _MARK_REFUNDED: Final = f"""
@@ -374,6 +377,10 @@ class Orders:
                         _ADD_EMAIL, order_id.hex_digits, email, _email_folded(email)
                     )
                     found = _with_email(found, email)
+                reference = wanted[order_id].payment_reference
+                if reference and not found.payment_reference:
+                    await self._recording.fetch(_ADD_REFERENCE, order_id.hex_digits, reference)
+                    found = replace(found, payment_reference=reference)
                 stored[order_id] = found
         return [
             Recorded(stored[order.id], order.id in written and wanted[order.id] is order)
