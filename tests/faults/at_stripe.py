@@ -343,10 +343,14 @@ class Stripe:
     async def books(self) -> Books | None:
         charged: Counter[str] = Counter()
         given_back: Counter[str] = Counter()
+        references = {}
         for payment in await self._until_done(self._control.payments):
-            charged[payment["client_reference_id"]] += payment["charged"]
-            given_back[payment["client_reference_id"]] += payment["refunded"]
-        return Books(+charged, +given_back)
+            order_id = payment["client_reference_id"]
+            charged[order_id] += payment["charged"]
+            given_back[order_id] += payment["refunded"]
+            if payment["charged"]:
+                references[order_id] = payment["payment_intent"]
+        return Books(+charged, +given_back, references)
 
     async def _until_done(self, do: Callable[[], Awaitable[Output]]) -> Output:
         """What a verb of the test provider gives, once that runs."""

@@ -352,6 +352,12 @@ def _audit_books(found: Audit, stores: Stores, books: Books) -> None:
                 f"order {order_id}: {(owed, back)} was paid and given back, and the provider has"
                 f" {has}"
             )
+        called = books.references.get(order_id)
+        if owed and row["payment_reference"] != called:
+            found.violations.append(
+                f"order {order_id}: its payment is {called}, and the order says"
+                f" {row['payment_reference']}"
+            )
 
 
 def is_given_back(row: Mapping[str, Any]) -> bool:

@@ -19,10 +19,13 @@ Undo = Callable[[], Awaitable[None] | None]
 
 
 class Books(NamedTuple):
-    """What a provider has charged and given back, in cents, by the hex digits of the order."""
+    """What a provider has charged and given back, in cents, and what it calls each payment that it
+    has charged; by the hex digits of the order.
+    """
 
     charged: Mapping[str, int]
     given_back: Mapping[str, int]
+    references: Mapping[str, str]
 
 
 class Provider(Protocol):

@@ -79,6 +79,7 @@ def stores(
         "ticket_code": "TF-1",
         "more_ticket_codes": None,
         "refunded_at": None,
+        "payment_reference": "pi_1",
     }
     transfers = {Purpose.HOLD: PLACED, Purpose.SALE_WITH_GOODIE: SOLD, Purpose.GOODIE: SOLD}
     return Stores(
@@ -291,15 +292,19 @@ def test_a_ticket_that_nobody_refunded_and_that_came_back_is_found() -> None:
     assert any("and {0: 3500} given back" in violation for violation in found.violations)
 
 
+def books_of(charged: dict[str, int], given_back: dict[str, int] | None = None) -> Books:
+    return Books(charged, given_back or {}, {ORDER_ID: "pi_1"})
+
+
 @pytest.mark.parametrize(
     ("books", "off"),
     [
-        (Books({ORDER_ID: PRICE}, {}), 0),
+        (books_of({ORDER_ID: PRICE}), 0),
         # Charged and never heard of, charged too much, not charged at all, given back.
-        (Books({ORDER_ID: PRICE, "03" * 16: 4100}, {}), 4100),
-        (Books({ORDER_ID: 2 * PRICE}, {}), PRICE),
-        (Books({}, {}), PRICE),
-        (Books({ORDER_ID: PRICE}, {ORDER_ID: PRICE}), PRICE),
+        (books_of({ORDER_ID: PRICE, "03" * 16: 4100}), 4100),
+        (books_of({ORDER_ID: 2 * PRICE}), PRICE),
+        (books_of({}), PRICE),
+        (books_of({ORDER_ID: PRICE}, {ORDER_ID: PRICE}), PRICE),
     ],
 )
 def test_a_provider_whose_books_say_otherwise_is_found_to_the_cent(books: Books, off: int) -> None:
@@ -309,12 +314,18 @@ def test_a_provider_whose_books_say_otherwise_is_found_to_the_cent(books: Books,
     assert all("the provider has" in violation for violation in found.violations)
 
 
+def test_an_order_that_does_not_know_what_its_provider_calls_the_payment_is_found() -> None:
+    unknown = stores(payment_reference=None)._replace(books=books_of({ORDER_ID: PRICE}))
+    [violation] = audit(PLAN, [bought()], unknown).violations
+    assert "its payment is pi_1, and the order says None" in violation
+
+
 def test_a_refund_that_the_provider_did_not_make_is_found() -> None:
     purchase = bought()
     purchase.refunded = {0}
-    made = refunded()._replace(books=Books({ORDER_ID: PRICE}, {ORDER_ID: PRICE}))
+    made = refunded()._replace(books=books_of({ORDER_ID: PRICE}, {ORDER_ID: PRICE}))
     assert audit(PLAN, [purchase], made).violations == []
-    not_made = made._replace(books=Books({ORDER_ID: PRICE}, {}))
+    not_made = made._replace(books=books_of({ORDER_ID: PRICE}))
     assert audit(PLAN, [purchase], not_made).cents_off == PRICE
 
 
@@ -324,7 +335,7 @@ def test_an_order_without_tickets_is_given_back_once_it_is_told_to_be(given_back
     purchase.is_given_back = True
     row = {"status": "PAID_UNFULFILLED", "refunded_at": given_back_at, "got_goodie": False}
     due = stores(ledger={Purpose.HOLD: PLACED}, sold=0, goodies=0, ticket_code=None, **row)
-    books = Books({ORDER_ID: PRICE}, {ORDER_ID: PRICE})
+    books = books_of({ORDER_ID: PRICE}, {ORDER_ID: PRICE})
     mails = {BUYER.email: [Mail("a", []), *[Mail("b", [], is_refund=True)] * bool(given_back_at)]}
     found = audit(PLAN, [purchase], due._replace(books=books, mails=mails))
     assert bool(found.violations) == (given_back_at is None)
