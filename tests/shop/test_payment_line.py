@@ -30,7 +30,9 @@ class SlowCoins(Coins):
 
     def __init__(self, redis: ShopRedis) -> None:
         super().__init__()
-        self.line = WaitingLine(redis, "line", Rate(1 / INTERVAL, 1), kept_seconds=300)
+        self.line = self.slow_line = WaitingLine(
+            redis, "line", Rate(1 / INTERVAL, 1), kept_seconds=300
+        )
 
 
 @pytest.fixture
@@ -41,10 +43,13 @@ async def redis(redis_url: str) -> AsyncIterator[ShopRedis]:
 
 
 @pytest.fixture
-async def shops(open_shop: OpenShop, redis: ShopRedis) -> list[Shop]:
+async def shops(open_shop: OpenShop, redis: ShopRedis) -> AsyncIterator[list[Shop]]:
     """One shop, in two workers or on two hosts."""
     offer = replace(OFFER, tickets_per_order=TICKETS + 1)
-    return [await open_shop(TICKETS, provider=SlowCoins(redis), offer=offer) for _ in range(2)]
+    providers = [SlowCoins(redis) for _ in range(2)]
+    yield [await open_shop(TICKETS, provider=provider, offer=offer) for provider in providers]
+    for provider in providers:
+        await provider.slow_line.close()
 
 
 async def held(shop: Shop) -> int:

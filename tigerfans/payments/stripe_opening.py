@@ -58,10 +58,16 @@ async def open_stripe(
         base_addresses={"api": told.api_base} if told.api_base else {},
     )
     rate = Rate(told.sessions_per_second, max(1, told.sessions_per_second // AT_ONCE_SHARE))
-    line = Rate(LINE_SHARE * rate.per_second, rate.burst)
-    limits = Limits(
+    line = WaitingLine(
+        redis,
+        "stripe:line",
+        Rate(LINE_SHARE * rate.per_second, rate.burst),
         # Behind its hold an order has nothing to pay.
-        WaitingLine(redis, "stripe:line", line, kept_seconds=settings.hold_seconds),
+        kept_seconds=settings.hold_seconds,
+    )
+    stack.push_async_callback(line.close)
+    limits = Limits(
+        line,
         {
             kind: SharedTokenBucket(
                 redis.run,
@@ -77,6 +83,7 @@ async def open_stripe(
     )
     account = Account(shop_id.hex_digits, told.is_live, payments.secrets)
     sessions = ProviderSessions(database)
+    stack.push_async_callback(sessions.close)
     return Stripe(
         client,
         account,

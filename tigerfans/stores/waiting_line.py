@@ -7,46 +7,59 @@ time keeps nobody waiting and needs no other place; and who never comes costs th
 who were told their own time. A line that everybody has left is gone when its last time has passed.
 
 Redis keeps line and places, by its own clock. While it is away nobody joins, and where it has lost
-them all join once more, in the order in which they ask.
+them all join once more, in the order in which they ask. All who join while the last answer is under
+way do so by one script call.
 """
 
 import math
+from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
-from tigerfans.stores.redis_connection import Script
+from tigerfans.batching import BatchedCalls
+from tigerfans.stores.redis_connection import Argument, Script
 from tigerfans.stores.shop_redis import ShopRedis
 from tigerfans.stores.token_bucket import Rate
 
 # A line is never longer: then Redis' clock was set back, and nobody shall wait for that.
 LINE_SECONDS_MAX: Final = 3600
+BATCH_MAX: Final = 500
+# As many as wait for the ledger at most (`ipc.client`).
+QUEUE_MAX: Final = 2_048
 _MICROSECONDS: Final = 1_000_000
 
-# The first key has when the last in the line will have had its turn, and the second whose place it
-# is: the time, or 0 where there was no room. Arguments: microseconds from turn to turn, those of
-# all that may be had at once, for how long a place is kept behind its turn, those of the longest
-# line, and of the longest that there is room in.
+# The first key has when the last in the line will have had its turn, and each of the others whose
+# place it is: the time, or 0 where there was no room. Arguments: microseconds from turn to turn,
+# those of all that may be had at once, for how long a place is kept behind its turn, those of the
+# longest line; and for each place, of the longest that there is room in. Replies with a pair each.
 _JOIN: Final = Script("""
-local interval, at_once, kept, longest, wait_max =
-    tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
+local interval, at_once, kept, longest =
+    tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local function write(key, microseconds, lasts)
     redis.call('SET', key, string.format('%.0f', microseconds), 'PX', math.ceil(lasts / 1000))
 end
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
-local due = tonumber(redis.call('GET', KEYS[2]) or '')
-if due and due > 0 and due <= now + longest then
-    return {due - now, 1}
+local function join(place, wait_max)
+    local due = tonumber(redis.call('GET', place) or '')
+    if due and due > 0 and due <= now + longest then
+        return {due - now, 1}
+    end
+    local ends = tonumber(redis.call('GET', KEYS[1]) or '0')
+    ends = math.max(now, math.min(ends, now + longest)) + interval
+    local wait = math.max(0, ends - at_once - now)
+    if due == 0 or wait > wait_max then
+        write(place, 0, kept)
+        return {wait, 0}
+    end
+    write(KEYS[1], ends, ends - now)
+    write(place, now + wait, wait + kept)
+    return {wait, 1}
 end
-local ends = tonumber(redis.call('GET', KEYS[1]) or '0')
-ends = math.max(now, math.min(ends, now + longest)) + interval
-local wait = math.max(0, ends - at_once - now)
-if due == 0 or wait > wait_max then
-    write(KEYS[2], 0, kept)
-    return {wait, 0}
+local places = {}
+for i = 2, #KEYS do
+    places[i - 1] = join(KEYS[i], tonumber(ARGV[i + 3]))
 end
-write(KEYS[1], ends, ends - now)
-write(KEYS[2], now + wait, wait + kept)
-return {wait, 1}
+return places
 """)
 _LENGTH: Final = Script("""
 local time = redis.call('TIME')
@@ -76,27 +89,20 @@ class WaitingLine:
         self._interval = round(_MICROSECONDS / rate.per_second)
         self._at_once = self._interval * rate.burst
         self._kept = kept_seconds * _MICROSECONDS
+        self._joining = redis.keep()
+        self._joins = BatchedCalls[tuple[str, float], Place](
+            "places in line", self._join_many, batch_max=BATCH_MAX, queue_max=QUEUE_MAX
+        )
+
+    async def close(self) -> None:
+        await self._joins.close()
 
     async def join(self, name: str, wait_seconds_max: float = LINE_SECONDS_MAX) -> Place:
         """The place of that name, which takes one where it has none and would not wait longer.
 
         Who was not let in is not let in later, whatever room there is then.
         """
-        reply: Any = await self._redis.asked(
-            lambda: self._redis.client.eval(
-                _JOIN.text,
-                2,
-                self._key,
-                f"{self._key}:{name}",
-                self._interval,
-                self._at_once,
-                self._kept,
-                LINE_SECONDS_MAX * _MICROSECONDS,
-                math.floor(wait_seconds_max * _MICROSECONDS),
-            )
-        )
-        wait, is_taken = reply
-        return Place(wait / _MICROSECONDS, bool(is_taken))
+        return await self._joins.call((name, wait_seconds_max))
 
     async def seconds(self) -> float:
         """How long whoever joins now will wait."""
@@ -106,3 +112,11 @@ class WaitingLine:
             )
         )
         return float(wait) / _MICROSECONDS
+
+    async def _join_many(self, joins: list[tuple[str, float]]) -> Sequence[Place]:
+        arguments: list[Argument] = [1 + len(joins), self._key]
+        arguments += (f"{self._key}:{name}" for name, _ in joins)
+        arguments += (self._interval, self._at_once, self._kept, LINE_SECONDS_MAX * _MICROSECONDS)
+        arguments += (math.floor(wait_seconds_max * _MICROSECONDS) for _, wait_seconds_max in joins)
+        reply = await self._redis.answered(self._joining.run(_JOIN, *arguments))
+        return [Place(wait / _MICROSECONDS, bool(is_taken)) for wait, is_taken in reply]
