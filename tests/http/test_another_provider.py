@@ -69,7 +69,8 @@ class Coins:
     def read_webhook(self, headers: Headers, body: bytes) -> PaymentEvent | None:
         if headers.get("x-word") != "sesame":
             raise InvalidWebhookError
-        return None if body == b"hello" else self._paid(body.decode())
+        order_id, _, coin = body.decode().partition("/")
+        return None if body == b"hello" else self._paid(order_id, coin or "coin")
 
     async def look_up(self, order_id: str) -> PaymentEvent | None:
         if self.error:
@@ -85,14 +86,14 @@ class Coins:
     async def refund(self, order_id: str, reference: str | None, amount: int, key: str) -> None:
         self.given_back.append((order_id, reference, amount, key))
 
-    def _paid(self, order_id: str) -> PaymentEvent:
+    def _paid(self, order_id: str, coin: str = "coin") -> PaymentEvent:
         return PaymentEvent(
             EventType.SUCCEEDED,
             self.session_id(order_id),
             order_id,
             6500,
             "eur",
-            reference=f"coin-{order_id}",
+            reference=f"{coin}-{order_id}",
         )
 
 
@@ -176,6 +177,35 @@ async def test_a_payment_that_fits_no_order_goes_back_by_what_the_provider_calls
     [waiting], _ = await shop.unmatched.waiting(10)
     await shop.refund_unmatched(waiting.id, "admin")
     assert coins.given_back == [(unknown, f"coin-{unknown}", 6500, waiting.id)]
+
+
+@pytest.mark.parametrize("redis_forgets", [False, True])
+async def test_a_second_payment_of_an_order_waits_for_the_operator_and_goes_back(
+    client: httpx.AsyncClient, shop: Shop, coins: Coins, redis_forgets: bool
+) -> None:
+    order_id = (await client.post("/api/checkout", json=BUY_A)).json()["order_id"]
+    parsed = OrderId.read(order_id)
+    assert parsed is not None
+
+    async def tell(coin: str) -> dict[str, object]:
+        if redis_forgets:
+            await shop.sessions.forget([parsed])
+        body, word = f"{order_id}/{coin}", {"x-word": "sesame"}
+        answer = await client.post("/payments/webhook", content=body, headers=word)
+        assert answer.status_code == 200
+        told: dict[str, object] = answer.json()
+        return told
+
+    assert await tell("coin") == {"ok": True, "order_status": "PAID"}
+    assert await tell("another") == {"ok": True, "order_status": "UNMATCHED"}
+    assert await tell("another") == {"ok": True, "order_status": "UNMATCHED", "idempotent": True}
+    assert await tell("coin") == {"ok": True, "order_status": "PAID", "idempotent": True}
+    [waiting], _ = await shop.unmatched.waiting(10)
+    await shop.refund_unmatched(waiting.id, "admin")
+    assert coins.given_back == [(order_id, f"another-{order_id}", 6500, waiting.id)]
+    order = await shop.order(parsed)
+    assert order is not None
+    assert (order.status, order.payment_reference) == ("PAID", f"coin-{order_id}")
 
 
 # --- The page before the payment, and the one behind it -------------------------------------------

@@ -85,6 +85,8 @@ async def settle(backends: Backends, event: PaymentEvent) -> Settlement:
     if session is None or reason is not None:
         return await _keep(backends, event, reason or Misfit.UNKNOWN_ORDER)
     if entry and entry.paid_answer:
+        if event.reference and _is_another(event, await backends.orders.find(session.order_id)):
+            return await _keep(backends, event, Misfit.SESSION)
         return Settlement(orjson.loads(entry.paid_answer)["status"], is_replay=True)
     if not session.email:
         session = msgspec.structs.replace(session, email=_email_told(event))
@@ -96,6 +98,8 @@ async def settle(backends: Backends, event: PaymentEvent) -> Settlement:
     except HoldMismatchError:
         return await _keep(backends, event, Misfit.HOLD)
     recorded = await backends.record(order)
+    if _is_another(event, recorded.order):
+        return await _keep(backends, event, Misfit.SESSION)
     answer = order_answer(recorded.order) if recorded.order.is_charged else b""
     backends.sessions.finish(session, answer)
     return Settlement(recorded.order.status, is_replay=not recorded.is_new)
@@ -148,6 +152,19 @@ async def _release(backends: Backends, session: Session, event_type: EventType) 
     failed = event_type is EventType.FAILED
     status = OrderStatus.FAILED if failed else OrderStatus.CANCELED
     return order_of(session, backends.catalog.currency, status)
+
+
+def _is_another(event: PaymentEvent, order: Order | None) -> bool:
+    """Whether an event is of one more payment for an order that was paid: the provider calls it
+    otherwise.
+    """
+    return (
+        event.type is EventType.SUCCEEDED
+        and order is not None
+        and order.is_charged
+        and None not in (event.reference, order.payment_reference)
+        and event.reference != order.payment_reference
+    )
 
 
 async def _keep(backends: Backends, event: PaymentEvent, reason: Misfit) -> Settlement:
