@@ -19,6 +19,7 @@ from tests.shops import OpenShop, payment
 from tests.stripe_server.control import Control
 from tests.stripe_server.misbehaviour import Rule
 from tests.stripe_server.server import TEST_KEY
+from tests.stripe_server.shopping import Library
 from tigerfans.booking.ids import OrderId
 from tigerfans.errors import NotYourTurnError, ProviderError
 from tigerfans.http.app import create_app
@@ -475,6 +476,22 @@ async def test_money_goes_back_once_for_a_key_and_to_the_cent(
         await selling.provider.refund(order_id, None, 2501, "three")
     with pytest.raises(ProviderError, match="knows of no payment"):
         await selling.provider.refund(ORDER_ID, None, 1, "four")
+
+
+async def test_what_was_given_back_at_the_dashboard_is_not_owed_any_more(
+    selling: StripeShop, stripe_server: Control
+) -> None:
+    order_id = await selling.hold()
+    await stripe_server.attempt(await selling.open(order_id))
+    await deliver(selling, stripe_server, "completed")
+    [payment] = await stripe_server.payments()
+    async with Library(stripe_server.url, TEST_KEY) as dashboard:
+        for amount in (3000, 3500):
+            await dashboard.refund(payment["payment_intent"], amount=amount)
+    parsed = OrderId.read(order_id)
+    assert parsed is not None
+    assert (await selling.shop.refund(parsed, "admin")).status == "REFUNDED"
+    assert (await stripe_server.money())["eur"]["refunded"] == 6500
 
 
 @pytest.mark.parametrize(

@@ -79,6 +79,8 @@ REFUNDS_READ_AT_ONCE: Final = 100
 FAILURE_STATUS: Final = 500
 # It has an answer that was given under the same key before.
 REPLAYED_HEADER: Final = "idempotent-replayed"
+# All of the payment's money went back before: by hand at Stripe's Dashboard, say.
+ALL_GIVEN_BACK: Final = "charge_already_refunded"
 # What a payment intent is whose money does not come any more.
 REFUSED: Final = ("requires_payment_method", "canceled")
 # A conflict, with the same request under way, and too many.
@@ -283,7 +285,13 @@ class Stripe:
                 params, {"idempotency_key": _key(f"refund-{key}", failures)}
             )
 
-        made = await until_answered(make)
+        try:
+            made = await until_answered(make)
+        except ProviderError as error:
+            # The buyer has all of it, and more is never due of a payment than it brought.
+            if _code(error) == ALL_GIVEN_BACK:
+                return
+            raise
         if made.status in NO_REFUND:
             raise ProviderError(f"Stripe could not give the money back: it says {made.status}.")
 
@@ -363,12 +371,15 @@ async def until_answered(
             failures += _is_kept(error)
             if pause_seconds is None or not _may_be_asked_again(error):
                 logger.warning("Stripe refused: %s", _told(error))
-                raise ProviderError(_NOT_ANSWERED) from error
+                raise ProviderError("Stripe refused, or did not answer.") from error
         await asyncio.sleep(pause_seconds)
     raise AssertionError("the last pause is None")
 
 
-_NOT_ANSWERED: Final = "Stripe refused, or did not answer."
+def _code(error: ProviderError) -> str | None:
+    """What Stripe calls the reason of its refusal, where it told one."""
+    cause = error.__cause__
+    return cause.code if isinstance(cause, stripe.StripeError) else None
 
 
 def _is_kept(error: stripe.StripeError) -> bool:
