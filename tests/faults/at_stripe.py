@@ -267,7 +267,8 @@ class Stripe:
 
     async def _press(self, page: str, purchase: Purchase, how: How) -> bool:
         """Presses a button of the hosted page; whether the session is complete by that."""
-        body = urlencode({"how": how}).encode()
+        # The page asks for the email only where the shop did not give it.
+        body = urlencode({"how": how, "email": purchase.plan.email}).encode()
         for pause_s in pauses():
             purchase.doing = f"pays at Stripe's page: {how}"
             with suppress(NoAnswerError):

@@ -186,8 +186,8 @@ STRIPE = Ways(
         Intent.ABANDON: 5,
     },
     asked_about=Intent.PAY,
-    # Its session is opened after the checkout, and all it knows is what the shop knew then.
-    email_unknown=tuple(Intent),
+    # Its page asks for it where the shop gave none: these end before anybody answers.
+    email_unknown=(Intent.PAY_LATE, Intent.SESSION_ENDED),
     hold_seconds=STRIPE_HOLD_SECONDS,
     # They give it back.
     remembered=(Intent.PAY_LATE,),

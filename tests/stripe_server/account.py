@@ -172,14 +172,20 @@ class Account:
 
     # What a buyer does on the page
 
-    def attempt(self, session_id: str, how: How) -> Thing:
-        """A buyer tries to pay; the session as it is then. One that is not open stays as it is."""
+    def attempt(self, session_id: str, how: How, email: str | None = None) -> Thing:
+        """A buyer tries to pay; the session as it is then. One that is not open stays as it is.
+
+        `email` is what the page asks for where the shop gave none.
+        """
         session = self._session(session_id)
         if session["status"] != "open":
             return session
         intent = self._intent_of(session)
         method = _METHODS.get(how, "card")
-        charge = objects.charge(intent, session["customer_email"], method, self._now())
+        email = session["customer_email"] or email
+        if email is not None:
+            session["customer_details"] = objects.customer_details(email)
+        charge = objects.charge(intent, email, method, self._now())
         intent |= {"latest_charge": charge["id"], "payment_method": charge["payment_method"]}
         if how in _DECLINES:
             self._decline(intent, charge, *_DECLINES[how])

@@ -92,7 +92,7 @@ def session(
 ) -> Thing:
     """An open session; `page` is the address of the hosted page, without its id."""
     identifier = new_id("cs_live_" if is_live else "cs_test_", 58)
-    details = None if email is None else _customer_details(email)
+    details = None if email is None else customer_details(email)
     return {
         **dict.fromkeys(_SESSION_EMPTY),
         "id": identifier,
@@ -142,7 +142,7 @@ def session(
     }
 
 
-def _customer_details(email: str) -> Thing:
+def customer_details(email: str) -> Thing:
     empty = ("address", "business_name", "individual_name", "name", "phone", "tax_ids")
     return {**dict.fromkeys(empty), "email": email, "tax_exempt": "none"}
 

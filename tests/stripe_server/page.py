@@ -63,7 +63,8 @@ class HostedPage:
         how = _chosen(values, "how", HOWS)
         if how is None:
             return Answer(HTTPStatus.BAD_REQUEST, b"There is no such button.", HTML)
-        session = self._changed(lambda: self._account.attempt(session["id"], how))
+        email = values.get("email", [None])[0]
+        session = self._changed(lambda: self._account.attempt(session["id"], how, email))
         is_over = session["status"] == "complete"
         return _see(return_address(session) if is_over else PATH + session["id"])
 

@@ -8,11 +8,11 @@ from tests.stripe_server.shopping import CANCEL_URL, Library
 from tests.stripe_server.wire import NO_AUTHORITIES
 
 
-async def press(session: Session, how: str) -> httpx.Response:
+async def press(session: Session, how: str, **fields: str) -> httpx.Response:
     """Presses a button of an open session's page; where it leads, not followed."""
     assert session.url is not None
     async with httpx.AsyncClient(verify=NO_AUTHORITIES, trust_env=False) as client:
-        return await client.post(session.url, data={"how": how})
+        return await client.post(session.url, data={"how": how} | fields)
 
 
 async def read(session: Session) -> str:
@@ -40,6 +40,17 @@ async def test_who_has_paid_is_led_back_with_the_session_s_id(library: Library) 
     assert "This payment is finished." in await read(session)
     # Pressed again in another tab: it is not paid twice.
     assert (await press(session, "card")).headers["location"] == back
+
+
+async def test_a_buyer_is_asked_for_the_email_that_the_shop_did_not_give(library: Library) -> None:
+    assert 'name="email"' not in await read(await library.open())
+    session = await library.open(customer_email=None)
+    assert 'name="email"' in await read(session)
+    await press(session, "card", email="other@example.com")
+    paid = await library.session(session.id)
+    assert paid.customer_email is None
+    assert paid.customer_details is not None
+    assert paid.customer_details.email == "other@example.com"
 
 
 async def test_a_declined_card_leaves_the_buyer_on_the_page(
