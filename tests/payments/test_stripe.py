@@ -21,6 +21,7 @@ from tests.stripe_server.misbehaviour import Rule
 from tests.stripe_server.server import TEST_KEY
 from tests.stripe_server.shopping import Library
 from tigerfans.booking.ids import OrderId
+from tigerfans.doctor.provider import check_provider
 from tigerfans.errors import NotYourTurnError, ProviderError
 from tigerfans.http.app import create_app
 from tigerfans.offer.offer import Offer
@@ -311,6 +312,21 @@ def test_production_takes_live_keys_a_public_address_and_no_test_server() -> Non
     ):
         with pytest.raises(SettingsError, match=sentence):
             Settings.from_environment(SET | own | changes)
+
+
+async def test_the_doctor_asks_stripe_whether_it_takes_the_key(stripe_server: Control) -> None:
+    async def found(key: str, url: str = stripe_server.url) -> tuple[str, str]:
+        told = StripeSettings(key, api_base=url)
+        settings = Settings(payments=PaymentSettings("stripe", (NEW,), stripe=told))
+        [finding] = await check_provider(settings)
+        assert key not in str(finding)
+        return finding.verdict, finding.found
+
+    assert await found(TEST_KEY) == ("good", "Stripe takes it")
+    assert await found("sk_test_unknown") == ("bad", "Stripe does not know the key")
+    nobody = "http://127.0.0.1:1"
+    assert await found(TEST_KEY, nobody) == ("bad", "Stripe does not answer: APIConnectionError")
+    assert await check_provider(Settings()) == []
 
 
 # --- A shop --------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@
     replication     its hosts, where it has several
     redis           the payment sessions
     ledger          the sequencer's socket, and the ledger behind it
+    provider        whether the payment provider takes the shop's key
     identity        whether database, secret, ledger and Redis belong to one shop
     sockets         whose a socket is, and who else gets at it
     shop            whether the shop is open

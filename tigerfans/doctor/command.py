@@ -21,6 +21,7 @@ from tigerfans.doctor.ledger import check_ledger
 from tigerfans.doctor.machine import judge_machine, read_machine
 from tigerfans.doctor.mail import check_mail
 from tigerfans.doctor.postgresql import check_postgresql
+from tigerfans.doctor.provider import check_provider
 from tigerfans.doctor.redis import check_redis
 from tigerfans.doctor.shop import judge_shop, read_shop
 from tigerfans.offer.taken import sold_offer
@@ -54,12 +55,13 @@ async def examine(settings: Settings) -> list[Finding]:
     """All that the checks say of a deployment, area by area."""
     shop = await read_shop(settings)
     hosts = await find_hosts(settings)
-    postgresql, redis, ledger, identity, mail = await asyncio.gather(
+    postgresql, redis, ledger, identity, mail, provider = await asyncio.gather(
         check_postgresql(settings, processes_by_host(hosts, settings)),
         check_redis(settings),
         check_ledger(settings),
         check_identity(settings),
         check_mail(settings),
+        check_provider(settings),
     )
     machine = await asyncio.to_thread(read_machine, shop.pids, _folders(settings))
     return [
@@ -70,6 +72,7 @@ async def examine(settings: Settings) -> list[Finding]:
         *ledger,
         *identity,
         *mail,
+        *provider,
         *judge_roster(hosts, settings),
         *judge_shop(shop, settings),
     ]

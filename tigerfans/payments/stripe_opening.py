@@ -1,4 +1,7 @@
-"""Makes the provider Stripe from settings: its client, and the limits that all workers keep to."""
+"""Makes the provider Stripe from settings: its client, and the limits that all workers keep to.
+
+The doctor asks by the same client whether the key is one.
+"""
 
 import asyncio
 from contextlib import AsyncExitStack
@@ -18,6 +21,7 @@ from tigerfans.payments.stripe_checkout import (
 )
 from tigerfans.payments.stripe_words import Account
 from tigerfans.settings.settings import Settings, SettingsError
+from tigerfans.settings.stripe_settings import StripeSettings
 from tigerfans.stores.database import Database
 from tigerfans.stores.identity import ShopId
 from tigerfans.stores.shop_redis import ShopRedis
@@ -46,17 +50,7 @@ async def open_stripe(
     told = payments.stripe
     for problem in problems(settings.offer):
         raise SettingsError(problem)
-    # Else it writes an id into the home of whoever runs the shop, and tells Stripe how long it
-    # waited.
-    stripe.enable_telemetry = False
-    http = stripe.HTTPXClient(timeout=REQUEST_SECONDS_MAX)
-    stack.push_async_callback(http.close_async)
-    client = stripe.StripeClient(
-        told.secret_key,
-        http_client=http,
-        max_network_retries=LIBRARY_RETRIES,
-        base_addresses={"api": told.api_base} if told.api_base else {},
-    )
+    client = open_client(stack, told)
     rate = Rate(told.sessions_per_second, max(1, told.sessions_per_second // AT_ONCE_SHARE))
     line = WaitingLine(
         redis,
@@ -93,4 +87,36 @@ async def open_stripe(
         currency,
         # Who tests has no card to look for.
         HOLD_SECONDS_MIN if told.api_base is None else 1,
+    )
+
+
+async def why_key_fails(told: StripeSettings) -> str:
+    """What Stripe says of the key, empty where it takes it: one request, which changes nothing."""
+    async with AsyncExitStack() as stack:
+        client = open_client(stack, told)
+        try:
+            await client.v1.checkout.sessions.list_async({"limit": 1})
+        except stripe.AuthenticationError:
+            return "Stripe does not know the key"
+        except stripe.PermissionError:
+            return "the key lacks a permission"
+        except stripe.StripeError as error:
+            return (
+                f"Stripe does not answer: {type(error).__name__} {error.http_status or ''}".strip()
+            )
+    return ""
+
+
+def open_client(stack: AsyncExitStack, told: StripeSettings) -> stripe.StripeClient:
+    """The library's client; `stack` closes its one HTTP client."""
+    # Else it writes an id into the home of whoever runs the shop, and tells Stripe how long it
+    # waited.
+    stripe.enable_telemetry = False
+    http = stripe.HTTPXClient(timeout=REQUEST_SECONDS_MAX)
+    stack.push_async_callback(http.close_async)
+    return stripe.StripeClient(
+        told.secret_key,
+        http_client=http,
+        max_network_retries=LIBRARY_RETRIES,
+        base_addresses={"api": told.api_base} if told.api_base else {},
     )
