@@ -11,8 +11,8 @@ SUBJECT: Final = "STRIPE_SECRET_KEY"
 
 
 async def check_provider(settings: Settings) -> Findings:
-    """Nothing for a provider without a key. One that is none by its form is found with the settings,
-    and so is a library that is missing.
+    """Nothing for a provider without a key. A key that is none by its form is found with the
+    settings, and so is a library that is missing.
     """
     payments = settings.payments
     is_told = payments.provider == "stripe" and not any(
