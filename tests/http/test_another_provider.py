@@ -23,6 +23,7 @@ from tigerfans.payments.base import (
     PaymentEvent,
     PaymentLine,
 )
+from tigerfans.payments.unmatched import MISFIT_WORDS
 from tigerfans.settings.settings import DEFAULT_ADMIN_PASSWORD, Settings
 from tigerfans.shop.inquiry import inquire
 from tigerfans.shop.shop import Shop
@@ -201,6 +202,7 @@ async def test_a_second_payment_of_an_order_waits_for_the_operator_and_goes_back
     assert await tell("another") == {"ok": True, "order_status": "UNMATCHED", "idempotent": True}
     assert await tell("coin") == {"ok": True, "order_status": "PAID", "idempotent": True}
     [waiting], _ = await shop.unmatched.waiting(10)
+    assert "a second one" in MISFIT_WORDS[waiting.reason]
     await shop.refund_unmatched(waiting.id, "admin")
     assert coins.given_back == [(order_id, f"another-{order_id}", 6500, waiting.id)]
     order = await shop.order(parsed)

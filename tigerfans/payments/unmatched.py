@@ -48,7 +48,7 @@ class Misfit(StrEnum):
 MISFIT_WORDS: Final = {
     Misfit.UNREADABLE: "The shop cannot read what the provider said.",
     Misfit.NO_ORDER_ID: "It names no order.",
-    Misfit.SESSION: "Its payment session is not the order’s.",
+    Misfit.SESSION: "It is not the order’s own payment: of another session, or a second one.",
     Misfit.UNKNOWN_ORDER: "There is no such order.",
     Misfit.AMOUNT: "It is not what the order costs.",
     Misfit.CURRENCY: "It is not in the order’s currency.",
