@@ -132,6 +132,7 @@ async def _connect(
             per_client=settings.limits.holds_per_client,
             per_email=settings.holds_per_email,
         ),
+        door_key=settings.door_key,
     )
     return Opened(shop, provider if isinstance(provider, MockPay) else None, ledger)
 

@@ -8,12 +8,15 @@ import pytest
 from PIL import Image, ImageChops
 
 from tests.offers import SHOW
+from tigerfans.booking.door_codes import DoorKeys
+from tigerfans.booking.ids import OrderId
 from tigerfans.booking.ticket_sheet import SIZE, Sheet, lines, qr_box, ticket_pdf, ticket_png
 from tigerfans.booking.tickets import qr_modules
 
+KEYS = DoorKeys("secret", "0badcafe")
 SHEET = Sheet(
     code="TF-7K3M-92QX-HD4W",
-    order_id="01a2035a2cca0102030405060708a900",
+    door_code=KEYS.sign(OrderId(b"\0" + bytes(range(1, 16))), 0, 1),
     class_name="Premium",
     paid_at=datetime(2026, 11, 22, 13, 2, 51, tzinfo=UTC),
     show=SHOW,
@@ -40,7 +43,7 @@ def test_the_picture_is_of_a6_for_a_telephone_and_for_paper() -> None:
 
 
 def test_the_qr_code_is_on_it_module_by_module() -> None:
-    image, modules = picture(SHEET), qr_modules(SHEET.code, SHEET.order_id)
+    image, modules = picture(SHEET), qr_modules(SHEET.door_code)
     side = len(modules)
     found = image.crop(qr_box(SHEET)).resize((side, side), Image.Resampling.NEAREST)
     dark = [grey == 0 for grey in found.tobytes()]
@@ -73,6 +76,7 @@ def test_several_tickets_are_a_page_each() -> None:
         SHEET._replace(show=replace(SHOW, venue="Lion Hall, Hamburg")),
         SHEET._replace(class_name="Standard"),
         SHEET._replace(code="TF-7K3M-92QX-HD4X"),
+        SHEET._replace(door_code=KEYS.sign(OrderId.new(), 0, 1)),
         SHEET._replace(qty=3),
     ],
 )

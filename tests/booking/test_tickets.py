@@ -8,15 +8,16 @@ from datetime import datetime, timedelta, timezone
 import png
 
 from tests.offers import SHOW
+from tigerfans.booking.door_codes import DoorKeys
 from tigerfans.booking.ids import OrderId
 from tigerfans.booking.tickets import (
     ICS_LINE_OCTETS_MAX,
     QR_PNG_MODULE_PIXELS,
     QR_QUIET_ZONE_MODULES,
     calendar_entry,
+    qr_modules,
     qr_png,
     qr_svg,
-    qr_text,
     ticket_code,
     ticket_codes,
 )
@@ -24,6 +25,10 @@ from tigerfans.booking.tickets import (
 CODE = "TF-7K3M-92QX-HD4W"
 ORDER = OrderId(b"\0" + bytes(range(1, 16)))
 ORDER_ID = "01a2035a2cca0102030405060708a900"
+KEYS = DoorKeys("secret", "0badcafe")
+DOOR_CODE = KEYS.sign(ORDER, 0, 1)
+# 41 squares a side, and the quiet zone.
+MODULES = 41 + 2 * QR_QUIET_ZONE_MODULES
 ISSUED_AT = datetime(2026, 11, 22, 13, 2, 51, tzinfo=timezone(timedelta(hours=1)))
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -43,14 +48,14 @@ def modules_of(picture: bytes) -> list[list[int]]:
     ]
 
 
-def test_the_code_names_order_and_ticket_in_characters_that_qr_codes_store_compactly() -> None:
-    text = qr_text(CODE, ORDER_ID)
-    assert text == f"TIGERFANS:{ORDER_ID.upper()}:{CODE}"
-    assert set(text) <= set("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ $%*+-./:")
+def test_every_ticket_has_as_many_squares() -> None:
+    for number in range(64):
+        modules = qr_modules(KEYS.sign(OrderId.new(), number, 65_535))
+        assert {len(modules), *map(len, modules)} == {MODULES}
 
 
 def test_the_png_is_square_and_has_its_quiet_zone() -> None:
-    rows = rows_of(qr_png(CODE, ORDER_ID))
+    rows = rows_of(qr_png(DOOR_CODE))
     assert {len(row) for row in rows} == {len(rows)}
     quiet = QR_QUIET_ZONE_MODULES * QR_PNG_MODULE_PIXELS
     for row in rows:
@@ -59,7 +64,7 @@ def test_the_png_is_square_and_has_its_quiet_zone() -> None:
 
 
 def test_every_module_of_the_png_is_one_plain_square() -> None:
-    rows = rows_of(qr_png(CODE, ORDER_ID))
+    rows = rows_of(qr_png(DOOR_CODE))
     size = QR_PNG_MODULE_PIXELS
     for y in range(0, len(rows), size):
         assert len({tuple(row) for row in rows[y : y + size]}) == 1
@@ -68,8 +73,8 @@ def test_every_module_of_the_png_is_one_plain_square() -> None:
 
 
 def test_png_and_svg_show_the_same_modules() -> None:
-    modules = modules_of(qr_png(CODE, ORDER_ID))
-    drawing = ET.fromstring(qr_svg(CODE, ORDER_ID))  # noqa: S314
+    modules = modules_of(qr_png(DOOR_CODE))
+    drawing = ET.fromstring(qr_svg(DOOR_CODE))  # noqa: S314
     assert drawing.get("viewBox") == f"0 0 {len(modules)} {len(modules)}"
     path = drawing.find(f"{SVG}path")
     assert path is not None
@@ -82,15 +87,17 @@ def test_png_and_svg_show_the_same_modules() -> None:
 
 
 def test_the_svg_has_a_white_ground_of_its_own() -> None:
-    drawing = ET.fromstring(qr_svg(CODE, ORDER_ID))  # noqa: S314
+    drawing = ET.fromstring(qr_svg(DOOR_CODE))  # noqa: S314
     ground = drawing.find(f"{SVG}rect")
     assert ground is not None
     assert (ground.get("fill"), ground.get("width")) == ("white", "100%")
 
 
-def test_another_ticket_has_another_code() -> None:
-    assert qr_png(CODE, ORDER_ID) == qr_png(CODE, ORDER_ID)
-    assert qr_png(CODE, ORDER_ID) != qr_png("TF-7K3M-92QX-HD4X", ORDER_ID)
+def test_another_ticket_has_another_code_and_the_picture_is_small() -> None:
+    assert len(qr_png(DOOR_CODE)) < 5_000
+    assert len(qr_svg(DOOR_CODE)) < 25_000
+    assert qr_png(DOOR_CODE) == qr_png(DOOR_CODE)
+    assert qr_png(DOOR_CODE) != qr_png(KEYS.sign(ORDER, 1, 1))
 
 
 def test_the_calendar_entry_is_the_show_in_utc() -> None:

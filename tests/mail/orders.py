@@ -4,12 +4,18 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+from tigerfans.booking.door_codes import DoorKeys
 from tigerfans.booking.ids import OrderId
 from tigerfans.booking.tickets import ticket_codes
 from tigerfans.stores.orders import Order, OrderStatus
 
 SECRET = "ticket secret"
+KEYS = DoorKeys(SECRET, "0badcafe")
 PAID_AT = datetime(2026, 11, 22, 12, 1, 0, 654321, UTC)
+
+
+def door_code(order: Order, ticket: int) -> str:
+    return KEYS.sign(order.id, ticket, 1)
 
 
 def paid_order(qty: int = 1, **changes: Any) -> Order:

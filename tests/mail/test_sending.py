@@ -13,7 +13,7 @@ import pytest
 from tests.harness.patience import until
 from tests.harness.ports import free_port
 from tests.mail.conftest import Certificate
-from tests.mail.orders import PAID_AT, SECRET, paid_order, unfulfilled_order
+from tests.mail.orders import PAID_AT, SECRET, door_code, paid_order, unfulfilled_order
 from tests.mail.servers import HANG, HANG_UP, MailServer
 from tests.offers import catalog_with
 from tigerfans.mail import delivery, sending
@@ -70,7 +70,7 @@ async def make_sender(
         sender = Sender(
             mails,
             orders,
-            Writer(catalog_with({}), SECRET, sender="tickets@example.org"),
+            Writer(catalog_with({}), SECRET, door_code, sender="tickets@example.org"),
             open_delivery or (lambda: SmtpDelivery(named, "shop.test", context)),
             TokenBucket(Rate(PER_SECOND, PER_SECOND)),
             per_second=PER_SECOND,

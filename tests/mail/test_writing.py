@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from tests.mail.orders import PAID_AT, SECRET, paid_order, unfulfilled_order
+from tests.mail.orders import PAID_AT, SECRET, door_code, paid_order, unfulfilled_order
 from tests.offers import OFFER, SHOW
 from tigerfans.booking.tickets import qr_png
 from tigerfans.mail.writing import GivenBack, Letter, NotWrittenError, OvertakenError, Writer
@@ -29,7 +29,8 @@ KINDS = (MailKind.TICKETS, MailKind.AGAIN, MailKind.REFUND_DUE, MailKind.REFUNDE
 
 def a_writer(offer: Offer = OFFER, **changes: Any) -> Writer:
     settings: dict[str, Any] = {"sender": "tickets@example.org", "public_url": URL}
-    return Writer(Catalog.build(offer, {"A": 10, "B": 10}), SECRET, **settings | changes)
+    catalog = Catalog.build(offer, {"A": 10, "B": 10})
+    return Writer(catalog, SECRET, door_code, **settings | changes)
 
 
 def write(
@@ -103,7 +104,7 @@ def test_each_ticket_has_its_qr_code_within_the_html_and_attached(qty: int) -> N
     }
     files = files_of(letter)
     for number, code in enumerate(order.ticket_codes, start=1):
-        picture = qr_png(code, order.id.hex_digits)
+        picture = qr_png(door_code(order, number - 1))
         assert related[f"ticket-{number}"] == files[f"{code}.png"].get_content() == picture
         assert f"QR code of ticket {code}" in html
     assert shown == list(related)
@@ -197,7 +198,8 @@ def test_a_mail_says_whom_it_is_from_and_who_reads_an_answer() -> None:
 
 def test_message_ids_are_not_to_be_guessed_without_the_secret() -> None:
     order = paid_order()
-    other = Writer(Catalog.build(OFFER, {"A": 1}), "another secret", sender="tickets@example.org")
+    catalog = Catalog.build(OFFER, {"A": 1})
+    other = Writer(catalog, "another secret", door_code, sender="tickets@example.org")
     assert parsed(write(order))["message-id"] != parsed(write(order, writer=other))["message-id"]
     assert order.id.hex_digits not in str(parsed(write(order))["message-id"])
 

@@ -24,7 +24,6 @@ from tigerfans.booking.ids import OrderId, hash_key
 
 VERSION: Final = 1
 PREFIX: Final = "TIGER"
-KEY_NUMBER_MAX: Final = 255
 # Of 16 bytes, 4: as many as the shop's keys in Redis begin with.
 SHOP_BYTES: Final = 4
 # What is signed: key, shop, order without its zero byte, ticket, class.

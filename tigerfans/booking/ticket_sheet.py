@@ -28,8 +28,8 @@ _MARGIN: Final = 90
 _HEAD: Final = 290
 _FOOT: Final = 130
 _WIDTH: Final = SIZE[0] - 2 * _MARGIN
-# Of a module of the QR code, which with its quiet zone is 984 wide.
-_MODULE: Final = 24
+# Of a module of the QR code, which with its quiet zone is 980 wide.
+_MODULE: Final = 20
 _INK: Final = 0
 _PAPER: Final = 255
 _MUTED: Final = 90
@@ -44,11 +44,11 @@ _BOLD: Final = "SourceSansPro-Bold.ttf"
 class Sheet(NamedTuple):
     """What stands on a ticket, which is the one of that `number`, from 0 on, of an order of `qty`.
 
-    `paid_at` must carry its offset from UTC.
+    Its QR code says the signed `door_code`. `paid_at` must carry its offset from UTC.
     """
 
     code: str
-    order_id: str
+    door_code: str
     class_name: str
     paid_at: datetime
     show: Show
@@ -103,7 +103,7 @@ def lines(sheet: Sheet) -> list[tuple[str, str]]:
 
 def qr_box(sheet: Sheet) -> tuple[int, int, int, int]:
     """Where the QR code is, with its quiet zone: left, top, right, bottom."""
-    side = len(qr_modules(sheet.code, sheet.order_id)) * _MODULE
+    side = len(qr_modules(sheet.door_code)) * _MODULE
     left, bottom = (SIZE[0] - side) // 2, SIZE[1] - _FOOT
     return left, bottom - side, left + side, bottom
 
@@ -123,7 +123,7 @@ def _drawn(sheet: Sheet) -> Image.Image:
 
 
 def _qr(sheet: Sheet) -> Image.Image:
-    modules = qr_modules(sheet.code, sheet.order_id)
+    modules = qr_modules(sheet.door_code)
     side = len(modules)
     bits = bytes(_INK if dark else _PAPER for line in modules for dark in line)
     small = Image.frombytes("L", (side, side), bits)

@@ -1,8 +1,8 @@
 """The ticket as the buyer takes it along: its code, as QR code too, and its calendar entry.
 
 Everything here is a pure function of the order, so the same ticket always yields the same bytes.
-The QR code says `TIGERFANS:<order id>:<ticket code>`, in capitals throughout: QR codes store those
-in two thirds of the space, and the squares stay large enough for a cheap phone's camera.
+The QR code says what `door_codes` signs, in capitals throughout: QR codes store those in two thirds
+of the space, and the squares stay large enough for a cheap phone's camera.
 """
 
 import io
@@ -57,18 +57,18 @@ _CROCKFORD: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _PAIRS: Final = [first + second for first in _CROCKFORD for second in _CROCKFORD]
 
 
-def qr_svg(ticket_code: str, order_id: str) -> bytes:
-    """The QR code as an SVG document, black on white with its quiet zone."""
-    image = _qr(ticket_code, order_id).make_image(image_factory=SvgPathFillImage)
+def qr_svg(door_code: str) -> bytes:
+    """The QR code of a signed code as an SVG document, black on white with its quiet zone."""
+    image = _qr(door_code).make_image(image_factory=SvgPathFillImage)
     return bytes(image.to_string(encoding="utf-8"))
 
 
-def qr_png(ticket_code: str, order_id: str) -> bytes:
-    """The QR code as a PNG, black on white with its quiet zone, around 600 pixels square.
+def qr_png(door_code: str) -> bytes:
+    """The same as a PNG, black on white with its quiet zone, around 800 pixels square.
 
     The library's own PNG factory visits each pixel, which takes ten times as long as this does.
     """
-    modules = qr_modules(ticket_code, order_id)
+    modules = qr_modules(door_code)
     pixels = len(modules) * QR_PNG_MODULE_PIXELS
     dark, light = bytes(QR_PNG_MODULE_PIXELS // 8), b"\xff" * (QR_PNG_MODULE_PIXELS // 8)
     stream = io.BytesIO()
@@ -83,24 +83,20 @@ def qr_png(ticket_code: str, order_id: str) -> bytes:
     return stream.getvalue()
 
 
-def qr_modules(ticket_code: str, order_id: str) -> list[list[bool]]:
+def qr_modules(door_code: str) -> list[list[bool]]:
     """The QR code's modules with its quiet zone, row by row; True is a dark one."""
-    modules: list[list[bool]] = _qr(ticket_code, order_id).get_matrix()
+    modules: list[list[bool]] = _qr(door_code).get_matrix()
     return modules
 
 
-def qr_text(ticket_code: str, order_id: str) -> str:
-    """What the door's scanner reads."""
-    return f"TIGERFANS:{order_id.upper()}:{ticket_code}"
-
-
-def _qr(ticket_code: str, order_id: str) -> QRCode:
+def _qr(door_code: str) -> QRCode:
     code = QRCode(
         error_correction=ERROR_CORRECT_M,
         border=QR_QUIET_ZONE_MODULES,
         mask_pattern=QR_MASK_CHECKERBOARD,
     )
-    code.add_data(qr_text(ticket_code, order_id))
+    # In one piece: all of it is of one kind, and every ticket's code has as many squares.
+    code.add_data(door_code, optimize=0)
     code.make(fit=True)
     return code
 

@@ -44,7 +44,12 @@ class Desk:
         shop = self.opened.shop
         shop.counters.mails = MailCounters()
         sender = open_sender(
-            self.settings, shop.catalog, shop.orders, shop.sessions.store.run, shop.counters.mails
+            self.settings,
+            shop.catalog,
+            shop.orders,
+            shop.door_code,
+            shop.sessions.store.run,
+            shop.counters.mails,
         )
         self.stack.push_async_callback(sender.close)
         return sender

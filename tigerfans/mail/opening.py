@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from tigerfans.mail.delivery import FolderDelivery, OpenDelivery, SmtpDelivery
 from tigerfans.mail.sending import Sender
-from tigerfans.mail.writing import NOBODY, Writer
+from tigerfans.mail.writing import NOBODY, DoorCode, Writer
 from tigerfans.offer.catalog import Catalog
 from tigerfans.settings.folder import MAIL_FOLDER
 from tigerfans.settings.settings import Settings
@@ -23,6 +23,7 @@ def open_sender(
     settings: Settings,
     catalog: Catalog,
     orders: Orders,
+    door_code: DoorCode,
     run: RunScript,
     counters: MailCounters,
 ) -> Sender:
@@ -31,6 +32,7 @@ def open_sender(
     writer = Writer(
         catalog,
         settings.ticket_secret,
+        door_code,
         sender=settings.mail_sender,
         public_url=settings.http.public_url,
         links=settings.foot_links,

@@ -34,6 +34,8 @@ from tigerfans.stores.mails import MailKey, MailKind
 from tigerfans.stores.orders import Order
 
 DIGEST_BYTES: Final = 16
+# Signs the code of an order's ticket, by its number from 0 on.
+DoorCode = Callable[[Order, int], str]
 # Where the offer names no colour: the pages' own.
 DEFAULT_ACCENT: Final = "#ff7a1a"
 SUBJECT_CHARACTERS_MAX: Final = 150
@@ -95,6 +97,7 @@ class Writer:
         self,
         catalog: Catalog,
         secret: str,
+        door_code: DoorCode,
         *,
         sender: str | None,
         public_url: str | None = None,
@@ -102,6 +105,7 @@ class Writer:
         demo: bool = False,
     ) -> None:
         self._catalog = catalog
+        self._door_code = door_code
         self._sender = sender or NOBODY
         self._public_url = public_url
         self._digest = blake2b(digest_size=DIGEST_BYTES, key=hash_key(secret), person=b"mail")
@@ -203,7 +207,8 @@ class Writer:
             return
         order_id, tickets = order.id.hex_digits, _tickets(order)
         for ticket in tickets:
-            picture, filename = qr_png(ticket.code, order_id), f"{ticket.code}.png"
+            picture = qr_png(self._door_code(order, ticket.number - 1))
+            filename = f"{ticket.code}.png"
             _show(html, picture, ticket.cid, filename)
             message.add_attachment(picture, "image", "png", filename=filename)
         entry = calendar_entry(

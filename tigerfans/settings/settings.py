@@ -52,6 +52,8 @@ DATABASE_CONNECTIONS_MAX: Final = 64
 HOLDS_PER_BUYER_MAX: Final = 200
 # Of a household or a small office, but not of somebody who takes the hall.
 HOLDS_PER_CLIENT_IN_PRODUCTION: Final = 20
+# A signed code says which key it is of in one byte.
+DOOR_KEY_MAX: Final = 255
 # What a small relay takes from one sender, without asking who that is.
 MAILS_PER_SECOND: Final = 10
 MAILS_PER_SECOND_MAX: Final = 100
@@ -262,6 +264,8 @@ class Settings:
     hold_seconds: int = 300
     # Ticket codes, payment session ids and the order ids of idempotency keys derive from it.
     ticket_secret: str = field(default=DEFAULT_TICKET_SECRET, repr=False)
+    # Which of the keys that derive from it signs tickets' QR codes.
+    door_key: int = 1
     bench: bool = False
     # No money is meant: tickets may be given away, and the pages say so.
     demo: bool = False
@@ -377,6 +381,7 @@ class Settings:
             host_name=read.host_name("TIGERFANS_HOST_NAME"),
             hold_seconds=read.integer("TIGERFANS_HOLD_SECONDS", 300, 1, HOLD_SECONDS_MAX),
             ticket_secret=read.text("TIGERFANS_TICKET_SECRET", DEFAULT_TICKET_SECRET),
+            door_key=read.integer("TIGERFANS_DOOR_KEY", 1, 1, DOOR_KEY_MAX),
             bench=read.switch("TIGERFANS_BENCH"),
             demo=read.switch("TIGERFANS_DEMO"),
             environment=environment,
@@ -529,6 +534,7 @@ class Settings:
             "TIGERFANS_DATA": str(self.data),
             "TIGERFANS_HOLD_SECONDS": str(self.hold_seconds),
             "TIGERFANS_TICKET_SECRET": self.ticket_secret,
+            "TIGERFANS_DOOR_KEY": str(self.door_key),
             "TIGERFANS_BENCH": "1" if self.bench else "0",
             "TIGERFANS_DEMO": "1" if self.demo else "0",
             "TIGERFANS_ENV": self.environment,

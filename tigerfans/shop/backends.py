@@ -3,6 +3,7 @@
 from collections.abc import Awaitable
 from typing import Final
 
+from tigerfans.booking.door_codes import DoorKeys
 from tigerfans.booking.ids import OrderId, OrderIds
 from tigerfans.booking.inventory import Inventory
 from tigerfans.booking.transfers import Booking
@@ -52,6 +53,7 @@ class Backends:
         counters: Counters | None = None,
         on_step: OnStep = ignore_step,
         limits: HoldLimits | None = None,
+        door_key: int = 1,
     ) -> None:
         self.booking = booking
         self.catalog = booking.catalog
@@ -73,6 +75,7 @@ class Backends:
         self.secret = secret
         self.identity = identity
         self.ids = OrderIds(secret, are_checked=identity.are_ids_checked)
+        self.door_keys = DoorKeys(secret, identity.id.key_prefix, door_key)
         self.classes: dict[str, TicketClass] = {c.code: c for c in self.catalog.classes}
         # Whose sale was closed when the stock was last read, to be read again by who is refused.
         self.closed: set[ClassCode] = set()
@@ -108,6 +111,11 @@ class Backends:
         """Counts a step, and tells it."""
         self.counters.steps[step] += 1
         self.on_step(step, order_id, cls)
+
+    def door_code(self, order: Order, ticket: int) -> str:
+        """The signed code of an order's ticket, by its number from 0 on: the same one each time."""
+        ledger = self.booking.resource_of(order.cls).ledger
+        return self.door_keys.sign(order.id, ticket, ledger)
 
     def ticket_class(self, cls: str) -> TicketClass:
         """The class of that code; raises `InvalidRequestError` where there is none."""

@@ -154,6 +154,11 @@ class Ticket(NamedTuple):
         return self.order.ticket_codes[self.number]
 
     @property
+    def door_code(self) -> str:
+        """Signed anew each time: to be asked for where it is drawn."""
+        return self.shop.door_code(self.order, self.number)
+
+    @property
     def order_id(self) -> str:
         return self.order.id.hex_digits
 
@@ -173,7 +178,7 @@ class Ticket(NamedTuple):
     def sheet(self) -> Sheet:
         return Sheet(
             self.code,
-            self.order_id,
+            self.door_code,
             self.class_name,
             self.issued_at,
             self.show,
@@ -201,11 +206,11 @@ def _has(if_none_match: str | None, etag: str) -> bool:
 
 
 def _png(ticket: Ticket) -> bytes:
-    return qr_png(ticket.code, ticket.order_id)
+    return qr_png(ticket.door_code)
 
 
 def _svg(ticket: Ticket) -> bytes:
-    return qr_svg(ticket.code, ticket.order_id)
+    return qr_svg(ticket.door_code)
 
 
 def _ticket_png(ticket: Ticket) -> bytes:
