@@ -77,6 +77,7 @@ async def open_shop(
         offer: Offer = OFFER,
         to_look: bool = False,
         on: Ledger | None = None,
+        door_key: int = 1,
     ) -> Shop:
         database = await Database.connect(database_url)
         databases.append(database)
@@ -98,6 +99,7 @@ async def open_shop(
             identity,
             on_step=on_step,
             limits=limits,
+            door_key=door_key,
         )
         opened.append(shop)
         if opens:

@@ -12,6 +12,7 @@ from tigerfans.http.answer_headers import add_missing_headers
 from tigerfans.http.api.accounting import accounting_routes
 from tigerfans.http.api.buying import buying_routes
 from tigerfans.http.api.documents import Documents
+from tigerfans.http.api.door_keys import door_keys_route
 from tigerfans.http.api.health import health_routes
 from tigerfans.http.api.openapi import describe_routes, openapi_config
 from tigerfans.http.api.order_status import order_route
@@ -102,6 +103,7 @@ def create_app(
         order_route(shop, streams or OrderStreams(shop.order_answer), documents),
         webhook_route(shop),
         show_route(shop, settings),
+        door_keys_route(shop.door_keys),
         *health_routes(shop),
         admin_routes(shop, outbox, SequencerHistory(settings.sequencer), guard),
         admin_order_routes(shop, search, stories, guard),

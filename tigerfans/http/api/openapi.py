@@ -38,6 +38,7 @@ from tigerfans import __version__
 from tigerfans.booking.email_address import EMAIL_CHARACTERS_MAX
 from tigerfans.http.api.accounting import TransferIdsAnswer
 from tigerfans.http.api.buying import CheckoutBody, HoldAnswer, StockAnswer
+from tigerfans.http.api.door_keys import DoorKeyAnswer, DoorKeysAnswer
 from tigerfans.http.api.show import LimitsAnswer, PaymentAnswer, ShowAnswer, class_answer
 from tigerfans.http.api.webhook import WebhookAnswer
 from tigerfans.http.office.auth import OPERATOR
@@ -101,6 +102,7 @@ def openapi_config(page: OpenAPIRenderPlugin, router: Router) -> OpenAPIConfig:
 _TAGS: Final = [
     Tag("buying", "What is on offer, and a hold on a ticket."),
     Tag("orders", "What became of an order, and its ticket. Its id is all that is asked for."),
+    Tag("door", "What tickets' codes are checked by, and who gets in."),
     Tag("payments", "What the payment provider tells the shop."),
     Tag(OPERATOR, "The box office, behind its login."),
     Tag("health", "Whether this worker is alive, and can sell."),
@@ -151,6 +153,7 @@ def describe_routes(app: Litestar, provider: PaymentProvider, catalog: Catalog) 
 
 MODELS: Final = (
     CheckoutBody,
+    DoorKeysAnswer,
     HoldAnswer,
     OrderAnswer,
     PaymentEvent,
@@ -203,6 +206,12 @@ def examples(catalog: Catalog) -> dict[str, Any]:
     show = offer.show
     shown = (
         CheckoutBody(cls=first.code, customer_email="ada@example.org"),
+        DoorKeysAnswer(
+            version=1,
+            prefix="TIGER1",
+            shop="0badcafe",
+            keys=[DoorKeyAnswer(1, "dvL90KffYFWLhG1m4ZN-5roccfL_jWWlSV-Z7477My4")],
+        ),
         HoldAnswer(
             order_id=_ORDER_ID,
             redirect_url=f"https://pay.example.org/{_ORDER_ID}",
@@ -414,6 +423,13 @@ _SHOW: Final = Operation(
     responses={"200": _answer("What is on offer.", ShowAnswer)},
 )
 
+_DOOR_KEYS: Final = Operation(
+    operation_id="getDoorKeys",
+    tags=["door"],
+    summary="The public keys by which a ticket's code is checked, also without a network.",
+    responses={"200": _answer("The one that signs, and the one before it.", DoorKeysAnswer)},
+)
+
 _INVENTORY: Final = Operation(
     operation_id="getInventory",
     tags=["buying"],
@@ -545,6 +561,7 @@ def _documents(
 
 _PATHS: Final = {
     "/api/show": PathItem(get=_SHOW),
+    "/api/door/keys": PathItem(get=_DOOR_KEYS),
     "/api/inventory": PathItem(get=_INVENTORY),
     "/api/checkout": PathItem(post=_CHECKOUT),
     "/api/orders/{order_id}": PathItem(get=_ORDER_STATUS),
