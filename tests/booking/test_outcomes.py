@@ -1,12 +1,18 @@
 """The booking tables, row by row: what each answer of the ledger means."""
 
+from functools import partial
+
 import pytest
 
 from tigerfans.booking.outcomes import (
+    ADMISSION_TABLE,
     HOLD_TABLE,
+    PLACE_TABLE,
     REFUND_TABLE,
     RELEASE_TABLE,
     SALE_TABLE,
+    UNDO_TABLE,
+    AdmissionOutcome,
     HoldOutcome,
     RefundOutcome,
     ReleaseOutcome,
@@ -14,6 +20,8 @@ from tigerfans.booking.outcomes import (
     UnexpectedResultError,
     check_accounts,
     check_funding,
+    check_undo,
+    decode_admissions,
     decode_hold,
     decode_late_sale,
     decode_refund,
@@ -135,6 +143,32 @@ def test_each_row_of_the_refund_table(status: TransferStatus, outcome: RefundOut
     assert decode_refund(results(status)) == [(outcome, 101)]
 
 
+@pytest.mark.parametrize(("status", "outcome"), ADMISSION_TABLE.items())
+def test_each_row_of_the_admission_table(status: TransferStatus, outcome: AdmissionOutcome) -> None:
+    assert decode_admissions(results(status)) == [(outcome, 101)]
+
+
+@pytest.mark.parametrize(("statuses", "outcome"), PLACE_TABLE.items())
+def test_each_row_of_the_table_of_places(
+    statuses: tuple[TransferStatus, ...], outcome: AdmissionOutcome
+) -> None:
+    assert decode_admissions(results(*statuses), 2) == [(outcome, 102)]
+
+
+def test_each_scan_of_a_request_has_an_outcome_of_its_own() -> None:
+    admitted, another = AdmissionOutcome.ADMITTED, AdmissionOutcome.ANOTHER_SCAN
+    different = S.EXISTS_WITH_DIFFERENT_USER_DATA_128
+    told = [(admitted, 101), (another, 102), (admitted, 103)]
+    assert decode_admissions(results(S.CREATED, different, S.CREATED)) == told
+    places = results(S.CREATED, S.CREATED, S.LINKED_EVENT_FAILED, different)
+    assert decode_admissions(places, 2) == [(admitted, 102), (another, 104)]
+
+
+@pytest.mark.parametrize("statuses", UNDO_TABLE)
+def test_each_row_of_the_undo_table(statuses: tuple[TransferStatus, ...]) -> None:
+    check_undo(results(*statuses))
+
+
 def test_each_ticket_of_a_refund_has_an_outcome_of_its_own() -> None:
     several = results(S.EXISTS, S.EXISTS_WITH_DIFFERENT_CREDIT_ACCOUNT_ID, S.CREATED)
     outcomes = [outcome for outcome, _ in decode_refund(several)]
@@ -157,6 +191,10 @@ def test_each_ticket_of_a_refund_has_an_outcome_of_its_own() -> None:
         ),
         (decode_release, (S.DEBIT_ACCOUNT_NOT_FOUND,)),
         (decode_refund, (S.CREATED, S.DEBIT_ACCOUNT_NOT_FOUND)),
+        (decode_admissions, (S.CREDIT_ACCOUNT_NOT_FOUND,)),
+        (partial(decode_admissions, records_each=2), (S.LINKED_EVENT_FAILED, S.CREATED)),
+        (check_undo, (S.EXCEEDS_CREDITS,)),
+        (check_undo, (S.LINKED_EVENT_FAILED, S.EXISTS)),
     ],
 )
 def test_an_answer_that_stands_in_no_table_is_an_error(decode, statuses) -> None:  # type: ignore[no-untyped-def]

@@ -1,7 +1,10 @@
 """What is sent to the ledger for each step."""
 
-from tests.offers import catalog_with
+from dataclasses import replace
+
+from tests.offers import OFFER, catalog_with
 from tests.shops import catalog_at
+from tigerfans.booking.ends import Scan, Ticket, is_undo, scan_of
 from tigerfans.booking.ids import OrderId
 from tigerfans.booking.transfers import Booking, fingerprint
 from tigerfans.ledger.wire import (
@@ -10,11 +13,16 @@ from tigerfans.ledger.wire import (
     Transfer,
     TransferFlags,
 )
+from tigerfans.offer.catalog import HALL_LEDGER, Catalog, Part
+from tigerfans.offer.tables import CLASSES_MAX
 
 CATALOG = catalog_with({"A": 20, "B": 30}, goodies=5)
 PREMIUM, STANDARD = CATALOG.classes[:2]
 BOOKING = Booking(CATALOG, hold_seconds=300)
+LIMITED = Booking(Catalog.build(replace(OFFER, people_inside=40)), hold_seconds=300)
 ORDER = OrderId(b"\0" + bytes(range(1, 16)))
+TICKET = Ticket(ORDER, 2)
+SCAN = Scan(bytes(range(100, 116)), scanned_ms=1_795_000_000_000, gate=7)
 
 
 def test_a_hold_is_one_pending_transfer_from_budget_to_sold_with_a_timeout() -> None:
@@ -100,8 +108,105 @@ def test_a_refund_moves_each_ticket_back_under_the_id_of_its_own_end() -> None:
         )
 
 
+def test_a_refund_of_a_later_attempt_names_the_order_that_its_id_does_not() -> None:
+    first, second = Transfer.unpack_all(BOOKING.refund(ORDER, "B", [0, 2], {2: 1}))
+    assert (first.id, first.user_data_128) == (int.from_bytes(ORDER.end_id(0), "little"), 0)
+    assert second.id == int.from_bytes(ORDER.end_id(2, 1), "little")
+    assert second.user_data_128 == int.from_bytes(ORDER, "little")
+    assert second.id & 0xFF == 0x82
+
+
+def test_an_admission_moves_a_ticket_that_is_sold_inside_and_says_by_which_scan() -> None:
+    [admission] = Transfer.unpack_all(BOOKING.admission(TICKET, "B", SCAN))
+    assert admission == Transfer(
+        id=int.from_bytes(ORDER.end_id(2), "little"),
+        debit_account_id=STANDARD.tickets.sold_account_id,
+        credit_account_id=STANDARD.tickets.inside_account_id,
+        amount=1,
+        user_data_128=int.from_bytes(SCAN.id, "little"),
+        user_data_64=SCAN.scanned_ms,
+        user_data_32=SCAN.gate,
+        ledger=STANDARD.tickets.ledger,
+        code=admission.code,
+    )
+    assert scan_of(admission) == SCAN
+    [undo] = Transfer.unpack_all(BOOKING.undo(TICKET, "B", SCAN, 0, has_place=False))
+    assert is_undo(undo)
+    assert undo == Transfer(
+        id=int.from_bytes(ORDER.undo_id(2), "little"),
+        debit_account_id=STANDARD.tickets.inside_account_id,
+        credit_account_id=STANDARD.tickets.sold_account_id,
+        amount=1,
+        user_data_128=int.from_bytes(SCAN.id, "little"),
+        ledger=STANDARD.tickets.ledger,
+        code=admission.code,
+    )
+
+
+def test_where_the_hall_has_a_limit_each_admission_takes_a_place_and_its_undo_gives_it_back() -> (
+    None
+):
+    place, admission = Transfer.unpack_all(LIMITED.admission(TICKET, "B", SCAN))
+    assert [admission] == Transfer.unpack_all(BOOKING.admission(TICKET, "B", SCAN))
+    assert place.flags == TransferFlags.LINKED
+    back, undo = Transfer.unpack_all(LIMITED.undo(TICKET, "B", SCAN, 0, has_place=True))
+    assert [undo] == Transfer.unpack_all(LIMITED.undo(TICKET, "B", SCAN, 0, has_place=False))
+    assert back.flags == TransferFlags.LINKED
+    accounts = (place.debit_account_id, place.credit_account_id)
+    assert (back.credit_account_id, back.debit_account_id) == accounts
+    assert {place.ledger, back.ledger} == {HALL_LEDGER}
+
+
+def test_a_place_is_of_one_scan_of_one_ticket() -> None:
+    others = [
+        (TICKET, Scan(bytes([9]) * 16, 0, 0)),
+        (Ticket(ORDER, 3), SCAN),
+        (Ticket(OrderId.new(), 2), SCAN),
+    ]
+    places = {
+        LIMITED.admission(ticket, "B", scan)[:16] for ticket, scan in [(TICKET, SCAN), *others]
+    }
+    assert len(places) == 4
+    # Another time, gate and attempt do not make it another one.
+    same = LIMITED.admission(TICKET, "B", SCAN._replace(scanned_ms=1, gate=9), attempt=3)
+    assert same[:16] == LIMITED.admission(TICKET, "B", SCAN)[:16]
+
+
+def test_the_hall_has_accounts_and_is_funded_like_all_that_is_counted() -> None:
+    accounts = {
+        account.id & 0xFF
+        for account in Account.unpack_all(LIMITED.accounts())
+        if account.ledger == HALL_LEDGER
+    }
+    assert accounts == {Part.OPERATOR, Part.BUDGET, Part.SOLD}
+    *_, funding = Transfer.unpack_all(LIMITED.funding())
+    assert (funding.ledger, funding.amount) == (HALL_LEDGER, 40)
+    assert len(LIMITED.account_ids()) // 16 == len(LIMITED.accounts()) // 128
+    # What is told of the stock is told of classes and goodies.
+    assert LIMITED.stock_accounts() == BOOKING.stock_accounts()
+
+
+def test_tickets_of_a_class_that_was_dropped_have_where_to_go_at_the_door() -> None:
+    booking = Booking(CATALOG, hold_seconds=300)
+    assert booking.dropped_accounts() == b""
+    booking.know([("B", 2), ("GONE", 77)])
+    [inside] = Account.unpack_all(booking.dropped_accounts(bytes([1] * 16)))
+    assert (inside.id, inside.ledger) == (77 << 8 | Part.INSIDE, 77)
+
+
+def test_all_accounts_there_can_be_fit_into_one_request_to_a_server_for_development() -> None:
+    listings = tuple(
+        replace(OFFER.listings[0], code=f"C{n}", ledger=1_000 + n) for n in range(CLASSES_MAX)
+    )
+    offer = replace(OFFER, listings=listings, people_inside=40)
+    accounts = Booking(Catalog.build(offer), hold_seconds=300).accounts()
+    assert len(accounts) // 128 <= 253
+
+
 def test_no_submission_ends_in_an_open_chain() -> None:
     submissions = [
+        LIMITED.admission(TICKET, "B", SCAN),
+        LIMITED.undo(TICKET, "B", SCAN, 0, has_place=True),
         BOOKING.hold(ORDER, "A", bytes(16)),
         BOOKING.sale(ORDER, "A"),
         BOOKING.late_sale(ORDER, "A", 6500),
@@ -114,7 +219,7 @@ def test_no_submission_ends_in_an_open_chain() -> None:
 
 def test_only_the_operator_is_not_limited_and_each_resource_has_its_own_ledger() -> None:
     accounts = Account.unpack_all(BOOKING.accounts())
-    assert len({account.id for account in accounts}) == 4 * len(CATALOG.resources)
+    assert len({account.id for account in accounts}) == 5 * len(CATALOG.classes) + 4
     assert len({account.ledger for account in accounts}) == len(CATALOG.resources)
     limited = AccountFlags.DEBITS_MUST_NOT_EXCEED_CREDITS
     unlimited = {account.id for account in accounts if not account.flags & limited}

@@ -99,6 +99,15 @@ def test_an_order_has_one_ticket_unless_the_file_says_more() -> None:
     assert (offer.tickets_per_order, offer.holds_per_email) == (4, 4)
 
 
+def test_as_many_get_in_as_have_tickets_unless_the_file_says_how_many_the_hall_takes() -> None:
+    assert read(GOOD).people_inside == demo().people_inside == 0
+    limits = "\n[limits]\npeople_inside = {}\n"
+    assert read(GOOD + limits.format(800)).people_inside == 800
+    assert mistakes(GOOD + limits.format(-1)) == [
+        "offer.toml:18: people_inside has to be at least 0."
+    ]
+
+
 @pytest.mark.parametrize(
     ("limits", "mistake"),
     [

@@ -16,7 +16,7 @@ from tigerfans.booking.transfers import Booking
 from tigerfans.ledger import open_ledger
 from tigerfans.ledger.base import Ledger
 from tigerfans.ledger.wire import Account, Operation
-from tigerfans.offer.catalog import Catalog
+from tigerfans.offer.catalog import Catalog, Part
 from tigerfans.settings.settings import SettingsError
 from tigerfans.shop.identity import NO_ID, ids_carried
 from tigerfans.shop.shop import Shop
@@ -101,7 +101,26 @@ async def test_a_new_shop_says_who_it_is_in_its_row_and_on_every_account(
     assert shop.identity.id == identity.id
     assert await ids_on(ledger) == {identity.id}
     assert identity.funded_at is not None
+    assert len(await accounts(ledger)) == 14
+
+
+async def test_a_shop_that_is_open_gets_the_accounts_that_a_release_of_before_had_not(
+    open_shop: OpenShop, ledger: Ledger
+) -> None:
+    before: Any = await open_shop(opens=False)
+    every = before.booking.accounts(before.identity.id)
+    records = [every[i : i + 128] for i in range(0, len(every), 128)]
+    of_before = [each for each in records if each[0] != Part.INSIDE]
+    assert len(of_before) == 12
+    before.booking.accounts = lambda shop_id: b"".join(of_before)
+    await before.open()
     assert len(await accounts(ledger)) == 12
+    shop: Shop = await open_shop()
+    assert len(await accounts(ledger)) == 14
+    assert await ids_on(ledger) == {shop.identity.id}
+    # Workers of before go on beside it, and start again.
+    await before.check()
+    await before.open()
 
 
 async def test_twenty_workers_at_once_open_one_shop(open_shop: OpenShop, ledger: Ledger) -> None:
@@ -280,7 +299,7 @@ async def test_a_class_that_is_added_later_belongs_to_the_same_shop(
         await ledger.submit(Operation.CREATE_ACCOUNTS, booking.accounts())
         await ledger.submit(Operation.CREATE_TRANSFERS, booking.funding())
     shop: Shop = await open_shop(offer=only_a)
-    assert len(await accounts(ledger)) == 8
+    assert len(await accounts(ledger)) == 9
     shop = await open_shop()
     assert (await shop.inventory())["B"].capacity == 10
     carried: bytes = NO_ID if is_adopted else shop.identity.id

@@ -9,7 +9,9 @@ import pytest
 from tests.offers import UP_TO_FOUR
 from tests.shop.test_shop import answer, wipe_where
 from tests.shops import OpenShop, event
+from tigerfans.booking.ends import Scan, Ticket
 from tigerfans.booking.ids import OrderId
+from tigerfans.booking.outcomes import AdmissionOutcome, decode_admissions
 from tigerfans.errors import (
     InvalidRequestError,
     NotRefundedError,
@@ -18,7 +20,7 @@ from tigerfans.errors import (
     UnknownOrderError,
 )
 from tigerfans.ledger.base import LedgerUnavailableError
-from tigerfans.ledger.wire import Account, Operation, Transfer, u128
+from tigerfans.ledger.wire import Account, Operation, u128
 from tigerfans.payments.base import EventType, PaymentEvent
 from tigerfans.payments.mockpay import MockPay
 from tigerfans.shop import refund
@@ -31,6 +33,7 @@ from tigerfans.stores.orders import Order, OrderStatus
 EMAIL: Final = "fan@example.org"
 OWNER: Final = "owner"
 PRICE: Final = 6500
+SCAN: Final = Scan(bytes(range(16)), scanned_ms=1_000, gate=1)
 
 
 class Provider(MockPay):
@@ -244,24 +247,16 @@ async def test_an_order_that_got_no_ticket_is_given_back_as_a_whole(
 
 
 async def use_at_the_door(shop: Shop, order_id: OrderId, *tickets: int) -> None:
-    """Tickets go inside, as the door will send them."""
-    resource = shop.classes["A"].tickets
-    inside = resource.ledger << 8 | 5
-    account = Account(id=inside, ledger=resource.ledger, code=1)
-    await shop.submit(Operation.CREATE_ACCOUNTS, account.pack())
+    """Tickets go inside, as the door sends them."""
     for ticket in tickets:
-        await shop.submit(
-            Operation.CREATE_TRANSFERS,
-            Transfer(
-                id=int.from_bytes(order_id.end_id(ticket), "little"),
-                debit_account_id=resource.sold_account_id,
-                credit_account_id=inside,
-                amount=1,
-                user_data_128=7,
-                ledger=resource.ledger,
-                code=10,
-            ).pack(),
-        )
+        admission = shop.booking.admission(Ticket(order_id, ticket), "A", SCAN)
+        await shop.submit(Operation.CREATE_TRANSFERS, admission)
+
+
+async def let_out(shop: Shop, order_id: OrderId, ticket: int, attempt: int = 0) -> None:
+    of = Ticket(order_id, ticket)
+    undo = shop.booking.undo(of, "A", SCAN, attempt, has_place=False)
+    await shop.submit(Operation.CREATE_TRANSFERS, undo)
 
 
 async def test_a_ticket_that_was_used_is_not_refunded_and_the_others_are(
@@ -277,6 +272,28 @@ async def test_a_ticket_that_was_used_is_not_refunded_and_the_others_are(
     order = await order_of(shop, order_id)
     assert (order.status, order.tickets_valid) == (OrderStatus.PAID, [0])
     assert [row.ticket for row in await shop.ticket_refunds.of(order_id)] == [1, 2]
+
+
+async def test_a_ticket_whose_admission_was_undone_is_refunded_with_the_others(
+    shop: Shop, provider: Provider
+) -> None:
+    _, order_id = await paid(shop, qty=3)
+    await use_at_the_door(shop, order_id, 0, 2)
+    await let_out(shop, order_id, 0)
+    again = shop.booking.admission(Ticket(order_id, 0), "A", SCAN, attempt=1)
+    await shop.submit(Operation.CREATE_TRANSFERS, again)
+    await let_out(shop, order_id, 0, attempt=1)
+    with pytest.raises(NotRefundedError, match="Ticket 3 was used at the door"):
+        await shop.refund(order_id, OWNER)
+    assert provider.given_back == {f"{order_id.hex_digits}-0": 2 * PRICE}
+    assert (await order_of(shop, order_id)).tickets_valid == [2]
+    assert await stock(shop) == (9, 0, 0)
+    await let_out(shop, order_id, 2)
+    assert (await shop.refund(order_id, OWNER)).status is OrderStatus.REFUNDED
+    # Whoever lets one in now, is told so.
+    late = shop.booking.admission(Ticket(order_id, 0), "A", SCAN, attempt=2)
+    told = decode_admissions(await shop.submit(Operation.CREATE_TRANSFERS, late))
+    assert told[0][0] is AdmissionOutcome.REFUNDED
 
 
 # --- Who fails, and who dies -----------------------------------------------------------------

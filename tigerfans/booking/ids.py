@@ -26,8 +26,12 @@ KEY_ATTEMPTS_MAX: Final = 16
 SHORT_HEX_DIGITS: Final = 16
 # Of 16 million ids that somebody makes up, one passes.
 CHECK_BYTES: Final = 3
-# The last byte of the id under which an order's first ticket ends; the others' follow.
+# The last byte of the id under which an order's first ticket ends, and of the one under which that
+# is undone; the others' follow.
 FIRST_END: Final = 0x80
+FIRST_UNDO: Final = 0xC0
+# How often a ticket can be let in, the first time included: all but the last can be undone.
+END_ATTEMPTS_MAX: Final = 16
 
 # An id and what came along as it was copied: the end of a sentence, a bracket, a space.
 _COPIED: Final = re.compile(rf"[\W_]*([0-9A-Fa-f]{{{ORDER_ID_HEX_DIGITS}}})[\W_]*")
@@ -100,12 +104,23 @@ class OrderId(bytes):
     def transfer_id(self, purpose: Purpose) -> bytes:
         return _PURPOSE_BYTE[purpose] + self[1:]
 
-    def end_id(self, ticket: int) -> bytes:
+    def end_id(self, ticket: int, attempt: int = 0) -> bytes:
         """The id of the transfer that ends a ticket of the order, whose first one is 0.
 
-        Whatever it is that ends it: so the ledger itself lets it end once.
+        Whatever it is that ends it: so the ledger itself lets it end once. Where that was undone,
+        the next end takes the next attempt.
         """
-        return bytes([FIRST_END + ticket]) + self[1:]
+        return bytes([FIRST_END + ticket]) + self._end(ticket, attempt)
+
+    def undo_id(self, ticket: int, attempt: int = 0) -> bytes:
+        """The id of the transfer by which such an end is undone."""
+        return bytes([FIRST_UNDO + ticket]) + self._end(ticket, attempt)
+
+    def _end(self, ticket: int, attempt: int) -> bytes:
+        if attempt == 0:
+            return self[1:]
+        named = self + bytes([ticket, attempt])
+        return blake2b(named, digest_size=len(self) - 1, person=b"ticket end").digest()
 
 
 class OrderIds:

@@ -4,6 +4,7 @@ The tables in this module are those of docs/ledger.md. A combination of statuses
 none of them raises `UnexpectedResultError`: the shop never guesses about money.
 """
 
+from collections.abc import Mapping
 from enum import Enum
 from struct import Struct
 from typing import Final
@@ -120,7 +121,8 @@ RELEASE_TABLE: Final = {
 class RefundOutcome(Enum):
     # The ticket is back in stock, and no ticket any more.
     GIVEN_BACK = "given back"
-    # It has been used at the door: the transfer that ended it leads somewhere else.
+    # It has been used at the door: the transfer that ended it leads somewhere else. Where that was
+    # undone, the next attempt decides.
     INSIDE = "inside"
     # No ticket of the class is sold at all, so this one was not.
     NOT_SOLD = "not sold"
@@ -133,6 +135,62 @@ REFUND_TABLE: Final = {
     _S.EXCEEDS_CREDITS: RefundOutcome.NOT_SOLD,
     _S.ID_ALREADY_FAILED: RefundOutcome.NOT_SOLD,
 }
+
+
+class AdmissionOutcome(Enum):
+    ADMITTED = "admitted"
+    # This very scan has let it in, now or before.
+    ADMITTED_BEFORE = "admitted before"
+    # Another scan has ended it, as the transfer says; or this attempt was undone.
+    ANOTHER_SCAN = "another scan"
+    REFUNDED = "refunded"
+    # No place is left for this scan; but the ticket may be inside.
+    HALL_FULL = "hall full"
+    # No ticket of the class is sold at all, so this one was not.
+    NOT_SOLD = "not sold"
+
+
+ADMISSION_TABLE: Final = {
+    _S.CREATED: AdmissionOutcome.ADMITTED,
+    _S.EXISTS: AdmissionOutcome.ADMITTED_BEFORE,
+    # The ledger compares the scan's id first: it is the same scan, told with another time or gate.
+    _S.EXISTS_WITH_DIFFERENT_USER_DATA_64: AdmissionOutcome.ADMITTED_BEFORE,
+    _S.EXISTS_WITH_DIFFERENT_USER_DATA_32: AdmissionOutcome.ADMITTED_BEFORE,
+    _S.EXISTS_WITH_DIFFERENT_USER_DATA_128: AdmissionOutcome.ANOTHER_SCAN,
+    _S.EXISTS_WITH_DIFFERENT_CREDIT_ACCOUNT_ID: AdmissionOutcome.REFUNDED,
+    _S.EXCEEDS_CREDITS: AdmissionOutcome.NOT_SOLD,
+    _S.ID_ALREADY_FAILED: AdmissionOutcome.NOT_SOLD,
+}
+
+# [a place in the hall, linked to the admission], the admission
+PLACE_TABLE: Final[Mapping[tuple[int, ...], AdmissionOutcome]] = {
+    (_S.CREATED, _S.CREATED): AdmissionOutcome.ADMITTED,
+    # The place is this scan's, so the admission is.
+    (_S.EXISTS, _S.LINKED_EVENT_FAILED): AdmissionOutcome.ADMITTED_BEFORE,
+    (_S.EXCEEDS_CREDITS, _S.LINKED_EVENT_FAILED): AdmissionOutcome.HALL_FULL,
+    (_S.ID_ALREADY_FAILED, _S.LINKED_EVENT_FAILED): AdmissionOutcome.HALL_FULL,
+    # What is wrong is wrong with the admission; let in before is one from before there was a limit.
+    **{
+        (_S.LINKED_EVENT_FAILED, status): outcome
+        for status, outcome in ADMISSION_TABLE.items()
+        if status != _S.CREATED
+    },
+}
+
+_ADMISSIONS: Final[Mapping[tuple[int, ...], AdmissionOutcome]] = {
+    **{(status,): outcome for status, outcome in ADMISSION_TABLE.items()},
+    **PLACE_TABLE,
+}
+
+# The undo, behind the place that becomes free where the admission took one.
+UNDO_TABLE: Final = frozenset(
+    {
+        (_S.CREATED,),
+        (_S.EXISTS,),
+        (_S.CREATED, _S.CREATED),
+        (_S.EXISTS, _S.LINKED_EVENT_FAILED),
+    }
+)
 
 _LATE_HOLD_REFUSED: Final = (_S.EXCEEDS_CREDITS, _S.ID_ALREADY_FAILED)
 _LATE_HOLD_GRANTED: Final = (
@@ -198,6 +256,29 @@ def decode_refund(results: bytes) -> list[tuple[RefundOutcome, int]]:
             raise _unexpected("refund", (status,))
         decoded.append((outcome, timestamp_ns))
     return decoded
+
+
+def decode_admissions(results: bytes, records_each: int = 1) -> list[tuple[AdmissionOutcome, int]]:
+    """The outcome of each `Booking.admission`, and the ledger's time of it in nanoseconds.
+
+    The time is that of the admission where this very request has let the ticket in.
+    """
+    answers = list(RESULT.iter_unpack(results))
+    decoded = []
+    for start in range(0, len(answers), records_each):
+        statuses = tuple(status for _, status, _ in answers[start : start + records_each])
+        outcome = _ADMISSIONS.get(statuses)
+        if outcome is None:
+            raise _unexpected("scan", statuses)
+        decoded.append((outcome, answers[start + records_each - 1][0]))
+    return decoded
+
+
+def check_undo(results: bytes) -> None:
+    """Raises unless a `Booking.undo` was done, now or before."""
+    statuses = tuple(status for _, status, _ in RESULT.iter_unpack(results))
+    if statuses not in UNDO_TABLE:
+        raise _unexpected("scan's undo", statuses)
 
 
 ACCOUNT_IS_THERE: Final = frozenset((AccountStatus.CREATED, AccountStatus.EXISTS))

@@ -7,11 +7,12 @@ hold is gone, a second submission places a late hold and does the same against t
 answers mean stands in `outcomes`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Final
 
+from tigerfans.booking.ends import Scan, Ticket, place_back_id, place_id
 from tigerfans.booking.ids import OrderId, Purpose
 from tigerfans.errors import UnavailableError
 from tigerfans.ledger.wire import (
@@ -23,7 +24,15 @@ from tigerfans.ledger.wire import (
     TransferFlags,
     u128,
 )
-from tigerfans.offer.catalog import Catalog, ClassCode, Resource, stock_account_ids
+from tigerfans.offer.catalog import (
+    HALL_LEDGER,
+    HALL_SETTING,
+    Catalog,
+    ClassCode,
+    Part,
+    Resource,
+    stock_account_ids,
+)
 
 LATE_HOLD_SECONDS: Final = 300
 
@@ -31,7 +40,9 @@ LATE_HOLD_SECONDS: Final = 300
 CODE_ACCOUNT: Final = 1
 CODE_FUNDING: Final = 1
 CODE_TICKET: Final = 10
+CODE_ADMISSION: Final = 11
 CODE_GOODIE: Final = 20
+CODE_PLACE: Final = 30
 
 _ONE: Final = u128(1)
 _NOTHING: Final = u128(0)
@@ -55,6 +66,7 @@ class Stock:
         self.code = code
         self._budget = u128(resource.budget_account_id)
         self._sold = u128(resource.sold_account_id)
+        self._inside = u128(resource.inside_account_id)
 
     def hold(
         self, transfer_id: bytes, fingerprint: bytes, price_cents: int, hold_seconds: int, qty: int
@@ -75,7 +87,7 @@ class Stock:
             0,
         )
 
-    def take(self, transfer_id: bytes) -> bytes:
+    def take(self, transfer_id: bytes, flags: int = 0) -> bytes:
         """Moves one unit at once, without a hold."""
         return TRANSFER.pack(
             transfer_id,
@@ -89,12 +101,12 @@ class Stock:
             0,
             self.resource.ledger,
             self.code,
-            0,
+            flags,
             0,
         )
 
-    def put_back(self, transfer_id: bytes) -> bytes:
-        """Moves one unit that was sold back into the stock."""
+    def put_back(self, transfer_id: bytes, order_id: bytes = _NOTHING, flags: int = 0) -> bytes:
+        """Moves one unit that was sold back into stock; names its order where the id does not."""
         return TRANSFER.pack(
             transfer_id,
             self._sold,
@@ -102,12 +114,48 @@ class Stock:
             _ONE,
             _NOTHING,
             # What an admission fills: by whom, and when.
-            _NOTHING,
+            order_id,
             0,
             0,
             0,
             self.resource.ledger,
             self.code,
+            flags,
+            0,
+        )
+
+    def admit(self, transfer_id: bytes, scan: Scan) -> bytes:
+        """Moves one unit that was sold inside."""
+        return TRANSFER.pack(
+            transfer_id,
+            self._sold,
+            self._inside,
+            _ONE,
+            _NOTHING,
+            scan.id,
+            scan.scanned_ms,
+            scan.gate,
+            0,
+            self.resource.ledger,
+            CODE_ADMISSION,
+            0,
+            0,
+        )
+
+    def undo(self, transfer_id: bytes, scan_id: bytes) -> bytes:
+        """Moves one unit that is inside back to those that are sold."""
+        return TRANSFER.pack(
+            transfer_id,
+            self._inside,
+            self._sold,
+            _ONE,
+            _NOTHING,
+            scan_id,
+            0,
+            0,
+            0,
+            self.resource.ledger,
+            CODE_ADMISSION,
             0,
             0,
         )
@@ -151,6 +199,19 @@ class _Tickets(dict[ClassCode, Stock]):
 _POST: Final = int(TransferFlags.POST_PENDING_TRANSFER)
 _VOID: Final = int(TransferFlags.VOID_PENDING_TRANSFER)
 _LINKED: Final = int(TransferFlags.LINKED)
+_LIMITED: Final = AccountFlags.DEBITS_MUST_NOT_EXCEED_CREDITS
+# By the numbers of tickets; one that is not named has its first.
+_FIRST_ATTEMPTS: Final[Mapping[int, int]] = {}
+
+
+def _account(account_id: int, shop_id: bytes) -> bytes:
+    return Account(
+        id=account_id,
+        user_data_128=int.from_bytes(shop_id, "little"),
+        ledger=account_id >> 8,
+        code=CODE_ACCOUNT,
+        flags=0 if account_id & 0xFF == Part.OPERATOR else _LIMITED,
+    ).pack()
 
 
 class Booking:
@@ -164,6 +225,10 @@ class Booking:
         self.class_of = {c.tickets.ledger: c.code for c in catalog.classes}
         self._prices = {c.code: c.price_cents for c in catalog.classes}
         self._goodies = Stock(catalog.goodies, CODE_GOODIE)
+        # Places that were taken are given back also where the offer has no limit any more.
+        self._hall = Stock(catalog.hall or Resource(HALL_LEDGER, 0, HALL_SETTING), CODE_PLACE)
+        # Of which `know` says that they were on offer.
+        self._dropped: list[Resource] = []
         self._stock_accounts = b"".join(
             u128(account_id)
             for resource in catalog.resources
@@ -176,8 +241,10 @@ class Booking:
         """
         for code, ledger in classes:
             if code not in self._tickets and ledger not in self.class_of:
-                self._tickets[code] = Stock(Resource(ledger, 0, ""), CODE_TICKET)
+                resource = Resource(ledger, 0, "")
+                self._tickets[code] = Stock(resource, CODE_TICKET)
                 self.class_of[ledger] = code
+                self._dropped.append(resource)
 
     def resource_of(self, cls: ClassCode) -> Resource:
         """Where a class is on the ledger, one that the offer has dropped as well."""
@@ -231,13 +298,54 @@ class Booking:
         give_back_id = order_id.transfer_id(Purpose.GIVE_BACK)
         return self._tickets[cls].void(give_back_id, order_id)
 
-    def refund(self, order_id: OrderId, cls: ClassCode, tickets: Iterable[int]) -> bytes:
+    def refund(
+        self,
+        order_id: OrderId,
+        cls: ClassCode,
+        tickets: Iterable[int],
+        attempts: Mapping[int, int] = _FIRST_ATTEMPTS,
+    ) -> bytes:
         """A transfer for each of an order's tickets, 0 the first, to be read with `decode_refund`.
 
         Only of an order that is paid: what the ledger refuses it refuses for ever.
         """
-        put_back = self._tickets[cls].put_back
-        return b"".join(put_back(order_id.end_id(ticket)) for ticket in tickets)
+        stock = self._tickets[cls]
+        return b"".join(
+            stock.put_back(
+                order_id.end_id(ticket, attempt := attempts.get(ticket, 0)),
+                order_id if attempt else _NOTHING,
+            )
+            for ticket in tickets
+        )
+
+    @property
+    def admission_records(self) -> int:
+        """How many transfers an admission is."""
+        return 1 if self.catalog.hall is None else 2
+
+    def admission(self, ticket: Ticket, cls: ClassCode, scan: Scan, attempt: int = 0) -> bytes:
+        """A ticket that was sold is inside, and behind the place in the hall that it takes, where
+        those are counted; several of them to be read with `decode_admissions`.
+
+        Only of an order that is paid, as with a refund.
+        """
+        end_id = ticket.order_id.end_id(ticket.number, attempt)
+        admission = self._tickets[cls].admit(end_id, scan)
+        if self.catalog.hall is None:
+            return admission
+        return self._hall.take(place_id(ticket, scan.id), _LINKED) + admission
+
+    def undo(
+        self, ticket: Ticket, cls: ClassCode, scan: Scan, attempt: int, *, has_place: bool
+    ) -> bytes:
+        """The ticket of an admission is outside again, and the place that it took is free; to be
+        read with `decode_undo`.
+        """
+        undo_id = ticket.order_id.undo_id(ticket.number, attempt)
+        undo = self._tickets[cls].undo(undo_id, scan.id)
+        if not has_place:
+            return undo
+        return self._hall.put_back(place_back_id(ticket, scan.id), flags=_LINKED) + undo
 
     def _sale_of(
         self,
@@ -256,27 +364,30 @@ class Booking:
         )
 
     def accounts(self, shop_id: bytes = _NOTHING) -> bytes:
-        """Four accounts for each resource, of which only `operator` can be overdrawn.
+        """The accounts of each resource, of which only `operator` can be overdrawn.
 
         All carry the shop's id in `user_data_128`, zero for none.
         """
-        limited = AccountFlags.DEBITS_MUST_NOT_EXCEED_CREDITS
         return b"".join(
-            Account(
-                id=account_id,
-                user_data_128=int.from_bytes(shop_id, "little"),
-                ledger=r.ledger,
-                code=CODE_ACCOUNT,
-                flags=flags,
-            ).pack()
-            for r in self.catalog.resources
-            for account_id, flags in (
-                (r.operator_account_id, 0),
-                (r.budget_account_id, limited),
-                (r.sold_account_id, limited),
-                (r.closed_account_id, limited),
-            )
+            _account(account_id, shop_id)
+            for resource in self.catalog.funded
+            for account_id in self._accounts_of(resource)
         )
+
+    def dropped_accounts(self, shop_id: bytes = _NOTHING) -> bytes:
+        """What tickets of classes that were dropped need at the door; empty without any."""
+        return b"".join(_account(r.inside_account_id, shop_id) for r in self._dropped)
+
+    def _accounts_of(self, resource: Resource) -> Iterator[int]:
+        yield from (
+            resource.operator_account_id,
+            resource.budget_account_id,
+            resource.sold_account_id,
+        )
+        if resource is not self.catalog.hall:
+            yield resource.closed_account_id
+        if resource.ledger in self.class_of:
+            yield resource.inside_account_id
 
     def funding(self) -> bytes:
         """One transfer for each resource, with a fixed id, so that it happens once."""
@@ -289,20 +400,15 @@ class Booking:
                 ledger=r.ledger,
                 code=CODE_FUNDING,
             ).pack()
-            for r in self.catalog.resources
+            for r in self.catalog.funded
         )
 
     def account_ids(self) -> bytes:
         """The ids of all accounts."""
         return b"".join(
             u128(account_id)
-            for r in self.catalog.resources
-            for account_id in (
-                r.operator_account_id,
-                r.budget_account_id,
-                r.sold_account_id,
-                r.closed_account_id,
-            )
+            for resource in self.catalog.funded
+            for account_id in self._accounts_of(resource)
         )
 
     def stock_accounts(self) -> bytes:

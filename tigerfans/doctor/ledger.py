@@ -42,9 +42,9 @@ async def read_ledger(socket: Path, catalog: Catalog) -> LedgerFacts:
     try:
         if not client.connected:
             raise LedgerUnavailableError("Nobody answers there, or refuses us.")
-        ids = (i for resource in catalog.resources for i in stock_account_ids(resource.ledger))
+        ids = (i for resource in catalog.funded for i in stock_account_ids(resource.ledger))
         records = await client.submit(Operation.LOOKUP_ACCOUNTS, b"".join(map(u128, ids)))
-        settings = {resource.ledger: resource.setting for resource in catalog.resources}
+        settings = {resource.ledger: resource.setting for resource in catalog.funded}
         # Accounts that are not there yet are left out.
         totals = {
             settings[ledger]: stock.total for ledger, stock in Inventory.by_ledger(records).items()
@@ -122,7 +122,7 @@ def judge_ledger(
         findings.good("durability", "synced at each batch")
     if not facts.totals:
         findings.warn("stock", "not funded yet", "The first worker that starts funds it.")
-    for resource in catalog.resources:
+    for resource in catalog.funded:
         if facts.totals and resource.setting not in facts.totals:
             advice = "Reload the shop: its first new worker puts it on sale."
             findings.warn(resource.setting, "in the offer, and not on the ledger yet", advice)
@@ -131,6 +131,6 @@ def judge_ledger(
             found = f"{total:,} on the ledger, {resource.capacity:,} in offer or settings"
             # It was for the first opening only, so nothing is wrong but for who reads it.
             advice = "The ledger's counts: say so there."
-            if resource is not catalog.goodies:
+            if resource not in (catalog.goodies, catalog.hall):
                 advice = f"{advice[:-1]}, or change it with `tigerfans stock`."
             findings.warn(resource.setting, found, advice)

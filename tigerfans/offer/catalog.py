@@ -4,9 +4,10 @@ Settings, pages and the API follow from an `Offer`; docs/tutorial-ticket-class.m
 one. How many there are of each says the offer, unless a setting does.
 
 Every resource has a ledger number of its own, so that no transfer can mix a ticket with a goodie,
-and four accounts: stock moves from `operator` to `budget` when the shop is funded and whenever its
+and accounts: stock moves from `operator` to `budget` when the shop is funded and whenever its
 operator adds some, from `budget` to `sold` unit by unit, and lies in `closed` while its sale is
-closed.
+closed. A ticket that is used at the door moves on to `inside`. Places in the hall, where the offer
+says how many there are, are a resource too: `sold` are those that are taken.
 """
 
 from collections.abc import Mapping
@@ -20,6 +21,9 @@ from tigerfans.offer.windows import SaleState
 __all__ = ["GOODIES_LEDGER", "Catalog", "ClassCode", "Part", "Resource", "TicketClass"]
 
 GOODIES_LEDGER: Final = 3
+# Past the numbers that classes may have.
+HALL_LEDGER: Final = 65_536
+HALL_SETTING: Final = "people_inside"
 
 
 class Part(IntEnum):
@@ -28,6 +32,7 @@ class Part(IntEnum):
     OPERATOR = 1
     BUDGET = 2
     SOLD = 3
+    INSIDE = 5
     CLOSED = 6
 
 
@@ -53,6 +58,10 @@ class Resource:
     @property
     def sold_account_id(self) -> int:
         return self.ledger << 8 | Part.SOLD
+
+    @property
+    def inside_account_id(self) -> int:
+        return self.ledger << 8 | Part.INSIDE
 
     @property
     def closed_account_id(self) -> int:
@@ -102,11 +111,15 @@ class TicketClass:
 
 @dataclass(frozen=True, slots=True)
 class Catalog:
-    """The classes and goodies of an offer, each with how many there are."""
+    """The classes and goodies of an offer, each with how many there are.
+
+    `hall` is for how many people there is room, None where that is not said.
+    """
 
     offer: Offer
     classes: tuple[TicketClass, ...]
     goodies: Resource
+    hall: Resource | None = None
 
     @classmethod
     def build(
@@ -136,6 +149,9 @@ class Catalog:
                 offer.goodie.count if goodies is None else goodies,
                 GOODIES_SETTING,
             ),
+            hall=Resource(HALL_LEDGER, offer.people_inside, HALL_SETTING)
+            if offer.people_inside
+            else None,
         )
 
     @property
@@ -146,6 +162,11 @@ class Catalog:
     def resources(self) -> tuple[Resource, ...]:
         """The tickets of each class, and the goodies last."""
         return *(c.tickets for c in self.classes), self.goodies
+
+    @property
+    def funded(self) -> tuple[Resource, ...]:
+        """All that the ledger has: the resources, and behind them the hall where there is one."""
+        return self.resources if self.hall is None else (*self.resources, self.hall)
 
     def class_name(self, code: ClassCode) -> str:
         """Such as `Premium`; the code itself where the offer has dropped the class."""

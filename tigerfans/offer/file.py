@@ -182,6 +182,7 @@ class _Reading:
             goodie=Goodie(**goodie),
             tickets_per_order=limits.get("tickets_per_order", 1),
             holds_per_email=limits.get("holds_per_email", 0),
+            people_inside=limits.get("people_inside", 0),
             links=links,
             accent=accent and accent.lower(),
             logo=logo,

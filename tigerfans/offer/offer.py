@@ -67,6 +67,8 @@ class Logo:
 class Offer:
     """One event. `currency` is ISO 4217 in small letters; `links` are addresses by their words.
 
+    `people_inside` is how many the door lets in at a time; 0 is any number.
+
     `path` is the file that it was read from, None for the demonstration.
     """
 
@@ -76,6 +78,7 @@ class Offer:
     goodie: Goodie = Goodie()
     tickets_per_order: int = 1
     holds_per_email: int = 0
+    people_inside: int = 0
     links: Mapping[str, str] = field(default_factory=dict)
     accent: str | None = None
     logo: Logo | None = None

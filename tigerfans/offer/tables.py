@@ -11,7 +11,7 @@ from msgspec import Meta, Struct
 
 CAPACITY_MAX: Final = 1_000_000_000
 # Their accounts, and those of the goodies, have to fit into one request to a TigerBeetle that was
-# started with --development: 253. Four each, and one is left for what is to come.
+# started with --development: 253. Five each, and less for the goodies and the hall.
 CLASSES_MAX: Final = 49
 PERKS_MAX: Final = 20
 # Of an account's number, so that a ledger has room for more than classes.
@@ -55,6 +55,7 @@ class GoodieTable(Struct):
 class LimitsTable(Struct):
     tickets_per_order: Annotated[int, Meta(ge=1, le=TICKETS_PER_ORDER_MAX)] = 1
     holds_per_email: Annotated[int, Meta(ge=0, le=HOLDS_PER_EMAIL_MAX)] = 0
+    people_inside: Annotated[int, Meta(ge=0, le=CAPACITY_MAX)] = 0
 
 
 class ClassTable(Struct):

@@ -20,6 +20,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
+from tigerfans.booking.ends import Ticket
 from tigerfans.booking.ids import FIRST_END, OrderId, Purpose
 from tigerfans.booking.inventory import Inventory
 from tigerfans.booking.moments import moment_at
@@ -36,7 +37,7 @@ from tigerfans.offer.catalog import ClassCode, Part, Resource, stock_account_ids
 from tigerfans.offer.tables import TICKETS_PER_ORDER_MAX
 from tigerfans.shop.shop import Shop
 from tigerfans.stores.orders import Order
-from tigerfans.stores.ticket_refunds import Ticket, ticket_words
+from tigerfans.stores.ticket_refunds import ticket_words
 
 # Records and orders in memory at a time. A page of four candidate ids for each order still fits
 # into one lookup.
@@ -194,7 +195,7 @@ class Reconciler:
         catalog = self._shop.catalog
         names = [*(c.code for c in catalog.classes), "goodies"]
         for name, resource in zip(names, catalog.resources, strict=True):
-            stock, sold = await self._stock(resource)
+            stock, sold, inside = await self._stock(resource)
             row = StockRow(
                 name, stock.capacity, stock.available, stock.held, stock.sold, stock.parked
             )
@@ -203,18 +204,21 @@ class Reconciler:
                 stock.available >= 0
                 and stock.parked >= 0
                 and stock.held == sold.credits_pending
-                and stock.sold == sold.credits_posted - sold.debits_posted
+                and stock.sold == _balance(sold) + _balance(inside)
             )
             if not adds_up:
                 self._differ(f"the accounts of {name} do not add up")
 
-    async def _stock(self, resource: Resource) -> tuple[Inventory, Account]:
-        """What there is of a resource, and its `sold` account."""
-        ids = (*stock_account_ids(resource.ledger), resource.sold_account_id)
+    async def _stock(self, resource: Resource) -> tuple[Inventory, Account, Account]:
+        """What there is of a resource, and its accounts `sold` and `inside`."""
+        sold_id, inside_id = resource.sold_account_id, resource.inside_account_id
+        ids = (*stock_account_ids(resource.ledger), sold_id, inside_id)
         # One lookup, so that all balances are of the same moment.
         records = await self._submit(Operation.LOOKUP_ACCOUNTS, b"".join(map(u128, ids)))
-        sold = Account.unpack_all(records)[-1]
-        return Inventory.by_ledger(records)[resource.ledger], sold
+        accounts = {account.id: account for account in Account.unpack_all(records)}
+        # Nobody takes a goodie inside, nor a ticket of a shop that a release of before has opened.
+        inside = accounts.get(inside_id, Account(id=inside_id))
+        return Inventory.by_ledger(records)[resource.ledger], accounts[sold_id], inside
 
     # --- From the ledger to the orders ---------------------------------------------------------
 
@@ -408,7 +412,7 @@ class Reconciler:
         granted = 0
         async for transfers in self._credits(goodies.sold_account_id):
             granted += len(transfers)
-        stock, _ = await self._stock(goodies)
+        stock, _, _ = await self._stock(goodies)
         due = min(stock.total, self._report.sales)
         if granted != due:
             self._differ(f"the ledger granted {granted} goodies where {due} were due")
@@ -437,6 +441,10 @@ class Reconciler:
 
     async def _submit(self, operation: Operation, records: bytes) -> bytes:
         return await self._shop.ledger.submit(operation, records)
+
+
+def _balance(account: Account) -> int:
+    return account.credits_posted - account.debits_posted
 
 
 def _order_id(transfer_id: int) -> OrderId:

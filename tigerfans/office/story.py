@@ -12,14 +12,16 @@ from collections.abc import Awaitable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from itertools import count
 from typing import Final, TypeVar
 
+from tigerfans.booking.ends import Ticket, end_ids, is_undo, scan_of, ticket_number
 from tigerfans.booking.ids import FIRST_END, OrderId, Purpose
 from tigerfans.booking.moments import microseconds_of, moment_at
 from tigerfans.errors import UnavailableError, UnknownOrderError
 from tigerfans.ledger.base import LEDGER_AWAY
 from tigerfans.ledger.wire import Operation, Transfer, u128
-from tigerfans.offer.catalog import Catalog, Part
+from tigerfans.offer.catalog import Catalog
 from tigerfans.offer.money import decimal_text
 from tigerfans.offer.tables import TICKETS_PER_ORDER_MAX
 from tigerfans.office.order_search import OrderSearch, Stored
@@ -123,9 +125,19 @@ class Stories:
         return Story(order, tell(traces, self._shop.catalog, now), sorted(set(away)))
 
     async def _transfers(self, order_id: OrderId) -> list[Transfer]:
-        ends = [order_id.end_id(ticket) for ticket in range(TICKETS_PER_ORDER_MAX)]
-        ids = b"".join([*(order_id.transfer_id(purpose) for purpose in Purpose), *ends])
-        return Transfer.unpack_all(await self._shop.submit(Operation.LOOKUP_TRANSFERS, ids))
+        transfers: list[Transfer] = []
+        ids = [order_id.transfer_id(purpose) for purpose in Purpose]
+        numbers: Iterable[int] = range(TICKETS_PER_ORDER_MAX)
+        for attempt in count():
+            ids += end_ids([Ticket(order_id, number) for number in numbers], attempt)
+            records = await self._shop.submit(Operation.LOOKUP_TRANSFERS, b"".join(ids))
+            found = Transfer.unpack_all(records)
+            transfers += found
+            # What was undone may have ended again.
+            ids, numbers = [], [ticket_number(each.id) for each in found if is_undo(each)]
+            if not numbers:
+                break
+        return transfers
 
     async def _unpaid(self, order_id: OrderId) -> Order | None:
         try:
@@ -201,10 +213,12 @@ def _ledger_chapters(
 
 
 def _end_chapter(end: Transfer) -> Chapter:
-    ticket = (end.id & 0xFF) - FIRST_END + 1
-    is_refund = end.credit_account_id & 0xFF == Part.BUDGET
-    what = f"Ticket {ticket} taken back" if is_refund else f"Ticket {ticket} used"
-    detail = "into the stock: its code is not valid any more" if is_refund else "at the door"
+    what, detail = "taken back", "into the stock: its code is not valid any more"
+    if is_undo(end):
+        what, detail = "let out", "its admission was undone: its code is valid again"
+    elif scan_of(end):
+        what, detail = "used", "at the door"
+    what = f"Ticket {ticket_number(end.id) + 1} {what}"
     return Chapter(_at_ns(end.timestamp), what, Place.LEDGER, detail, u128(end.id)[::-1].hex())
 
 

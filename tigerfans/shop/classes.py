@@ -10,6 +10,7 @@ still, until it is replaced too; so what it was remains known (`Booking.know`), 
 only its code and its number are guarded.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from tigerfans.booking.transfers import Booking
@@ -63,9 +64,16 @@ def _classes(catalog: Catalog) -> list[KnownClass]:
 
 async def _taken(submit: Submit, ledgers: Iterable[int]) -> Mapping[int, int]:
     """How many tickets were ever sold or are on hold, by number; what has no account has none."""
-    ids = b"".join(u128(ledger << 8 | Part.SOLD) for ledger in ledgers)
-    accounts = Account.unpack_all(await submit(Operation.LOOKUP_ACCOUNTS, ids))
-    return {each.ledger: each.credits_posted + each.credits_pending for each in accounts}
+    parts = (Part.SOLD, Part.INSIDE)
+    ids = b"".join(u128(ledger << 8 | part) for ledger in ledgers for part in parts)
+    taken: Counter[int] = Counter()
+    for account in Account.unpack_all(await submit(Operation.LOOKUP_ACCOUNTS, ids)):
+        if account.id & 0xFF == Part.SOLD:
+            taken[account.ledger] += account.credits_posted + account.credits_pending
+        else:
+            # What came back to those that are sold since its admission was undone.
+            taken[account.ledger] -= account.debits_posted
+    return taken
 
 
 def _refusal(before: KnownClass, now: KnownClass | None, taken: int) -> str:

@@ -17,6 +17,7 @@ from itertools import groupby
 from operator import attrgetter
 from typing import Final
 
+from tigerfans.booking.ends import Ticket
 from tigerfans.booking.ids import OrderId
 from tigerfans.booking.moments import moment_at
 from tigerfans.booking.outcomes import RefundOutcome, decode_refund
@@ -29,6 +30,7 @@ from tigerfans.errors import (
 )
 from tigerfans.ledger.wire import Operation
 from tigerfans.shop.backends import Backends
+from tigerfans.shop.ends import find_ends
 from tigerfans.stores.orders import Order, OrderStatus
 from tigerfans.stores.ticket_refunds import TicketRefund
 from tigerfans.telemetry.steps import Step
@@ -92,14 +94,33 @@ async def _take_back(backends: Backends, order: Order) -> TakenBack:
     asked = [row.ticket for row in rows if row.taken_back_at is None]
     refused: dict[int, RefundOutcome] = {}
     if asked:
-        ends = backends.booking.refund(order.id, order.cls, asked)
-        outcomes = decode_refund(await backends.submit(Operation.CREATE_TRANSFERS, ends))
-        told = dict(zip(asked, outcomes, strict=True))
+        told = await end_tickets(backends, order, asked)
         refused = {n: what for n, (what, _) in told.items() if what is not RefundOutcome.GIVEN_BACK}
         taken = {n: moment_at(ns // 1_000) for n, (_, ns) in told.items() if n not in refused}
         rows = await backends.ticket_refunds.taken_back(order.id, taken, refused)
         await _forget(backends, order.id)
     return TakenBack([row for row in rows if row.given_back_at is None], refused)
+
+
+async def end_tickets(
+    backends: Backends, order: Order, tickets: Sequence[int]
+) -> dict[int, tuple[RefundOutcome, int]]:
+    """Has the ledger take tickets of an order back: the outcome of each, and its time in ns.
+
+    Of one whose admission was undone, under the id of the attempt that comes next.
+    """
+    told: dict[int, tuple[RefundOutcome, int]] = {}
+    attempts = dict.fromkeys(tickets, 0)
+    while attempts:
+        refunds = backends.booking.refund(order.id, order.cls, attempts, attempts)
+        outcomes = decode_refund(await backends.submit(Operation.CREATE_TRANSFERS, refunds))
+        told |= dict(zip(attempts, outcomes, strict=True))
+        inside = [Ticket(order.id, n) for n in attempts if told[n][0] is RefundOutcome.INSIDE]
+        found = await find_ends(backends, inside) if inside else {}
+        attempts = {
+            ticket.number: len(ends) for ticket, ends in found.items() if not ends[-1].counts
+        }
+    return told
 
 
 async def _give_group_back(

@@ -37,6 +37,8 @@ async def open_books(backends: Backends, submit: Submit) -> None:
     created = await submit(Operation.CREATE_ACCOUNTS, accounts)
     _check_not_anothers(created)
     check_accounts(accounts, created)
+    if dropped := backends.booking.dropped_accounts(identity.id if has_id else NO_ID):
+        check_accounts(dropped, await submit(Operation.CREATE_ACCOUNTS, dropped))
     funding = await submit(Operation.CREATE_TRANSFERS, backends.booking.funding())
     check_funding(funding)
     await remember_classes(backends.identity, backends.catalog)

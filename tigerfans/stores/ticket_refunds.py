@@ -12,10 +12,11 @@ into the future.
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import asyncpg
 
+from tigerfans.booking.ends import Ticket
 from tigerfans.booking.ids import ORDER_ID_HEX_DIGITS, OrderId
 from tigerfans.stores.audit import note
 from tigerfans.stores.database import Database
@@ -172,13 +173,6 @@ _FORGOTTEN: Final = """
     UPDATE ticket_refunds SET forgotten_at = now()
     WHERE order_id = ANY($1::uuid[]) AND given_back_at IS NOT NULL AND forgotten_at IS NULL
 """
-
-
-class Ticket(NamedTuple):
-    """A ticket, by its number in an order; the first is 0."""
-
-    order_id: OrderId
-    number: int
 
 
 def ticket_words(numbers: Sequence[int]) -> str:
