@@ -1,0 +1,1 @@
+"""Who gets in: what a ticket shows at the door, and what is decided about it."""
