@@ -20,6 +20,7 @@ from PIL.ImageFile import ImageFile
 
 from tigerfans.booking.scan_texts import SCAN_CHARACTERS_MAX
 from tigerfans.errors import InvalidRequestError, ShopError, TooLargeError, UnavailableError
+from tigerfans.process.quiet_threads import in_a_quiet_thread
 
 # A telephone's photograph has 2 to 6 MB; what the page sends has a fiftieth of that.
 PICTURE_BYTES_MAX: Final = 8 * 1024 * 1024
@@ -45,7 +46,7 @@ class NoReaderError(ShopError):
 
 
 class PictureReader:
-    """Reads pictures one at a time, off the event loop."""
+    """Reads pictures one at a time, off the event loop, in a thread that gives way to it."""
 
     def __init__(self) -> None:
         self._turn = asyncio.Lock()
@@ -62,7 +63,7 @@ class PictureReader:
         self._waiting += 1
         try:
             async with self._turn:
-                return await asyncio.to_thread(read_picture, picture)
+                return await in_a_quiet_thread("pictures", lambda: read_picture(picture))
         finally:
             self._waiting -= 1
 

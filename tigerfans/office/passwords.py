@@ -5,26 +5,20 @@ many ask. It is made in a thread that gives way to the event loop's, for Argon2 
 """
 
 import asyncio
-import os
 import secrets
-import threading
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from tigerfans.errors import InvalidRequestError
+from tigerfans.process.quiet_threads import in_a_quiet_thread
 
 PASSWORD_CHARACTERS_MIN: Final = 10
 PASSWORD_CHARACTERS_MAX: Final = 256
 # Of one that is made: 144 bits.
 MADE_BYTES: Final = 18
-
-# Beside a loop that never rests, all four together get three tenths of the core.
-NICENESS: Final = 10
 
 HASHER: Final = PasswordHasher()
 
@@ -58,21 +52,8 @@ class Passwords:
             return False
 
 
-async def _in_a_thread(work: Callable[[], Result]) -> Result:
-    """The work's result, from a thread that gives way."""
-
-    def wait() -> Result:
-        # A thread of its own: one that gave way cannot take it back.
-        with ThreadPoolExecutor(1, "argon2", initializer=_give_way) as executor:
-            return executor.submit(work).result()
-
-    return await asyncio.to_thread(wait)
-
-
-def _give_way() -> None:
-    # Where threads have no such number of their own, they do not give way.
-    with suppress(OSError):
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+def _in_a_thread(work: Callable[[], Result]) -> Awaitable[Result]:
+    return in_a_quiet_thread("argon2", work)
 
 
 def hash_password(password: str) -> str:
