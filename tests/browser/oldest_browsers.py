@@ -16,6 +16,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from pathlib import Path
+from posixpath import dirname, join, normpath
 from typing import Any, Final
 
 import tree_sitter_javascript
@@ -78,7 +79,7 @@ class Uses:
         own = set(chain.from_iterable(map(_declared, nodes)))
         self.globals = {_text(node) for node in nodes if node.type == "identifier"} - own
         self.imports = {
-            _text(node).strip("\"'").removeprefix("./")
+            _text(node).strip("\"'")
             for node in nodes
             if node.type == "string" and node.parent and node.parent.type == "import_statement"
         }
@@ -152,7 +153,7 @@ def uses_of(scripts: Path, roots: Iterable[str]) -> dict[str, Uses]:
         name = waiting.pop()
         if name not in found:
             found[name] = Uses((scripts / name).read_bytes())
-            waiting += found[name].imports
+            waiting += [normpath(join(dirname(name), path)) for path in found[name].imports]
     return found
 
 

@@ -1,5 +1,7 @@
 """The people of the box office in a browser: let in by a form, and what each then sees."""
 
+import re
+
 from playwright.sync_api import Page, expect
 
 from tests.browser.box_office import BoxOffice
@@ -40,7 +42,9 @@ def test_an_owner_lets_people_in_on_a_phone_without_a_script_and_each_sees_what_
         patient, http_credentials={"username": "Ärger & Söhne", "password": door_password}
     )
     door.goto("/admin")
-    expect(door.get_by_text("Scanning tickets comes to this login.")).to_be_visible()
+    expect(door).to_have_url(re.compile("/door$"))
+    expect(door.get_by_label("Where are you?")).to_be_visible()
+    expect(door.get_by_role("link", name="Box office")).to_have_count(0)
 
     owner.get_by_label("Remove Barbara").click()
     listed = owner.get_by_role("listitem").filter(has_text="Barbara")

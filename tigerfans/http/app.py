@@ -20,6 +20,7 @@ from tigerfans.http.api.order_stream import OrderStreams
 from tigerfans.http.api.show import show_route
 from tigerfans.http.api.webhook import webhook_route
 from tigerfans.http.client_address import ClientAddresses
+from tigerfans.http.door.door_page import door_page_router
 from tigerfans.http.held_cookies import HeldCookies
 from tigerfans.http.office.admin import admin_routes
 from tigerfans.http.office.admin_mails import admin_mail_routes, mail_pages_router
@@ -134,6 +135,7 @@ def create_app(
             renderer=renderer,
             guard=guard,
         ),
+        door_page_router(renderer=renderer, guard=guard),
         bench_router(renderer, charts=find_charts()),
         renderer.static.router(),
         robots_route(),

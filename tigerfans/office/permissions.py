@@ -28,6 +28,8 @@ class Permission(StrEnum):
     STOCK = "stock"
     # Orders and payments as files.
     EXPORT = "export"
+    # Scan tickets at the door, and take an admission back.
+    SCAN = "scan"
     # Who may enter as what, and what everybody did.
     PEOPLE = "people"
 
@@ -35,7 +37,7 @@ class Permission(StrEnum):
 _OFFICE: Final = frozenset({Permission.ENTER, Permission.SEE, Permission.MAIL})
 
 MAY: Final[Mapping[Role, frozenset[Permission]]] = {
-    Role.DOOR: frozenset({Permission.ENTER}),
+    Role.DOOR: frozenset({Permission.ENTER, Permission.SCAN}),
     Role.OFFICE: _OFFICE,
     Role.OWNER: frozenset(Permission),
 }

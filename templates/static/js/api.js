@@ -33,21 +33,27 @@ export function getJson(path) {
   return request(path, {});
 }
 
-export function postJson(path, body, headers = {}) {
-  return request(path, {
+export function postJson(path, body, headers = {}, timeoutMs = TIMEOUT_MS) {
+  const options = {
     method: "POST",
     headers: { "Content-Type": "application/json", ...headers },
     body: JSON.stringify(body),
-  });
+  };
+  return request(path, options, timeoutMs);
 }
 
 export function postForm(path, fields) {
   return request(path, { method: "POST", body: new URLSearchParams(fields) });
 }
 
-async function request(path, options) {
+/** A picture as it is, which names its own kind. */
+export function postPicture(path, picture, timeoutMs = TIMEOUT_MS) {
+  return request(path, { method: "POST", body: picture }, timeoutMs);
+}
+
+async function request(path, options, timeoutMs = TIMEOUT_MS) {
   const deadline = new AbortController();
-  const timer = setTimeout(() => deadline.abort(), TIMEOUT_MS);
+  const timer = setTimeout(() => deadline.abort(), timeoutMs);
   try {
     // From the origin, since `fetch` takes no address with a name and a password in it, as a
     // relative one has where the page's has them.

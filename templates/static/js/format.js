@@ -14,6 +14,9 @@ const moments = new Intl.DateTimeFormat("en-GB", {
   timeZoneName: "short",
 });
 
+const times = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit" });
+const days = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short" });
+
 const amounts = new Map();
 
 /** €65.00 from 6500 cents of "eur", ¥1,500 from 1500 of "jpy". */
@@ -52,7 +55,14 @@ export function localMoment(iso) {
   return moments.format(new Date(iso)).replace("GMT-", "GMT\u2212");
 }
 
-/** The same for each moment that the server wrote below `root`, in UTC. */
+/** 10:02 in the reader's own time zone, and which day it was where that is not today. */
+export function localTime(iso) {
+  const when = new Date(iso);
+  const day = days.format(when);
+  return day === days.format(new Date()) ? times.format(when) : `${times.format(when)}, ${day}`;
+}
+
+/** `localMoment` for each moment that the server wrote below `root`, in UTC. */
 export function showLocalMoments(root) {
   for (const time of root.querySelectorAll("time")) {
     if (time.dateTime) setText(time, localMoment(time.dateTime));

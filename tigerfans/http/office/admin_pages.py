@@ -13,6 +13,7 @@ from litestar.response import Redirect
 from litestar.types import Guard
 
 from tigerfans.booking.ids import OrderId
+from tigerfans.http.door.door_page import PATH as DOOR_PATH
 from tigerfans.http.office.admin_orders import ITEMS_MAX, parse_order_id
 from tigerfans.http.office.auth import Asked, same_origin_guard
 from tigerfans.http.office.navigation import office_page
@@ -49,9 +50,10 @@ def admin_pages_router(
     """The pages; `guard` lets in who may see them."""
 
     @get("/admin", permission=Permission.ENTER)
-    async def box_office(request: Asked) -> Response[str]:
+    async def box_office(request: Asked) -> Response[Any]:
         if Permission.SEE not in request.user.may:
-            return office_page(renderer, request, "admin_door.html")
+            # Who may do nothing else has come to scan.
+            return Redirect(DOOR_PATH, status_code=303)
         return office_page(
             renderer,
             request,

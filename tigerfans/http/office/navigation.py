@@ -21,7 +21,8 @@ class OfficePage(NamedTuple):
 
 
 OFFICE_PAGES: Final = (
-    OfficePage("/admin", "Box office", Permission.ENTER),
+    OfficePage("/admin", "Box office", Permission.SEE),
+    OfficePage("/door", "Scan", Permission.SCAN),
     OfficePage("/admin/stock", "Stock", Permission.SEE),
     OfficePage("/admin/mails", "Mails", Permission.SEE),
     OfficePage("/admin/money", "Money", Permission.SEE),

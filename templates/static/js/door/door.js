@@ -1,0 +1,151 @@
+// The door: what the camera sees, a hand scanner types and somebody enters goes one way, and what is
+// decided about it is shown, heard and felt.
+
+import { announce, setText } from "../format.js";
+import { takeOver } from "../takeover.js";
+import { Camera, whyNone } from "./camera.js";
+import { Device } from "./device.js";
+import { Figures } from "./figures.js";
+import { Keys } from "./keys.js";
+import { LastScans } from "./last.js";
+import { Scans } from "./scans.js";
+import { Sound } from "./sound.js";
+import { UndoButton } from "./undo.js";
+import { Verdict } from "./verdict.js";
+
+// As the shop has it (`door/`); what comes a moment too late is refused there, in a sentence.
+const UNDO_MS = 15 * 60 * 1000;
+// A reader is told after the focus has moved, or hears that alone.
+const ANNOUNCE_AFTER_MS = 100;
+
+const find = (selector) => document.querySelector(selector);
+const form = find("[data-scan]");
+const field = form.elements.text;
+const gateField = form.elements.gate;
+
+const device = new Device();
+const scans = new Scans(device);
+const sound = new Sound();
+const verdict = new Verdict(find("[data-verdict]"));
+const verdictUndo = new UndoButton(find("[data-verdict-undo]"));
+const last = new LastScans(find("[data-last]"), { canUndo, undo });
+const figures = new Figures(find("[data-figures]"), showLive);
+
+/** What is decided about a text, wherever it came from. */
+async function take(text) {
+  // It may have been typed, and not left.
+  takeGate();
+  if (!device.gate) return askForGate();
+  setText(find("[data-wait]"), "One moment…");
+  try {
+    const answer = await scans.scan(text);
+    show({ ...answer, at: new Date().toISOString() });
+  } finally {
+    setText(find("[data-wait]"), "");
+  }
+}
+
+function show(scan) {
+  const { kind, spoken } = verdict.show(scan);
+  verdictUndo.of(canUndo(scan) ? () => undo(scan) : null);
+  if (!device.isMute) sound.play(kind);
+  announce("");
+  window.setTimeout(() => announce(spoken), ANNOUNCE_AFTER_MS);
+  if (scan.scan_id) last.add(scan);
+  figures.refresh();
+}
+
+function canUndo(scan) {
+  const isYoung = Date.now() - Date.parse(scan.at) < UNDO_MS;
+  return scan.result === "admitted" && scan.verdict === undefined && isYoung;
+}
+
+async function undo(scan) {
+  try {
+    await scans.undo(scan.scan_id);
+    show({ ...scan, verdict: "undone" });
+  } catch (error) {
+    show({ result: "refused", detail: error.message, at: new Date().toISOString() });
+  }
+}
+
+// --- The gate ------------------------------------------------------------------------------------
+
+function showGate(isAsked) {
+  find("[data-gate-field]").hidden = !isAsked;
+  find("[data-gate]").hidden = isAsked;
+  setText(find("[data-gate-name]"), device.gate);
+}
+
+/** Before the first scan somebody has to say where this device stands. */
+function askForGate() {
+  showGate(true);
+  gateField.focus();
+  gateField.select();
+}
+
+function takeGate() {
+  const gate = gateField.value.trim();
+  if (!gate) return;
+  device.keep({ gate });
+  showGate(false);
+}
+
+find("[data-gate-change]").addEventListener("click", askForGate);
+gateField.addEventListener("change", takeGate);
+
+// --- The camera ----------------------------------------------------------------------------------
+
+const cameraButton = find("[data-camera-switch]");
+const lightButton = find("[data-light]");
+const camera = new Camera(find("[data-video]"), take, ({ isOn, hasTorch, isLit, words }) => {
+  find("[data-camera]").dataset.state = isOn ? "on" : "off";
+  setText(cameraButton, isOn ? "Stop the camera" : "Start the camera");
+  lightButton.hidden = !hasTorch;
+  lightButton.setAttribute("aria-pressed", String(isLit));
+  setText(find("[data-camera-words]"), words);
+});
+
+function prepareCamera() {
+  const why = whyNone();
+  cameraButton.hidden = why !== null;
+  if (why) return setText(find("[data-camera-words]"), why);
+  cameraButton.addEventListener("click", () => {
+    device.keep({ hadCamera: !camera.isOn });
+    if (camera.isOn) camera.stop();
+    else camera.start();
+  });
+  lightButton.addEventListener("click", () => camera.light());
+  if (device.hadCamera) camera.start();
+}
+
+// --- The rest ------------------------------------------------------------------------------------
+
+const muteButton = find("[data-mute]");
+
+function showMute() {
+  muteButton.setAttribute("aria-pressed", String(device.isMute));
+}
+
+muteButton.addEventListener("click", () => {
+  device.keep({ isMute: !device.isMute });
+  showMute();
+});
+
+function showLive(isLive, words) {
+  const live = find("[data-live]");
+  live.dataset.state = isLive ? "live" : "lost";
+  setText(find("[data-live-words]"), words);
+}
+
+gateField.value = device.gate;
+showGate(device.gate === "");
+showMute();
+prepareCamera();
+new Keys(field, take);
+find("[data-door]").dataset.scripted = "";
+takeOver(form, async () => {
+  const text = field.value.trim();
+  field.value = "";
+  if (text) await take(text);
+});

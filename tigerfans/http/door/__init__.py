@@ -1,0 +1,1 @@
+"""For who stands at the door: the page that scans."""
