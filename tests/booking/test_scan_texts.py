@@ -20,6 +20,7 @@ from tigerfans.booking.scan_texts import (
     NamedTicket,
     ShortCode,
     read_scan_text,
+    signed_order,
 )
 from tigerfans.booking.tickets import ticket_code
 
@@ -52,6 +53,7 @@ def typed(text: str) -> list[str]:
 def test_a_signed_code_is_read_however_it_was_typed(layout: dict[int, str]) -> None:
     for text in typed(SIGNED):
         assert read_scan_text(text.translate(layout), KEYS) == SignedTicket(ORDER, 2, 1)
+        assert signed_order(text.translate(layout)) == ORDER
 
 
 @pytest.mark.parametrize("layout", [{}, GERMAN, ENGLISH])
@@ -85,6 +87,12 @@ def test_letters_that_no_short_code_has_are_read_as_those_it_has() -> None:
     assert read_scan_text("tf-oil0-oooo-1111", KEYS) == ShortCode(("TF-0110-0000-1111",))
     with pytest.raises(NotACodeError):
         read_scan_text("TF-UUUU-UUUU-UUUU", KEYS)
+
+
+def test_the_order_of_a_code_is_found_whoever_signed_it() -> None:
+    assert signed_order(DoorKeys("another", "0badcaff", 9).sign(ORDER, 0, 1)) == ORDER
+    for text in ("", OLD, CODE, SIGNED[:-1], "x" * 10_000):
+        assert signed_order(text) is None
 
 
 def test_what_is_wrong_with_a_signed_code_is_said() -> None:

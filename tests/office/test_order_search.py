@@ -12,6 +12,7 @@ import pytest
 
 from tests.harness.patience import patience
 from tests.shops import latest
+from tigerfans.booking.door_codes import DoorKeys
 from tigerfans.booking.ids import OrderId
 from tigerfans.errors import InvalidRequestError, UnavailableError
 from tigerfans.office import order_search
@@ -108,6 +109,8 @@ async def test_an_id_is_found_by_its_first_digits_in_either_case(
         # As a scanner types it whose keyboard is not this machine's, or has lost its signs.
         "tigerfansÖ{id}ÖTFß7K3Mß92QXßHD4W",
         "TIGERFANS{upper}TF7K3M92QXHD4W",
+        "{signed}",
+        "]q1{signed_small}",
         "https://tickets.example.org/demo/success?order_id={id}",
         "https://tickets.example.org/admin/orders/{id}.",
         "/mockpay/mock_{id}",
@@ -124,8 +127,15 @@ async def test_an_id_is_found_in_whatever_stands_around_it(
     await record(orders, order, replace(order, id=OrderId(b"\0" + bytes(15))))
     digits = order.id.hex_digits
     uuid = str(UUID(digits))
+    signed = DoorKeys("secret", "0badcafe").sign(order.id, 0, 1)
     shown = text.format(
-        id=digits, upper=digits.upper(), uuid=uuid, uuid_upper=uuid.upper(), short=digits[:18]
+        id=digits,
+        upper=digits.upper(),
+        uuid=uuid,
+        uuid_upper=uuid.upper(),
+        short=digits[:18],
+        signed=signed,
+        signed_small=signed.lower(),
     )
     assert await found(search, shown) == [order]
 

@@ -7,6 +7,7 @@ from uuid import UUID
 
 import pytest
 
+from tigerfans.booking.door_codes import DoorKeys
 from tigerfans.booking.ids import OrderId
 from tigerfans.settings.settings import Environment
 from tigerfans.telemetry.logs import CHATTY, log_to_stderr, moment
@@ -87,6 +88,17 @@ def test_no_line_has_a_whole_order_id_wherever_it_comes_from(
     assert order_id.hex_digits not in written
     assert order_id.hex_digits[:17] not in written
     assert written.count(order_id.short) == 3 * 3
+
+
+@pytest.mark.parametrize("environment", ["production", "development"])
+def test_no_line_has_a_code_that_opens_the_door(start: Start, environment: Environment) -> None:
+    stderr = start(environment)
+    code = DoorKeys("secret", "0badcafe").sign(OrderId.new(), 0, 1)
+    for text in (code, code.lower(), f"]Q1{code}", code[:100]):
+        logger.warning("it was %r", {"text": text})
+    written = stderr.getvalue().decode().upper()
+    assert code[:20] not in written
+    assert written.count(f"{code[:13]}…") == 4
 
 
 def test_what_is_longer_than_an_order_id_is_left_as_it_is(start: Start) -> None:

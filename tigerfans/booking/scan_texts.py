@@ -9,7 +9,13 @@ nor Z, and where the short code has them, it may be one of two. Pure.
 import re
 from typing import Final, NamedTuple
 
-from tigerfans.booking.door_codes import PREFIX, DoorKeys, NotACodeError, SignedTicket
+from tigerfans.booking.door_codes import (
+    PREFIX,
+    DoorKeys,
+    NotACodeError,
+    SignedTicket,
+    named_order,
+)
 from tigerfans.booking.ids import OrderId
 
 # More than any of them needs, with spaces between its groups.
@@ -47,8 +53,7 @@ def read_scan_text(text: str, keys: DoorKeys) -> SignedTicket | NamedTicket | Sh
     """
     if len(text) > SCAN_CHARACTERS_MAX:
         raise NotACodeError
-    # First, for the capitals of `ß` are two letters.
-    plain = _IGNORED.sub("", text).upper()
+    plain = _plain(text)
     if signed := _SIGNED.fullmatch(plain):
         return keys.read(signed[1])
     if old := _OLD.fullmatch(plain):
@@ -59,6 +64,17 @@ def read_scan_text(text: str, keys: DoorKeys) -> SignedTicket | NamedTicket | Sh
     if short := _SHORT.fullmatch(plain):
         return ShortCode(_codes(short[1]))
     raise NotACodeError
+
+
+def signed_order(text: str) -> OrderId | None:
+    """The order that a signed code names, whoever signed it; None where the text is none."""
+    signed = _SIGNED.fullmatch(_plain(text)) if len(text) <= SCAN_CHARACTERS_MAX else None
+    return named_order(signed[1]) if signed else None
+
+
+def _plain(text: str) -> str:
+    # First, for the capitals of `ß` are two letters.
+    return _IGNORED.sub("", text).upper()
 
 
 def _codes(signs: str) -> tuple[str, ...]:

@@ -22,6 +22,7 @@ import asyncpg
 from tigerfans.booking.email_address import folded
 from tigerfans.booking.ids import ORDER_ID_HEX_DIGITS, OrderId
 from tigerfans.booking.moments import microseconds_of, moment_at
+from tigerfans.booking.scan_texts import signed_order
 from tigerfans.errors import InvalidRequestError, UnavailableError
 from tigerfans.stores.database import Database
 from tigerfans.stores.orders import COLUMNS, FOLDED_EMAIL, Order, OrderStatus, read_order
@@ -96,7 +97,8 @@ _KINDS: Final = {
 @dataclass(frozen=True, slots=True)
 class Search:
     """What is looked for: an order's id or the first digits of it, a ticket's code or the beginning
-    of one, or any part of an email address; and of which kind. Nothing given finds every order.
+    of one, what its QR code says, or any part of an email address; and of which kind. Nothing given
+    finds every order.
     """
 
     text: str = ""
@@ -107,7 +109,7 @@ class Search:
         """The order whose whole id is in the text, wherever it stands."""
         text = self.text.lower()
         found = _WHOLE_ID.search(text) or _WHOLE_ID.search(_BETWEEN.sub("", text))
-        return OrderId.parse(found[0]) if found else None
+        return OrderId.parse(found[0]) if found else signed_order(text)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,8 @@ In production every line is a JSON object with `time`, `level`, `process`, `logg
 and with `error` where something was raised; in development it is text for a person. No line holds
 a secret, an email address or a ticket code, nor a whole order id: whoever has that has the ticket.
 What reads as one is cut to the beginning by which the box office finds the order, wherever in a
-line it stands: in a payment session's id, in a store's error, in a traceback.
+line it stands: in a payment session's id, in a store's error, in a traceback; and of a signed code,
+which opens the door, only its first signs are left.
 
 The lines of orders come from `steps`, in the same two forms.
 """
@@ -24,6 +25,8 @@ _ORDER_ID: Final = re.compile(
     r"(?<![0-9a-f])([0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4})-?[0-9a-f]{4}-?[0-9a-f]{12}(?![0-9a-f])",
     re.IGNORECASE,
 )
+# Its beginning says which key and whose shop it is.
+_DOOR_CODE: Final = re.compile(r"(tiger[0-9][0-9a-z]{7})[0-9a-z]{24,}", re.IGNORECASE)
 
 _TEXT_FORMAT: Final = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
@@ -52,8 +55,8 @@ def moment(seconds: float) -> str:
 
 
 def without_order_ids(text: str) -> str:
-    """The text with every order's id cut short."""
-    return _ORDER_ID.sub(r"\1", text)
+    """The text with every order's id, and every code that names one, cut short."""
+    return _DOOR_CODE.sub(r"\1…", _ORDER_ID.sub(r"\1", text))
 
 
 class _TextFormatter(logging.Formatter):
