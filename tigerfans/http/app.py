@@ -21,6 +21,7 @@ from tigerfans.http.api.show import show_route
 from tigerfans.http.api.webhook import webhook_route
 from tigerfans.http.client_address import ClientAddresses
 from tigerfans.http.door.door_page import door_page_router
+from tigerfans.http.door.frames import frames_route
 from tigerfans.http.held_cookies import HeldCookies
 from tigerfans.http.office.admin import admin_routes
 from tigerfans.http.office.admin_mails import admin_mail_routes, mail_pages_router
@@ -135,6 +136,7 @@ def create_app(
             renderer=renderer,
             guard=guard,
         ),
+        frames_route(guard),
         door_page_router(renderer=renderer, guard=guard),
         bench_router(renderer, charts=find_charts()),
         renderer.static.router(),

@@ -29,6 +29,11 @@ export class ShopError extends TroubleError {
 /** No answer came: no network, no shop, or none in time. What was asked may still happen. */
 export class OfflineError extends TroubleError {}
 
+/** Whether the same question may well be answered in a moment. */
+export function mayComeBack(error) {
+  return error instanceof OfflineError || error.isTemporary === true || error.status === 429;
+}
+
 export function getJson(path) {
   return request(path, {});
 }

@@ -41,6 +41,7 @@ from tigerfans.http.api.buying import CheckoutBody, HoldAnswer, StockAnswer
 from tigerfans.http.api.door_keys import DoorKeyAnswer, DoorKeysAnswer
 from tigerfans.http.api.show import LimitsAnswer, PaymentAnswer, ShowAnswer, class_answer
 from tigerfans.http.api.webhook import WebhookAnswer
+from tigerfans.http.door.frames import FRAMES_PATH
 from tigerfans.http.office.auth import OPERATOR
 from tigerfans.http.problems import ProblemAnswer, RefusalAnswer
 from tigerfans.offer.catalog import Catalog
@@ -131,6 +132,9 @@ def describe_routes(app: Litestar, provider: PaymentProvider, catalog: Catalog) 
     benchmarks = any(route.path == "/api/accounting/reserve" for route in app.routes)
     ours = _PATHS | _webhook(provider) | (_BENCHMARKS if benchmarks else {})
     codes = [each.code for each in catalog.classes]
+    frames = known[FRAMES_PATH].post
+    if frames is not None:
+        frames.request_body = _PICTURE
     schema.paths = known | _illustrated(ours, examples(catalog))
     _name_permissions(app, schema.paths)
     components = schema.components
@@ -301,6 +305,17 @@ def _document(description: str, media_type: str) -> OpenAPIResponse:
 
 def _problem(description: str) -> OpenAPIResponse:
     return _answer(description, ProblemAnswer)
+
+
+_PICTURE: Final = RequestBody(
+    required=True,
+    content={
+        media_type: OpenAPIMediaType(
+            schema=Schema(type=OpenAPIType.STRING, format=OpenAPIFormat.BINARY)
+        )
+        for media_type in ("image/jpeg", "image/png")
+    },
+)
 
 
 # --- Errors ------------------------------------------------------------------------------------

@@ -1,1 +1,1 @@
-"""For who stands at the door: the page that scans."""
+"""For who stands at the door: the page that scans, and what it asks."""

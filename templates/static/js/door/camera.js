@@ -1,7 +1,7 @@
 // The camera: starts and stops it, lights its torch, and tells of each code that comes into view,
 // once. While nobody looks at the page it is off.
 
-import { sleep } from "../api.js";
+import { mayComeBack, sleep } from "../api.js";
 import { readerOf, troubleOf } from "./codes.js";
 
 // A code is in view for as long as it was seen so recently.
@@ -133,6 +133,7 @@ export class Camera {
         // A picture that the browser could not look at is followed by another one.
         if (!(error instanceof DOMException)) {
           this.tell(troubleOf(error));
+          if (!mayComeBack(error)) return;
           hasTrouble = true;
           pauseMs = TROUBLE_PAUSE_MS;
         }

@@ -57,13 +57,13 @@ function show(scan) {
 
 function canUndo(scan) {
   const isYoung = Date.now() - Date.parse(scan.at) < UNDO_MS;
-  return scan.result === "admitted" && scan.verdict === undefined && isYoung;
+  return scan.result === "admitted" && !scan.undone && scan.verdict === undefined && isYoung;
 }
 
 async function undo(scan) {
   try {
     await scans.undo(scan.scan_id);
-    show({ ...scan, verdict: "undone" });
+    show({ ...scan, undone: true });
   } catch (error) {
     show({ result: "refused", detail: error.message, at: new Date().toISOString() });
   }

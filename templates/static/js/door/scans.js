@@ -5,7 +5,7 @@
 // was lost on the way, the ledger gives the same one again. A text that was left without an answer
 // keeps its id for the next time that it is scanned.
 
-import { OfflineError, ShopError, postJson, sleep } from "../api.js";
+import { ShopError, mayComeBack, postJson, sleep } from "../api.js";
 import { newId } from "./device.js";
 
 const SCANS = "/api/door/scans";
@@ -87,11 +87,6 @@ export class Scans {
   undo(scanId) {
     return postJson(UNDO, { scan_id: scanId, device: this.device.id }, {}, ANSWER_MS);
   }
-}
-
-/** Whether the same may well be answered in a moment. */
-function mayComeBack(error) {
-  return error instanceof OfflineError || error.isTemporary || error.status === 429;
 }
 
 function refusal(scan, error) {

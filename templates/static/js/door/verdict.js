@@ -14,7 +14,9 @@ for (const each of document.querySelectorAll("template[data-verdict-of]")) {
 
 /** What is said of an answer: `{ kind, words, lines }`; a line is `{ text, isGoodie }`. */
 export function verdictOf(answer) {
-  const { kind, words, advice } = known.get(answer.verdict ?? answer.result) ?? known.get("refused");
+  // An admission that was told again, and taken back meanwhile, lets nobody in.
+  const verdict = answer.undone ? "undone" : answer.verdict ?? answer.result;
+  const { kind, words, advice } = known.get(verdict) ?? known.get("refused");
   const isIn = kind === "good" || kind === "checked";
   const lines = [
     { text: answer.detail ?? advice },
