@@ -14,6 +14,8 @@ from tests.stack.running_shop import until
 from tigerfans.booking import ticket_sheet
 from tigerfans.booking.email_address import read_email
 from tigerfans.booking.email_typos import DOMAINS, likely_meant
+from tigerfans.booking.scan_texts import signed_order
+from tigerfans.door.pictures import read_picture
 
 PAYMENT_URL = re.compile(r"/mockpay/\w+$")
 TICKET_CODE = re.compile(r"^TF(-[0-9A-Z]{4}){3}$")
@@ -76,6 +78,9 @@ def test_the_ticket_goes_along_as_a_picture_a_calendar_entry_and_on_paper(
     assert picture.value.suggested_filename == "tigerfans-ticket.png"
     with Image.open(picture.value.path()) as drawn:
         assert drawn.size == ticket_sheet.SIZE
+    (door_code,) = read_picture(picture.value.path().read_bytes())
+    assert signed_order(door_code) is not None
+    assert read_picture(tab.screenshot(full_page=True)) == [door_code]
     with tab.expect_download() as page:
         tab.get_by_role("link", name="Download PDF").click()
     assert page.value.suggested_filename == "tigerfans-ticket.pdf"
@@ -91,7 +96,22 @@ def test_the_ticket_goes_along_as_a_picture_a_calendar_entry_and_on_paper(
     for on_screen_only in ("banner", "contentinfo", "button", "link"):
         assert not tab.get_by_role(on_screen_only).filter(visible=True).count()
     expect(tab.locator(".ticket-code code")).to_be_visible()
+    assert read_picture(tab.screenshot(full_page=True)) == [door_code]
     assert tab.pdf().count(b"/Type /Page\n") == 1
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_door_reads_the_ticket_from_a_telephone_in_both_schemes(
+    patient: BoxOffice, open_tab: OpenTab, scheme: Literal["light", "dark"]
+) -> None:
+    bought = patient.buy()
+    tab = open_tab(patient, color_scheme=scheme, **PHONE)
+    tab.goto(bought.order_path)
+    assert not is_wider_than_its_window(tab)
+    (door_code,) = read_picture(tab.screenshot(full_page=True))
+    order_id = signed_order(door_code)
+    assert order_id is not None
+    assert order_id.hex_digits == bought.order_id
 
 
 @pytest.mark.parametrize(
