@@ -14,6 +14,7 @@ from tests.browser.box_office import BoxOffice
 from tests.browser.conftest import OPERATOR_LOGIN, OpenTab, new_context, watch
 from tests.browser.oldest_browsers import NEWER_GRAMMAR, OLDEST, Uses, deletion, has, newer, uses_of
 from tests.browser.test_buying import check_out, expect_ticket
+from tests.browser.test_door import expect_verdict, open_door, scan
 from tigerfans.process.packaged_files import templates_directory
 
 TEMPLATES: Final = templates_directory()
@@ -103,6 +104,18 @@ def test_a_search_in_the_box_office_needs_nothing_that_the_oldest_browsers_lack(
         expect(tab.locator("[data-table=orders] tbody tr")).to_have_count(1)
         export = tab.get_by_role("link", name="Download CSV")
         expect(export).to_have_attribute("href", "/api/admin/orders.csv?q=old%40")
+
+
+def test_a_scan_at_the_door_needs_nothing_that_the_oldest_browsers_lack(
+    patient: BoxOffice, open_tab: OpenTab
+) -> None:
+    tab = open_tab(patient, http_credentials=OPERATOR_LOGIN)
+    lacking = newer_than_all(tab, DOOR)
+    assert "Crypto.randomUUID" in lacking
+    with without(tab, *lacking):
+        open_door(tab)
+        scan(tab, "TF-7K3M-92QX-HD4W")
+        expect_verdict(tab, "Not one of our tickets")
 
 
 def test_recorded_results_need_nothing_that_the_oldest_browsers_lack(

@@ -8,6 +8,12 @@ import { readerOf, troubleOf } from "./codes.js";
 const GONE_MS = 2500;
 const TROUBLE_PAUSE_MS = 2000;
 
+const PLEASE = "Hold a ticket’s code into the picture.";
+// Whose tickets a page with several are, and who has come, is for people to say.
+const ONE_PLEASE = "More than one code is in the picture: one at a time, please.";
+// What tickets' codes begin with, signed ones and those of before.
+const TICKET = /^TIGER/;
+
 const WANTED = {
   audio: false,
   video: {
@@ -85,7 +91,7 @@ export class Camera {
     this.video.srcObject = stream;
     await this.video.play().catch(() => {});
     this.keepAwake();
-    this.tell("Hold a ticket’s code into the picture.");
+    this.tell(PLEASE);
     this.look(stream);
   }
 
@@ -126,9 +132,8 @@ export class Camera {
       try {
         const texts = this.video.videoWidth ? await reader.read() : [];
         if (this.stream !== stream) return;
-        if (hasTrouble) this.tell("Hold a ticket’s code into the picture.");
-        hasTrouble = false;
-        for (const text of texts) this.see(text);
+        if (hasTrouble) this.tell(PLEASE);
+        hasTrouble = this.choose(texts);
       } catch (error) {
         // A picture that the browser could not look at is followed by another one.
         if (!(error instanceof DOMException)) {
@@ -140,6 +145,15 @@ export class Camera {
       }
       await sleep(pauseMs);
     }
+  }
+
+  /** Takes one of the texts in view; returns whether there are several that it could be. */
+  choose(texts) {
+    const tickets = texts.filter((text) => TICKET.test(text));
+    const [text, another] = tickets.length > 0 ? tickets : texts;
+    if (another !== undefined) this.tell(ONE_PLEASE);
+    else if (text !== undefined) this.see(text);
+    return another !== undefined;
   }
 
   /** Tells of a text that was not in view a moment ago. */

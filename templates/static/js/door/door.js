@@ -1,12 +1,14 @@
 // The door: what the camera sees, a hand scanner types and somebody enters goes one way, and what is
 // decided about it is shown, heard and felt.
 
+import { sleep } from "../api.js";
 import { announce, setText } from "../format.js";
 import { takeOver } from "../takeover.js";
 import { Camera, whyNone } from "./camera.js";
 import { Device } from "./device.js";
 import { Figures } from "./figures.js";
 import { Keys } from "./keys.js";
+import { Line } from "./line.js";
 import { LastScans } from "./last.js";
 import { Scans } from "./scans.js";
 import { Sound } from "./sound.js";
@@ -15,6 +17,8 @@ import { Verdict } from "./verdict.js";
 
 // As the shop has it (`door/`); what comes a moment too late is refused there, in a sentence.
 const UNDO_MS = 15 * 60 * 1000;
+// For so long a verdict is seen, where the next ticket was scanned before it was there.
+const SEEN_MS = { good: 800, checked: 800, unsure: 2000, bad: 2000 };
 // A reader is told after the focus has moved, or hears that alone.
 const ANNOUNCE_AFTER_MS = 100;
 
@@ -31,18 +35,27 @@ const verdictUndo = new UndoButton(find("[data-verdict-undo]"));
 const last = new LastScans(find("[data-last]"), { canUndo, undo });
 const figures = new Figures(find("[data-figures]"), showLive);
 
+const line = new Line(
+  async (text) => {
+    // Nobody takes the verdict of the ticket before for this one's.
+    verdict.wait();
+    setText(find("[data-wait]"), "One moment…");
+    try {
+      const answer = await scans.scan(text);
+      const kind = show({ ...answer, at: new Date().toISOString() });
+      if (!line.isEmpty) await sleep(SEEN_MS[kind]);
+    } finally {
+      setText(find("[data-wait]"), "");
+    }
+  },
+  (text) => show({ text, result: "too_many", at: new Date().toISOString() }),
+);
+
 /** What is decided about a text, wherever it came from. */
-async function take(text) {
+function take(text) {
   // It may have been typed, and not left.
   takeGate();
-  if (!device.gate) return askForGate();
-  setText(find("[data-wait]"), "One moment…");
-  try {
-    const answer = await scans.scan(text);
-    show({ ...answer, at: new Date().toISOString() });
-  } finally {
-    setText(find("[data-wait]"), "");
-  }
+  return device.gate ? line.add(text) : askForGate();
 }
 
 function show(scan) {
@@ -53,6 +66,7 @@ function show(scan) {
   window.setTimeout(() => announce(spoken), ANNOUNCE_AFTER_MS);
   if (scan.scan_id) last.add(scan);
   figures.refresh();
+  return kind;
 }
 
 function canUndo(scan) {
@@ -101,6 +115,7 @@ const lightButton = find("[data-light]");
 const camera = new Camera(find("[data-video]"), take, ({ isOn, hasTorch, isLit, words }) => {
   find("[data-camera]").dataset.state = isOn ? "on" : "off";
   setText(cameraButton, isOn ? "Stop the camera" : "Start the camera");
+  cameraButton.classList.toggle("button-quiet", isOn);
   lightButton.hidden = !hasTorch;
   lightButton.setAttribute("aria-pressed", String(isLit));
   setText(find("[data-camera-words]"), words);

@@ -1,5 +1,4 @@
-// Asks the shop about what was scanned, one scan after the other, so that a verdict is always that
-// of the ticket in hand.
+// Asks the shop about what was scanned.
 //
 // A scan's id is made once, and it is asked about under that id until there is an answer: whatever
 // was lost on the way, the ledger gives the same one again. A text that was left without an answer
@@ -14,8 +13,6 @@ const UNDO = "/api/door/undo";
 const ANSWER_MS = 4000;
 const TRIES = 3;
 const PAUSE_MS = 700;
-// What somebody scans while a scan is asked about waits for its turn.
-const WAITING_MAX = 20;
 const UNANSWERED_MAX = 50;
 
 export class Scans {
@@ -26,20 +23,7 @@ export class Scans {
   constructor(device, alone = async () => null) {
     this.device = device;
     this.alone = alone;
-    this.waiting = 0;
-    this.turn = Promise.resolve();
     this.unanswered = new Map();
-  }
-
-  /** Resolves to what is decided about a text, in the order in which they were scanned. */
-  scan(text) {
-    if (this.waiting >= WAITING_MAX) return Promise.resolve({ text, result: "too_many" });
-    this.waiting += 1;
-    const answer = this.turn.then(() => this.decide(this.newScan(text)));
-    this.turn = answer.catch(() => {}).then(() => {
-      this.waiting -= 1;
-    });
-    return answer;
   }
 
   /** What the shop is told of a scan, whenever it is told. */
@@ -56,18 +40,20 @@ export class Scans {
     };
   }
 
-  async decide(scan) {
+  /** Resolves to what is decided about a text: the shop's answer, with `text`. */
+  async scan(text) {
+    const scan = this.newScan(text);
     for (let tries = 1; ; tries += 1) {
       try {
         const [answer] = await postJson(SCANS, [scan], {}, ANSWER_MS);
         this.unanswered.delete(scan.text);
-        return { ...answer, text: scan.text, gate_of_scan: scan.gate };
+        return { ...answer, text: scan.text };
       } catch (error) {
         if (!mayComeBack(error)) return refusal(scan, error);
         const decided = await this.alone(scan);
         if (decided) {
           this.unanswered.delete(scan.text);
-          return { ...decided, text: scan.text, gate_of_scan: scan.gate };
+          return { ...decided, text: scan.text };
         }
         if (tries === TRIES) return this.giveUp(scan);
       }

@@ -50,6 +50,16 @@ export class Verdict {
     return !this.root.hidden;
   }
 
+  /** What is shown is over, and what comes is not known yet. */
+  wait() {
+    window.clearTimeout(this.timer);
+    if (!this.isShown) return;
+    this.root.dataset.kind = "wait";
+    this.part("words").textContent = "One moment…";
+    this.part("more").replaceChildren();
+    this.part("undo").hidden = true;
+  }
+
   show(answer) {
     const { kind, words, lines } = verdictOf(answer);
     this.root.dataset.kind = kind;
