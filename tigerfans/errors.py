@@ -9,6 +9,7 @@
     │   └── SaleClosedError         by the operator
     ├── UnknownOrderError 404
     ├── UnknownPersonError 404
+    ├── UnknownScanError 404
     ├── SlowRequestError 408
     ├── NameTakenError 409
     ├── SoldOutError 409
@@ -20,6 +21,7 @@
     │   ├── KeyConflictError
     │   ├── KeyRefusedError
     │   └── OrderEndedError
+    ├── UndoRefusedError 409        an admission stays as it is
     ├── NotRefundedError 409        what the ledger refuses, it refuses for ever
     ├── TooLargeError 413
     ├── TooManyHoldsError 429       one buyer holds as much as one may
@@ -105,6 +107,12 @@ class UnknownPersonError(ShopError):
     status = 404
 
 
+class UnknownScanError(ShopError):
+    """There is no such scan, or it let nobody in."""
+
+    status = 404
+
+
 class SlowRequestError(ShopError):
     """The request took too long to arrive."""
 
@@ -175,6 +183,12 @@ class OrderEndedError(UsedKeyError):
     def __init__(self, message: str, order_status: str) -> None:
         super().__init__(message)
         self.fields = {**UsedKeyError.fields, "order_status": order_status}
+
+
+class UndoRefusedError(ShopError):
+    """This admission is not taken back."""
+
+    status = 409
 
 
 class NotRefundedError(ShopError):

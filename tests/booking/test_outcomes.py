@@ -20,13 +20,13 @@ from tigerfans.booking.outcomes import (
     UnexpectedResultError,
     check_accounts,
     check_funding,
-    check_undo,
     decode_admissions,
     decode_hold,
     decode_late_sale,
     decode_refund,
     decode_release,
     decode_sale,
+    decode_undo,
 )
 from tigerfans.ledger.wire import (
     RESULT,
@@ -166,7 +166,7 @@ def test_each_scan_of_a_request_has_an_outcome_of_its_own() -> None:
 
 @pytest.mark.parametrize("statuses", UNDO_TABLE)
 def test_each_row_of_the_undo_table(statuses: tuple[TransferStatus, ...]) -> None:
-    check_undo(results(*statuses))
+    assert decode_undo(results(*statuses)) == 100 + len(statuses)
 
 
 def test_each_ticket_of_a_refund_has_an_outcome_of_its_own() -> None:
@@ -193,8 +193,8 @@ def test_each_ticket_of_a_refund_has_an_outcome_of_its_own() -> None:
         (decode_refund, (S.CREATED, S.DEBIT_ACCOUNT_NOT_FOUND)),
         (decode_admissions, (S.CREDIT_ACCOUNT_NOT_FOUND,)),
         (partial(decode_admissions, records_each=2), (S.LINKED_EVENT_FAILED, S.CREATED)),
-        (check_undo, (S.EXCEEDS_CREDITS,)),
-        (check_undo, (S.LINKED_EVENT_FAILED, S.EXISTS)),
+        (decode_undo, (S.EXCEEDS_CREDITS,)),
+        (decode_undo, (S.LINKED_EVENT_FAILED, S.EXISTS)),
     ],
 )
 def test_an_answer_that_stands_in_no_table_is_an_error(decode, statuses) -> None:  # type: ignore[no-untyped-def]

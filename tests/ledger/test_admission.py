@@ -17,9 +17,9 @@ from tigerfans.booking.inventory import Inventory
 from tigerfans.booking.outcomes import (
     AdmissionOutcome,
     RefundOutcome,
-    check_undo,
     decode_admissions,
     decode_refund,
+    decode_undo,
 )
 from tigerfans.booking.transfers import Booking
 from tigerfans.ledger import open_ledger
@@ -100,7 +100,10 @@ class Door:
         self, ticket: Ticket, of: Scan, attempt: int = 0, *, has_place: bool = False
     ) -> None:
         sent = self.booking.undo(ticket, "A", of, attempt, has_place=has_place)
-        check_undo(await self.send(sent))
+        at_ns = decode_undo(await self.send(sent))
+        end = await self.end(ticket, attempt)
+        assert end is not None
+        assert end.undone_ns == at_ns
 
     async def refund(self, ticket: Ticket, attempt: int = 0) -> RefundOutcome:
         attempts = {ticket.number: attempt}

@@ -274,11 +274,14 @@ def decode_admissions(results: bytes, records_each: int = 1) -> list[tuple[Admis
     return decoded
 
 
-def check_undo(results: bytes) -> None:
-    """Raises unless a `Booking.undo` was done, now or before."""
+def decode_undo(results: bytes) -> int:
+    """When a `Booking.undo` was done, now or before, by the ledger's time in nanoseconds."""
     statuses = tuple(status for _, status, _ in RESULT.iter_unpack(results))
     if statuses not in UNDO_TABLE:
         raise _unexpected("scan's undo", statuses)
+    # The ledger's times of what is linked follow each other: the first one's is told of a replay.
+    timestamp_ns: int = RESULT.unpack_from(results)[0]
+    return timestamp_ns + len(statuses) - 1
 
 
 ACCOUNT_IS_THERE: Final = frozenset((AccountStatus.CREATED, AccountStatus.EXISTS))

@@ -8,6 +8,7 @@ from litestar.exceptions import HTTPException
 from litestar.types import ControllerRouterHandler
 
 from tigerfans.caching import Cached
+from tigerfans.door.door import Door
 from tigerfans.http.answer_headers import add_missing_headers
 from tigerfans.http.api.accounting import accounting_routes
 from tigerfans.http.api.buying import buying_routes
@@ -22,6 +23,7 @@ from tigerfans.http.api.webhook import webhook_route
 from tigerfans.http.client_address import ClientAddresses
 from tigerfans.http.door.door_page import door_page_router
 from tigerfans.http.door.frames import frames_route
+from tigerfans.http.door.scanning import scanning_routes
 from tigerfans.http.held_cookies import HeldCookies
 from tigerfans.http.office.admin import admin_routes
 from tigerfans.http.office.admin_mails import admin_mail_routes, mail_pages_router
@@ -57,6 +59,7 @@ from tigerfans.payments.outbox import Outbox
 from tigerfans.settings.settings import Settings
 from tigerfans.shop.shop import Shop
 from tigerfans.stores.audit import Audit
+from tigerfans.stores.door_scans import DoorScans
 from tigerfans.stores.mail_requests import MailRequests
 from tigerfans.stores.mails import Mails
 from tigerfans.stores.people import People
@@ -99,6 +102,7 @@ def create_app(
     accounts = Accounts(search, shop.provider.session_id, time_zone, offer.vat_percent)
     progress = Cached(shop.cancellation.progress, PROGRESS_SECONDS)
     stories = Stories(shop, search, outbox)
+    door = Door(shop, DoorScans(shop.orders.database))
     documents = Documents(shop, settings.http.public_url)
     routes: list[ControllerRouterHandler] = [
         *buying_routes(shop, clients, held_cookies),
@@ -113,6 +117,7 @@ def create_app(
         admin_stock_routes(shop, guard),
         admin_money_routes(shop, revenues, accounts, progress, guard),
         audit_route(audit, guard),
+        scanning_routes(door, shop.catalog, guard),
         admin_mail_routes(mails, shop.orders, guard),
         mail_pages_router(mails=mails, orders=shop.orders, renderer=renderer, guard=guard),
         again_router(
@@ -165,7 +170,7 @@ def create_app(
         route_handlers=routes,
         exception_handlers={Exception: on_error},
         before_send=[add_pass, add_missing_headers],
-        on_shutdown=[guesses.close],
+        on_shutdown=[guesses.close, door.close],
         request_max_body_size=BODY_BYTES_MAX,
         openapi_config=openapi_config(SchemaPage(renderer, find_viewer()), schema_router()),
         state=State({PUBLIC_URL: settings.http.public_url}),

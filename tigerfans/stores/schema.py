@@ -261,6 +261,44 @@ MIGRATIONS: Final[tuple[Migration, ...]] = (
     -- When it was known that its buyer has agreed to a payment whose money takes days.
     ALTER TABLE provider_sessions ADD COLUMN submitted_at timestamptz;
     """),
+    Transaction("""
+    -- What gates are called whose numbers stand in the ledger's admissions.
+    CREATE TABLE door_gates (
+        number bigint PRIMARY KEY,
+        name text NOT NULL UNIQUE
+    );
+    -- Scans of tickets at the door (`door_scans`); `attempt` is NULL where nobody was let in.
+    CREATE TABLE door_scans (
+        scan_id uuid PRIMARY KEY,
+        order_id uuid NOT NULL,
+        ticket smallint NOT NULL,
+        cls text NOT NULL,
+        gate bigint NOT NULL,
+        device text NOT NULL,
+        who text NOT NULL,
+        scanned_at timestamptz NOT NULL,
+        received_at timestamptz NOT NULL DEFAULT now(),
+        changed_at timestamptz NOT NULL DEFAULT now(),
+        offline boolean NOT NULL,
+        result text NOT NULL,
+        attempt smallint,
+        admitted_at timestamptz,
+        other_gate bigint,
+        other_at timestamptz,
+        is_incident boolean NOT NULL,
+        undone_at timestamptz,
+        undone_by text NOT NULL DEFAULT ''
+    );
+    CREATE INDEX door_scans_ticket ON door_scans (order_id, ticket);
+    CREATE INDEX door_scans_changed ON door_scans (changed_at, order_id, ticket)
+        WHERE attempt IS NOT NULL;
+    CREATE INDEX door_scans_admitted ON door_scans (admitted_at) WHERE attempt IS NOT NULL;
+    CREATE INDEX door_scans_incidents ON door_scans (received_at) WHERE is_incident;
+    """),
+    ConcurrentIndex(
+        "ticket_refunds_taken_back",
+        "ON ticket_refunds (taken_back_at, order_id, ticket) WHERE taken_back_at IS NOT NULL",
+    ),
 )
 
 # The oldest version whose shop goes on working on the newest one, so that two releases sell side by

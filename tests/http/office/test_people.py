@@ -33,6 +33,7 @@ ROUTES = {
     Permission.REFUND: ("POST", f"/api/admin/orders/{'0' * 32}/refund"),
     Permission.STOCK: ("POST", "/api/admin/stock/A"),
     Permission.EXPORT: ("GET", "/api/admin/orders.csv"),
+    Permission.SCAN: ("GET", "/api/door/figures"),
     Permission.PEOPLE: ("GET", "/admin/people"),
 }
 

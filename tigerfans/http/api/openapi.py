@@ -36,12 +36,14 @@ from litestar.types.internal_types import PathParameterDefinition
 
 from tigerfans import __version__
 from tigerfans.booking.email_address import EMAIL_CHARACTERS_MAX
+from tigerfans.door.door import SCANS_MAX
 from tigerfans.http.api.accounting import TransferIdsAnswer
 from tigerfans.http.api.buying import CheckoutBody, HoldAnswer, StockAnswer
 from tigerfans.http.api.door_keys import DoorKeyAnswer, DoorKeysAnswer
 from tigerfans.http.api.show import LimitsAnswer, PaymentAnswer, ShowAnswer, class_answer
 from tigerfans.http.api.webhook import WebhookAnswer
 from tigerfans.http.door.frames import FRAMES_PATH
+from tigerfans.http.door.scanning import SCANS_PATH, ScanBody
 from tigerfans.http.office.auth import OPERATOR
 from tigerfans.http.problems import ProblemAnswer, RefusalAnswer
 from tigerfans.offer.catalog import Catalog
@@ -132,9 +134,10 @@ def describe_routes(app: Litestar, provider: PaymentProvider, catalog: Catalog) 
     benchmarks = any(route.path == "/api/accounting/reserve" for route in app.routes)
     ours = _PATHS | _webhook(provider) | (_BENCHMARKS if benchmarks else {})
     codes = [each.code for each in catalog.classes]
-    frames = known[FRAMES_PATH].post
-    if frames is not None:
-        frames.request_body = _PICTURE
+    for place, body in _BODIES.items():
+        operation = known[place].post
+        if operation is not None:
+            operation.request_body = body
     schema.paths = known | _illustrated(ours, examples(catalog))
     _name_permissions(app, schema.paths)
     components = schema.components
@@ -163,6 +166,7 @@ MODELS: Final = (
     PaymentEvent,
     ProblemAnswer,
     RefusalAnswer,
+    ScanBody,
     ShowAnswer,
     StockAnswer,
     TransferIdsAnswer,
@@ -316,6 +320,24 @@ _PICTURE: Final = RequestBody(
         for media_type in ("image/jpeg", "image/png")
     },
 )
+
+_SCANS: Final = RequestBody(
+    required=True,
+    description="One answer to each of them, also to one that cannot be read.",
+    content={
+        "application/json": OpenAPIMediaType(
+            schema=Schema(
+                type=OpenAPIType.ARRAY,
+                items=Reference(ref=f"#/components/schemas/{ScanBody.__name__}"),
+                min_items=1,
+                max_items=SCANS_MAX,
+            )
+        )
+    },
+)
+
+# Of routes that read their bodies themselves.
+_BODIES: Final = {FRAMES_PATH: _PICTURE, SCANS_PATH: _SCANS}
 
 
 # --- Errors ------------------------------------------------------------------------------------

@@ -15,11 +15,9 @@ from tigerfans.http.office.auth import Asked
 from tigerfans.http.office.navigation import office_page
 from tigerfans.http.pages.rendering import SECURITY_HEADERS, Renderer
 from tigerfans.office.permissions import Permission
+from tigerfans.stores.door_scans import GATE_CHARACTERS_MAX
 
 PATH: Final = "/door"
-
-# As `door/` takes them.
-GATE_CHARACTERS_MAX: Final = 40
 
 # Elsewhere no page may have a camera.
 HEADERS: Final[Mapping[str, str]] = {
