@@ -33,7 +33,7 @@ setup: $(DEV) ## install everything into .venv (again only where something chang
 
 $(RUN): pyproject.toml constraints.txt $(if $(WORKS),,venv)
 	@echo "Installing what the shop needs into $(VENV) …"
-	@$(call install,embedded$(comma)schema)
+	@$(call install,embedded$(comma)schema$(comma)door)
 	@touch $@
 
 $(DEV): $(RUN)

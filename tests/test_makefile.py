@@ -74,13 +74,13 @@ def installed(project: Path) -> list[str]:
 def test_running_the_shop_installs_only_what_running_needs(project: Path) -> None:
     # There is no shop to start here, so the command itself fails.
     make(project, "up", ABLE)
-    assert installed(project) == [".[embedded,schema]"]
+    assert installed(project) == [".[embedded,schema,door]"]
 
 
 def test_everything_is_installed_once(project: Path) -> None:
     assert make(project, "setup", ABLE) == (0, "")
     assert make(project, "setup", ABLE) == (0, "")
-    assert installed(project) == [".[embedded,schema]", ".[embedded,dev]"]
+    assert installed(project) == [".[embedded,schema,door]", ".[embedded,dev]"]
 
 
 def test_half_a_venv_is_made_again(project: Path) -> None:
@@ -89,7 +89,7 @@ def test_half_a_venv_is_made_again(project: Path) -> None:
     (half / "python").symlink_to(project / "a Python that has gone")
     (project / ".venv" / ".installed").touch()
     assert make(project, "setup", ABLE) == (0, "")
-    assert installed(project) == [".[embedded,schema]", ".[embedded,dev]"]
+    assert installed(project) == [".[embedded,schema,door]", ".[embedded,dev]"]
 
 
 @pytest.mark.parametrize(

@@ -107,6 +107,8 @@ def test_the_sequencers_socket_is_in_the_data_folder() -> None:
         ("TIGERFANS_PORT", "0"),
         ("TIGERFANS_PORT", "65536"),
         ("TIGERFANS_WORKERS", "0"),
+        ("TIGERFANS_DOOR_KEY", "0"),
+        ("TIGERFANS_DOOR_KEY", "256"),
         ("TIGERFANS_WORKERS", "65"),
         ("TIGERFANS_WORKERS", "1.5"),
         ("TIGERFANS_CONNECTIONS", "0"),
