@@ -3,9 +3,11 @@
 Nothing is downloaded. `CHROMIUM_BIN` names the program where it is not on the PATH.
 """
 
+import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Final
 
 from playwright.sync_api import Browser, sync_playwright
@@ -44,3 +46,18 @@ def running_browser(executable: str) -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=executable, args=list(_ARGUMENTS))
         yield browser
         browser.close()
+
+
+@contextmanager
+def browser_with_camera(beside: Browser, film: Path) -> Iterator[Browser]:
+    """Another browser beside a running one, whose camera sees `film`, a file of joined JPEGs."""
+    arguments = (
+        "--use-fake-device-for-media-stream",
+        # Nobody is there to allow it.
+        "--use-fake-ui-for-media-stream",
+        f"--use-file-for-fake-video-capture={film}",
+    )
+    kind = beside.browser_type
+    browser = kind.launch(executable_path=find_chromium(os.environ), args=[*_ARGUMENTS, *arguments])
+    yield browser
+    browser.close()
