@@ -1,14 +1,20 @@
 """Reconciliation, over a real ledger and real orders that were made to differ."""
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 import asyncpg
 import pytest
 
 from tests.offers import UP_TO_FOUR
 from tests.shops import OpenShop, event, latest
+from tigerfans.booking.ends import Ticket
 from tigerfans.booking.ids import OrderId
+from tigerfans.door.door import Door, Presentation
 from tigerfans.errors import ProviderError, UnavailableError
 from tigerfans.office import reconcile
 from tigerfans.office.reconcile import Reconciler, Report
@@ -16,6 +22,8 @@ from tigerfans.office.reconcile_command import show
 from tigerfans.payments.base import EventType
 from tigerfans.shop.refund import finish
 from tigerfans.shop.shop import Shop
+from tigerfans.stores.door_scans import DoorScan, DoorScans, ScanResult
+from tigerfans.stores.orders import Order
 
 EMAIL = "fan@example.org"
 Execute = Callable[..., Awaitable[str]]
@@ -269,6 +277,12 @@ async def test_what_is_sold_while_it_looks_does_not_count(shop: Shop) -> None:
 # --- Refunds ---------------------------------------------------------------------------------
 
 
+async def order_of(shop: Shop, order_id: OrderId) -> Order:
+    order = await shop.orders.find(order_id)
+    assert order is not None
+    return order
+
+
 async def buy_several(shop: Shop, qty: int) -> OrderId:
     checkout = await shop.checkout("A", EMAIL, qty=qty)
     await shop.settle(event(checkout))
@@ -337,6 +351,131 @@ async def test_a_refund_that_the_ledger_lost_is_named_and_done_there(
     report = await report_of(shop)
     assert report.is_clean
     assert report.refunds == 1
+
+
+# --- The door --------------------------------------------------------------------------------
+
+
+def scan_of(shop: Shop, order: Order, ticket: int, gate: str = "North") -> Presentation:
+    return Presentation(os.urandom(16), shop.door_code(order, ticket), gate, "phone", 1_000, False)
+
+
+async def test_a_shop_that_let_people_in_and_out_and_gave_money_back_is_clean(
+    open_shop: OpenShop, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shop = await open_shop(offer=UP_TO_FOUR)
+    order = await order_of(shop, await buy_several(shop, 4))
+    door = Door(shop, DoorScans(shop.orders.database))
+    first, again, refunded = (scan_of(shop, order, n) for n in (0, 0, 1))
+    other = scan_of(shop, order, 2)
+    await door.scan([first, refunded, other], "gate 1")
+    for each in (first, refunded):
+        await door.undo(each.scan_id, "phone", "gate 1")
+    await door.scan([again], "gate 1")
+    await shop.refund(order.id, "owner", [1])
+    report = await report_of(shop)
+    assert report.differences == []
+    assert (report.sales, report.refunds, report.inside) == (1, 1, 2)
+    assert [(row.available, row.sold) for row in report.stock if row.name == "A"] == [(7, 3)]
+    show(report)
+    assert "2 of the tickets are inside." in capsys.readouterr().out
+
+
+async def test_scans_that_postgresql_lost_are_written_again_from_the_ledger(
+    open_shop: OpenShop, execute: Execute
+) -> None:
+    shop = await open_shop(offer=UP_TO_FOUR)
+    order = await order_of(shop, await buy_several(shop, 3))
+    scans = DoorScans(shop.orders.database)
+    door = Door(shop, scans)
+    first, second, third = (scan_of(shop, order, n) for n in (0, 0, 1))
+    await door.scan([first], "gate 1")
+    undone = await door.undo(first.scan_id, "phone", "gate 1")
+    told = await door.scan([second, third], "gate 1")
+    await execute("DELETE FROM door_scans WHERE scan_id <> $1", UUID(bytes=first.scan_id))
+    await execute("UPDATE door_scans SET undone_at = NULL")
+    [difference] = (await report_of(shop)).differences
+    assert difference.what == (
+        "the ledger let tickets 1 and 2 in, and no scan of it is stored;"
+        " the ledger let ticket 1 out again, and its scan does not say so"
+    )
+    assert (await report_of(shop, repair=True)).is_clean
+    assert (await report_of(shop)).differences == []
+    stored = {scan.scan_id: scan for scan in await scans.of(order.id)}
+    assert stored[first.scan_id].undone_at == undone.at
+    for case in told:
+        scan = stored[case.presentation.scan_id]
+        assert (scan.admitted_at, scan.who, scan.undone_at) == (case.at, "reconcile", None)
+    assert [stored[each.scan_id].attempt for each in (first, second, third)] == [0, 1, 0]
+    assert (await door.figures()).gates[0].gate == "North"
+    # All of them, at once.
+    await execute("DELETE FROM door_scans")
+    assert (await report_of(shop, repair=True)).is_clean
+    restored = {scan.scan_id: scan for scan in await scans.of(order.id)}
+    assert {id_: (scan.attempt, scan.undone_at) for id_, scan in restored.items()} == {
+        id_: (scan.attempt, scan.undone_at) for id_, scan in stored.items()
+    }
+
+
+async def test_an_admission_that_the_ledger_lost_is_named_and_made_again(
+    open_shop: OpenShop, execute: Execute
+) -> None:
+    shop = await open_shop(offer=UP_TO_FOUR)
+    order = await order_of(shop, await buy_several(shop, 2))
+    scans = DoorScans(shop.orders.database)
+    # As if the ledger were the backup of before.
+    at = datetime.now(UTC) - timedelta(seconds=1)
+    lost = DoorScan(
+        scan_id=os.urandom(16),
+        ticket=Ticket(order.id, 1),
+        cls="A",
+        gate=7,
+        device="phone",
+        who="gate 1",
+        scanned_at=at,
+        offline=False,
+        result=ScanResult.ADMITTED,
+        attempt=0,
+        admitted_at=at,
+    )
+    undone = replace(lost, scan_id=os.urandom(16), ticket=Ticket(order.id, 0))
+    await scans.write([lost, undone])
+    await scans.undone(undone, at, "gate 1")
+    [difference] = (await report_of(shop)).differences
+    assert difference.what == (
+        "a stored scan let tickets 1 and 2 in or out, and the ledger did not"
+    )
+    assert (await report_of(shop, repair=True)).is_clean
+    report = await report_of(shop)
+    assert (report.differences, report.inside) == ([], 1)
+
+
+async def test_a_refund_of_a_later_attempt_that_a_side_lost_is_told_again(
+    open_shop: OpenShop, execute: Execute
+) -> None:
+    shop = await open_shop(offer=UP_TO_FOUR)
+    order = await order_of(shop, await buy_several(shop, 2))
+    door = Door(shop, DoorScans(shop.orders.database))
+    both = [scan_of(shop, order, number) for number in range(2)]
+    await door.scan(both, "gate 1")
+    for each in both:
+        await door.undo(each.scan_id, "phone", "gate 1")
+    await shop.refund(order.id, "owner", [0])
+    await execute("DELETE FROM ticket_refunds")
+    await execute(
+        "INSERT INTO ticket_refunds (order_id, ticket, first, amount_cents, asked_by,"
+        " taken_back_at, given_back_at, next_attempt_at)"
+        " VALUES ($1, 1, 1, 6500, 'owner', now() - interval '1 s', now(), now())",
+        order.id.hex_digits,
+    )
+    [difference] = (await report_of(shop)).differences
+    assert difference.what == (
+        "the ledger took ticket 1 back, and the order has no refund of it;"
+        " ticket 2 of the order is refunded, and still sold on the ledger"
+    )
+    assert (await report_of(shop, repair=True)).is_clean
+    report = await report_of(shop)
+    assert (report.differences, report.refunds, report.inside) == ([], 2, 0)
 
 
 async def test_a_refund_that_is_under_way_is_no_difference(

@@ -9,6 +9,7 @@ its order is in PostgreSQL.
     sales     each sale on the ledger has its paid order, alike in class, number, time and goodie
     orders    each paid order has its one sale on the ledger
     refunds   each ticket that came back into the stock is refunded in the orders, and the reverse
+    door      each ticket that got in has its scan, and the reverse (`door_reconcile`)
     goodies   granted on the ledger = granted on orders = min(limit, paid)
     unmatched no payment waits that fits no order
 """
@@ -20,8 +21,8 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
-from tigerfans.booking.ends import Ticket
-from tigerfans.booking.ids import FIRST_END, OrderId, Purpose
+from tigerfans.booking.ends import Ticket, is_undo, ticket_number
+from tigerfans.booking.ids import OrderId, Purpose
 from tigerfans.booking.inventory import Inventory
 from tigerfans.booking.moments import moment_at
 from tigerfans.ledger.wire import (
@@ -35,7 +36,11 @@ from tigerfans.ledger.wire import (
 )
 from tigerfans.offer.catalog import ClassCode, Part, Resource, stock_account_ids
 from tigerfans.offer.tables import TICKETS_PER_ORDER_MAX
+from tigerfans.office.door_reconcile import Admissions, DoorComparison
+from tigerfans.shop.ends import find_ends
+from tigerfans.shop.refund import end_tickets
 from tigerfans.shop.shop import Shop
+from tigerfans.stores.door_scans import DoorScan
 from tigerfans.stores.orders import Order
 from tigerfans.stores.ticket_refunds import ticket_words
 
@@ -84,6 +89,7 @@ class Report:
     sales: int = 0
     orders: int = 0
     refunds: int = 0
+    inside: int = 0
     goodies: int = 0
     unmatched: int = 0
     differences: list[Difference] = field(default_factory=list)
@@ -173,6 +179,10 @@ class Reconciler:
         self._suspects: dict[OrderId, None] = {}
         # Those whose refunds look wrong.
         self._refund_suspects: dict[OrderId, None] = {}
+        # Those whose scans do.
+        self._door_suspects: dict[OrderId, None] = {}
+        self._admissions = Admissions()
+        self._door = DoorComparison(shop, self._until_ns)
 
     async def run(self) -> Report:
         """Raises what the shop's stores raise where one of them is away."""
@@ -183,8 +193,12 @@ class Reconciler:
         async for orders in self._paid_orders():
             await self._check_orders(orders)
         await self._check_refunds()
+        await self._check_door()
+        if self._suspects or self._refund_suspects or self._door_suspects:
+            await asyncio.sleep(self._second_look_seconds)
         await self._look_again()
         await self._look_at_refunds_again()
+        await self._look_at_door_again()
         await self._check_goodies()
         await self._check_unmatched()
         return self._report
@@ -226,6 +240,8 @@ class Reconciler:
         async for transfers in self._credits(tickets.sold_account_id):
             posts = [t for t in transfers if t.flags & TransferFlags.POST_PENDING_TRANSFER]
             yield [self._sale(post) for post in posts]
+            # What was let out again is sold as before.
+            await self._check_admissions([each for each in transfers if is_undo(each)])
 
     async def _credits(self, account_id: int) -> AsyncIterator[list[Transfer]]:
         """All transfers into an account up to `until_ns`, in pages."""
@@ -304,8 +320,6 @@ class Reconciler:
             self._report.differences_not_named += 1
 
     async def _look_again(self) -> None:
-        if self._suspects:
-            await asyncio.sleep(self._second_look_seconds)
         suspects = list(self._suspects)
         for start in range(0, len(suspects), PAGE_MAX):
             page = suspects[start : start + PAGE_MAX]
@@ -360,17 +374,14 @@ class Reconciler:
 
     async def _ends_of(self, tickets: Sequence[Ticket]) -> dict[Ticket, int]:
         """When those of these tickets that were refunded came back, by the ledger, in ns."""
-        page = min(PAGE_MAX, self._shop.ledger.records_max)
-        ends: dict[Ticket, int] = {}
-        for start in range(0, len(tickets), page):
-            ids = b"".join(t.order_id.end_id(t.number) for t in tickets[start : start + page])
-            records = await self._submit(Operation.LOOKUP_TRANSFERS, ids)
-            ends |= _refunds_among(Transfer.unpack_all(records))
-        return ends
+        found = await find_ends(self._shop, tickets)
+        return {
+            ticket: ends[-1].at_ns
+            for ticket, ends in found.items()
+            if ends and ends[-1].scan is None
+        }
 
     async def _look_at_refunds_again(self) -> None:
-        if self._refund_suspects and not self._suspects:
-            await asyncio.sleep(self._second_look_seconds)
         for order_id in self._refund_suspects:
             problem = await self._refund_problem(order_id)
             if problem is None:
@@ -401,8 +412,41 @@ class Reconciler:
         if problem.not_in_orders:
             await self._shop.ticket_refunds.restore(order, _groups(problem.not_in_orders))
         if problem.not_on_ledger:
-            refunds = self._shop.booking.refund(order_id, order.cls, problem.not_on_ledger)
-            await self._submit(Operation.CREATE_TRANSFERS, refunds)
+            await end_tickets(self._shop, order, problem.not_on_ledger)
+
+    # --- The door ------------------------------------------------------------------------------
+
+    async def _check_door(self) -> None:
+        for cls in self._class_of.values():
+            inside = self._shop.booking.resource_of(cls).inside_account_id
+            async for transfers in self._credits(inside):
+                await self._check_admissions(transfers)
+        after: DoorScan | None = None
+        until = moment_at(self._until_ns // 1_000)
+        while scans := await self._door.scans.admitted_page(after, until, PAGE_MAX):
+            after = scans[-1]
+            for order_id in await self._door.not_on_ledger(scans):
+                self._suspect(order_id, self._door_suspects)
+            self._progress(len(scans))
+
+    async def _check_admissions(self, transfers: Sequence[Transfer]) -> None:
+        """All undos come first: they tell of which order a later admission is."""
+        read = [self._admissions.read(transfer) for transfer in transfers]
+        if read:
+            self._report.inside += sum(-1 if each.is_undo else 1 for each in read)
+            for order_id in await self._door.differing(read):
+                self._suspect(order_id, self._door_suspects)
+
+    async def _look_at_door_again(self) -> None:
+        for order_id in self._door_suspects:
+            problem = await self._door.problem(order_id)
+            if not problem:
+                continue
+            repaired = False
+            if self._repair:
+                await self._door.repair(order_id, problem)
+                repaired = not await self._door.problem(order_id)
+            self._differ(str(problem), order_id, repaired=repaired)
 
     # --- Goodies -------------------------------------------------------------------------------
 
@@ -454,7 +498,8 @@ def _order_id(transfer_id: int) -> OrderId:
 def _refunds_among(transfers: Sequence[Transfer]) -> dict[Ticket, int]:
     """The tickets that came back into the stock by these transfers, and when, in nanoseconds."""
     return {
-        Ticket(_order_id(each.id), (each.id & 0xFF) - FIRST_END): each.timestamp
+        # Of a later attempt, its id does not name the order.
+        Ticket(_order_id(each.user_data_128 or each.id), ticket_number(each.id)): each.timestamp
         for each in transfers
         if each.debit_account_id & 0xFF == Part.SOLD
         and each.credit_account_id & 0xFF == Part.BUDGET

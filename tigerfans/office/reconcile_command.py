@@ -152,6 +152,8 @@ def show(report: Report) -> None:
     if report.refunds:
         were = "was" if report.refunds == 1 else "were"
         console.print(f"{report.refunds:,} of the tickets {were} refunded.")
+    if report.inside:
+        console.print(f"{report.inside:,} of the tickets are inside.")
     _show_differences(console, report)
     if report.unmatched:
         console.print(

@@ -318,6 +318,27 @@ class DoorScans:
             rows = await connection.fetch(f"{_FIND} WHERE order_id = ANY($1::uuid[])", ids)
         return [_read(row) for row in rows]
 
+    async def admitted_page(
+        self, after: DoorScan | None, until: datetime, limit: int
+    ) -> list[DoorScan]:
+        """Up to `limit` admissions until then, those that were undone included, ordered by order,
+        ticket and scan, from the one behind `after` on.
+        """
+        order_id = after.ticket.order_id if after else _NO_ORDER
+        number, scan_id = (after.ticket.number, after.scan_id) if after else (-1, bytes(16))
+        async with self._database.connection(FIGURES_SECONDS_MAX) as connection:
+            rows = await connection.fetch(
+                f"{_FIND} WHERE (order_id, ticket, scan_id) > ($1::uuid, $2, $3::uuid)"
+                " AND attempt IS NOT NULL AND admitted_at <= $4"
+                " ORDER BY order_id, ticket, scan_id LIMIT $5",
+                order_id.hex_digits,
+                number,
+                _uuid(scan_id),
+                until,
+                limit,
+            )
+        return [_read(row) for row in rows]
+
     async def undone(self, scan: DoorScan, at: datetime, by: str) -> None:
         """An admission was undone, at the ledger's time; who did it is written down."""
         async with (

@@ -289,7 +289,7 @@ MIGRATIONS: Final[tuple[Migration, ...]] = (
         undone_at timestamptz,
         undone_by text NOT NULL DEFAULT ''
     );
-    CREATE INDEX door_scans_ticket ON door_scans (order_id, ticket);
+    CREATE INDEX door_scans_ticket ON door_scans (order_id, ticket, scan_id);
     CREATE INDEX door_scans_changed ON door_scans (changed_at, order_id, ticket)
         WHERE attempt IS NOT NULL;
     CREATE INDEX door_scans_admitted ON door_scans (admitted_at) WHERE attempt IS NOT NULL;
