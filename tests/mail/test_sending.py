@@ -191,7 +191,7 @@ async def test_who_got_money_back_hears_how_much_and_for_which_tickets(
     await sender.send_due()
     refunds = TicketRefunds(orders.database)
     await refunds.ask(order.id, [1, 2], "office")
-    await refunds.taken_back(order.id, {1: PAID_AT, 2: PAID_AT}, ())
+    await refunds.taken_back(order.id, {1: PAID_AT, 2: PAID_AT}, {})
     await refunds.given_back(order.id, 1)
     await sender.send_due()
     told = server.received[-1].text
@@ -206,7 +206,7 @@ async def test_a_mail_that_a_refund_has_overtaken_is_dropped_and_nobody_has_to_s
     await record(orders, order)
     refunds = TicketRefunds(orders.database)
     await refunds.ask(order.id, [0], "office")
-    await refunds.taken_back(order.id, {0: PAID_AT}, ())
+    await refunds.taken_back(order.id, {0: PAID_AT}, {})
     await sender.send_due()
     assert not server.received
     assert await mails.counts() == MailCounts(0, 0, 0)

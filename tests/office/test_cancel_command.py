@@ -27,6 +27,11 @@ def test_a_show_that_is_not_canceled_says_what_to_type() -> None:
             "7 of 12 paid orders have their money back. The clerk goes on. Of 5 the payment"
             " provider has not confirmed it yet: each is tried again.",
         ),
+        (
+            Progress(12, 11, 0, 1),
+            "11 of 12 paid orders have their money back."
+            " Of 1 a ticket was used at the door: that money stays.",
+        ),
         (Progress(12, 12, 0), "12 of 12 paid orders have their money back."),
     ],
 )

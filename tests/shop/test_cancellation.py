@@ -10,6 +10,7 @@ from tests.offers import UP_TO_FOUR
 from tests.shop.test_refund import OWNER, Provider, order_of, paid, stock
 from tests.shop.test_shop import answer
 from tests.shops import OpenShop, event
+from tigerfans.door.door import Door, Presentation
 from tigerfans.errors import (
     InvalidRequestError,
     ProviderError,
@@ -24,6 +25,8 @@ from tigerfans.shop.lookup import session_of_order
 from tigerfans.shop.refund_rounds import forget_refunded, refund_due
 from tigerfans.shop.shop import Shop
 from tigerfans.stores import show_cancellation, ticket_refunds
+from tigerfans.stores.audit import Audit
+from tigerfans.stores.door_scans import DoorScans
 from tigerfans.stores.orders import OrderStatus
 from tigerfans.stores.token_bucket import Rate, TokenBucket
 
@@ -196,3 +199,29 @@ async def test_a_cancellation_that_is_killed_in_the_middle_goes_on(
         assert (await order_of(shop, order_id)).status is OrderStatus.REFUNDED
     assert provider.given_back == {f"{each.hex_digits}-0": 2 * PRICE for each in orders}
     assert await stock(shop) == (10, 0, 0)
+
+
+async def test_who_is_inside_keeps_the_ticket_and_all_others_get_their_money(
+    shop: Shop, provider: Provider
+) -> None:
+    (_, inside), (_, outside) = await paid(shop, qty=3), await paid(shop)
+    door = Door(shop, DoorScans(shop.orders.database))
+    code = shop.door_code(await order_of(shop, inside), 1)
+    scan = Presentation(bytes(range(16)), code, "North", "phone", 1_000, offline=False)
+    [case] = await door.scan([scan], "gate 1")
+    assert case.result == "admitted"
+    await shop.cancel(shop.catalog.offer.show.name, OWNER)
+    await CancellationRounds(shop, TOKENS).do()
+    await refund_due(shop, TOKENS)
+    assert (await order_of(shop, outside)).status is OrderStatus.REFUNDED
+    kept = await order_of(shop, inside)
+    assert (kept.status, kept.tickets_valid) == (OrderStatus.PAID, [1])
+    assert provider.given_back == {
+        f"{inside.hex_digits}-0": 2 * PRICE,
+        f"{outside.hex_digits}-0": PRICE,
+    }
+    progress = await shop.cancellation.progress()
+    assert (progress.orders, progress.refunded, progress.used) == (2, 1, 1)
+    assert not progress.is_under_way
+    *_, refused = await Audit(shop.orders.database).of_order(inside)
+    assert (refused.what, refused.detail) == ("Not refunded", "ticket 2 was used at the door")

@@ -59,7 +59,7 @@ class RefundsByMessage:
         return _to_a_store(lambda: self._of(order_id))
 
     def taken_back(
-        self, order_id: OrderId, taken: Mapping[int, datetime], refused: Collection[int]
+        self, order_id: OrderId, taken: Mapping[int, datetime], refused: Mapping[int, str]
     ) -> Message:
         assert not refused
         return _to_a_store(lambda: self._taken_back(order_id, taken))

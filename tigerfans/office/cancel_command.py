@@ -43,7 +43,9 @@ def told(show: str, cancellation: Cancellation | None, progress: Progress) -> st
         f" {cancellation.canceled_at:%Y-%m-%d %H:%M:%S} UTC.",
         f"{progress.refunded:,} of {progress.orders:,} paid orders have their money back.",
     ]
-    if progress.refunded < progress.orders:
+    if progress.used:
+        words.append(f"Of {progress.used:,} a ticket was used at the door: that money stays.")
+    if progress.is_under_way:
         words.append("The clerk goes on.")
     if progress.failing:
         words.append(

@@ -42,7 +42,9 @@ _PROGRESS: Final = f"""
         count(*) AS orders,
         count(*) FILTER (WHERE refunded_at IS NOT NULL) AS refunded,
         (SELECT count(DISTINCT order_id) FROM ticket_refunds
-         WHERE given_back_at IS NULL AND attempts > 0) AS failing
+         WHERE given_back_at IS NULL AND attempts > 0) AS failing,
+        (SELECT count(DISTINCT order_id) FROM door_scans
+         WHERE attempt IS NOT NULL AND undone_at IS NULL) AS used
     FROM orders WHERE {IS_CHARGED}
 """  # noqa: S608
 
@@ -58,12 +60,17 @@ class Cancellation:
 @dataclass(frozen=True, slots=True)
 class Progress:
     """Of so many orders that were paid, so many have all of their money back; of so many others the
-    provider did not confirm it yet.
+    provider did not confirm it yet. Of those `used`, a ticket is inside, whose money stays.
     """
 
     orders: int
     refunded: int
     failing: int
+    used: int = 0
+
+    @property
+    def is_under_way(self) -> bool:
+        return self.refunded + self.used < self.orders
 
 
 class Place(NamedTuple):

@@ -112,6 +112,7 @@ _LOCK: Final = "SELECT FROM orders WHERE id = $1 FOR UPDATE"
 _REFUSED: Final = """
     DELETE FROM ticket_refunds
     WHERE order_id = $1 AND ticket = ANY($2::int[]) AND taken_back_at IS NULL
+    RETURNING ticket, asked_by
 """
 # The key that the provider is asked under has to be of a ticket that is in the group for good.
 _TAKEN_BACK: Final = """
@@ -271,10 +272,10 @@ class TicketRefunds:
             )
 
     async def taken_back(
-        self, order_id: OrderId, taken: Mapping[int, datetime], refused: Collection[int]
+        self, order_id: OrderId, taken: Mapping[int, datetime], refused: Mapping[int, str]
     ) -> list[TicketRefund]:
         """What the ledger said of an order's tickets: when they came back into the stock. The rows
-        of those that it refused go. All that are left of the order.
+        of those that it refused go, and it is written down why. All that are left of the order.
         """
         id_ = order_id.hex_digits
         async with (
@@ -282,7 +283,10 @@ class TicketRefunds:
             connection.transaction(),
         ):
             await connection.execute(_LOCK, id_)
-            await connection.execute(_REFUSED, id_, list(refused))
+            for row in await connection.fetch(_REFUSED, id_, list(refused)):
+                ticket = row["ticket"]
+                detail = f"{ticket_words([ticket])} {refused[ticket]}"
+                await note(connection, row["asked_by"], "Not refunded", order_id, detail)
             await connection.execute(_TAKEN_BACK, id_, list(taken), list(taken.values()))
             await connection.execute(_TELL_ORDER, id_)
             return await _of(connection, order_id)

@@ -91,13 +91,16 @@ class RevenueAnswer(msgspec.Struct):
 
 
 class CancellationAnswer(msgspec.Struct):
-    """Whether the show is canceled, and of how many paid orders the money is back."""
+    """Whether the show is canceled, and of how many paid orders the money is back; of those `used`,
+    a ticket was used at the door, whose money stays.
+    """
 
     canceled_at_iso: Moment | None
     canceled_by: str | None
     orders: Count
     refunded: Count
     failing: Count
+    used: Count
 
     @classmethod
     def of(cls, cancellation: Cancellation | None, progress: Progress) -> "CancellationAnswer":
@@ -107,6 +110,7 @@ class CancellationAnswer(msgspec.Struct):
             orders=progress.orders,
             refunded=progress.refunded,
             failing=progress.failing,
+            used=progress.used,
         )
 
 
