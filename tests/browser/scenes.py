@@ -20,7 +20,8 @@ class Scene(NamedTuple):
     """A page: its path, which names orders of a `Stage`, and words by which it is known.
 
     It is shown in a browser that has a ticket on hold, or in one that has none; of a shop that has
-    more hosts, or of one that has none; with `is_stripe`, of the one that sells by Stripe.
+    more hosts, or of one that has none; with `is_stripe`, of the one that sells by Stripe. At the
+    door, the code of an order's ticket is scanned, or whatever else `scanned` is.
     """
 
     path: str
@@ -29,6 +30,7 @@ class Scene(NamedTuple):
     has_hold: bool = False
     has_hosts: bool = False
     is_stripe: bool = False
+    scanned: str = ""
 
 
 SCENES: Final = {
@@ -64,6 +66,10 @@ SCENES: Final = {
     "admin-stock": Scene("/admin/stock", "Close the sale"),
     "admin-mails": Scene("/admin/mails", "Not arrived"),
     "admin-people": Scene("/admin/people", "Who may enter"),
+    "door": Scene("/door", "Where are you?"),
+    "door-in": Scene("/door", "Come in", scanned="guest"),
+    "door-inside": Scene("/door", "Already inside", scanned="inside"),
+    "door-unknown": Scene("/door", "Not one of our tickets", scanned="TF-0000-0000-0000"),
     "admin-order": Scene("/admin/orders/{paid.order_id}", "What was ordered"),
     "admin-order-refund": Scene(
         "/admin/orders/{unfulfilled.order_id}", "Refund €65.00", is_brief=True
@@ -126,6 +132,24 @@ def make_late(brief: BoxOffice) -> Late:
     return late
 
 
+# A verdict is looked at for longer than it stays.
+STAYING: Final = """
+    const { setTimeout } = window;
+    window.setTimeout = (act, ms) => ms > 5000 ? 0 : setTimeout(act, ms);
+"""
+
+
+def scan_at_door(tab: Page, text: str) -> None:
+    """Scans at the gate "North"; what comes of it stays to be looked at."""
+    tab.evaluate(STAYING)
+    gate = tab.get_by_label("Where are you?")
+    if gate.is_visible():
+        gate.fill("North")
+        gate.press("Tab")
+    tab.keyboard.type(text)
+    tab.keyboard.press("Enter")
+
+
 class Stage:
     """All shops, with the orders that the scenes show."""
 
@@ -133,6 +157,8 @@ class Stage:
         self, patient: BoxOffice, brief: BoxOffice, late: Late, by_stripe: StripeOffice
     ) -> None:
         self._patient, self._brief, self._by_stripe = patient, brief, by_stripe
+        self._codes = {name: patient.ticket_code(patient.buy()) for name in ("guest", "inside")}
+        patient.scan("North", self._codes["inside"])
         self._orders = {
             "waiting": by_stripe.hold(),
             "under_way": by_stripe.hold(),
@@ -173,6 +199,8 @@ class Stage:
             tab.context.add_cookies([{"name": name, "value": value, "url": url}])
         self._show_hosts(self._office(scene), are_many=scene.has_hosts)
         tab.goto(url)
+        if scene.scanned:
+            scan_at_door(tab, self._codes.get(scene.scanned, scene.scanned))
 
     def _show_hosts(self, office: BoxOffice, *, are_many: bool) -> None:
         if self._many_hosts is not None:

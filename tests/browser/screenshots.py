@@ -34,7 +34,15 @@ IMAGES: Final = Path(__file__).parents[2] / "docs" / "images"
 WIDE: Final[ViewportSize] = {"width": 1280, "height": 800}
 PHONE: Final[ViewportSize] = {"width": 390, "height": 844}
 BENCH: Final = "bench"
-ON_A_PHONE: Final = ("landing", "payment", "payment-line", "order-ticket")
+ON_A_PHONE: Final = (
+    "landing",
+    "payment",
+    "payment-line",
+    "order-ticket",
+    "door",
+    "door-in",
+    "door-inside",
+)
 PICTURES: Final = (
     {name: (scene, WIDE) for name, scene in SCENES.items()}
     | {BENCH: (Scene("/bench", "Every operation"), WIDE)}

@@ -17,24 +17,14 @@ from playwright.sync_api import Browser, Page, Route, expect
 from tests.browser.box_office import BoxOffice, Held
 from tests.browser.chromium import browser_with_camera
 from tests.browser.conftest import OPERATOR_LOGIN, OpenTab, new_context, watch
+from tests.browser.scenes import STAYING
 
 SCANS: Final = "**/api/door/scans"
 PHONE: Final = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 # Whoever types while this clock stands types as fast as a hand scanner.
 STANDING_CLOCK: Final = "performance.now = () => 0"
-# A verdict is looked at for longer than it stays.
-STAYING: Final = """
-    const { setTimeout } = window;
-    window.setTimeout = (act, ms) => ms > 5000 ? 0 : setTimeout(act, ms);
-"""
 # Of a ticket that there is not.
 NO_CODE: Final = "TF-0000-0000-0000"
-
-
-def ticket_code(office: BoxOffice, held: Held) -> str:
-    order = office.client.get(f"/api/orders/{held.order_id}").raise_for_status().json()
-    code: str = order["ticket_code"]
-    return code
 
 
 def qr_picture(office: BoxOffice, held: Held) -> Image.Image:
@@ -82,7 +72,7 @@ class Answers:
 def test_a_ticket_gets_in_once_by_its_code_in_any_form_and_again_after_an_undo(
     patient: BoxOffice, open_tab: OpenTab
 ) -> None:
-    code = ticket_code(patient, patient.buy(email="zoe@example.org"))
+    code = patient.ticket_code(patient.buy(email="zoe@example.org"))
     tab = open_tab(patient, http_credentials=OPERATOR_LOGIN, **PHONE)
     open_door(tab)
     # As somebody reads it off a phone.
@@ -107,6 +97,15 @@ def test_a_ticket_gets_in_once_by_its_code_in_any_form_and_again_after_an_undo(
     scan(other, code)
     expect_verdict(other, "Come in")
     expect(other.locator("[data-gates] li").filter(has_text="South")).to_be_visible()
+
+    plain = open_tab(patient, http_credentials=OPERATOR_LOGIN, java_script_enabled=False)
+    plain.goto("/door")
+    plain.get_by_label("Where are you?").fill("East")
+    plain.get_by_label("Ticket code").fill(code)
+    plain.get_by_role("button", name="Check").click()
+    expect_verdict(plain, "Already inside")
+    expect(plain.get_by_text("at South")).to_be_visible()
+    expect(plain.get_by_role("button", name="Start the camera")).to_be_hidden()
 
 
 def test_a_camera_lets_a_ticket_in_by_what_the_shop_or_the_browser_reads(

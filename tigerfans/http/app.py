@@ -142,7 +142,7 @@ def create_app(
             guard=guard,
         ),
         frames_route(guard),
-        door_page_router(renderer=renderer, guard=guard),
+        door_page_router(door=door, catalog=shop.catalog, renderer=renderer, guard=guard),
         bench_router(renderer, charts=find_charts()),
         renderer.static.router(),
         robots_route(),

@@ -26,6 +26,9 @@ class Verdict(NamedTuple):
     advice: str = ""
 
 
+# The one of an admission that was taken back.
+UNDONE: Final = "undone"
+
 VERDICTS: Final[Mapping[str, Verdict]] = {
     # What the shop decides.
     "admitted": Verdict(Kind.GOOD, "Come in"),
@@ -40,8 +43,9 @@ VERDICTS: Final[Mapping[str, Verdict]] = {
     "hall_full": Verdict(
         Kind.BAD, "The hall is full", "The ticket is good: it gets in once somebody has left."
     ),
+    "invalid": Verdict(Kind.UNSURE, "Not done"),
     # What the page says by itself.
-    "undone": Verdict(Kind.UNSURE, "Taken back", "The ticket can be scanned again."),
+    UNDONE: Verdict(Kind.UNSURE, "Taken back", "The ticket can be scanned again."),
     "checked_offline": Verdict(
         Kind.CHECKED, "Come in", "Checked offline: the shop hears of it later."
     ),

@@ -153,7 +153,7 @@ function showLive(isLive, words) {
   setText(find("[data-live-words]"), words);
 }
 
-gateField.value = device.gate;
+gateField.value = device.gate || gateField.value;
 showGate(device.gate === "");
 showMute();
 prepareCamera();
