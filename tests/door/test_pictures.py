@@ -31,6 +31,7 @@ from tigerfans.door.pictures import (
     PASSES_MAX,
     PICTURE_BYTES_MAX,
     PIXELS_MAX,
+    SEARCHED_PIXELS_MAX,
     TEXTS_MAX,
     NoReaderError,
     PictureReader,
@@ -217,7 +218,8 @@ def test_each_ticket_on_a_picture_is_read_up_to_a_bound() -> None:
 def test_a_picture_without_a_code_has_none() -> None:
     assert read_picture(packed(Image.new("L", FRAME, GREY))) == []
     assert read_picture(packed(noisy(60)(Image.new("L", FRAME, GREY)), "PNG")) == []
-    assert read_picture(packed(Image.new("L", (1, 1)), "PNG")) == []
+    for size in ((1, 1), (1, 3_000_000), (3_000_000, 1)):
+        assert read_picture(packed(Image.new("L", size), "PNG")) == []
 
 
 def test_codes_of_other_kinds_are_none_and_a_long_text_is_cut() -> None:
@@ -266,6 +268,21 @@ def test_a_picture_that_says_it_is_huge_is_refused_before_it_is_decoded(
     assert side * side > max(PIXELS_MAX.values())
     with pytest.raises(TooLargeError, match="too many pixels"):
         read_picture(bytes(picture))
+
+
+def test_a_large_picture_is_searched_as_a_small_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    searched: list[int] = []
+    zxing = pytest.importorskip("zxingcpp")
+    read = zxing.read_barcodes
+
+    def note(image: Image.Image, **how: Any) -> Any:
+        searched.append(image.width * image.height)
+        return read(image, **how)
+
+    monkeypatch.setattr(zxing, "read_barcodes", note)
+    for kind, size in (("JPEG", (5_712, 4_284)), ("PNG", (5_120, 2_880))):
+        assert read_picture(packed(Image.new("L", size, GREY), kind)) == []
+    assert all(1_000_000 < pixels <= SEARCHED_PIXELS_MAX for pixels in searched)
 
 
 def test_a_jpeg_that_goes_over_its_pixels_again_and_again_is_refused() -> None:
