@@ -41,7 +41,13 @@ from tigerfans.errors import (
     TooFewLeftError,
     UnavailableError,
 )
-from tigerfans.ledger.base import Ledger, LedgerError, LedgerTimeoutError, LedgerUnavailableError
+from tigerfans.ledger.base import (
+    RECORDS_MAX,
+    Ledger,
+    LedgerError,
+    LedgerTimeoutError,
+    LedgerUnavailableError,
+)
 from tigerfans.ledger.wire import Operation, Transfer, u128
 from tigerfans.offer.catalog import ClassCode
 from tigerfans.payments.base import (
@@ -121,6 +127,7 @@ class Message:
 class LedgerByMessage:
     def __init__(self, books: BooksByHand) -> None:
         self._books = books.books
+        self.records_max = RECORDS_MAX
         # All orders for which a hold was ever asked.
         self.held: set[OrderId] = set()
 

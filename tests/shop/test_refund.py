@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import pytest
@@ -294,6 +295,20 @@ async def test_a_ticket_whose_admission_was_undone_is_refunded_with_the_others(
     late = shop.booking.admission(Ticket(order_id, 0), "A", SCAN, attempt=2)
     told = decode_admissions(await shop.submit(Operation.CREATE_TRANSFERS, late))
     assert told[0][0] is AdmissionOutcome.REFUNDED
+
+
+async def test_a_refusal_that_is_heard_of_late_forgets_no_ticket_that_was_taken_back_since(
+    shop: Shop,
+) -> None:
+    _, order_id = await paid(shop, qty=2)
+    await shop.ticket_refunds.ask(order_id, [0], OWNER)
+    asked = await shop.ticket_refunds.of(order_id)
+    # Whoever was refused before the admission was undone.
+    await shop.ticket_refunds.taken_back(order_id, {}, {0: "was used at the door"})
+    at = datetime.now(UTC)
+    [row] = await shop.ticket_refunds.taken_back(order_id, {0: at}, {}, asked)
+    assert (row.ticket, row.first, row.asked_by, row.taken_back_at) == (0, 0, OWNER, at)
+    assert (await order_of(shop, order_id)).tickets_valid == [1]
 
 
 # --- Who fails, and who dies -----------------------------------------------------------------

@@ -5,7 +5,7 @@ and with a clerk, who goes on with what is open. The provider gives back once fo
 answers get lost as all others do.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import cast
@@ -26,6 +26,7 @@ from tests.shop.test_histories import (
     _to_a_store,
 )
 from tigerfans.booking.ids import OrderId, Purpose
+from tigerfans.booking.outcomes import RefundOutcome
 from tigerfans.errors import ProviderError
 from tigerfans.ledger.wire import Operation, Transfer
 from tigerfans.payments.base import EventType, PaymentEvent
@@ -51,6 +52,8 @@ class RefundsByMessage:
     def __init__(self) -> None:
         self.rows: dict[OrderId, dict[int, TicketRefund]] = {}
         self.orders: dict[OrderId, Order] = {}
+        # Only what was used at the door.
+        self.may_refuse = False
 
     def ask(self, order_id: OrderId, tickets: Collection[int] | None, by: str) -> Message:
         return _to_a_store(lambda: self._ask(order_id, tickets))
@@ -59,10 +62,14 @@ class RefundsByMessage:
         return _to_a_store(lambda: self._of(order_id))
 
     def taken_back(
-        self, order_id: OrderId, taken: Mapping[int, datetime], refused: Mapping[int, str]
+        self,
+        order_id: OrderId,
+        taken: Mapping[int, datetime],
+        refused: Mapping[int, str],
+        asked: Sequence[TicketRefund] = (),
     ) -> Message:
-        assert not refused
-        return _to_a_store(lambda: self._taken_back(order_id, taken))
+        assert self.may_refuse or not refused
+        return _to_a_store(lambda: self._taken_back(order_id, taken, refused, asked))
 
     def given_back(self, order_id: OrderId, first: int) -> Message:
         return _to_a_store(lambda: self._given_back(order_id, first))
@@ -84,8 +91,20 @@ class RefundsByMessage:
             )
         return new
 
-    def _taken_back(self, order_id: OrderId, taken: Mapping[int, datetime]) -> list[TicketRefund]:
+    def _taken_back(
+        self,
+        order_id: OrderId,
+        taken: Mapping[int, datetime],
+        refused: Mapping[int, str],
+        asked: Sequence[TicketRefund],
+    ) -> list[TicketRefund]:
         rows = self.rows[order_id]
+        for n in refused:
+            if n in rows and rows[n].taken_back_at is None:
+                del rows[n]
+        for row in asked:
+            if row.ticket in taken:
+                rows.setdefault(row.ticket, row)
         for n, at in taken.items():
             if rows[n].taken_back_at is None:
                 rows[n] = replace(rows[n], taken_back_at=at)
@@ -153,7 +172,8 @@ class RefundsUnderFaults(OrdersUnderFaults):
     def _heal(self) -> None:
         super()._heal()
         for order_id, rows in self.refunds.rows.items():
-            assert self._to_the_end(refund.finish(self.shop, self.orders.rows[order_id])) == {}
+            refused = self._to_the_end(refund.finish(self.shop, self.orders.rows[order_id]))
+            self._on_refused(order_id, refused)
             order = self.orders.rows[order_id]
             given_back = [
                 cents
@@ -164,6 +184,9 @@ class RefundsUnderFaults(OrdersUnderFaults):
             assert order.tickets_valid == [n for n in range(order.qty) if n not in rows]
             assert (order.status is OrderStatus.REFUNDED) == (len(rows) == order.qty)
         self.stores_agree()
+
+    def _on_refused(self, order_id: OrderId, refused: Mapping[int, RefundOutcome]) -> None:
+        assert refused == {}
 
     # --- What happens --------------------------------------------------------------------------
 

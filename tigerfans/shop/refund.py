@@ -98,7 +98,7 @@ async def _take_back(backends: Backends, order: Order) -> TakenBack:
         refused = {n: what for n, (what, _) in told.items() if what is not RefundOutcome.GIVEN_BACK}
         taken = {n: moment_at(ns // 1_000) for n, (_, ns) in told.items() if n not in refused}
         why = {n: f"was {_WHY_NOT[what]}" for n, what in refused.items()}
-        rows = await backends.ticket_refunds.taken_back(order.id, taken, why)
+        rows = await backends.ticket_refunds.taken_back(order.id, taken, why, rows)
         await _forget(backends, order.id)
     return TakenBack([row for row in rows if row.given_back_at is None], refused)
 

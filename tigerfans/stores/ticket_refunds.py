@@ -114,6 +114,15 @@ _REFUSED: Final = """
     WHERE order_id = $1 AND ticket = ANY($2::int[]) AND taken_back_at IS NULL
     RETURNING ticket, asked_by
 """
+# One that was refused is deleted, maybe by whoever was refused before an admission was undone, and
+# hears of it late: what the ledger has taken back since is asked for all the same.
+_KEEP: Final = """
+    INSERT INTO ticket_refunds (order_id, ticket, first, amount_cents, asked_by, next_attempt_at)
+    SELECT $1, each.ticket, each.first, each.amount_cents, each.asked_by, now()
+    FROM unnest($2::int[], $3::int[], $4::int[], $5::text[])
+        AS each (ticket, first, amount_cents, asked_by)
+    ON CONFLICT DO NOTHING
+"""
 # The key that the provider is asked under has to be of a ticket that is in the group for good.
 _TAKEN_BACK: Final = """
     UPDATE ticket_refunds AS refund SET taken_back_at = took.taken_back_at, first = took.first
@@ -272,11 +281,17 @@ class TicketRefunds:
             )
 
     async def taken_back(
-        self, order_id: OrderId, taken: Mapping[int, datetime], refused: Mapping[int, str]
+        self,
+        order_id: OrderId,
+        taken: Mapping[int, datetime],
+        refused: Mapping[int, str],
+        asked: Sequence[TicketRefund] = (),
     ) -> list[TicketRefund]:
-        """What the ledger said of an order's tickets: when they came back into the stock. The rows
-        of those that it refused go, and it is written down why. All that are left of the order.
+        """What the ledger said of an order's tickets that are `asked` for: when they came back into
+        stock. The rows of those that it refused go, and it is written down why. All that are left
+        of the order.
         """
+        kept = [row for row in asked if row.ticket in taken]
         id_ = order_id.hex_digits
         async with (
             self._database.connection(writes=True) as connection,
@@ -287,6 +302,14 @@ class TicketRefunds:
                 ticket = row["ticket"]
                 detail = f"{ticket_words([ticket])} {refused[ticket]}"
                 await note(connection, row["asked_by"], "Not refunded", order_id, detail)
+            await connection.execute(
+                _KEEP,
+                id_,
+                [row.ticket for row in kept],
+                [row.first for row in kept],
+                [row.amount_cents for row in kept],
+                [row.asked_by for row in kept],
+            )
             await connection.execute(_TAKEN_BACK, id_, list(taken), list(taken.values()))
             await connection.execute(_TELL_ORDER, id_)
             return await _of(connection, order_id)
