@@ -14,6 +14,8 @@ from tigerfans.hosts.report import Sample
 _MAJOR, _MINOR, _ = __version__.split(".")
 NEXT_VERSION: Final = f"{_MAJOR}.{int(_MINOR) + 1}.0"
 SILENT_HOST: Final = "tickets-3"
+GUEST: Final = "a guest"
+INSIDE: Final = "somebody inside"
 
 
 class Scene(NamedTuple):
@@ -21,7 +23,7 @@ class Scene(NamedTuple):
 
     It is shown in a browser that has a ticket on hold, or in one that has none; of a shop that has
     more hosts, or of one that has none; with `is_stripe`, of the one that sells by Stripe. At the
-    door, the code of an order's ticket is scanned, or whatever else `scanned` is.
+    door, `scanned` is scanned: a guest's ticket, that of somebody who is inside, or a text.
     """
 
     path: str
@@ -67,8 +69,8 @@ SCENES: Final = {
     "admin-mails": Scene("/admin/mails", "Not arrived"),
     "admin-people": Scene("/admin/people", "Who may enter"),
     "door": Scene("/door", "Where are you?"),
-    "door-in": Scene("/door", "Come in", scanned="guest"),
-    "door-inside": Scene("/door", "Already inside", scanned="inside"),
+    "door-in": Scene("/door", "Come in", scanned=GUEST),
+    "door-inside": Scene("/door", "Already inside", scanned=INSIDE),
     "door-unknown": Scene("/door", "Not one of our tickets", scanned="TF-0000-0000-0000"),
     "admin-order": Scene("/admin/orders/{paid.order_id}", "What was ordered"),
     "admin-order-refund": Scene(
@@ -134,8 +136,10 @@ def make_late(brief: BoxOffice) -> Late:
 
 # A verdict is looked at for longer than it stays.
 STAYING: Final = """
-    const { setTimeout } = window;
-    window.setTimeout = (act, ms) => ms > 5000 ? 0 : setTimeout(act, ms);
+    () => {
+        const { setTimeout } = window;
+        window.setTimeout = (act, ms) => ms > 5000 ? 0 : setTimeout(act, ms);
+    }
 """
 
 
@@ -143,9 +147,8 @@ def scan_at_door(tab: Page, text: str) -> None:
     """Scans at the gate "North"; what comes of it stays to be looked at."""
     tab.evaluate(STAYING)
     gate = tab.get_by_label("Where are you?")
-    if gate.is_visible():
-        gate.fill("North")
-        gate.press("Tab")
+    gate.fill("North")
+    gate.press("Tab")
     tab.keyboard.type(text)
     tab.keyboard.press("Enter")
 
@@ -157,8 +160,8 @@ class Stage:
         self, patient: BoxOffice, brief: BoxOffice, late: Late, by_stripe: StripeOffice
     ) -> None:
         self._patient, self._brief, self._by_stripe = patient, brief, by_stripe
-        self._codes = {name: patient.ticket_code(patient.buy()) for name in ("guest", "inside")}
-        patient.scan("North", self._codes["inside"])
+        self._inside = patient.ticket_code(patient.buy())
+        patient.scan("North", self._inside)
         self._orders = {
             "waiting": by_stripe.hold(),
             "under_way": by_stripe.hold(),
@@ -193,6 +196,8 @@ class Stage:
     def show(self, tab: Page, scene: Scene) -> None:
         """Opens a scene's page, in a tab whose browser keeps nothing of the one before."""
         tab.context.clear_cookies()
+        # The page before has its origin's; a blank one has none.
+        tab.evaluate("() => { try { localStorage.clear(); sessionStorage.clear(); } catch {} }")
         url = self.url(scene)
         if scene.has_hold:
             name, value = self._cookie
@@ -200,7 +205,13 @@ class Stage:
         self._show_hosts(self._office(scene), are_many=scene.has_hosts)
         tab.goto(url)
         if scene.scanned:
-            scan_at_door(tab, self._codes.get(scene.scanned, scene.scanned))
+            scan_at_door(tab, self._text_of(scene.scanned))
+
+    def _text_of(self, scanned: str) -> str:
+        if scanned == INSIDE:
+            return self._inside
+        patient = self._patient
+        return patient.ticket_code(patient.buy()) if scanned == GUEST else scanned
 
     def _show_hosts(self, office: BoxOffice, *, are_many: bool) -> None:
         if self._many_hosts is not None:

@@ -112,7 +112,8 @@ def photograph(tab: Page, stage: Stage, scene: Scene, stem: Path) -> None:
     for scheme in SCHEMES:
         tab.emulate_media(color_scheme=scheme)
         path = stem.with_name(f"{stem.name}-{scheme}.png")
-        save_small(tab.screenshot(full_page=True), path)
+        # A verdict is over the window, not over the page.
+        save_small(tab.screenshot(full_page=not scene.scanned), path)
         print(f"{path}  {path.stat().st_size // 1024} KB")
 
 
