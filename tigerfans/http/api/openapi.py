@@ -43,7 +43,7 @@ from tigerfans.http.api.door_keys import DoorKeyAnswer, DoorKeysAnswer
 from tigerfans.http.api.show import LimitsAnswer, PaymentAnswer, ShowAnswer, class_answer
 from tigerfans.http.api.webhook import WebhookAnswer
 from tigerfans.http.door.frames import FRAMES_PATH
-from tigerfans.http.door.scanning import SCANS_PATH, ScanBody
+from tigerfans.http.door.scanning import SCANS_PATH, UNDO_PATH, ScanBody
 from tigerfans.http.office.auth import OPERATOR
 from tigerfans.http.problems import ProblemAnswer, RefusalAnswer
 from tigerfans.offer.catalog import Catalog
@@ -138,6 +138,10 @@ def describe_routes(app: Litestar, provider: PaymentProvider, catalog: Catalog) 
         operation = known[place].post
         if operation is not None:
             operation.request_body = body
+    for place, refusals in _REFUSALS.items():
+        operation = known[place].post
+        if operation is not None:
+            operation.responses = {**(operation.responses or {}), **refusals}
     schema.paths = known | _illustrated(ours, examples(catalog))
     _name_permissions(app, schema.paths)
     components = schema.components
@@ -345,6 +349,20 @@ _BODIES: Final = {FRAMES_PATH: _PICTURE, SCANS_PATH: _SCANS}
 _BUSY: Final = _problem("Busy, or a store is away: try again after Retry-After seconds.")
 _NO_ORDER: Final = _problem("There is no such order.")
 _INVALID: Final = _problem("The request is not valid.")
+_BODY_REFUSALS: Final = {
+    "400": _INVALID,
+    "408": _problem("The request took too long to arrive."),
+    "413": _problem("The body is too large."),
+}
+# What the framework does not know that a route answers.
+_REFUSALS: Final = {
+    FRAMES_PATH: _BODY_REFUSALS | {"404": _problem("This shop reads no pictures.")},
+    SCANS_PATH: _BODY_REFUSALS,
+    UNDO_PATH: {
+        "404": _problem("There is no such scan."),
+        "409": _problem("This scan cannot be taken back, any more or by this device."),
+    },
+}
 _OPERATORS: Final = {
     "401": _problem("The login is missing or wrong."),
     "429": _problem("Too many guess the login at this time: try again after Retry-After seconds."),

@@ -36,6 +36,7 @@ from tigerfans.stores.door_scans import (
 )
 
 SCANS_PATH: Final = "/api/door/scans"
+UNDO_PATH: Final = "/api/door/undo"
 # Of each scan, its text as JSON may write it at the longest, and the other fields.
 BODY_BYTES_MAX: Final = SCANS_MAX * (6 * SCAN_CHARACTERS_MAX + 1_024)
 DEVICE_CHARACTERS_MAX: Final = 64
@@ -273,7 +274,7 @@ def scanning_routes(door: Door, catalog: Catalog, guard: Guard) -> Router:
         ]
 
     @post(
-        "/api/door/undo",
+        UNDO_PATH,
         permission=Permission.SCAN,
         status_code=200,
         guards=[same_origin_guard],
