@@ -214,6 +214,17 @@ def test_the_shops_own_pages_stay_inside_and_an_error_keeps_its_headers(
 
 
 @pytest.mark.parametrize("start", OF_OPS)
+def test_the_door_may_send_a_telephones_photograph(
+    start: Start, shop: RunningShop, tmp_path: Path
+) -> None:
+    with start(tmp_path, shop.url.removeprefix("http://")) as proxy, proxy.client() as client:
+        headers = OPERATOR | {"Origin": PUBLIC_URL}
+        answer = client.post("/api/door/frames", content=bytes(5 << 20), headers=headers)
+        assert answer.status_code == 400, answer.text
+        assert "no picture" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("start", OF_OPS)
 def test_a_shop_that_is_away_is_said_to_be_and_no_log_opens_a_ticket(
     start: Start, tmp_path: Path
 ) -> None:

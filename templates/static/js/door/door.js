@@ -64,7 +64,8 @@ function show(scan) {
   if (!device.isMute) sound.play(kind);
   announce("");
   window.setTimeout(() => announce(spoken), ANNOUNCE_AFTER_MS);
-  if (scan.scan_id) last.add(scan);
+  // Whoever finds this device later finds no codes on it.
+  if (scan.scan_id) last.add({ ...scan, text: undefined });
   figures.refresh();
   return kind;
 }

@@ -43,6 +43,7 @@ export class Verdict {
     this.part("next").addEventListener("click", () => this.hide());
     root.addEventListener("keydown", (event) => {
       if (event.key === "Escape") this.hide();
+      if (event.key === "Tab") this.stay(event);
     });
   }
 
@@ -72,6 +73,14 @@ export class Verdict {
     window.clearTimeout(this.timer);
     this.timer = window.setTimeout(() => this.hide(), STAYS_MS[kind]);
     return { kind, spoken: [words, ...lines.map(({ text }) => text)].join(". ") };
+  }
+
+  /** What is below cannot be seen: the focus stays here. */
+  stay(event) {
+    const buttons = [this.part("undo"), this.part("next")].filter((button) => !button.hidden);
+    const at = buttons.indexOf(document.activeElement);
+    event.preventDefault();
+    buttons[(at + 1) % buttons.length].focus();
   }
 
   hide() {
