@@ -15,8 +15,8 @@ from urllib.parse import urlencode
 
 import asyncpg
 
-from tests.faults.buyers import PAUSE_SECONDS_MAX, pauses
 from tests.faults.exchange import Exchange, NoAnswerError
+from tests.faults.pauses import PAUSE_SECONDS_MAX, pauses
 from tests.faults.plan import MOCK_SECRET, BuyerPlan, Delivery, Fault, Intent, RunPlan
 from tests.faults.provider import Ask, Books, Command, Undo
 from tests.faults.purchase import Purchase

@@ -21,8 +21,8 @@ from urllib.parse import urlencode, urlsplit
 
 import httpx
 
-from tests.faults.buyers import PAUSE_SECONDS_MAX, pauses
 from tests.faults.exchange import Answer, Exchange, NoAnswerError, exchange
+from tests.faults.pauses import PAUSE_SECONDS_MAX, pauses
 from tests.faults.plan import Delivery, Fault, FaultKind, Intent, RunPlan
 from tests.faults.provider import Ask, Books, Command, Undo
 from tests.faults.purchase import Purchase

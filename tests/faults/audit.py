@@ -21,13 +21,16 @@ from tests.faults.plan import TICKETS_PER_ORDER, RunPlan
 from tests.faults.provider import Books
 from tests.faults.purchase import CHARGED, Purchase, ticket_codes_told
 from tests.offers import catalog_with
-from tigerfans.booking.ids import FIRST_END, OrderId, Purpose
+from tigerfans.booking.ends import Ticket, end_ids, read_ends
+from tigerfans.booking.ids import OrderId, Purpose
 from tigerfans.booking.inventory import Inventory
 from tigerfans.booking.transfers import Booking
 from tigerfans.ipc.client import SequencerClient
-from tigerfans.ledger.wire import Operation, Transfer
+from tigerfans.ledger.wire import Operation, Transfer, u128
 
 IDS_PER_LOOKUP = 2_000
+# Each ticket is let out once at the most.
+ATTEMPTS = 3
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 SALES_WITH_GOODIE = (Purpose.SALE_WITH_GOODIE, Purpose.LATE_SALE_WITH_GOODIE)
@@ -44,8 +47,10 @@ class OnLedger(NamedTuple):
     """The transfers of one order, by their purpose."""
 
     transfers: dict[Purpose, Transfer]
-    # Those that ended a ticket, by its number.
+    # Those that gave a ticket back, by its number.
     ends: Mapping[int, Transfer] = MappingProxyType({})
+    # The scans that let tickets in and were not undone.
+    inside: Mapping[int, Sequence[bytes]] = MappingProxyType({})
 
     @property
     def sales(self) -> list[Transfer]:
@@ -99,6 +104,8 @@ class Audit:
     due_given_back: int = 0
     # Tickets whose money the owner gave back.
     refunded: int = 0
+    # Tickets that a door has let in.
+    inside: int = 0
     unpaid: int = 0
     at_new_price: int = 0
     sold_out: int = 0
@@ -203,6 +210,12 @@ def _audit_purchase(found: Audit, purchase: Purchase, stores: Stores) -> None:
     on_ledger = stores.on_ledger[order_id]
     wrong = _compare(purchase, row, on_ledger)
     wrong += _compare_refunds(purchase, row, on_ledger, stores.refunds.get(order_id, ()))
+    let_in = {ticket: [scan_id] for ticket, scan_id in purchase.inside.items()}
+    if on_ledger.inside != let_in:
+        wrong.append(f"{let_in} were let in, and the ledger says {on_ledger.inside}")
+    if both := on_ledger.inside.keys() & on_ledger.ends.keys():
+        wrong.append(f"tickets {both} are inside, and were given back")
+    found.inside += len(let_in)
     found.violations += [f"order {order_id}: {sentence}" for sentence in wrong]
     status = None if row is None else row["status"]
     is_fulfilled = status in FULFILLED and bool(on_ledger.sales)
@@ -407,19 +420,38 @@ def _audit_stock(
 
 
 async def _read_transfers(ledger: SequencerClient, order_ids: Sequence[str]) -> dict[str, OnLedger]:
-    ends: dict[str, dict[int, Transfer]] = {order_id: {} for order_id in order_ids}
-    found = {order_id: OnLedger({}, ends[order_id]) for order_id in order_ids}
-    parsed = [OrderId(bytes.fromhex(order_id)[::-1]) for order_id in order_ids]
-    ids = [order_id.transfer_id(purpose) for order_id in parsed for purpose in Purpose]
-    ids += [order_id.end_id(ticket) for order_id in parsed for ticket in range(TICKETS_PER_ORDER)]
+    found = {order_id: OnLedger({}, {}, {}) for order_id in order_ids}
+    parsed = {OrderId(bytes.fromhex(order_id)[::-1]): order_id for order_id in order_ids}
+    asked = {
+        order_id.transfer_id(purpose): (shown, purpose)
+        for order_id, shown in parsed.items()
+        for purpose in Purpose
+    }
+    read = await _look_up(ledger, list(asked))
+    for id_, transfer in read.items():
+        order_id, purpose = asked[id_]
+        found[order_id].transfers[purpose] = transfer
+    for attempt in range(ATTEMPTS):
+        tickets = [Ticket(each, number) for each in parsed for number in range(TICKETS_PER_ORDER)]
+        read = await _look_up(ledger, list(end_ids(tickets, attempt)))
+        for ticket, end in read_ends(tickets, attempt, read.values()).items():
+            on_ledger = found[parsed[ticket.order_id]]
+            if end.scan is None:
+                end_id = ticket.order_id.end_id(ticket.number, attempt)
+                on_ledger.ends[ticket.number] = read[end_id]  # type: ignore[index]
+            elif end.counts:
+                let_in = on_ledger.inside.get(ticket.number, [])
+                on_ledger.inside[ticket.number] = [*let_in, end.scan.id]  # type: ignore[index]
+    return found
+
+
+async def _look_up(ledger: SequencerClient, ids: Sequence[bytes]) -> dict[bytes, Transfer]:
+    """Those that there are, by their ids."""
+    found: dict[bytes, Transfer] = {}
     at_once = min(IDS_PER_LOOKUP, ledger.records_max)
     for start in range(0, len(ids), at_once):
-        asked = b"".join(ids[start : start + at_once])
-        for transfer in Transfer.unpack_all(await ledger.submit(Operation.LOOKUP_TRANSFERS, asked)):
-            last = transfer.id & 0xFF
-            order_id = f"{transfer.id & ~0xFF:032x}"
-            if last >= FIRST_END:
-                ends[order_id][last - FIRST_END] = transfer
-            else:
-                found[order_id].transfers[Purpose(last)] = transfer
+        records = await ledger.submit(
+            Operation.LOOKUP_TRANSFERS, b"".join(ids[start : start + at_once])
+        )
+        found |= {u128(transfer.id): transfer for transfer in Transfer.unpack_all(records)}
     return found

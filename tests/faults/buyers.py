@@ -6,19 +6,20 @@ gives up before the run does; whoever then still waits is named.
 
 import asyncio
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
+from random import Random
 from typing import Any
 
+from tests.faults.doors import Doors
 from tests.faults.exchange import Answer, Exchange, NoAnswerError
 from tests.faults.pace import Pace
+from tests.faults.pauses import pauses
 from tests.faults.plan import BuyerPlan, RunPlan
 from tests.faults.prices import Prices
 from tests.faults.provider import Provider
 from tests.faults.purchase import EVER_CHARGED, Purchase
 
-PAUSE_SECONDS_MIN = 0.05
-PAUSE_SECONDS_MAX = 1.0
 INVENTORY_PAUSE_SECONDS = 0.25
 
 _JSON = {"content-type": "application/json"}
@@ -35,6 +36,7 @@ class Crowd:
         self._prices = prices
         self._provider = provider
         self._pace = pace
+        self._doors = Doors(exchange, Random(f"{plan.seed} doors"))
         self.purchases = [Purchase(buyer, plan.ways) for buyer in plan.buyers()]
         self.violations: list[str] = []
 
@@ -75,6 +77,9 @@ class Crowd:
         if purchase.is_held:
             await self._provider.pay(purchase, self._ask)
             await self._ask(purchase)
+            # A release that sells one ticket at a time has no doors.
+            if self._plan.tickets_per_order > 1:
+                await self._doors.visit(purchase)
         purchase.doing = "done"
 
     async def _check_out(self, purchase: Purchase) -> None:
@@ -161,11 +166,3 @@ def checkout_body(buyer: BuyerPlan) -> dict[str, Any]:
     """What a buyer asks for; a release that sells one ticket at a time knows no other number."""
     several = {} if buyer.qty == 1 else {"qty": buyer.qty}
     return {"cls": buyer.cls, "customer_email": buyer.email} | several
-
-
-def pauses() -> Iterator[float]:
-    """Pauses between attempts, in seconds: growing, and without end."""
-    pause_s = PAUSE_SECONDS_MIN
-    while True:
-        yield pause_s
-        pause_s = min(2 * pause_s, PAUSE_SECONDS_MAX)

@@ -8,21 +8,17 @@ about the class that has room for everybody: more of the other would make a lie 
 
 import asyncio
 import json
-from base64 import b64encode
 from collections.abc import Sequence
 from random import Random
 
-from tests.faults.buyers import pauses
 from tests.faults.exchange import Answer, Exchange, NoAnswerError
-from tests.faults.plan import SECRETS
+from tests.faults.login import HEADERS
+from tests.faults.pauses import pauses
 from tests.faults.purchase import Purchase
 
 PRESSES = 2
 CLS = "B"
 RESTOCKED_MAX = 20
-
-_LOGIN = b64encode(f"admin:{SECRETS['ADMIN_PASSWORD']}".encode()).decode()
-_HEADERS = {"authorization": f"Basic {_LOGIN}", "content-type": "application/json"}
 
 
 class Owner:
@@ -94,7 +90,7 @@ class Owner:
         """Asks until it is answered with a 200."""
         for pause_s in pauses():
             try:
-                answer = await self._exchange(method, path, body, _HEADERS)
+                answer = await self._exchange(method, path, body, HEADERS)
             except NoAnswerError:
                 pass
             else:

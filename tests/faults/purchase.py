@@ -73,6 +73,8 @@ class Purchase:
     cookie: str = ""
     # The tickets that the owner was told to refund, by their numbers from 0 on.
     refunded: set[int] = field(default_factory=set)
+    # Those that a door has let in, each with the scan that it was.
+    inside: dict[int, bytes] = field(default_factory=dict)
     # An order that got no tickets, and whose money the owner was told to give back.
     is_given_back: bool = False
     # Redis forgot the session, so that the provider was made to tell it after all.

@@ -139,6 +139,38 @@ def test_a_store_that_says_something_else_is_found(changes: Any, sentence: str) 
     assert any(sentence in violation for violation in found.violations), found.violations
 
 
+@pytest.mark.parametrize(
+    ("inside", "sentence"),
+    [
+        ({}, "were let in, and the ledger says {}"),
+        ({0: [b"another"]}, "were let in, and the ledger says {0: [b'another']}"),
+        ({0: [b"scan", b"another"]}, "were let in, and the ledger says"),
+        ({0: [b"scan"], 1: [b"scan"]}, "were let in, and the ledger says"),
+    ],
+)
+def test_a_ticket_that_is_not_inside_by_the_one_scan_that_was_told_so_is_found(
+    inside: Any, sentence: str
+) -> None:
+    clean = stores()
+    purchase = bought()
+    purchase.inside[0] = b"scan"
+    transfers = clean.on_ledger[ORDER_ID].transfers
+    for on_ledger, violations in (({0: [b"scan"]}, 0), (inside, 1)):
+        seen = OnLedger(transfers, inside=on_ledger)
+        found = audit(PLAN, [purchase], clean._replace(on_ledger={ORDER_ID: seen}))
+        assert len(found.violations) == violations
+    assert sentence in found.violations[0]
+
+
+def test_a_ticket_that_is_inside_and_was_given_back_is_found() -> None:
+    clean = stores()
+    purchase = bought()
+    purchase.inside[0] = b"scan"
+    seen = OnLedger(clean.on_ledger[ORDER_ID].transfers, {0: SOLD}, {0: [b"scan"]})
+    found = audit(PLAN, [purchase], clean._replace(on_ledger={ORDER_ID: seen}))
+    assert any("tickets {0} are inside, and were given back" in v for v in found.violations)
+
+
 @pytest.mark.parametrize("wrong", [Purpose.HOLD, Purpose.LATE_HOLD])
 def test_a_hold_at_another_price_than_the_agreed_one_is_found(wrong: Purpose) -> None:
     clean = stores()
