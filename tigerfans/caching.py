@@ -9,15 +9,19 @@ Value = TypeVar("Value")
 
 
 class Cached(Generic[Value]):
-    """Serves one read to all who ask while it is under way and for `seconds` after.
+    """Serves one read to all who ask while it is under way and for `seconds` after, or `rest` times
+    as long as it took where that is longer.
 
     The read belongs to a task of its own: a caller that is cancelled leaves it to the others.
     A read that fails is told to those who waited for it, and forgotten.
     """
 
-    def __init__(self, read: Callable[[], Awaitable[Value]], seconds: float) -> None:
+    def __init__(
+        self, read: Callable[[], Awaitable[Value]], seconds: float, rest: float = 0
+    ) -> None:
         self._read = read
         self._seconds = seconds
+        self._rest = rest
         self._task: asyncio.Task[Value] | None = None
         self._expires_at = 0.0
 
@@ -38,6 +42,8 @@ class Cached(Generic[Value]):
         return failed or time.monotonic() >= self._expires_at
 
     async def _timed_read(self) -> Value:
+        began = time.monotonic()
         value = await self._read()
-        self._expires_at = time.monotonic() + self._seconds
+        now = time.monotonic()
+        self._expires_at = now + max(self._seconds, self._rest * (now - began))
         return value

@@ -49,8 +49,9 @@ from tigerfans.stores.orders import Order, OrderStatus
 SCANS_MAX: Final = 500
 UNDO_SECONDS_MAX: Final = 15 * 60
 ENDS_MAX: Final = 5_000
-# However many devices ask.
+# However many devices ask; of many scans, a worker counts a tenth of its time at most.
 FIGURES_SECONDS: Final = 1.0
+FIGURES_REST: Final = 10.0
 # To check a signature takes 100 µs: whoever buys meanwhile waits for so many at most.
 READ_AT_ONCE: Final = 10
 
@@ -158,7 +159,7 @@ class Door:
     def __init__(self, backends: Backends, scans: DoorScans) -> None:
         self._backends = backends
         self._scans = scans
-        self._figures = Cached(self._read_figures, FIGURES_SECONDS)
+        self._figures = Cached(self._read_figures, FIGURES_SECONDS, FIGURES_REST)
 
     async def close(self) -> None:
         await self._scans.close()
@@ -279,7 +280,7 @@ class Door:
     # --- Figures -----------------------------------------------------------------------------
 
     async def figures(self) -> Figures:
-        """How many are inside, and how each gate got on, at most `FIGURES_SECONDS` old."""
+        """How many are inside, and how each gate got on, some seconds old at most."""
         return await self._figures.get()
 
     async def ends(

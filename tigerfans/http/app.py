@@ -26,6 +26,7 @@ from tigerfans.http.door.frames import frames_route
 from tigerfans.http.door.scanning import scanning_routes
 from tigerfans.http.held_cookies import HeldCookies
 from tigerfans.http.office.admin import admin_routes
+from tigerfans.http.office.admin_door import admin_door_routes
 from tigerfans.http.office.admin_mails import admin_mail_routes, mail_pages_router
 from tigerfans.http.office.admin_money import PROGRESS_SECONDS, admin_money_routes, money_router
 from tigerfans.http.office.admin_orders import admin_order_routes
@@ -50,6 +51,7 @@ from tigerfans.http.problems import Problem, explain_or_log
 from tigerfans.http.reading import BODY_BYTES_MAX
 from tigerfans.http.wording import sentence
 from tigerfans.office.accounts import Accounts
+from tigerfans.office.door_log import DoorLog
 from tigerfans.office.order_search import OrderSearch
 from tigerfans.office.passwords import Passwords
 from tigerfans.office.revenue import Revenues
@@ -103,6 +105,7 @@ def create_app(
     progress = Cached(shop.cancellation.progress, PROGRESS_SECONDS)
     stories = Stories(shop, search, outbox)
     door = Door(shop, DoorScans(shop.orders.database))
+    door_log = DoorLog(shop.orders.database)
     documents = Documents(shop, settings.http.public_url)
     routes: list[ControllerRouterHandler] = [
         *buying_routes(shop, clients, held_cookies),
@@ -112,12 +115,13 @@ def create_app(
         door_keys_route(shop.door_keys),
         *health_routes(shop),
         admin_routes(shop, outbox, SequencerHistory(settings.sequencer), guard),
-        admin_order_routes(shop, search, stories, guard),
+        admin_order_routes(shop, search, stories, door_log, guard),
         admin_unmatched_routes(shop, guard),
         admin_stock_routes(shop, guard),
         admin_money_routes(shop, revenues, accounts, progress, guard),
         audit_route(audit, guard),
         scanning_routes(door, shop.catalog, guard),
+        admin_door_routes(door, door_log, shop.catalog, guard),
         admin_mail_routes(mails, shop.orders, guard),
         mail_pages_router(mails=mails, orders=shop.orders, renderer=renderer, guard=guard),
         again_router(

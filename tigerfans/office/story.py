@@ -8,8 +8,8 @@ the same.
 """
 
 import asyncio
-from collections.abc import Awaitable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from itertools import count
@@ -29,6 +29,7 @@ from tigerfans.payments.outbox import Outbox, Undelivered
 from tigerfans.payments.unmatched import MISFIT_WORDS, UnmatchedPayment
 from tigerfans.shop.shop import Shop
 from tigerfans.stores.audit import Audit, Deed
+from tigerfans.stores.door_scans import DoorScan, DoorScans, ScanResult
 from tigerfans.stores.mails import MailKind, Mails, StoredMail
 from tigerfans.stores.orders import Order, OrderStatus
 from tigerfans.stores.sessions import AFTER_HOLD_SECONDS, Entry
@@ -80,6 +81,9 @@ class Traces:
     deeds: Sequence[Deed] = ()
     refunds: Sequence[TicketRefund] = ()
     mails: Sequence[StoredMail] = ()
+    scans: Sequence[DoorScan] = ()
+    # What the gates are called, by their numbers.
+    gates: Mapping[int, str] = field(default_factory=dict)
 
 
 class Stories:
@@ -91,6 +95,7 @@ class Stories:
         self._outbox = outbox
         self._audit = Audit(shop.orders.database)
         self._mails = Mails(shop.orders.database)
+        self._scans = DoorScans(shop.orders.database)
 
     async def of(self, order_id: OrderId) -> Story:
         """One order's story; raises `UnknownOrderError` where no place knows it."""
@@ -115,10 +120,14 @@ class Stories:
                 asked(Place.POSTGRESQL, self._audit.of_order(order_id), []),
                 asked(Place.POSTGRESQL, self._shop.ticket_refunds.of(order_id), []),
                 asked(Place.POSTGRESQL, self._mails.of(order_id), []),
+                asked(Place.POSTGRESQL, self._scans.of(order_id), []),
             ),
         )
-        traces = Traces(transfers, stored, entry, webhooks, *others)
-        if not away and traces == Traces([], None, None, [], [], [], [], []):
+        gates: Mapping[int, str] = {}
+        if others[-1] or any(scan_of(each) for each in transfers):
+            gates = await asked(Place.POSTGRESQL, self._scans.gates(), {})
+        traces = Traces(transfers, stored, entry, webhooks, *others, gates)
+        if not away and traces == Traces([], None, None, [], [], [], [], [], []):
             raise UnknownOrderError
         order = stored.order if stored else await self._unpaid(order_id)
         now = datetime.now(UTC)
@@ -149,7 +158,7 @@ class Stories:
 def tell(traces: Traces, catalog: Catalog, now: datetime) -> list[Chapter]:
     """The chapters in what the places have recorded, the oldest first."""
     chapters = [
-        *_ledger_chapters(traces.transfers, catalog, now),
+        *_ledger_chapters(traces, catalog, now),
         *_session_chapters(traces.entry),
         *_payment_chapters(traces.stored),
         *map(_webhook_chapter, traces.webhooks),
@@ -157,6 +166,7 @@ def tell(traces: Traces, catalog: Catalog, now: datetime) -> list[Chapter]:
         *map(_deed_chapter, traces.deeds),
         *_refund_chapters(traces.refunds, catalog.currency),
         *map(_mail_chapter, traces.mails),
+        *_scan_chapters(traces.scans, traces.gates),
     ]
     # Sessions know milliseconds only; within one, the places are told in the order they come.
     return sorted(chapters, key=lambda chapter: microseconds_of(chapter.at) // 1_000)
@@ -183,11 +193,10 @@ _ENDS_THE_HOLD: Final = {
 }
 
 
-def _ledger_chapters(
-    transfers: Iterable[Transfer], catalog: Catalog, now: datetime
-) -> Iterator[Chapter]:
-    told = list(transfers)
-    yield from map(_end_chapter, (each for each in told if each.id & 0xFF >= FIRST_END))
+def _ledger_chapters(traces: Traces, catalog: Catalog, now: datetime) -> Iterator[Chapter]:
+    told = list(traces.transfers)
+    for end in (each for each in told if each.id & 0xFF >= FIRST_END):
+        yield _end_chapter(end, traces)
     by_purpose = {Purpose(each.id & 0xFF): each for each in told if each.id & 0xFF < FIRST_END}
     for purpose, transfer in by_purpose.items():
         what, detail = _TRANSFERS[purpose]
@@ -212,14 +221,52 @@ def _ledger_chapters(
         yield Chapter(_expires_at(hold), "Hold expired", Place.LEDGER, f"{what} went back on sale")
 
 
-def _end_chapter(end: Transfer) -> Chapter:
+def _end_chapter(end: Transfer, traces: Traces) -> Chapter:
     what, detail = "taken back", "into the stock: its code is not valid any more"
     if is_undo(end):
         what, detail = "let out", "its admission was undone: its code is valid again"
-    elif scan_of(end):
-        what, detail = "used", "at the door"
+    elif scan := scan_of(end):
+        stored = next((each for each in traces.scans if each.scan_id == scan.id), None)
+        what, detail = "used", f"at {_gate(scan.gate, traces.gates)}{_by(stored)}"
     what = f"Ticket {ticket_number(end.id) + 1} {what}"
     return Chapter(_at_ns(end.timestamp), what, Place.LEDGER, detail, u128(end.id)[::-1].hex())
+
+
+# Of a scan that let nobody in; when and where the ticket ended before follows.
+_REFUSALS: Final = {
+    ScanResult.ALREADY_INSIDE: "it was inside already",
+    ScanResult.REFUNDED: "it was refunded",
+    ScanResult.NOT_PAID: "it was not paid",
+    ScanResult.HALL_FULL: "the hall was full",
+}
+
+
+def _scan_chapters(scans: Iterable[DoorScan], gates: Mapping[int, str]) -> Iterator[Chapter]:
+    """The scans that let nobody in; of those that did, the ledger tells."""
+    for scan in scans:
+        if scan.attempt is not None or scan.received_at is None:
+            continue
+        detail = f"at {_gate(scan.gate, gates)}{_by(scan)}: {_REFUSALS[scan.result]}"
+        if scan.other_at:
+            detail += f" since {_clock(scan.other_at)}"
+        if scan.other_gate is not None:
+            detail += f", at {_gate(scan.other_gate, gates)}"
+        what = f"Ticket {scan.ticket.number + 1} refused"
+        if scan.is_incident:
+            what = f"Incident: ticket {scan.ticket.number + 1} was let in offline"
+            detail += f"; the device says that it was at {_clock(scan.scanned_at)}"
+        yield Chapter(scan.received_at, what, Place.POSTGRESQL, detail)
+
+
+def _gate(number: int, gates: Mapping[int, str]) -> str:
+    return gates.get(number) or f"gate {number}"
+
+
+def _by(scan: DoorScan | None) -> str:
+    """Who was logged in at the device, where that is known."""
+    if scan is None:
+        return ""
+    return f", by {scan.who}{', offline' if scan.offline else ''}"
 
 
 def _refund_chapters(refunds: Iterable[TicketRefund], currency: str) -> Iterator[Chapter]:

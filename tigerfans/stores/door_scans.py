@@ -207,14 +207,17 @@ _UNDONE: Final = """
     WHERE scan_id = $1 AND undone_at IS NULL AND attempt IS NOT NULL RETURNING order_id
 """
 _FIGURES: Final = f"""
-    SELECT {_NAMED_GATE.format("gate")} AS gate, cls,
-           count(*) FILTER (WHERE attempt IS NOT NULL AND undone_at IS NULL) AS admitted,
-           count(undone_at) AS undone,
-           count(*) FILTER (WHERE attempt IS NULL) AS refused,
-           count(*) FILTER (WHERE is_incident) AS incidents,
-           max(received_at) AS last_at
-    FROM door_scans AS scans LEFT JOIN door_gates AS gates ON number = gate
-    GROUP BY 1, 2 ORDER BY 1, 2
+    SELECT {_NAMED_GATE.format("gate")} AS gate, cls, admitted, undone, refused, incidents, last_at
+    FROM (
+        SELECT gate, cls,
+               count(*) FILTER (WHERE attempt IS NOT NULL AND undone_at IS NULL) AS admitted,
+               count(undone_at) AS undone,
+               count(*) FILTER (WHERE attempt IS NULL) AS refused,
+               count(*) FILTER (WHERE is_incident) AS incidents,
+               max(received_at) AS last_at
+        FROM door_scans GROUP BY gate, cls
+    ) AS scans LEFT JOIN door_gates AS gates ON number = gate
+    ORDER BY 1, 2
 """  # noqa: S608
 # Each side in the order of its index, up to a page. An admission that was undone is news only
 # where the ticket did not get in again.

@@ -299,6 +299,18 @@ MIGRATIONS: Final[tuple[Migration, ...]] = (
         "ticket_refunds_taken_back",
         "ON ticket_refunds (taken_back_at, order_id, ticket) WHERE taken_back_at IS NOT NULL",
     ),
+    Transaction("""
+    -- That somebody has seen to an incident at the door.
+    ALTER TABLE door_scans ADD COLUMN seen_at timestamptz,
+        ADD COLUMN seen_by text NOT NULL DEFAULT '';
+    """),
+    # The box office's lists of what happened at the door.
+    ConcurrentIndex("door_scans_device", "ON door_scans (device, received_at)"),
+    ConcurrentIndex("door_scans_undone", "ON door_scans (undone_at) WHERE undone_at IS NOT NULL"),
+    ConcurrentIndex(
+        "door_scans_unseen",
+        "ON door_scans (received_at, scan_id) WHERE is_incident AND seen_at IS NULL",
+    ),
 )
 
 # The oldest version whose shop goes on working on the newest one, so that two releases sell side by

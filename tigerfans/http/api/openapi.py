@@ -568,6 +568,18 @@ _PAYMENTS_CSV: Final = Operation(
     },
 )
 
+_SCANS_CSV: Final = Operation(
+    operation_id="exportScans",
+    tags=["door", OPERATOR],
+    security=[{OPERATOR: []}],
+    summary="All scans of tickets at the door, as a file.",
+    responses={
+        "200": _document("One line for each scan of a ticket.", "text/csv"),
+        "503": _BUSY,
+        **_OPERATORS,
+    },
+)
+
 # Of `documents.DOCUMENTS`, by its name below the order: what it is called and what it is.
 DOCUMENT_WORDS: Final = {
     "qr.png": ("image/png", "getQrPng", "The first ticket's QR code as PNG."),
@@ -623,6 +635,7 @@ _PATHS: Final = {
     "/api/orders/{order_id}/events": PathItem(get=_ORDER_EVENTS),
     "/api/admin/orders.csv": PathItem(get=_ORDERS_CSV),
     "/api/admin/payments.csv": PathItem(get=_PAYMENTS_CSV),
+    "/api/admin/scans.csv": PathItem(get=_SCANS_CSV),
     **_documents("/api/orders/{order_id}", [_ORDER_ID_PARAMETER], DOCUMENT_WORDS),
     **_documents(
         "/api/orders/{order_id}/tickets/{number}",

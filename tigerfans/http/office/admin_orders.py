@@ -10,11 +10,12 @@ from litestar.types import Guard, Receive, Scope, Send
 from tigerfans.booking.ids import OrderId
 from tigerfans.errors import InvalidRequestError, UnknownOrderError
 from tigerfans.http.api.raw import respond_head
-from tigerfans.http.office.answers import OrderItem, OrdersAnswer, StoryAnswer
+from tigerfans.http.office.answers import FoundOrderItem, OrderItem, OrdersAnswer, StoryAnswer
 from tigerfans.http.office.auth import OPERATOR, Asked, same_origin_guard
 from tigerfans.http.office.order_export import HEADERS, OrderExports
 from tigerfans.http.office.parameters import known_parameters
 from tigerfans.http.reading import is_head
+from tigerfans.office.door_log import DoorLog
 from tigerfans.office.order_search import (
     COUNT_MAX,
     TEXT_CHARACTERS_MAX,
@@ -43,7 +44,9 @@ Status = Annotated[Kind | None, QueryParameter(description="What became of the o
 After = Annotated[str, QueryParameter(description="`next` of the page before.")]
 
 
-def admin_order_routes(shop: Shop, search: OrderSearch, stories: Stories, guard: Guard) -> Router:
+def admin_order_routes(
+    shop: Shop, search: OrderSearch, stories: Stories, log: DoorLog, guard: Guard
+) -> Router:
     exports = OrderExports(search)
 
     @get(
@@ -64,10 +67,11 @@ def admin_order_routes(shop: Shop, search: OrderSearch, stories: Stories, guard:
         if not found and wanted.order_id and status is None and not after:
             unpaid = await shop.order(wanted.order_id)
             found = [unpaid] if unpaid else []
+        inside = await log.inside([order.id for order in found if order.is_sold])
         # What fits on one page is counted.
         total = len(found) if page.next is None and not after else await search.count(wanted)
         return OrdersAnswer(
-            items=[OrderItem.of(order) for order in found],
+            items=[FoundOrderItem.found(order, inside.get(order.id, 0)) for order in found],
             limit=limit,
             next=str(page.next) if page.next else None,
             total=min(total, COUNT_MAX),

@@ -54,10 +54,20 @@ class OrderItem(msgspec.Struct):
         )
 
 
+class FoundOrderItem(OrderItem):
+    """An order that was found, and how many of its tickets are inside, as scans are stored."""
+
+    inside: Count
+
+    @classmethod
+    def found(cls, order: Order, inside: int) -> "FoundOrderItem":
+        return cls(**msgspec.structs.asdict(OrderItem.of(order)), inside=inside)
+
+
 class OrdersAnswer(msgspec.Struct):
     """A page of the orders that were found, how many there are, and where the next page begins."""
 
-    items: Sequence[OrderItem]
+    items: Sequence[FoundOrderItem]
     limit: Count
     next: str | None
     total: Count
