@@ -75,6 +75,7 @@ def test_a_ticket_gets_in_once_by_its_code_in_any_form_and_again_after_an_undo(
     code = patient.ticket_code(patient.buy(email="zoe@example.org"))
     tab = open_tab(patient, http_credentials=OPERATOR_LOGIN, **PHONE)
     open_door(tab)
+    tab.evaluate(STAYING)
     # As somebody reads it off a phone.
     typed = code.removeprefix("TF-").replace("-", " ").replace("0", "O").lower()
     tab.get_by_label("Ticket code").fill(f" {typed} ")
@@ -118,13 +119,14 @@ def test_a_camera_lets_a_ticket_in_by_what_the_shop_or_the_browser_reads(
     held_up = qr_picture(patient, first).resize((420, 420))
     picture.paste(held_up.rotate(7, expand=True, fillcolor=(150, 150, 150)), (430, 120))
     picture.save(film, "JPEG")
-    # What the browser would read, where it has what reads: it is shown the same picture.
-    found = ticket_text(patient, second)
+    # What the browser would read, where it has what reads: first two tickets at once.
+    texts = [ticket_text(patient, each) for each in (second, first)]
     detector = f"""
         window.BarcodeDetector = class {{
             static async getSupportedFormats() {{ return ["qr_code"]; }}
             async detect(video) {{
-                return video.videoWidth ? [{{ rawValue: {json.dumps(found)} }}] : [];
+                const texts = {json.dumps(texts)}.slice(0, window.inView ?? 2);
+                return video.videoWidth ? texts.map((rawValue) => ({{ rawValue }})) : [];
             }}
         }};
     """
@@ -137,10 +139,13 @@ def test_a_camera_lets_a_ticket_in_by_what_the_shop_or_the_browser_reads(
                 tab.add_init_script(script)
                 open_door(tab)
                 tab.get_by_role("button", name="Start the camera").click()
+                if script:
+                    expect(tab.get_by_text("one at a time, please")).to_be_visible()
+                    tab.evaluate("window.inView = 1")
                 expect_verdict(tab, "Come in")
                 expect(tab.get_by_text(f"Email begins with {initial}").first).to_be_visible()
                 # It is in view still, and was scanned once.
-                tab.get_by_role("button", name="Next ticket").click()
+                tab.keyboard.press("Escape")
                 tab.get_by_role("button", name="Stop the camera").click()
                 expect(tab.get_by_text("The camera is off.")).to_be_visible()
                 expect(tab.locator("[data-last] li")).to_have_count(1)
@@ -219,11 +224,14 @@ def test_a_verdict_is_accessible_and_fits_whatever_it_says(
         Answers(tab, *(answer for answer, _ in VERDICTS))
         open_door(tab)
         tab.evaluate(STAYING)
+        checked: set[str | None] = set()
         for _, words in VERDICTS:
             scan(tab, NO_CODE)
             expect(tab.get_by_label("Verdict").get_by_text(words)).to_be_visible()
-            results = Axe().run(tab, options={"runOnly": ["color-contrast"]})
-            assert not results.violations_count, results.generate_report()
+            if (kind := tab.get_by_label("Verdict").get_attribute("data-kind")) not in checked:
+                results = Axe().run(tab, options={"runOnly": ["color-contrast"]})
+                assert not results.violations_count, results.generate_report()
+            checked.add(kind)
             next_ticket = tab.get_by_role("button", name="Next ticket")
             box = next_ticket.bounding_box()
             assert box is not None

@@ -7,6 +7,8 @@ import { readerOf, troubleOf } from "./codes.js";
 // A code is in view for as long as it was seen so recently.
 const GONE_MS = 2500;
 const TROUBLE_PAUSE_MS = 2000;
+// Nobody has come for so long.
+const IDLE_AFTER_MS = 20000;
 
 const PLEASE = "Hold a ticket’s code into the picture.";
 // Whose tickets a page with several are, and who has come, is for people to say.
@@ -127,8 +129,10 @@ export class Camera {
   async look(stream) {
     const reader = await readerOf(this.video);
     let hasTrouble = false;
+    this.seenAt = performance.now();
     while (this.stream === stream) {
-      let pauseMs = reader.pauseMs;
+      const isIdle = performance.now() - this.seenAt > IDLE_AFTER_MS;
+      let pauseMs = isIdle ? reader.idlePauseMs : reader.pauseMs;
       try {
         const texts = this.video.videoWidth ? await reader.read() : [];
         if (this.stream !== stream) return;
@@ -161,6 +165,7 @@ export class Camera {
     const now = performance.now();
     for (const [each, at] of this.seen) if (now - at > GONE_MS) this.seen.delete(each);
     const isNew = !this.seen.has(text);
+    this.seenAt = now;
     this.seen.set(text, now);
     if (isNew) this.onText(text);
   }

@@ -8,15 +8,19 @@ const FRAME_MS = 4000;
 const FRAME_PIXELS = 800;
 const JPEG_QUALITY = 0.7;
 
-/** What reads `video`: `{ read, pauseMs }`, where `read()` resolves to the texts it sees. */
+/**
+ * What reads `video`: `{ read, pauseMs, idlePauseMs }`, where `read()` resolves to the texts it sees.
+ *
+ * A picture costs the shop some 20 ms of a core: where nobody comes, it has fewer of them.
+ */
 export async function readerOf(video) {
   const detector = await ownDetector();
-  if (!detector) return { read: () => askShop(video), pauseMs: 250 };
+  if (!detector) return { read: () => askShop(video), pauseMs: 250, idlePauseMs: 800 };
   const read = async () => {
     const codes = await detector.detect(video);
     return codes.map((code) => code.rawValue);
   };
-  return { read, pauseMs: 100 };
+  return { read, pauseMs: 100, idlePauseMs: 200 };
 }
 
 async function ownDetector() {
