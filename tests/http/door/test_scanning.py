@@ -242,16 +242,14 @@ async def test_scans_that_cannot_be_read_keep_no_other_from_its_answer(
     assert told[-1].scan_id is None
 
 
-@pytest.mark.parametrize(
-    "body",
-    [b"", b"{}", b"null", b"[", b"[]", b'"x"', b"\xff\xfe", b"[" * 5_000, b'[{"scan_id":]'],
-)
 async def test_what_is_no_array_of_scans_is_refused_in_a_sentence(
-    client: httpx.AsyncClient, body: bytes
+    client: httpx.AsyncClient,
 ) -> None:
-    refused = await client.post("/api/door/scans", content=body)
-    assert refused.status_code == 400
-    assert refused.json()["detail"].startswith("This takes ")
+    bodies = [b"", b"{}", b"null", b"[", b"[]", b'"x"', b"\xff\xfe", b"[" * 5_000, b'[{"a":]']
+    for body in bodies:
+        refused = await client.post("/api/door/scans", content=body)
+        assert refused.status_code == 400, body
+        assert refused.json()["detail"].startswith("This takes ")
 
 
 async def test_as_many_scans_as_there_may_be_are_answered_and_one_more_is_refused(
