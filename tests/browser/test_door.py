@@ -196,7 +196,7 @@ def test_a_scan_without_an_answer_is_asked_about_again_under_its_id(
     answers = Answers(tab, None, None, None, {"result": "admitted", "undone": True})
     open_door(tab)
     scan(tab, NO_CODE)
-    expect_verdict(tab, "No answer")
+    expect_verdict(tab, "Cannot be checked")
     scan(tab, NO_CODE)
     # It was let in, and out again, before the answer got here.
     expect_verdict(tab, "Taken back")

@@ -21,7 +21,7 @@ from tigerfans.http.api.order_stream import OrderStreams
 from tigerfans.http.api.show import show_route
 from tigerfans.http.api.webhook import webhook_route
 from tigerfans.http.client_address import ClientAddresses
-from tigerfans.http.door.door_page import door_page_router
+from tigerfans.http.door.door_page import door_page_router, door_worker_route
 from tigerfans.http.door.frames import frames_route
 from tigerfans.http.door.scanning import scanning_routes
 from tigerfans.http.held_cookies import HeldCookies
@@ -147,6 +147,7 @@ def create_app(
         ),
         frames_route(guard),
         door_page_router(door=door, catalog=shop.catalog, renderer=renderer, guard=guard),
+        door_worker_route(renderer),
         bench_router(renderer, charts=find_charts()),
         renderer.static.router(),
         robots_route(),

@@ -189,8 +189,11 @@ _WRITE: Final = f"""
     ON CONFLICT (scan_id) DO UPDATE
     SET result = EXCLUDED.result, attempt = EXCLUDED.attempt, admitted_at = EXCLUDED.admitted_at,
         other_gate = EXCLUDED.other_gate, other_at = EXCLUDED.other_at,
+        offline = door_scans.offline OR EXCLUDED.offline,
         is_incident = door_scans.is_incident OR EXCLUDED.is_incident, changed_at = now()
-    WHERE door_scans.attempt IS NULL AND door_scans.result <> EXCLUDED.result
+    WHERE door_scans.attempt IS NULL
+        AND (door_scans.result <> EXCLUDED.result
+             OR EXCLUDED.is_incident AND NOT door_scans.is_incident)
         AND (door_scans.order_id, door_scans.ticket) = (EXCLUDED.order_id, EXCLUDED.ticket)
 """  # noqa: S608
 _NAME_GATES: Final = """

@@ -9,7 +9,7 @@ import pytest
 
 from tests.http.api.test_api import client_of
 from tests.http.office.test_admin import OPERATOR
-from tigerfans.http.door.door_page import PATH
+from tigerfans.http.door.door_page import PATH, WORKER_PATH
 from tigerfans.http.door.scanning import Result
 from tigerfans.http.door.verdicts import VERDICTS
 from tigerfans.http.pages.rendering import SECURITY_HEADERS
@@ -32,9 +32,20 @@ async def test_only_this_page_may_have_the_camera(client: httpx.AsyncClient) -> 
     headers = (await client.get(PATH, headers=OPERATOR)).headers
     assert "camera=(self)" in headers["permissions-policy"]
     for name, value in SECURITY_HEADERS.items():
-        assert headers[name] == value.replace("camera=()", "camera=(self)")
+        opened = value.replace("camera=()", "camera=(self)")
+        assert headers[name] == opened.replace("types 'none'", "types door-worker")
     landing = await client.get("/")
     assert "camera=()" in landing.headers["permissions-policy"]
+
+
+async def test_what_keeps_the_page_is_there_without_a_login_and_is_asked_for_each_time(
+    client: httpx.AsyncClient,
+) -> None:
+    worker = await client.get(WORKER_PATH)
+    assert worker.status_code == 200
+    assert worker.headers["content-type"].startswith("text/javascript")
+    assert worker.headers["cache-control"] == "no-cache"
+    assert "connect-src 'self'" in worker.headers["content-security-policy"]
 
 
 async def test_a_form_that_is_sent_twice_is_one_scan(client: httpx.AsyncClient) -> None:

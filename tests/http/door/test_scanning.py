@@ -365,6 +365,20 @@ async def test_what_was_let_in_offline_twice_is_an_incident_that_names_both(
     assert told.incidents == 1
 
 
+async def test_what_a_device_let_in_before_the_answer_came_is_an_incident_too(
+    client: httpx.AsyncClient, shop: Shop
+) -> None:
+    code = shop.door_code(await sold(shop), 0)
+    await tell(client, scan(code, "North"))
+    # The answer is lost, and the device decides by itself.
+    late = scan(code, "South")
+    [refused] = await tell(client, late)
+    assert (refused.result, refused.incident) == ("already_inside", False)
+    [twice] = await tell(client, {**late, "offline": True})
+    assert (twice.result, twice.incident) == ("already_inside", True)
+    assert (await figures(client)).incidents == 1
+
+
 async def test_an_admission_is_undone_once_and_the_next_scan_lets_the_ticket_in(
     client: httpx.AsyncClient, shop: Shop
 ) -> None:

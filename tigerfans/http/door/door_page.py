@@ -7,12 +7,14 @@ is typed, by a hand scanner too, and the page comes back with the verdict.
 import time
 from collections.abc import Mapping
 from datetime import datetime, tzinfo
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo
 
 import msgspec
-from litestar import Response, Router, get, post
+from litestar import Request, Response, Router, get, post
+from litestar.exceptions import NotFoundException
+from litestar.handlers import HTTPRouteHandler
 from litestar.types import Guard
 
 from tigerfans.booking.scan_texts import SCAN_CHARACTERS_MAX
@@ -23,7 +25,13 @@ from tigerfans.http.door.verdicts import UNDONE, VERDICTS, Verdict
 from tigerfans.http.office.auth import Asked, same_origin_guard
 from tigerfans.http.office.navigation import office_page
 from tigerfans.http.office.parameters import Form
-from tigerfans.http.pages.rendering import SECURITY_HEADERS, Renderer
+from tigerfans.http.pages.rendering import (
+    CONTENT_SECURITY_POLICY,
+    SECURITY_HEADERS,
+    STATIC_MISMATCH_CACHE_CONTROL,
+    Renderer,
+    policy_header,
+)
 from tigerfans.http.reading import body_in_time
 from tigerfans.offer.catalog import Catalog
 from tigerfans.office.permissions import Permission
@@ -31,11 +39,22 @@ from tigerfans.stores.door_scans import GATE_CHARACTERS_MAX
 
 PATH: Final = "/door"
 
-# Elsewhere no page may have a camera.
+# What keeps the page on the device; from the root, where the page is within its scope.
+WORKER_PATH: Final = "/door-worker.js"
+WORKER_FILE: Final = "door-worker.js"
+
+# Elsewhere no page may have a camera, and none names a script by what a script says.
 HEADERS: Final[Mapping[str, str]] = {
     "Permissions-Policy": SECURITY_HEADERS["Permissions-Policy"].replace(
         "camera=()", "camera=(self)"
-    )
+    ),
+    "Content-Security-Policy": policy_header(
+        {**CONTENT_SECURITY_POLICY, "trusted-types": "door-worker"}
+    ),
+}
+# It asks the shop, and does nothing else.
+WORKER_HEADERS: Final[Mapping[str, str]] = {
+    "Content-Security-Policy": policy_header({"default-src": "'none'", "connect-src": "'self'"})
 }
 
 
@@ -61,6 +80,7 @@ def door_page_router(*, door: Door, catalog: Catalog, renderer: Renderer, guard:
             status_code=400 if problem else 200,
             headers=HEADERS,
             verdicts=VERDICTS,
+            classes=catalog.classes,
             gate=gate,
             shown=shown,
             problem=problem,
@@ -93,6 +113,21 @@ def door_page_router(*, door: Door, catalog: Catalog, renderer: Renderer, guard:
     return Router(
         "/", route_handlers=[door_page, scan_typed], guards=[guard], include_in_schema=False
     )
+
+
+def door_worker_route(renderer: Renderer) -> HTTPRouteHandler:
+    """The script that keeps the page on the device: a browser asks for it without a login."""
+    script = renderer.static.get(WORKER_FILE)
+
+    @get(WORKER_PATH, include_in_schema=False)
+    async def door_worker(request: Request[Any, Any, Any]) -> Response[bytes]:
+        if script is None:
+            raise NotFoundException("There is no such file.")
+        response = script.response(request, STATIC_MISMATCH_CACHE_CONTROL)
+        response.headers.update(WORKER_HEADERS)
+        return response
+
+    return door_worker
 
 
 def _read_form(form: Mapping[str, str], who: str) -> Presentation:

@@ -50,10 +50,7 @@ VERDICTS: Final[Mapping[str, Verdict]] = {
         Kind.CHECKED, "Come in", "Checked offline: the shop hears of it later."
     ),
     "cannot_check": Verdict(
-        Kind.UNSURE, "Cannot be checked", "This takes the network, and there is none right now."
-    ),
-    "unanswered": Verdict(
-        Kind.UNSURE, "No answer", "Nobody is let in yet. Scan the same ticket again."
+        Kind.UNSURE, "Cannot be checked", "This takes the shop, and it does not answer right now."
     ),
     "too_many": Verdict(Kind.UNSURE, "Too fast", "Scan this ticket again in a moment."),
     "no_login": Verdict(Kind.UNSURE, "Please log in", "Load this page again."),

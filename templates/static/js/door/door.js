@@ -4,14 +4,17 @@
 import { sleep } from "../api.js";
 import { announce, setText } from "../format.js";
 import { takeOver } from "../takeover.js";
+import { Alone } from "./alone.js";
 import { Camera, whyNone } from "./camera.js";
 import { Device } from "./device.js";
 import { Figures } from "./figures.js";
 import { Keys } from "./keys.js";
 import { Line } from "./line.js";
 import { LastScans } from "./last.js";
+import { Offline } from "./offline.js";
 import { Scans } from "./scans.js";
 import { Sound } from "./sound.js";
+import { Store } from "./store.js";
 import { UndoButton } from "./undo.js";
 import { Verdict } from "./verdict.js";
 
@@ -28,12 +31,19 @@ const field = form.elements.text;
 const gateField = form.elements.gate;
 
 const device = new Device();
-const scans = new Scans(device);
+const store = new Store();
+const alone = new Alone(store, classNames());
+const scans = new Scans(device, alone);
 const sound = new Sound();
 const verdict = new Verdict(find("[data-verdict]"));
 const verdictUndo = new UndoButton(find("[data-verdict-undo]"));
 const last = new LastScans(find("[data-last]"), { canUndo, undo });
 const figures = new Figures(find("[data-figures]"), showLive);
+const offline = new Offline(find("[data-offline]"), {
+  store,
+  alone,
+  onAnswer: ({ scan_id: scanId }, answer) => last.answer(scanId, answer),
+});
 
 const line = new Line(
   async (text) => {
@@ -67,6 +77,7 @@ function show(scan) {
   // Whoever finds this device later finds no codes on it.
   if (scan.scan_id) last.add({ ...scan, text: undefined });
   figures.refresh();
+  offline.show();
   return kind;
 }
 
@@ -77,7 +88,7 @@ function canUndo(scan) {
 
 async function undo(scan) {
   try {
-    await scans.undo(scan.scan_id);
+    await scans.undo(scan);
     show({ ...scan, undone: true });
   } catch (error) {
     show({ result: "refused", detail: error.message, at: new Date().toISOString() });
@@ -152,6 +163,13 @@ function showLive(isLive, words) {
   const live = find("[data-live]");
   live.dataset.state = isLive ? "live" : "lost";
   setText(find("[data-live-words]"), words);
+  if (isLive) offline.hear();
+}
+
+/** By their numbers on the ledger, which stand in the codes. */
+function classNames() {
+  const named = document.querySelectorAll("template[data-class]");
+  return new Map(Array.from(named, (each) => [Number(each.dataset.class), each.content.textContent]));
 }
 
 gateField.value = device.gate || gateField.value;

@@ -32,7 +32,18 @@ export class LastScans {
   /** A scan that was answered; one that was asked about again takes its own place. */
   add(scan) {
     const others = this.scans.filter((each) => each.scan_id !== scan.scan_id);
-    this.scans = [scan, ...others].slice(0, SHOWN_MAX);
+    this.keep([scan, ...others].slice(0, SHOWN_MAX));
+  }
+
+  /** What the shop says of a scan that was decided without it. */
+  answer(scanId, answer) {
+    const isOfThis = (scan) => scan.scan_id === scanId && scan.verdict !== undefined;
+    if (!this.scans.some(isOfThis)) return;
+    this.keep(this.scans.map((scan) => (isOfThis(scan) ? { ...answer, at: scan.at } : scan)));
+  }
+
+  keep(scans) {
+    this.scans = scans;
     try {
       window.sessionStorage.setItem(KEY, JSON.stringify(this.scans));
     } catch {

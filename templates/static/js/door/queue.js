@@ -1,0 +1,85 @@
+// Tells the shop of the scans that this device has decided alone: in their order, many at a time,
+// and under the ids that they have, so that what is told twice is there once.
+//
+// One that the shop does not take never keeps the others: it is put aside, for somebody to look at.
+
+import { OfflineError, ShopError, mayComeBack } from "../api.js";
+import { askShop, knownBy } from "./asking.js";
+
+// The shop takes 500. So many leave in a second also by a slow network.
+const BATCH_MAX = 100;
+const ANSWER_MS = 20_000;
+// Where so many fail one by one and none was taken, it is the shop, and not the scans.
+const SUSPECTS_MAX = 3;
+// Tabs of one device tell them one after the other.
+const LOCK = "tigerfans-door-queue";
+
+export class Queue {
+  /** `onAnswer(scan, answer)` hears what the shop says of each. */
+  constructor(store, onAnswer) {
+    this.store = store;
+    this.onAnswer = onAnswer;
+  }
+
+  /**
+   * Tells of all that wait; throws what kept it from that. Resolves to whether it did, for another
+   * tab may be at it.
+   */
+  async send() {
+    if (!navigator.locks) return this.sendAll();
+    return navigator.locks.request(LOCK, { ifAvailable: true }, (lock) => lock && this.sendAll());
+  }
+
+  async sendAll() {
+    const round = { after: 0, suspects: [], trouble: null, hasAnswers: false };
+    for (;;) {
+      const items = await this.store.getWaiting(round.after, BATCH_MAX);
+      if (items.length === 0) break;
+      await this.sendSome(items, round);
+      round.after = items[items.length - 1].number;
+    }
+    if (round.suspects.length > 0) {
+      if (!round.hasAnswers) throw round.trouble;
+      await this.store.end(round.suspects);
+    }
+    return true;
+  }
+
+  async sendSome(items, round) {
+    let answers;
+    try {
+      answers = await askShop(items.map(({ scan }) => scan), ANSWER_MS);
+    } catch (error) {
+      if (!isOfScans(error)) throw error;
+      if (items.length > 1) {
+        const half = items.length >> 1;
+        await this.sendSome(items.slice(0, half), round);
+        return this.sendSome(items.slice(half), round);
+      }
+      round.suspects.push({ item: items[0], ticket: null, toSee: toSee(items[0], null, error.message) });
+      round.trouble = error;
+      if (round.suspects.length >= SUSPECTS_MAX && !round.hasAnswers) throw error;
+      return;
+    }
+    round.hasAnswers = true;
+    await this.store.end(answers.map((answer, at) => ended(items[at], answer)));
+    answers.forEach((answer, at) => this.onAnswer(items[at].scan, answer));
+  }
+}
+
+/** Whether it may be one of the scans that the shop does not take, and not the shop or the login. */
+function isOfScans(error) {
+  if (error instanceof OfflineError || mayComeBack(error)) return false;
+  return error instanceof ShopError && error.status !== 401 && error.status !== 403;
+}
+
+function ended(item, answer) {
+  const isIn = answer.result === "admitted";
+  return { item, ticket: knownBy(answer), toSee: isIn ? null : toSee(item, answer, answer.detail) };
+}
+
+/** What is put aside; of one that was answered no code stays on the device. */
+function toSee({ scan, key }, answer, detail) {
+  const kept = answer ? { ...scan, text: undefined } : scan;
+  return { scan_id: scan.scan_id, item: { scan: kept, key }, answer, detail };
+}
