@@ -1,5 +1,6 @@
 """A shop for these tests, and what others do there while a browser looks: over HTTP."""
 
+import asyncio
 import json
 import time
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 from uuid import uuid4
 
+import asyncpg
 import httpx
 import msgspec
 from redis import Redis
@@ -18,7 +20,12 @@ from tigerfans.hosts.report import HostReport
 from tigerfans.payments.base import EventType
 from tigerfans.payments.mockpay import SESSION_PREFIX, SIGNATURE_HEADER, sign
 from tigerfans.settings.folder import DataFolder
-from tigerfans.settings.located import redis_socket, redis_url
+from tigerfans.settings.located import (
+    database_url,
+    postgres_sockets,
+    redis_socket,
+    redis_url,
+)
 from tigerfans.settings.settings import DEFAULT_ADMIN_PASSWORD, DEFAULT_WEBHOOK_SECRET
 from tigerfans.shop.payment import UNMATCHED
 
@@ -99,12 +106,32 @@ class BoxOffice:
         code: str = self._json(f"/api/orders/{held.order_id}")["ticket_code"]
         return code
 
-    def scan(self, gate: str, text: str) -> None:
-        """Lets a ticket in at a gate, by another device."""
-        scan = {"scan_id": str(uuid4()), "text": text, "gate": gate, "device": "another"}
-        told = self.client.post("/api/door/scans", json=[scan | {"scanned_at": 0}])
-        [answer] = told.raise_for_status().json()
-        assert answer["result"] == "admitted", answer
+    def scan(self, gate: str, text: str, result: str = "admitted", **fields: object) -> str:
+        """Scans a ticket at a gate, by another device; the scan's id."""
+        scan_id, now_ms = str(uuid4()), time.time_ns() // 1_000_000
+        scan = {"scan_id": scan_id, "text": text, "gate": gate, "device": "another"}
+        scans = [scan | {"scanned_at": now_ms} | fields]
+        [answer] = self.client.post("/api/door/scans", json=scans).raise_for_status().json()
+        assert answer["result"] == result, answer
+        return scan_id
+
+    def let_out(self, scan_id: str) -> None:
+        """Takes an admission back."""
+        undo = {"scan_id": scan_id, "device": "another"}
+        self.client.post("/api/door/undo", json=undo).raise_for_status()
+
+    def change_database(self, sql: str) -> None:
+        """Changes what is stored, behind the shop's back."""
+        folder = DataFolder(self.shop.data)
+
+        async def change() -> None:
+            connection = await asyncpg.connect(database_url(postgres_sockets(folder)))
+            try:
+                await connection.execute(sql)
+            finally:
+                await connection.close()
+
+        asyncio.run(change())
 
     def let_in(self, name: str, role: str) -> None:
         """Lets the owner add somebody, who may be there already."""

@@ -68,6 +68,7 @@ SCENES: Final = {
     "admin-stock": Scene("/admin/stock", "Close the sale"),
     "admin-mails": Scene("/admin/mails", "Not arrived"),
     "admin-people": Scene("/admin/people", "Who may enter"),
+    "admin-door": Scene("/admin/door", "a phone"),
     "door": Scene("/door", "Where are you?"),
     "door-in": Scene("/door", "Come in", scanned=GUEST),
     "door-inside": Scene("/door", "Already inside", scanned=INSIDE),
@@ -162,6 +163,9 @@ class Stage:
         self._patient, self._brief, self._by_stripe = patient, brief, by_stripe
         self._inside = patient.ticket_code(patient.buy())
         patient.scan("North", self._inside)
+        # Another device was offline, and let it in again.
+        patient.scan("South", self._inside, "already_inside", device="a phone", offline=True)
+        patient.let_out(patient.scan("North", patient.ticket_code(patient.buy())))
         self._orders = {
             "waiting": by_stripe.hold(),
             "under_way": by_stripe.hold(),

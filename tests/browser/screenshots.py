@@ -35,6 +35,7 @@ WIDE: Final[ViewportSize] = {"width": 1280, "height": 800}
 PHONE: Final[ViewportSize] = {"width": 390, "height": 844}
 BENCH: Final = "bench"
 ON_A_PHONE: Final = (
+    "admin-door",
     "landing",
     "payment",
     "payment-line",
@@ -48,6 +49,7 @@ PICTURES: Final = (
     | {BENCH: (Scene("/bench", "Every operation"), WIDE)}
     | {f"{name}-phone": (SCENES[name], PHONE) for name in ON_A_PHONE}
 )
+DOOR: Final = "admin-door"
 # They draw the last minutes; the one with more hosts comes after the one without.
 BOX_OFFICE: Final = ("admin", "admin-hosts")
 SCHEMES: Final[tuple[Literal["light", "dark"], ...]] = ("light", "dark")
@@ -62,6 +64,8 @@ BURST_PAUSE_SECONDS: Final = 1.3
 HEAD_START_SECONDS: Final = 15
 PAST_SECONDS: Final = 120
 PAID: Final[Outcome] = "succeeded"
+GUESTS: Final = 160
+GATES: Final = ("North", "North", "North", "South", "South", "East", "Side entrance")
 OUTCOMES: Final[tuple[Outcome | None, ...]] = (*[PAID] * 17, "failed", "canceled", None)
 
 
@@ -90,6 +94,20 @@ def bustle(office: BoxOffice) -> Iterator[None]:
     finally:
         over.set()
         crowd.join()
+
+
+def arrive(office: BoxOffice) -> None:
+    """Guests come through the gates, as if over the last hour."""
+    chance = random.Random(2027)
+    for _ in range(GUESTS):
+        gate = chance.choice(GATES)
+        held = office.buy(chance.choice("AAB"), f"{chance.choice(BUYERS)}@example.org")
+        office.scan(gate, office.ticket_code(held), device=f"phone at {gate}")
+    # Most come in the middle of it.
+    office.change_database("""
+        UPDATE door_scans SET admitted_at = now() - (random() + random()) * interval '30 minutes'
+        WHERE attempt IS NOT NULL AND device LIKE 'phone at %'
+    """)
 
 
 def open_tab(browser: Browser) -> Page:
@@ -162,6 +180,8 @@ def main() -> int:
         brief = stack.enter_context(open_brief(root / "brief", OFFER=""))
         by_stripe = stack.enter_context(open_stripe_office(root / "stripe", OFFER=""))
         stage = Stage(patient, brief, make_late(brief), by_stripe)
+        if any(name.startswith(DOOR) for name in names):
+            arrive(patient)
         tab = open_tab(stack.enter_context(running_browser(executable)))
         stack.enter_context(bustle(patient))
         started = time.monotonic()

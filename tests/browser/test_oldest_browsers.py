@@ -21,7 +21,7 @@ TEMPLATES: Final = templates_directory()
 SCRIPTS: Final = TEMPLATES / "static" / "js"
 # A script that a page names; it imports the others.
 NAMED: Final = re.compile(r"<script[^>]+static\('js/([^']+)'\)")
-BOX_OFFICE: Final = frozenset({"admin.html", "admin_order.html"})
+BOX_OFFICE: Final = frozenset({"admin.html", "admin_door.html", "admin_order.html"})
 BENCH: Final = frozenset({"bench.html"})
 DOOR: Final = frozenset({"door.html"})
 BUYING: Final = {page.name for page in TEMPLATES.glob("*.html")} - BOX_OFFICE - BENCH - DOOR

@@ -26,7 +26,7 @@ from tigerfans.http.door.frames import frames_route
 from tigerfans.http.door.scanning import scanning_routes
 from tigerfans.http.held_cookies import HeldCookies
 from tigerfans.http.office.admin import admin_routes
-from tigerfans.http.office.admin_door import admin_door_routes
+from tigerfans.http.office.admin_door import admin_door_routes, door_office_router
 from tigerfans.http.office.admin_mails import admin_mail_routes, mail_pages_router
 from tigerfans.http.office.admin_money import PROGRESS_SECONDS, admin_money_routes, money_router
 from tigerfans.http.office.admin_orders import admin_order_routes
@@ -131,6 +131,7 @@ def create_app(
             clients=clients,
         ),
         pages_router(shop=shop, renderer=renderer, clients=clients, cookies=held_cookies),
+        door_office_router(catalog=shop.catalog, renderer=renderer, guard=guard),
         admin_pages_router(shop=shop, stories=stories, renderer=renderer, guard=guard),
         stock_page_router(shop=shop, renderer=renderer, guard=guard),
         money_router(

@@ -5,8 +5,9 @@ import { askedCell, fillOrder, fillUnmatched, orderLink, ticketsName, timeCell }
 import { Chart, figure, latest } from "./admin-charts.js";
 import { Hosts } from "./admin-hosts.js";
 import { Orders } from "./admin-orders.js";
-import { OfflineError, TroubleError, getJson, postJson, repeat } from "./api.js";
+import { getJson, postJson } from "./api.js";
 import { age, count, money, setText, showState } from "./format.js";
+import { keepLive } from "./live.js";
 import { showBar, showNumbers } from "./stock.js";
 import { LiveTable, cellText } from "./table.js";
 
@@ -16,13 +17,11 @@ const HISTORY_SECONDS = 300;
 const FIGURES = { workers: 1, clerks: 1, queued_events: 1, batch_transfers: 3 };
 
 const page = document.querySelector("[data-admin]");
-const live = document.querySelector("[data-live]");
-const pause = document.querySelector("[data-pause]");
 const find = (selector) => document.querySelector(selector);
 const table = (name) => find(`[data-table="${name}"]`);
 
 const orders = new Orders(table("orders"), page.dataset.ordersMax, () =>
-  orders.refresh().catch(lost),
+  orders.refresh().catch((error) => live.lost(error)),
 );
 const charts = [...document.querySelectorAll("[data-chart]")].map((root) => new Chart(root));
 
@@ -155,14 +154,13 @@ async function act(path, buttons) {
   for (const button of buttons) button.disabled = true;
   try {
     await postJson(`/api/admin/${path}`, {});
-    wake();
+    live.wake();
   } catch (error) {
     for (const button of buttons) button.disabled = false;
-    showLive("lost", error.message);
+    live.show("lost", error.message);
   }
 }
 
-// Each is fetched by itself, so that one store that is away leaves the others' figures live.
 const PARTS = [
   refreshInventory,
   refreshGoodies,
@@ -175,33 +173,4 @@ const PARTS = [
   refreshHistory,
 ];
 
-function showLive(state, words) {
-  live.dataset.state = state;
-  setText(find("[data-live-words]"), words);
-}
-
-async function refresh() {
-  if (pause.getAttribute("aria-pressed") === "true") {
-    showLive("paused", "Paused");
-    return;
-  }
-  const results = await Promise.allSettled(PARTS.map((part) => part()));
-  const failed = results.find((result) => result.status === "rejected");
-  if (!failed) return showLive("live", "Live");
-  // One part's fault leaves the others live.
-  if (!(failed.reason instanceof TroubleError)) return lost(failed.reason);
-  throw failed.reason;
-}
-
-function lost(error) {
-  if (error instanceof OfflineError) showLive("lost", "No answer");
-  else if (error instanceof TroubleError) showLive("lost", error.message);
-  else showLive("lost", `This page has a fault: ${error.message}`);
-}
-
-const wake = repeat(refresh, () => PAUSE_MS, lost);
-pause.addEventListener("click", () => {
-  const isPaused = pause.getAttribute("aria-pressed") === "true";
-  pause.setAttribute("aria-pressed", String(!isPaused));
-  wake();
-});
+const live = keepLive(PARTS, PAUSE_MS);

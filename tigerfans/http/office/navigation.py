@@ -23,6 +23,7 @@ class OfficePage(NamedTuple):
 OFFICE_PAGES: Final = (
     OfficePage("/admin", "Box office", Permission.SEE),
     OfficePage("/door", "Scan", Permission.SCAN),
+    OfficePage("/admin/door", "Door", Permission.SEE),
     OfficePage("/admin/stock", "Stock", Permission.SEE),
     OfficePage("/admin/mails", "Mails", Permission.SEE),
     OfficePage("/admin/money", "Money", Permission.SEE),
