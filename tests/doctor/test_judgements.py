@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.offers import OFFER, catalog_with
+from tigerfans.doctor import configuration
 from tigerfans.doctor.configuration import check_configuration, check_variables
 from tigerfans.doctor.findings import Finding, Findings, Verdict
 from tigerfans.doctor.identity import IdentityFacts, judge_identity
@@ -79,6 +80,23 @@ def test_a_variable_that_is_no_setting_is_named_with_the_one_that_was_meant() ->
 
 def test_the_settings_of_a_developer_are_worth_warnings_only() -> None:
     assert set(wrong(check_configuration(Settings())).values()) == {Verdict.WARNING}
+
+
+def test_a_shop_that_reads_no_pictures_of_codes_is_told_who_needs_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(configuration, "PICTURE_READER", "no_such_package")
+    assert wrong(check_configuration(DEPLOYED)) == {"no_such_package": Verdict.WARNING}
+
+
+def test_the_keys_whose_codes_are_valid_are_told() -> None:
+    found = {
+        finding.found
+        for number in (1, 3)
+        for finding in check_configuration(replace(DEPLOYED, door_key=number))
+        if finding.subject == "TIGERFANS_DOOR_KEY"
+    }
+    assert found == {"codes of key 1 are valid", "codes of key 3 and of 2 are valid"}
 
 
 def test_every_secret_that_everybody_knows_is_named_in_production() -> None:

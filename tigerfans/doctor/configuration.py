@@ -3,6 +3,7 @@
 import importlib.util
 import time
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +20,8 @@ PASSWORD_CHARACTERS_MIN: Final = 12
 
 AREA: Final = "settings"
 OFFER_FILE: Final = "the event's file"
+# Of the extra `door`: `door.pictures` imports it where somebody sends a picture.
+PICTURE_READER: Final = "zxingcpp"
 
 
 def check_variables(environ: Mapping[str, str], settings: Settings) -> Findings:
@@ -47,6 +50,7 @@ def check_configuration(settings: Settings) -> Findings:
     _check_addresses(settings, findings)
     _check_public_url(settings, findings)
     _check_limits(settings, findings)
+    _check_door(settings, findings)
     return findings
 
 
@@ -197,6 +201,18 @@ def _check_limits(settings: Settings, findings: Findings) -> None:
         ", ".join(map(str, limits.trusted_proxies)) or "not set",
         "Name the proxy in front of the shop: all buyers count as one client without it.",
     )
+
+
+def _check_door(settings: Settings, findings: Findings) -> None:
+    """Which codes let in, and may every telephone scan them?"""
+    number = settings.door_key
+    before = f" and of {number - 1}" if number > 1 else ""
+    findings.good("TIGERFANS_DOOR_KEY", f"codes of key {number}{before} are valid")
+    if find_spec(PICTURE_READER) is not None:
+        findings.good(PICTURE_READER, "pictures of codes are read")
+    else:
+        advice = "Install the extra door: telephones whose browser finds no codes need it to scan."
+        findings.warn(PICTURE_READER, "not installed", advice)
 
 
 def _check_tickets_per_order(settings: Settings, findings: Findings) -> None:
