@@ -180,6 +180,7 @@ class Door:
                 case.refuse("invalid", _TOLD_TWICE)
         await self._let_in(list(first.values()))
         await self._write(list(first.values()), who)
+        self._backends.counters.scans.update((case.result, case.is_incident) for case in cases)
         # A scan that is told twice in a request has one answer.
         return [
             case if case.result == "invalid" else first[case.presentation.scan_id] for case in cases

@@ -40,7 +40,8 @@ class Counters:
     sequencer with what is behind it, `session` is Redis, `order` is PostgreSQL. Waiting for a
     batch is part of each. `shop` is what the shop is known by in Redis, `offer` the digest of what
     is sold. `steps` are those that orders took by this worker, `presences` the stores that it talks
-    to. `rounds` are a clerk's, by its duty and by how they ended.
+    to. `rounds` are a clerk's, by its duty and by how they ended. `scans` are the door's that were
+    answered, by what they came to and whether that is an incident, told again or not.
     """
 
     def __init__(self, shop: str = "", offer: str = "") -> None:
@@ -54,6 +55,7 @@ class Counters:
         self.seconds: dict[str, Histogram] = {}
         self.steps = dict.fromkeys(Step, 0)
         self.rounds: Counter[tuple[str, RoundEnd]] = Counter()
+        self.scans: Counter[tuple[str, bool]] = Counter()
         # Of a process that sends mails.
         self.mails: MailCounters | None = None
 
@@ -85,6 +87,16 @@ class Counters:
                 help="Orders that were held, paid and so on, and events that fit none.",
                 labels=["step"],
                 samples=[{"labels": [s], "value": n} for s, n in self.steps.items()],
+            ),
+            Family(
+                name="tigerfans_door_scans_total",
+                type="counter",
+                help="Scans of tickets at the door that were answered, those told again included.",
+                labels=["result", "incident"],
+                samples=[
+                    {"labels": [result, "yes" if is_incident else "no"], "value": count}
+                    for (result, is_incident), count in self.scans.items()
+                ],
             ),
             _histograms(
                 "tigerfans_http_request_seconds",

@@ -234,6 +234,20 @@ async def test_a_story_has_each_scan_in_the_order_of_time(
     assert details["Ticket 1 refused"].endswith(", at North")
 
 
+async def test_scans_are_counted_by_what_they_came_to(
+    client: httpx.AsyncClient, shop: Shop
+) -> None:
+    code = shop.door_code(await sold(shop), 0)
+    await tell(client, scan(code), scan(code), scan("no code"))
+    await tell(client, scan(code, offline=True))
+    assert dict(shop.counters.scans) == {
+        ("admitted", False): 1,
+        ("already_inside", False): 1,
+        ("already_inside", True): 1,
+        ("unknown", False): 1,
+    }
+
+
 async def test_a_found_order_says_how_many_of_its_tickets_are_inside(
     client: httpx.AsyncClient, shop: Shop
 ) -> None:
