@@ -39,6 +39,6 @@ def test_who_comes_in_shows_by_itself_and_an_incident_stays_until_it_is_seen_to(
 
     tab.goto(f"/admin?q={held.order_id}")
     row = tab.locator("[data-table=orders] tbody tr")
-    expect(row.locator("[data-cell=inside]")).to_have_text("1 of 1")
+    expect(row.locator("[data-cell=inside]")).to_have_text("1 of 1 inside")
     row.get_by_role("link").click()
     expect(tab.get_by_role("heading", name="Incident: ticket 1 was let in offline")).to_be_visible()

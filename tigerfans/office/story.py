@@ -235,7 +235,7 @@ def _end_chapter(end: Transfer, traces: Traces) -> Chapter:
 # Of a scan that let nobody in; when and where the ticket ended before follows.
 _REFUSALS: Final = {
     ScanResult.ALREADY_INSIDE: "it was inside already",
-    ScanResult.REFUNDED: "it was refunded",
+    ScanResult.REFUNDED: "it had been refunded",
     ScanResult.NOT_PAID: "it was not paid",
     ScanResult.HALL_FULL: "the hall was full",
 }

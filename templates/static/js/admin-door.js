@@ -12,6 +12,9 @@ const PAUSE_MS = 3000;
 // How many came in lately is of so many minutes.
 const LATELY_MINUTES = 5;
 
+// Gate 2 stands before Gate 10.
+const byName = new Intl.Collator("en", { numeric: true }).compare;
+
 const RESULT_WORDS = {
   admitted: "Admitted",
   already_inside: "Already inside",
@@ -120,13 +123,15 @@ async function refreshFigures() {
   setText(find("[data-figure=places]"), places === null ? "–" : count(places));
   setText(find("[data-figure=places_left]"), left === null ? "–" : count(left));
   const length = Number(page.dataset.minutes);
-  const rows = figures.gates.map((gate) => ({ ...gate, minutes: minutes[gate.name] ?? new Array(length).fill(0) }));
+  const rows = figures.gates
+    .map((gate) => ({ ...gate, minutes: minutes[gate.name] ?? new Array(length).fill(0) }))
+    .sort((one, other) => byName(one.name, other.name));
   peak = Math.max(0, ...rows.map((gate) => Math.max(...gate.minutes)));
   gates.show(rows);
   const all = together(Object.values(minutes), length);
   chart.show(all, first);
   setText(find("[data-figure=lately]"), count(lately(all, LATELY_MINUTES)));
-  numbers.show(minutes, first);
+  numbers.show(Object.entries(minutes).sort(([one], [other]) => byName(one, other)), first);
 }
 
 function showInside(root, { inside, sold }) {

@@ -109,6 +109,6 @@ function fillRow(cells, order) {
   fillOrder(cells, order);
   statusCell(cells.status, order);
   codesCell(cells.code, order);
-  cellText(cells.inside, order.inside ? `${order.inside} of ${order.qty}` : "");
+  cellText(cells.inside, order.inside ? `${order.inside} of ${order.qty} inside` : "");
   cellText(cells.goodie, order.got_goodie ? document.querySelector("[data-admin]").dataset.goodie : "");
 }

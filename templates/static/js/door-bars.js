@@ -67,6 +67,7 @@ export class MinutesTable {
     root.addEventListener("toggle", () => this.fill());
   }
 
+  /** `gates` are names with their minutes. */
   show(gates, firstIso) {
     this.wanted = { gates, firstIso };
     this.fill();
@@ -78,7 +79,7 @@ export class MinutesTable {
     this.shown = said;
     const { gates, firstIso } = this.wanted;
     const first = new Date(firstIso).getTime();
-    const length = Math.max(0, ...Object.values(gates).map((minutes) => minutes.length));
+    const length = Math.max(0, ...gates.map(([, minutes]) => minutes.length));
     const starts = [];
     for (let i = 0; i < length; i += TABLE_MINUTES) starts.push(i);
     this.head.replaceChildren(
@@ -86,7 +87,7 @@ export class MinutesTable {
       ...starts.map((i) => cell("th", localTime(new Date(first + i * MINUTE_MS).toISOString()), "col")),
     );
     this.body.replaceChildren(
-      ...Object.entries(gates).map(([gate, minutes]) => {
+      ...gates.map(([gate, minutes]) => {
         const row = document.createElement("tr");
         const sums = starts.map((i) => lately(minutes.slice(i, i + TABLE_MINUTES), TABLE_MINUTES));
         row.append(cell("th", gate, "row"), ...sums.map((sum) => cell("td", count(sum))));

@@ -13,6 +13,7 @@ import pytest
 from tests.http.api.test_api import client_of
 from tests.http.door.test_scanning import SAME_ORIGIN, scan, sold, tell, undo
 from tests.http.office.test_admin import OPERATOR
+from tests.http.office.test_people import PASSWORD, login
 from tests.offers import UP_TO_FOUR
 from tests.shops import OpenShop
 from tigerfans.booking.ids import OrderId
@@ -24,7 +25,9 @@ from tigerfans.http.office.admin_door import (
 )
 from tigerfans.http.office.answers import OrdersAnswer, StoryAnswer
 from tigerfans.office.door_log import COLUMNS, MINUTES, DoorLog
+from tigerfans.office.passwords import hash_password
 from tigerfans.shop.shop import Shop
+from tigerfans.stores.people import People, Role
 
 
 @pytest.fixture
@@ -246,6 +249,20 @@ async def test_scans_are_counted_by_what_they_came_to(
         ("already_inside", True): 1,
         ("unknown", False): 1,
     }
+
+
+async def test_who_scans_does_not_see_the_box_offices_door_and_the_office_exports_none(
+    client: httpx.AsyncClient, shop: Shop
+) -> None:
+    people = People(shop.orders.database, "admin")
+    for role in (Role.DOOR, Role.OFFICE):
+        await people.add(role, role, hash_password(PASSWORD), "root")
+    statuses = {
+        (role, path): (await client.get(path, headers=login(role))).status_code
+        for role in (Role.DOOR, Role.OFFICE)
+        for path in ("/admin/door", "/api/admin/door/incidents", "/api/admin/scans.csv")
+    }
+    assert list(statuses.values()) == [403, 403, 403, 200, 200, 403]
 
 
 async def test_a_found_order_says_how_many_of_its_tickets_are_inside(
