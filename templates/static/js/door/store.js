@@ -58,7 +58,9 @@ export class Store {
       const transaction = database.transaction(names, mode, { durability: "strict" });
       let request;
       transaction.addEventListener("complete", () => resolve(request?.result));
-      transaction.addEventListener("abort", () => reject(transaction.error));
+      transaction.addEventListener("abort", () => {
+        reject(transaction.error ?? new DOMException("", "AbortError"));
+      });
       request = act(...names.map((name) => transaction.objectStore(name)));
     });
   }
