@@ -4,7 +4,7 @@ import csv
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import uuid4
+from uuid import UUID
 
 import httpx
 import msgspec
@@ -164,15 +164,15 @@ async def test_an_incident_names_both_gates_and_times_until_somebody_has_seen_to
     assert told_of.count("Incident seen to") == 1
 
 
-@pytest.mark.parametrize(("scan_id", "status"), [(str(uuid4()), 404), ("0", 404), ("first", 404)])
+@pytest.mark.parametrize("scan_id", [str(UUID(int=1)), "0", "first"])
 async def test_what_is_no_incident_is_not_seen_to(
-    client: httpx.AsyncClient, shop: Shop, scan_id: str, status: int
+    client: httpx.AsyncClient, shop: Shop, scan_id: str
 ) -> None:
     admitted = scan(shop.door_code(await sold(shop), 0))
     await tell(client, admitted)
     scan_id = admitted["scan_id"] if scan_id == "first" else scan_id
     told = await client.post(f"/api/admin/door/incidents/{scan_id}/seen")
-    assert told.status_code == status
+    assert told.status_code == 404
 
 
 async def test_a_device_is_listed_once_with_its_last_scan(
