@@ -13,7 +13,7 @@ export class Keys {
   constructor(field, onScanned) {
     this.field = field;
     this.onScanned = onScanned;
-    // What came without a gap, and what the field held before.
+    // What came without a gap, and what the field that it went into held before.
     this.burst = "";
     this.before = "";
     this.lastAt = -Infinity;
@@ -45,11 +45,10 @@ export class Keys {
     const scanned = isFast && this.burst.length >= SCANNED_CHARACTERS_MIN ? this.burst : "";
     this.burst = "";
     this.lastAt = -Infinity;
-    // The field's own form takes what is in it.
-    if (!scanned) return;
+    // The form of the field for codes takes all that is in it, also where a scanner has paused.
+    if (!scanned || event.target === this.field) return;
     event.preventDefault();
-    const target = event.target;
-    if (target.matches(EDITABLE)) target.value = target === this.field ? "" : this.before;
+    if (event.target.matches(EDITABLE)) event.target.value = this.before;
     this.onScanned(scanned);
   }
 }
