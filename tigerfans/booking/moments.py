@@ -3,6 +3,9 @@
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+# Of a number that a client sends back: up to the year 5138, where ours go up to 9999.
+MICROSECONDS_DIGITS_MAX: Final = 17
+
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 

@@ -48,7 +48,7 @@ from tigerfans.http.pages.robots import robots_route
 from tigerfans.http.pages.schema_page import SchemaPage, find_viewer, schema_router
 from tigerfans.http.pages.shop_pages import pages_router
 from tigerfans.http.problems import Problem, explain_or_log
-from tigerfans.http.reading import BODY_BYTES_MAX
+from tigerfans.http.reading import BODY_BYTES_MAX, JsonRequest
 from tigerfans.http.wording import sentence
 from tigerfans.office.accounts import Accounts
 from tigerfans.office.door_log import DoorLog
@@ -177,6 +177,7 @@ def create_app(
         exception_handlers={Exception: on_error},
         before_send=[add_pass, add_missing_headers],
         on_shutdown=[guesses.close, door.close],
+        request_class=JsonRequest,
         request_max_body_size=BODY_BYTES_MAX,
         openapi_config=openapi_config(SchemaPage(renderer, find_viewer()), schema_router()),
         state=State({PUBLIC_URL: settings.http.public_url}),

@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 import msgspec
+from litestar import Request
+from litestar.exceptions import SerializationException
 from litestar.types import ASGIApp, HTTPScope, Receive, Scope, Send
 
 from tigerfans.errors import InvalidRequestError, SlowRequestError, TooLargeError
@@ -82,6 +84,17 @@ class BodyReader:
 
     def _too_large(self) -> TooLargeError:
         return TooLargeError(f"The request's body is larger than {self._bytes_max} bytes.")
+
+
+class JsonRequest(Request[Any, Any, Any]):
+    """A request whose body may be anything that was sent as JSON."""
+
+    async def json(self) -> Any:
+        """As the framework's, which takes what is no UTF-8, or too deep, for a fault of ours."""
+        try:
+            return await super().json()
+        except (SerializationException, UnicodeDecodeError, RecursionError):
+            raise InvalidRequestError("The body is not JSON.") from None
 
 
 def body_in_time(app: ASGIApp) -> ASGIApp:

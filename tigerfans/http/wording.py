@@ -19,6 +19,9 @@ _WORDS: Final = (
 _BODY_WORDS: Final = (
     (re.compile(r"Object missing required field `(\w+)`"), "{} is missing"),
     (re.compile(r"Object contains unknown field"), "The body has a field that nobody knows"),
+    (re.compile(r"Expected `object`, got"), "The body has to be a JSON object"),
+    # Nothing was sent: the framework names what has no value.
+    (re.compile(r"'data'"), "The body is missing"),
 )
 _OTHERWISE: Final = "cannot be read"
 _BODY: Final = "The form cannot be read: each of its fields may be sent only once"

@@ -21,7 +21,7 @@ import asyncpg
 
 from tigerfans.booking.email_address import folded
 from tigerfans.booking.ids import ORDER_ID_HEX_DIGITS, OrderId
-from tigerfans.booking.moments import microseconds_of, moment_at
+from tigerfans.booking.moments import MICROSECONDS_DIGITS_MAX, microseconds_of, moment_at
 from tigerfans.booking.scan_texts import signed_order
 from tigerfans.errors import InvalidRequestError, UnavailableError
 from tigerfans.stores.database import Database
@@ -67,7 +67,9 @@ _HAS_CODE_THAT_BEGINS: Final = """
     OR strpos(' ' || array_to_string(more_ticket_codes, ' '), ' ' || {}::text) > 0
 """
 
-_CURSOR: Final = re.compile(rf"(\d{{1,18}})-([0-9a-f]{{{ORDER_ID_HEX_DIGITS}}})")
+_CURSOR: Final = re.compile(
+    rf"([0-9]{{1,{MICROSECONDS_DIGITS_MAX}}})-([0-9a-f]{{{ORDER_ID_HEX_DIGITS}}})"
+)
 
 _ROW: Final = f"{COLUMNS}, recorded_at, earlier_status, earlier_at"
 

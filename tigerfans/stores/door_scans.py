@@ -23,7 +23,7 @@ import asyncpg
 from tigerfans.batching import BatchedCalls
 from tigerfans.booking.ends import Ticket
 from tigerfans.booking.ids import OrderId
-from tigerfans.booking.moments import microseconds_of, moment_at
+from tigerfans.booking.moments import MICROSECONDS_DIGITS_MAX, microseconds_of, moment_at
 from tigerfans.errors import InvalidRequestError
 from tigerfans.offer.catalog import ClassCode
 from tigerfans.stores.audit import note
@@ -149,7 +149,7 @@ class EndCursor(NamedTuple):
         if (
             order_id is None
             or not all(part.isascii() and part.isdigit() for part in (parts[0], parts[2]))
-            or len(parts[0]) > 18
+            or len(parts[0]) > MICROSECONDS_DIGITS_MAX
             or len(parts[2]) > 2
         ):
             raise InvalidRequestError("There is no such page of tickets' ends.")

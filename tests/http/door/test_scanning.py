@@ -1,6 +1,7 @@
 """Scans over the real application: who gets in, what is answered, and what is no scan at all."""
 
 import asyncio
+import json
 import random
 import string
 import time
@@ -220,6 +221,8 @@ async def test_scans_that_cannot_be_read_keep_no_other_from_its_answer(
         {**good, "gate": " North"},
         {**good, "gate": "N" * 41},
         {**good, "gate": "No\0rth"},
+        {**good, "gate": "North\n"},
+        {**good, "gate": "\ud800"},
         {**good, "device": "d" * 65},
         {**good, "device": 7},
         {**good, "scanned_at": -1},
@@ -233,7 +236,12 @@ async def test_scans_that_cannot_be_read_keep_no_other_from_its_answer(
         [],
         [good],
     ]
-    told = await tell(client, *spoiled[:9], good, *spoiled[9:])
+    # As Python writes it; `httpx` would write no half of a pair of surrogates.
+    body = json.dumps([*spoiled[:9], good, *spoiled[9:]])
+    answer = await client.post("/api/door/scans", content=body)
+    assert answer.status_code == 200, answer.text
+    told = msgspec.json.decode(answer.content, type=list[ScanAnswer])
+    assert len(told) == len(spoiled) + 1
     assert told.pop(9).result == "admitted"
     assert {answer.result for answer in told} == {"invalid"}
     assert all(answer.detail and answer.detail.startswith("This is no scan: ") for answer in told)
@@ -250,6 +258,27 @@ async def test_what_is_no_array_of_scans_is_refused_in_a_sentence(
         refused = await client.post("/api/door/scans", content=body)
         assert refused.status_code == 400, body
         assert refused.json()["detail"].startswith("This takes ")
+
+
+async def test_a_place_in_the_list_of_ends_that_nobody_was_given_is_refused(
+    client: httpx.AsyncClient,
+) -> None:
+    order_id = "0" * 32
+    for after in ("x", f"{10**18 - 1}-{order_id}-0", f"253402300800000000-{order_id}-0"):
+        refused = await client.get("/api/door/ends", params={"after": after})
+        assert refused.status_code == 400, after
+        assert refused.json()["detail"] == "There is no such page of tickets' ends."
+    assert (
+        await client.get("/api/admin/orders", params={"after": f"{10**18 - 1}-{order_id}"})
+    ).status_code == 400
+
+
+async def test_a_body_that_is_no_json_is_refused_in_a_sentence(client: httpx.AsyncClient) -> None:
+    for body in (b'{"scan_id":"\xff"}', b'{"a":' * 3_000, b"{", b"", b"[]", b"null"):
+        refused = await client.post("/api/door/undo", content=body)
+        assert refused.status_code == 400, body
+        assert "form" not in refused.json()["detail"], body
+        assert refused.json()["detail"].endswith(".")
 
 
 async def test_as_many_scans_as_there_may_be_are_answered_and_one_more_is_refused(

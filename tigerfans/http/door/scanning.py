@@ -5,6 +5,7 @@ A request has many scans, and each of them an answer of its own: one that cannot
 the others from theirs. So the array is taken apart before its scans are looked at.
 """
 
+import json
 from collections.abc import Sequence
 from hashlib import sha256
 from typing import Annotated, Any, Final, Literal
@@ -46,8 +47,8 @@ SCAN_ID_CHARACTERS_MAX: Final = 64
 MILLISECONDS_MAX: Final = 2**53 - 1
 KEY_HEX_DIGITS: Final = 16
 
-# Printable, and no space at its ends.
-_ONE_LINE: Final = r"^[^\s\x00-\x1f\x7f](?:[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f])?$"
+# Printable, and no space at its ends; Python's `$` would let a line's end through.
+_ONE_LINE: Final = r"^[^\s\x00-\x1f\x7f](?:[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f])?$(?!\n)"
 
 ScanId = Annotated[UUID, Meta(description="128 bits that the device makes once for each scan.")]
 Gate = Annotated[str, Meta(max_length=GATE_CHARACTERS_MAX, pattern=_ONE_LINE)]
@@ -318,15 +319,30 @@ def end_key(ticket: Ticket) -> str:
 def _read_scans(body: bytes) -> list[Presentation | ScanAnswer]:
     """Each scan, or what is wrong with it; raises `InvalidRequestError` for what is no array."""
     try:
-        items = _items.decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        items = _items_of(body)
+    except (ValueError, RecursionError):
         raise InvalidRequestError("This takes a JSON array of scans.") from None
     if not 1 <= len(items) <= SCANS_MAX:
         raise InvalidRequestError(f"This takes 1 to {SCANS_MAX} scans, not {len(items)}.")
     return [_read_scan(item) for item in items]
 
 
-def _read_scan(item: msgspec.Raw) -> Presentation | ScanAnswer:
+def _items_of(body: bytes) -> Sequence[msgspec.Raw | bytes]:
+    """The items of an array, as JSON; raises a `ValueError` for what is none."""
+    try:
+        return _items.decode(body)
+    except msgspec.ValidationError:
+        raise
+    except msgspec.DecodeError:
+        # Such as half of a pair of surrogates, which Python and browsers write: of one scan, and
+        # no reason to refuse the others.
+        items = json.loads(body.decode())
+        if not isinstance(items, list):
+            raise
+        return [json.dumps(item).encode() for item in items]
+
+
+def _read_scan(item: msgspec.Raw | bytes) -> Presentation | ScanAnswer:
     try:
         scan = _scan.decode(item)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
@@ -336,7 +352,7 @@ def _read_scan(item: msgspec.Raw) -> Presentation | ScanAnswer:
     )
 
 
-def _scan_id(item: msgspec.Raw) -> str | None:
+def _scan_id(item: msgspec.Raw | bytes) -> str | None:
     """The id that a scan gives itself which cannot be read, so that its device knows it again."""
     try:
         said: Any = msgspec.json.decode(item)
