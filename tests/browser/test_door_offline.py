@@ -179,7 +179,7 @@ def test_a_scan_that_the_shop_does_not_take_keeps_no_other_one_and_no_tab_lets_a
     patient: BoxOffice, open_tab: OpenTab
 ) -> None:
     keys = keys_of(patient)
-    codes = [code_of(patient.buy(email=f"pier{n}@example.org"), keys) for n in range(3)]
+    codes = [code_of(patient.buy(email=f"pier{n}@example.org"), keys) for n in range(5)]
     tab = open_tab(patient, http_credentials=OPERATOR_LOGIN)
     open_door(tab, "Pier")
     expect_ready(tab)
@@ -196,22 +196,59 @@ def test_a_scan_that_the_shop_does_not_take_keeps_no_other_one_and_no_tab_lets_a
     other.close()
 
     def answer(route: Route) -> None:
-        if codes[0] in (route.request.post_data or ""):
+        if any(code in (route.request.post_data or "") for code in codes[:3]):
             route.fulfill(status=500, json={"detail": "It went wrong."})
         else:
             route.fallback()
 
     tab.route(SCANS, answer)
     tab.context.set_offline(False)
-    expect(tab.get_by_text("Not taken by the shop")).to_be_visible()
-    expect(tab.get_by_text("It went wrong.")).to_be_visible()
+    expect(tab.get_by_text("Not taken by the shop")).to_have_count(3)
+    expect(tab.get_by_text("It went wrong.")).to_have_count(3)
     expect_told(tab)
     until(lambda: admitted(patient, "Pier") == 2)
     tab.unroute(SCANS)
-    tab.get_by_role("button", name="Send again").click()
-    expect(tab.get_by_text("Not taken by the shop")).to_be_hidden()
-    until(lambda: admitted(patient, "Pier") == 3)
+    # The shop knows nothing of it, and the device does.
+    show(tab, codes[0])
+    expect_verdict(tab, "Already inside")
+    tab.keyboard.press("Escape")
+    for left in (2, 1, 0):
+        tab.get_by_role("button", name="Send again").first.click()
+        expect(tab.get_by_text("Not taken by the shop")).to_have_count(left)
+    until(lambda: admitted(patient, "Pier") == 5)
     expect_told(tab)
+
+
+def test_a_shop_that_breaks_under_a_queue_of_scans_has_all_of_them_wait(
+    patient: BoxOffice, open_tab: OpenTab
+) -> None:
+    keys = keys_of(patient)
+    codes = [code_of(Held(OrderId.new().hex_digits, ""), keys) for _ in range(130)]
+    tab = open_tab(patient, http_credentials=OPERATOR_LOGIN)
+    open_door(tab, "Broken")
+    expect_ready(tab)
+    tab.context.set_offline(True)
+    assert tab.evaluate(HOLD_UP, codes) == ["checked"] * len(codes)
+    asked: list[int] = []
+
+    def answer(route: Route) -> None:
+        scans = json.loads(route.request.post_data or "[]")
+        asked.append(len(scans))
+        if len(asked) > 1:
+            route.fulfill(status=500, json={"detail": "It went wrong."})
+        else:
+            route.fulfill(
+                json=[{"scan_id": each["scan_id"], "result": "admitted"} for each in scans]
+            )
+
+    tab.route(SCANS, answer)
+    tab.context.set_offline(False)
+    expect(offline_words(tab)).to_contain_text("30 scans wait to be sent. It went wrong.")
+    assert not tab.evaluate(KEPT, "aside")
+    tab.unroute(SCANS)
+    until(lambda: told_all(tab))
+    # The shop has no such orders, and the device has to say so.
+    assert len(tab.evaluate(KEPT, "aside")) == 30
 
 
 def test_a_shop_that_is_slow_is_none_and_its_late_answer_is_the_same_admission(

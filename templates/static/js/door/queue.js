@@ -9,7 +9,8 @@ import { askShop, knownBy } from "./asking.js";
 // The shop takes 500. So many leave in a second also by a slow network.
 const BATCH_MAX = 100;
 const ANSWER_MS = 20_000;
-// Where so many fail one by one and none was taken, it is the shop, and not the scans.
+// Where so many failed one by one and none was taken since, it may be the shop, and not the scans:
+// groups of them are told as a whole then, and those that fail wait for the next round.
 const SUSPECTS_MAX = 3;
 // Tabs of one device tell them one after the other.
 const LOCK = "tigerfans-door-queue";
@@ -31,17 +32,19 @@ export class Queue {
   }
 
   async sendAll() {
-    const round = { after: 0, suspects: [], trouble: null, hasAnswers: false };
+    const round = { after: 0, suspects: [], inARow: 0, trouble: null, hasAnswers: false };
     for (;;) {
       const items = await this.store.getWaiting(round.after, BATCH_MAX);
       if (items.length === 0) break;
       await this.sendSome(items, round);
       round.after = items[items.length - 1].number;
     }
-    if (round.suspects.length > 0) {
-      if (!round.hasAnswers) throw round.trouble;
-      await this.store.end(round.suspects);
+    const isShop = round.inARow >= SUSPECTS_MAX;
+    const { hasAnswers, suspects, trouble } = round;
+    if (hasAnswers) {
+      await this.store.putAside(isShop ? suspects.slice(0, -round.inARow) : suspects);
     }
+    if (isShop || (trouble && !hasAnswers)) throw trouble;
     return true;
   }
 
@@ -51,17 +54,19 @@ export class Queue {
       answers = await askShop(items.map(({ scan }) => scan), ANSWER_MS);
     } catch (error) {
       if (!isOfScans(error)) throw error;
+      round.trouble = error;
+      if (round.inARow >= SUSPECTS_MAX) return;
       if (items.length > 1) {
         const half = items.length >> 1;
         await this.sendSome(items.slice(0, half), round);
         return this.sendSome(items.slice(half), round);
       }
-      round.suspects.push({ item: items[0], ticket: null, toSee: toSee(items[0], null, error.message) });
-      round.trouble = error;
-      if (round.suspects.length >= SUSPECTS_MAX && !round.hasAnswers) throw error;
+      round.suspects.push({ item: items[0], toSee: toSee(items[0], null, error.message) });
+      round.inARow += 1;
       return;
     }
     round.hasAnswers = true;
+    round.inARow = 0;
     await this.store.end(answers.map((answer, at) => ended(items[at], answer)));
     answers.forEach((answer, at) => this.onAnswer(items[at].scan, answer));
   }

@@ -157,8 +157,8 @@ export class Store {
   }
 
   /**
-   * These were answered, or are put aside: `ended` has the waiting one, what is known of its ticket
-   * now, and what is to be looked at, each of the last two null where there is nothing.
+   * These were answered: `ended` has the waiting one, what is known of its ticket now, and what is to
+   * be looked at, each of the last two null where there is nothing.
    */
   end(ended) {
     return this.run(["waiting", "known", "aside"], "readwrite", (waiting, known, aside) => {
@@ -172,6 +172,16 @@ export class Store {
   }
 
   // --- Scans that somebody has to look at ---------------------------------------------------
+
+  /** The shop did not take these. Their tickets are inside, of which it has still to hear. */
+  putAside(refused) {
+    return this.run(["waiting", "aside"], "readwrite", (waiting, aside) => {
+      for (const { item, toSee } of refused) {
+        waiting.delete(item.number);
+        aside.put(toSee);
+      }
+    });
+  }
 
   getAside(limit) {
     return this.run(["aside"], "readonly", (aside) => aside.getAll(null, limit));
