@@ -249,6 +249,11 @@ def test_a_shop_that_breaks_under_a_queue_of_scans_has_all_of_them_wait(
     until(lambda: told_all(tab))
     # The shop has no such orders, and the device has to say so.
     assert len(tab.evaluate(KEPT, "aside")) == 30
+    # Somebody has come in by it all the same.
+    tab.context.set_offline(True)
+    tab.reload()
+    show(tab, codes[-1])
+    expect_verdict(tab, "Already inside")
 
 
 def test_a_shop_that_is_slow_is_none_and_its_late_answer_is_the_same_admission(

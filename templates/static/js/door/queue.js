@@ -79,8 +79,11 @@ function isOfScans(error) {
 }
 
 function ended(item, answer) {
-  const isIn = answer.result === "admitted";
-  return { item, ticket: knownBy(answer), toSee: isIn ? null : toSee(item, answer, answer.detail) };
+  if (answer.result === "admitted") return { item, ticket: knownBy(answer), toSee: null };
+  // Whatever the shop has against it, somebody has come in by it here, and nobody else shall.
+  const { scanned_at: at, gate } = item.scan;
+  const ticket = knownBy(answer) ?? { state: "inside", at, gate };
+  return { item, ticket, toSee: toSee(item, answer, answer.detail) };
 }
 
 /** What is put aside; of one that was answered no code stays on the device. */
