@@ -24,11 +24,14 @@ _BODY_WORDS: Final = (
     (re.compile(r"'data'"), "The body is missing"),
 )
 _OTHERWISE: Final = "cannot be read"
+_TOO_LARGE: Final = "The request's body is larger than this takes."
 _BODY: Final = "The form cannot be read: each of its fields may be sent only once"
 
 
 def sentence(error: HTTPException) -> str:
     """What the error says to whoever sent the request; it names what was wrong with it."""
+    if error.status_code == 413:
+        return _TOO_LARGE
     extra = error.extra if isinstance(error.extra, list) else []
     fields = [_field(each) for each in extra if isinstance(each, dict) and "key" in each]
     return f"{', '.join(fields)}." if fields else error.detail

@@ -297,6 +297,7 @@ async def test_as_many_scans_as_there_may_be_are_answered_and_one_more_is_refuse
     )
     large = await client.post("/api/door/scans", content=b"[" + b" " * BODY_BYTES_MAX + b"]")
     assert large.status_code == 413
+    assert large.json()["detail"] == "The request's body is larger than this takes."
 
 
 async def test_ten_thousand_random_texts_get_an_answer_each_and_leave_nothing_behind(

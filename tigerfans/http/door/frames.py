@@ -33,8 +33,7 @@ def frames_route(guard: Guard) -> Router:
         permission=Permission.SCAN,
         status_code=200,
         guards=[same_origin_guard],
-        # The reader says it in megabytes.
-        request_max_body_size=PICTURE_BYTES_MAX + 1,
+        request_max_body_size=PICTURE_BYTES_MAX,
         middleware=[body_in_time],
     )
     async def read_frame(request: Asked) -> FrameAnswer:

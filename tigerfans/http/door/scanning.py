@@ -187,7 +187,7 @@ class GateItem(msgspec.Struct):
 
 class FiguresAnswer(msgspec.Struct):
     """How many are inside, of how many that are sold, by class and by gate; `places` is how many
-    the hall takes, null where that is not said. A second old at most.
+    the hall takes, null where that is not said. Some seconds old at most.
     """
 
     inside: Count
