@@ -28,4 +28,6 @@ async def in_a_quiet_thread(name: str, work: Callable[[], Result]) -> Result:
 def _give_way() -> None:
     # Where threads have no such number of their own, they do not give way.
     with suppress(OSError):
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+        thread = threading.get_native_id()
+        niceness = os.getpriority(os.PRIO_PROCESS, thread) + NICENESS
+        os.setpriority(os.PRIO_PROCESS, thread, niceness)
