@@ -35,6 +35,7 @@ async def series(sequencer: Sequencer, socket_path: Path) -> dict[str, set[str]]
     counters = Counters()
     counters.count_request("/api/checkout", 200, 0.01)
     counters.rounds["deliveries", RoundEnd.DONE] += 1
+    counters.scans["admitted", False] += 1
     counters.mails = MailCounters()
     counters.mails.outbox = MailCounts(waiting=1, failing=0, given_up=0)
     client = await SequencerClient.connect(socket_path, name="worker-1", stats=counters.stats)

@@ -160,6 +160,9 @@ class Door:
         self._backends = backends
         self._scans = scans
         self._figures = Cached(self._read_figures, FIGURES_SECONDS, FIGURES_REST)
+        # Counted from 0 on, for a first one is an increase only to who has seen none.
+        incidents = dict.fromkeys(((result, True) for result in ScanResult), 0)
+        backends.counters.scans.update(incidents)
 
     async def close(self) -> None:
         await self._scans.close()

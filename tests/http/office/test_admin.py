@@ -7,7 +7,7 @@ import time
 from base64 import b64encode
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from uuid import uuid4
 
 import httpx
@@ -58,9 +58,13 @@ def ids(page: dict[str, Any]) -> list[str]:
 # --- Who gets in -----------------------------------------------------------------------------
 
 
+# What codes are checked with, and what keeps the page for when there is no shop.
+PUBLIC_AT_THE_DOOR: Final = ("/api/door/keys", "/door-worker.js")
+
+
 def is_operators(path: str) -> bool:
-    """Whether it is behind the login, as what people at the door ask is, but for the keys."""
-    is_doors = path.startswith(("/door", "/api/door/")) and path != "/api/door/keys"
+    """Whether it is behind the login, as what people at the door ask is."""
+    is_doors = path.startswith(("/door", "/api/door/")) and path not in PUBLIC_AT_THE_DOOR
     return "admin" in path or path == "/api/pending" or is_doors
 
 

@@ -243,7 +243,7 @@ async def test_scans_are_counted_by_what_they_came_to(
     code = shop.door_code(await sold(shop), 0)
     await tell(client, scan(code), scan(code), scan("no code"))
     await tell(client, scan(code, offline=True))
-    assert dict(shop.counters.scans) == {
+    assert dict(+shop.counters.scans) == {
         ("admitted", False): 1,
         ("already_inside", False): 1,
         ("already_inside", True): 1,
