@@ -8,7 +8,8 @@ const SCANS = "/api/door/scans";
 export async function askShop(scans, timeoutMs) {
   const answers = await postJson(SCANS, scans, {}, timeoutMs);
   // What stands between here and a network, a hotel's login say, answers as well.
-  if (!Array.isArray(answers) || answers.length !== scans.length) {
+  const isOurs = Array.isArray(answers) && answers.every((each) => typeof each?.result === "string");
+  if (!isOurs || answers.length !== scans.length) {
     throw new OfflineError("The shop does not answer.");
   }
   return answers;
