@@ -8,13 +8,11 @@ last were undone, and only the last one counts.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from hashlib import blake2b
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from tigerfans.booking.ids import END_ATTEMPTS_MAX, FIRST_UNDO, OrderId
 from tigerfans.ledger.wire import Transfer, u128
 from tigerfans.offer.catalog import Part
-
-SCAN_ID_BYTES: Final = 16
 
 
 class Ticket(NamedTuple):

@@ -98,7 +98,7 @@ class Case:
     def is_undone(self) -> bool:
         return self.end is not None and not self.end.counts
 
-    def refuse(self, result: str, detail: str | None = None) -> None:
+    def came_to(self, result: str, detail: str | None = None) -> None:
         self.result, self.detail = result, detail
 
 
@@ -180,7 +180,7 @@ class Door:
         for case in cases:
             before = first.setdefault(case.presentation.scan_id, case)
             if before.ticket != case.ticket:
-                case.refuse("invalid", _TOLD_TWICE)
+                case.came_to("invalid", _TOLD_TWICE)
         await self._let_in(list(first.values()))
         await self._write(list(first.values()), who)
         self._backends.counters.scans.update((case.result, case.is_incident) for case in cases)
@@ -196,7 +196,7 @@ class Door:
             try:
                 said = read_scan_text(case.presentation.text, self._backends.door_keys)
             except DoorCodeError as error:
-                case.refuse(_NOT_READ.get(type(error), "unknown"), str(error))
+                case.came_to(_NOT_READ.get(type(error), "unknown"), str(error))
             else:
                 read.append((case, said))
             if number % READ_AT_ONCE == 0:
@@ -331,23 +331,23 @@ def _find(case: Case, said: _Read, known: Known) -> None:
     else:
         order = known.orders.get(said.order_id)
     if order is None:
-        return case.refuse("unknown", _ORDER_LOST if isinstance(said, SignedTicket) else None)
+        return case.came_to("unknown", _ORDER_LOST if isinstance(said, SignedTicket) else None)
     case.order = order
     if not order.is_sold:
         is_unfulfilled = order.status is OrderStatus.PAID_UNFULFILLED
-        return case.refuse(ScanResult.NOT_PAID, _UNFULFILLED if is_unfulfilled else None)
+        return case.came_to(ScanResult.NOT_PAID, _UNFULFILLED if is_unfulfilled else None)
     if isinstance(said, SignedTicket):
         number = said.ticket
     else:
         codes = enumerate(order.ticket_codes)
         number = next((number for number, code in codes if code in said.codes), -1)
     if not 0 <= number < order.qty:
-        return case.refuse("forged", _NO_SUCH_CODE)
+        return case.came_to("forged", _NO_SUCH_CODE)
     case.ticket = Ticket(order.id, number)
     if known.tickets.get(case.presentation.scan_id, case.ticket) != case.ticket:
-        return case.refuse("invalid", _TOLD_TWICE)
+        return case.came_to("invalid", _TOLD_TWICE)
     case.at = order.ticket_refunded_at(number)
-    return case.refuse(ScanResult.REFUNDED if case.at else ScanResult.ADMITTED)
+    return case.came_to(ScanResult.REFUNDED if case.at else ScanResult.ADMITTED)
 
 
 def _row(case: Case, who: str) -> DoorScan | None:

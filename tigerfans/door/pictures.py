@@ -74,15 +74,6 @@ class PictureReader:
             self._waiting -= 1
 
 
-def reads_pictures() -> bool:
-    """Whether there is what finds codes on them."""
-    try:
-        _zxing()
-    except NoReaderError:
-        return False
-    return True
-
-
 def read_picture(picture: bytes) -> list[str]:
     """The texts of the QR codes on a JPEG or PNG, of which there may be none.
 
