@@ -116,8 +116,11 @@ class Process:
             ready.result()
         finally:
             ready.cancel()
-            await asyncio.wait({ready})
-            self._readiness.close()
+            try:
+                await asyncio.wait({ready})
+            # Whoever stops the stack may cancel this here once more.
+            finally:
+                self._readiness.close()
 
     async def finished(self) -> int:
         """Waits for its end, where it does something and ends by itself; the exit code."""
