@@ -452,7 +452,8 @@ async def test_without_a_server_mails_are_files_for_their_owner_and_the_newest_s
     orders: Orders, make_sender: MakeSender, mails: Mails, tmp_path: Path
 ) -> None:
     folder = FolderDelivery(tmp_path / "mail", files_max=3)
-    several = [paid_order() for _ in range(5)]
+    # Sent side by side: so many that two threads would meet.
+    several = [paid_order() for _ in range(30)]
     await record(orders, *several)
     sender = make_sender(open_delivery=lambda: folder)
     await sender.send_due()

@@ -161,10 +161,13 @@ class FolderDelivery:
         self._folder = folder
         self._files_max = files_max
         self._names: list[str] | None = None
+        # Mails are sent side by side, and which files there are is known to one thread at a time.
+        self._writing = asyncio.Lock()
 
     async def deliver(self, letter: Letter) -> None:
         try:
-            await asyncio.to_thread(self._write, letter)
+            async with self._writing:
+                await asyncio.to_thread(self._write, letter)
         except OSError as error:
             raise DeliveryError(f"{self._folder}: {error.strerror}", is_servers=True) from error
 
