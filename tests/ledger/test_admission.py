@@ -1,16 +1,13 @@
 """What every ledger makes of tickets at the door: all rows of the tables, replays included."""
 
 import os
-from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from itertools import count
 from typing import Final
 
 import pytest
-import pytest_asyncio
 
 from tests.offers import OFFER
-from tests.tigerbeetle_server import CLUSTER_ID, TigerBeetleServer
 from tigerfans.booking.ends import End, Scan, Ticket, end_ids, read_ends
 from tigerfans.booking.ids import END_ATTEMPTS_MAX, OrderId
 from tigerfans.booking.inventory import Inventory
@@ -22,7 +19,6 @@ from tigerfans.booking.outcomes import (
     decode_undo,
 )
 from tigerfans.booking.transfers import Booking
-from tigerfans.ledger import open_ledger
 from tigerfans.ledger.base import Ledger
 from tigerfans.ledger.wire import Account, Operation, Result, Transfer, TransferStatus, u128
 from tigerfans.offer.catalog import Catalog, Part
@@ -33,19 +29,6 @@ S = TransferStatus
 A = AdmissionOutcome
 # All tests of a ledger share it, so each has a class and a hall under numbers of its own.
 NUMBERS: Final = count(70_000)
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module", params=["embedded", "tigerbeetle"])
-async def ledger(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Ledger]:
-    address = f"embedded:{tmp_path_factory.mktemp('ledger')}"
-    if request.param == "tigerbeetle":
-        server: TigerBeetleServer = request.getfixturevalue("tigerbeetle_server")
-        address = f"tigerbeetle://{server.addresses}/{CLUSTER_ID}"
-    ledger = await open_ledger(address)
-    yield ledger
-    await ledger.close()
 
 
 def scan(scanned_ms: int = 1_000, gate: int = 1) -> Scan:

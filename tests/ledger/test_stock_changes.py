@@ -1,15 +1,12 @@
 """What every ledger makes of a change of stock: all rows of `booking.stock_changes`' tables."""
 
-from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from itertools import count
 from typing import Final
 
 import pytest
-import pytest_asyncio
 
 from tests.offers import OFFER
-from tests.tigerbeetle_server import CLUSTER_ID, TigerBeetleServer
 from tigerfans.booking.ids import OrderId
 from tigerfans.booking.inventory import Inventory
 from tigerfans.booking.stock_changes import (
@@ -23,7 +20,6 @@ from tigerfans.booking.stock_changes import (
     decode_opening,
 )
 from tigerfans.booking.transfers import Booking
-from tigerfans.ledger import open_ledger
 from tigerfans.ledger.base import Ledger
 from tigerfans.ledger.wire import Operation, Result, TransferStatus
 from tigerfans.offer.catalog import Catalog
@@ -34,19 +30,6 @@ HOLD_SECONDS: Final = 300
 S = TransferStatus
 # All tests of a ledger share it, so each has a class under a number of its own.
 NUMBERS: Final = count(1_000)
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module", params=["embedded", "tigerbeetle"])
-async def ledger(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Ledger]:
-    address = f"embedded:{tmp_path_factory.mktemp('ledger')}"
-    if request.param == "tigerbeetle":
-        server: TigerBeetleServer = request.getfixturevalue("tigerbeetle_server")
-        address = f"tigerbeetle://{server.addresses}/{CLUSTER_ID}"
-    ledger = await open_ledger(address)
-    yield ledger
-    await ledger.close()
 
 
 @dataclass

@@ -18,6 +18,7 @@ from enum import IntEnum
 from functools import lru_cache
 from hashlib import blake2b
 from typing import Final
+from uuid import UUID
 
 ORDER_ID_RANDOM_BYTES: Final = 9
 ORDER_ID_HEX_DIGITS: Final = 32
@@ -72,6 +73,11 @@ class OrderId(bytes):
             salt=bytes([attempt]),
         )
         return cls(b"\0" + digest.digest())
+
+    @classmethod
+    def of_uuid(cls, uuid: UUID) -> "OrderId":
+        """The id that PostgreSQL has as a UUID of the same hex digits."""
+        return cls(uuid.bytes[::-1])
 
     @classmethod
     def parse(cls, text: str) -> "OrderId | None":

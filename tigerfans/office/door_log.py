@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 from uuid import UUID
 
 import asyncpg
@@ -231,7 +231,9 @@ class DoorLog:
             row = await connection.fetchrow(_SEE, scan_id, by)
             if row is not None:
                 detail = f"ticket {row['ticket'] + 1}"
-                await note(connection, by, "Incident seen to", _order_id(row["order_id"]), detail)
+                await note(
+                    connection, by, "Incident seen to", OrderId.of_uuid(row["order_id"]), detail
+                )
                 return
             known = "SELECT FROM door_scans WHERE scan_id = $1 AND is_incident"
             if await connection.fetchrow(known, scan_id) is None:
@@ -256,7 +258,7 @@ class DoorLog:
         """The admissions that were taken back last."""
         async with self._database.connection(PAGE_SECONDS_MAX) as connection:
             rows = await connection.fetch(_UNDONE, limit)
-        return [Undone(**{**row, "order_id": _order_id(row["order_id"])}) for row in rows]
+        return [Undone(**{**row, "order_id": OrderId.of_uuid(row["order_id"])}) for row in rows]
 
     async def inside(self, order_ids: Collection[OrderId]) -> dict[OrderId, int]:
         """How many tickets of each order are inside; an order of which none is, is left out."""
@@ -265,7 +267,7 @@ class DoorLog:
         ids = [order_id.hex_digits for order_id in order_ids]
         async with self._database.connection(PAGE_SECONDS_MAX) as connection:
             rows = await connection.fetch(_INSIDE, ids)
-        return {_order_id(row["order_id"]): row["inside"] for row in rows}
+        return {OrderId.of_uuid(row["order_id"]): row["inside"] for row in rows}
 
     async def export(self) -> AsyncGenerator[list[tuple[str, ...]], None]:
         """All scans under `COLUMNS`, in the order in which they came, as `OrderSearch.rows`."""
@@ -278,7 +280,7 @@ def _incident(row: asyncpg.Record) -> Incident:
     has_other = row["other_scanned_at"] is not None
     return Incident(
         scan_id=row["scan_id"],
-        order_id=_order_id(row["order_id"]),
+        order_id=OrderId.of_uuid(row["order_id"]),
         ticket=row["ticket"],
         cls=row["cls"],
         email=row["email"] or "",
@@ -334,7 +336,3 @@ def _iso(moment: datetime | None) -> str:
 
 def _yes(value: bool) -> str:
     return "yes" if value else "no"
-
-
-def _order_id(uuid: Any) -> OrderId:
-    return OrderId(uuid.bytes[::-1])

@@ -224,13 +224,13 @@ class Stripe:
         # Without a session nobody can have paid: it is stored before its buyer is sent there.
         if stored is None or stored.ended_at is not None:
             return None
-        session = await self._retrieve(stored.session_id)
-        event = decided(read_session(session))
+        session = read_session(await self._retrieve(stored.session_id))
+        event = decided(session)
         if session.status == "expired":
             await self._sessions.end(order_id)
         elif event is None and session.status == "complete":
             await self._sessions.submit(order_id)
-            return await self._refused(read_session(session))
+            return await self._refused(session)
         return event
 
     async def _refused(self, session: CheckoutSession) -> PaymentEvent | None:

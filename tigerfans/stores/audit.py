@@ -108,5 +108,5 @@ def _cut(text: str) -> str:
 
 
 def _read(row: asyncpg.Record) -> Deed:
-    order_id = None if row["order_id"] is None else OrderId(row["order_id"].bytes[::-1])
+    order_id = None if row["order_id"] is None else OrderId.of_uuid(row["order_id"])
     return Deed(row["id"], row["at"], row["by"], row["what"], order_id, row["detail"])

@@ -379,13 +379,15 @@ class DoorScans:
         are_more = len(rows) == limit
         if are_more:
             last = rows[-1]
-            cursor = EndCursor(last["changed_at"], _order_id(last["order_id"]), last["ticket"])
+            cursor = EndCursor(
+                last["changed_at"], OrderId.of_uuid(last["order_id"]), last["ticket"]
+            )
         else:
             before = moment_at(now_us - OVERLAP_SECONDS * 1_000_000)
             cursor = EndCursor(max(before, start.changed_at), _NO_ORDER, 0)
         ends = [
             EndRow(
-                Ticket(_order_id(row["order_id"]), row["ticket"]),
+                Ticket(OrderId.of_uuid(row["order_id"]), row["ticket"]),
                 EndState(row["state"]),
                 row["at"],
                 row["gate"],
@@ -408,7 +410,7 @@ class DoorScans:
             {order.id: order for order in map(read_order, by_id)},
             {code: order for order in map(read_order, by_code) for code in order.ticket_codes},
             {
-                row["scan_id"].bytes: Ticket(_order_id(row["order_id"]), row["ticket"])
+                row["scan_id"].bytes: Ticket(OrderId.of_uuid(row["order_id"]), row["ticket"])
                 for row in told
             },
         )
@@ -455,7 +457,7 @@ def _columns(scans: Sequence[DoorScan]) -> list[list[Any]]:
 
 def _read(row: asyncpg.Record) -> DoorScan:
     fields = dict(row)
-    ticket = Ticket(_order_id(fields.pop("order_id")), fields.pop("ticket"))
+    ticket = Ticket(OrderId.of_uuid(fields.pop("order_id")), fields.pop("ticket"))
     fields["scan_id"] = fields["scan_id"].bytes
     fields["result"] = ScanResult(fields["result"])
     return DoorScan(ticket=ticket, **fields)
@@ -463,7 +465,3 @@ def _read(row: asyncpg.Record) -> DoorScan:
 
 def _uuid(scan_id: bytes) -> UUID:
     return UUID(bytes=scan_id)
-
-
-def _order_id(uuid: Any) -> OrderId:
-    return OrderId(uuid.bytes[::-1])

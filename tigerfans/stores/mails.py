@@ -282,7 +282,7 @@ async def look_at_outbox(database_url: str, seconds_max: float) -> OutboxLook | 
 
 
 def _key(row: asyncpg.Record) -> MailKey:
-    return MailKey(OrderId(row["order_id"].bytes[::-1]), MailKind(row["kind"]), row["number"])
+    return MailKey(OrderId.of_uuid(row["order_id"]), MailKind(row["kind"]), row["number"])
 
 
 def _values(key: MailKey) -> Sequence[Any]:

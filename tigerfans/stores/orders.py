@@ -363,7 +363,7 @@ class Orders:
                 wanted[order.id] = order
         rows = sorted(wanted.values(), key=attrgetter("id"))
         returned = await self._recording.fetch(_RECORD, *_columns(rows))
-        written = {_order_id(row["id"]): row["email"] for row in returned}
+        written = {OrderId.of_uuid(row["id"]): row["email"] for row in returned}
         stored = {id_: _with_email(wanted[id_], email) for id_, email in written.items()}
         before = [order_id for order_id in wanted if order_id not in written]
         if before:
@@ -402,14 +402,10 @@ def _in_order(order_ids: Sequence[OrderId], rows: Sequence[asyncpg.Record]) -> l
     return [found.get(order_id) for order_id in order_ids]
 
 
-def _order_id(uuid: Any) -> OrderId:
-    return OrderId(uuid.bytes[::-1])
-
-
 def read_order(row: asyncpg.Record) -> Order:
     """The order in a row that has `COLUMNS`."""
     return Order(
-        id=_order_id(row["id"]),
+        id=OrderId.of_uuid(row["id"]),
         status=OrderStatus(row["status"]),
         cls=row["cls"],
         amount_cents=row["amount_cents"],

@@ -100,7 +100,7 @@ class ShowCancellation:
         """Up to `limit` paid orders whose refunds nobody has asked for since it is canceled."""
         async with self._database.connection() as connection:
             rows = await connection.fetch(_PAGE, STILL_COMING_SECONDS, limit)
-        return [Place(row["recorded_at"], OrderId(row["id"].bytes[::-1])) for row in rows]
+        return [Place(row["recorded_at"], OrderId.of_uuid(row["id"])) for row in rows]
 
     async def asked(self, last: Place) -> None:
         """It is asked for up to this one."""

@@ -12,7 +12,7 @@ into the future.
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 import asyncpg
 
@@ -267,7 +267,7 @@ class TicketRefunds:
         """Up to `limit` orders with tickets that are due; nobody else gets them for a while."""
         async with self._database.connection(writes=True) as connection:
             rows = await connection.fetch(_LEASE, LEASE_SECONDS, limit)
-        return [_order_id(row["order_id"]) for row in rows]
+        return [OrderId.of_uuid(row["order_id"]) for row in rows]
 
     async def failed(self, order_id: OrderId, error: str) -> None:
         """What is open of an order is due again after a growing pause."""
@@ -347,7 +347,7 @@ class TicketRefunds:
         """Orders of which Redis may still say what they were before their refund."""
         async with self._database.connection() as connection:
             rows = await connection.fetch(_FORGETTABLE, FORGET_AFTER_SECONDS, limit)
-        return [_order_id(row["order_id"]) for row in rows]
+        return [OrderId.of_uuid(row["order_id"]) for row in rows]
 
     async def forgotten(self, order_ids: Sequence[OrderId]) -> None:
         """Redis says nothing of these orders any more."""
@@ -370,7 +370,7 @@ async def _ask(
         await connection.execute(
             _GROUP, [row["order_id"] for row in rows], [row["ticket"] for row in rows]
         )
-    return [(_order_id(row["order_id"]), row["ticket"]) for row in rows]
+    return [(OrderId.of_uuid(row["order_id"]), row["ticket"]) for row in rows]
 
 
 async def _of(connection: asyncpg.Connection, order_id: OrderId) -> list[TicketRefund]:
@@ -382,8 +382,4 @@ async def _of(connection: asyncpg.Connection, order_id: OrderId) -> list[TicketR
 
 
 def _read(row: asyncpg.Record) -> TicketRefund:
-    return TicketRefund(**{**row, "order_id": _order_id(row["order_id"])})
-
-
-def _order_id(uuid: Any) -> OrderId:
-    return OrderId(uuid.bytes[::-1])
+    return TicketRefund(**{**row, "order_id": OrderId.of_uuid(row["order_id"])})
