@@ -1,7 +1,8 @@
 """What a worker counts: its requests by route and status, and where their time goes.
 
 Plain numbers that are cheap to keep; `Counters.stats` gives them in the form in which they travel
-to the sequencer's `/metrics`. All of it costs a request 1.6 to 2.5 µs (docs/performance.md).
+to the sequencer's `/metrics`. All of it costs a request 1.6 to 2.5 µs
+(docs/performance-notebook.md).
 """
 
 from collections import Counter

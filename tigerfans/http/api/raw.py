@@ -1,9 +1,9 @@
 """Handlers for hot routes: plain ASGI, with the little that JSON endpoints need around it.
 
 Litestar's `@asgi` routes cost 21 µs a request above the server's own, its typed handlers 138 µs
-and one that raises 208 µs (docs/performance.md). So the routes that a rush hits parse their own
-body, and their errors become answers here instead of in Litestar's exception handling. In a
-worker, `shortcut` brings requests straight to them.
+and one that raises 208 µs (docs/performance-notebook.md). So the routes that a rush hits parse
+their own body, and their errors become answers here instead of in Litestar's exception handling.
+In a worker, `shortcut` brings requests straight to them.
 """
 
 from collections.abc import Awaitable, Callable, Iterable

@@ -1,7 +1,7 @@
 """What was measured beside the reference design: two workers beside two, in turn, on one machine.
 
-How it was measured stands in docs/performance.md, whose table says the same; a test holds it to
-this one. The ranges of several days that the charts show are in `bench-reference.js`.
+How it was measured stands in docs/performance-notebook.md, whose table says the same; a test holds
+it to this one. The ranges of several days that the charts show are in `bench-reference.js`.
 """
 
 from typing import Final, NamedTuple
