@@ -9,6 +9,7 @@ what went wrong.
 
 import asyncio
 import hmac
+import secrets
 import time
 from array import array
 from base64 import b64encode
@@ -30,6 +31,8 @@ POLL_SECONDS: Final = 0.1
 PURCHASE_SECONDS_MAX: Final = 30.0
 
 WHOLE: Final = "purchase"
+# Of the Idempotency-Key, as many as in the shop's own form.
+KEY_BYTES: Final = 16
 
 
 class Via(StrEnum):
@@ -63,10 +66,12 @@ class Requests:
         return f"GET {path} HTTP/1.1\r\nhost: {self._host}\r\n\r\n".encode()
 
     def checkout(self, wish: Wish) -> bytes:
+        """With a new Idempotency-Key, as the shop's page sends it: sent again, it is a replay."""
         body: dict[str, Any] = {"cls": wish.cls, "customer_email": wish.email}
         if wish.qty != 1:
             body["qty"] = wish.qty
-        return self._post("/api/checkout", orjson.dumps(body), "application/json")
+        key = f"idempotency-key: {secrets.token_hex(KEY_BYTES)}\r\n"
+        return self._post("/api/checkout", orjson.dumps(body), "application/json", key)
 
     def press_button(self, payment_page: str, payment: str) -> bytes:
         """A button of MockPay's page."""
@@ -75,13 +80,12 @@ class Requests:
 
     def webhook(self, order: dict[str, Any], wish: Wish) -> bytes:
         body = event(order, wish)
-        signature = sign(self._secret, body)
+        signature = f"x-mockpay-signature: {sign(self._secret, body)}\r\n"
         return self._post("/payments/webhook", body, "application/json", signature)
 
-    def _post(self, path: str, body: bytes, media_type: str, signature: str = "") -> bytes:
-        signed = f"x-mockpay-signature: {signature}\r\n" if signature else ""
+    def _post(self, path: str, body: bytes, media_type: str, header: str = "") -> bytes:
         head = (
-            f"POST {path} HTTP/1.1\r\nhost: {self._host}\r\n{signed}"
+            f"POST {path} HTTP/1.1\r\nhost: {self._host}\r\n{header}"
             f"content-type: {media_type}\r\ncontent-length: {len(body)}\r\n\r\n"
         )
         return head.encode() + body

@@ -40,6 +40,14 @@ async def test_a_browser_presses_the_button_and_opens_the_page(
     assert set(record.seconds) == {"checkout", "pay", "page", "status", "purchase"}
 
 
+async def test_each_purchase_has_a_key_of_its_own(shop: FakeShop, address: Address) -> None:
+    shop.sells()
+    await buy(address)
+    await buy(address)
+    keys = [r.headers["idempotency-key"] for r in shop.requests if r.path == "/api/checkout"]
+    assert len(set(keys)) == 2
+
+
 async def test_a_provider_sends_a_webhook_that_the_shop_takes(
     shop: FakeShop, address: Address
 ) -> None:

@@ -63,6 +63,19 @@ async def test_a_script_asks_for_the_same_over_and_over(
 
 
 @needs_wrk
+async def test_each_checkout_has_a_key_of_its_own(shop: FakeShop) -> None:
+    shop.answers("/", Answer())
+    for _ in range(2):
+        await run("checkout", shop.url)
+    keys = [request.headers["idempotency-key"] for request in shop.requests]
+    assert len(set(keys)) == len(keys) > 2
+    assert {len(key) for key in keys} == {32}
+    assert {request.body for request in shop.requests} == {
+        b'{"cls":"A","customer_email":"fan@example.org"}'
+    }
+
+
+@needs_wrk
 async def test_each_webhook_is_sent_once_with_its_signature(shop: FakeShop, tmp_path: Path) -> None:
     shop.answers("/payments/webhook", Answer())
     lines = [f'signature-{n} {{"order_id": "{n}", "note": "a b"}}' for n in range(50)]

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -15,10 +16,19 @@ UNDER_WAY = 200
 QUESTIONS = 8
 
 CHECKOUT = json.dumps({"cls": "B", "customer_email": "buyer@example.org"}).encode()
-# A request of a whole checkout, on a connection that stays open.
-CHECKOUT_REQUEST = (
-    request("POST", "/api/checkout", CHECKOUT, {"Connection": "keep-alive"}) + CHECKOUT
-)
+
+
+def new_key() -> dict[str, str]:
+    """The header of a checkout that is none of the others'."""
+    return {"Idempotency-Key": secrets.token_hex(16)}
+
+
+def checkout_request() -> bytes:
+    """A whole checkout, on a connection that stays open."""
+    return (
+        request("POST", "/api/checkout", CHECKOUT, {"Connection": "keep-alive"} | new_key())
+        + CHECKOUT
+    )
 
 
 @dataclass
@@ -54,7 +64,7 @@ async def _on_new_connections(port: int, outcomes: Outcomes, stopping: asyncio.E
     while not stopping.is_set():
         try:
             answer = await exchange(
-                port, "POST", "/api/checkout", CHECKOUT, seconds_max=PATIENCE_SECONDS
+                port, "POST", "/api/checkout", CHECKOUT, new_key(), seconds_max=PATIENCE_SECONDS
             )
         except NoAnswerError as error:
             outcomes.no_answers.append(str(error))
@@ -73,7 +83,7 @@ async def _on_one_connection(port: int, outcomes: Outcomes, stopping: asyncio.Ev
         is_new = True
         try:
             while not stopping.is_set():
-                writer.write(CHECKOUT_REQUEST)
+                writer.write(checkout_request())
                 answer = await read_answer(reader)
                 outcomes.answers.append(answer)
                 is_new = False
@@ -94,7 +104,7 @@ async def under_way(shop: FaultyShop, act: Callable[[], None]) -> set[int | str]
     clients = [await Connection.open(shop.port) for _ in range(UNDER_WAY)]
     with shop.standing_still("sequencer"):
         for client in clients:
-            client.send(CHECKOUT_REQUEST)
+            client.send(checkout_request())
         await until_read(shop)
         act()
     answers = await asyncio.gather(*(client.answer() for client in clients), return_exceptions=True)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.faults.exchange import HOST, exchange, request
-from tests.faults.loads import CHECKOUT, CHECKOUT_REQUEST, Connection
+from tests.faults.loads import CHECKOUT, Connection, checkout_request, new_key
 from tests.faults.stack import FaultyShop
 from tigerfans.http.reading import BODY_SECONDS_MAX
 from tigerfans.http.serving.server import HEADER_SECONDS_MAX
@@ -62,10 +62,11 @@ async def test_past_the_bound_the_answer_is_503_at_once_and_the_admitted_finish(
     began = time.monotonic()
     with shop.standing_still("sequencer"):
         for client in clients:
-            client.send(CHECKOUT_REQUEST)
+            client.send(checkout_request())
         waiting = [asyncio.create_task(client.answer()) for client in clients]
         probes = [
-            await exchange(shop.port, "POST", "/api/checkout", CHECKOUT) for _ in range(PROBES)
+            await exchange(shop.port, "POST", "/api/checkout", CHECKOUT, new_key())
+            for _ in range(PROBES)
         ]
         # At once is while all those who were admitted before them still wait.
         still_waiting = sum(not task.done() for task in waiting)
@@ -133,7 +134,7 @@ async def rush(shop: FaultyShop) -> int:
     """Two thousand buyers at once, each on a connection; what the shop has in memory then."""
     clients = await connect(shop, CONNECTIONS)
     for client in clients:
-        client.send(CHECKOUT_REQUEST)
+        client.send(checkout_request())
     answers = await asyncio.gather(*(client.answer() for client in clients))
     assert {answer.status for answer in answers} <= {200, 503}
     for client in clients:
