@@ -14,7 +14,7 @@ from typing import Final
 
 from bench.errors import BenchError
 from bench.http_client import Address, Connection
-from bench.purchase import Buyer, Record, Requests, Via, Wish
+from bench.purchase import POLLING, Buyer, Polling, Record, Requests, Via, Wish
 
 # Purchases of an open loop that are under way or wait for a connection; one more never starts.
 UNDER_WAY_MAX: Final = 50_000
@@ -73,7 +73,15 @@ class Load:
 class LoadClient:
     """Runs one load; `record` holds what came of it, also when it was stopped."""
 
-    def __init__(self, address: Address, load: Load, mix: Mix, via: Via, secret: str) -> None:
+    def __init__(
+        self,
+        address: Address,
+        load: Load,
+        mix: Mix,
+        via: Via,
+        secret: str,
+        polling: Polling = POLLING,
+    ) -> None:
         self.record = Record()
         # How long it took, and what this process used for it.
         self.seconds = 0.0
@@ -83,6 +91,7 @@ class LoadClient:
         self._requests = Requests(address, secret)
         self._via = via
         self._mix = mix
+        self._polling = polling
 
     async def run(self, seed: int) -> None:
         """Raises `BenchError` where there is no shop."""
@@ -107,7 +116,7 @@ class LoadClient:
         connection.close()
 
     def _buyer(self) -> Buyer:
-        return Buyer(self._address, self._requests, self._via, self.record)
+        return Buyer(self._address, self._requests, self._via, self.record, self._polling)
 
     async def _closed_loop(self, wishes: Iterator[Wish]) -> None:
         """Each buyer starts the next purchase when the last one has come to its end."""

@@ -5,11 +5,15 @@
     python -m bench.load_client --seconds 60 --rate 500
     python -m bench.load_client --total 10000 --qty 4
     python -m bench.load_client --via provider --json
+    python -m bench.load_client --base http://127.0.0.1:8000 --total 200 --poll-interval 0.05
 
 In a closed loop each of `--concurrency` buyers starts as soon as the one before has finished: that
 finds the most the shop can do. In an open loop (`--rate`) purchases start by the clock, whether or
 not those before have finished, over `--concurrency` connections; their latency counts from the
 moment they were meant to start, so that a stall counts for everybody it kept waiting.
+
+It takes the options of the reference's `bench/load_client.py` as well, so that one command drives
+both shops. `--http2` is not among them: this client speaks HTTP/1.1 alone.
 
 The client is a process on the machine that it measures: it is asyncio on uvloop over raw HTTP/1.1
 (`http_client`), because every microsecond it needs is one the shop does not get.
@@ -34,7 +38,7 @@ from bench.errors import BenchError
 from bench.http_client import Address
 from bench.latencies import PERCENTILES, summarise
 from bench.load import Load, LoadClient, Mix
-from bench.purchase import Via
+from bench.purchase import POLLING, PURCHASE_SECONDS_MAX, Polling, Via
 from tigerfans.offer.tables import TICKETS_PER_ORDER_MAX
 from tigerfans.settings.settings import Settings, SettingsError
 
@@ -126,7 +130,8 @@ def main(arguments: list[str] | None = None) -> int:
 async def _run(
     options: argparse.Namespace, load: Load, mix: Mix, secret: str, console: Console
 ) -> tuple[bool, dict[str, Any]]:
-    client = LoadClient(Address.parse(options.url), load, mix, options.via, secret)
+    polling = Polling(options.poll_interval, options.poll_timeout)
+    client = LoadClient(Address.parse(options.url), load, mix, options.via, secret, polling)
     finished = await run_with_progress(client, load, options.seed, console)
     return finished, report(client)
 
@@ -134,17 +139,23 @@ async def _run(
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Buys tickets, many at a time.")
     add = parser.add_argument
-    add("--url", default="http://127.0.0.1:8000", help="the shop; default %(default)s")
+    add("--url", "--base", default="http://127.0.0.1:8000", help="the shop; default %(default)s")
     add("--concurrency", type=int, default=60, help="connections; default %(default)s")
     add("--total", type=int, default=TOTAL_MAX, help="purchases; by default --seconds end it")
     add("--seconds", type=float, help="how long; default 10, with --total as long as it takes")
     add("--rate", type=float, help="purchases started a second: an open loop")
     add("--fail-rate", type=float, default=0.0, help="share of payments that fail")
     add("--cancel-rate", type=float, default=0.0, help="share of payments that are canceled")
-    add("--class-ratio", type=float, default=0.5, help="share of class A; default %(default)s")
-    add(
-        "--qty", type=int, default=1, help="orders are of 1 to so many tickets; default %(default)s"
+    ratio = "share of class A; default %(default)s"
+    add("--class-ratio", "--ratio-a", type=float, default=0.5, help=ratio)
+    qty = "orders are of 1 to so many tickets; default %(default)s"
+    add("--qty", type=int, default=1, help=qty)
+    interval = "seconds until a pending order is asked for again; default %(default)s"
+    add("--poll-interval", type=float, default=POLLING.interval_seconds, help=interval)
+    patience = (
+        "seconds after which an order that is still pending is unresolved; default %(default)s"
     )
+    add("--poll-timeout", type=float, default=POLLING.seconds_max, help=patience)
     add("--via", type=Via, choices=list(Via), default=Via.BROWSER, help="who sends the payment")
     add("--seed", type=int, default=1, help="of the mix; default %(default)s")
     add("--json", action="store_true", help="print one JSON object and no progress bar")
@@ -157,10 +168,13 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
         ("seconds", SECONDS_MAX),
         ("rate", RATE_MAX),
         ("qty", TICKETS_PER_ORDER_MAX),
+        ("poll_interval", PURCHASE_SECONDS_MAX),
+        ("poll_timeout", PURCHASE_SECONDS_MAX),
     ):
         value = getattr(options, name)
         if value is not None and not 0 < value <= most:
-            raise BenchError(f"--{name} must be above 0 and up to {most:g}, not {value:g}.")
+            option = name.replace("_", "-")
+            raise BenchError(f"--{option} must be above 0 and up to {most:g}, not {value:g}.")
     for name in ("fail_rate", "cancel_rate", "class_ratio"):
         if not 0 <= getattr(options, name) <= 1:
             raise BenchError(f"--{name.replace('_', '-')} is a share, from 0 to 1.")

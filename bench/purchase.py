@@ -3,8 +3,8 @@
     browser    checkout, MockPay's button, the page it leads to, the order's status
     provider   checkout, a signed webhook in place of MockPay, the order's status
 
-What becomes of it is an outcome: the order's final status, `sold out`, `all on hold`, `busy`, or
-what went wrong.
+What becomes of it is an outcome: the order's final status, `sold out`, `all on hold`, `busy`,
+`unresolved` where the order never came to a final status, or what went wrong.
 """
 
 import asyncio
@@ -26,9 +26,10 @@ SOLD_OUT: Final = "sold out"
 ON_HOLD: Final = "all on hold"
 BUSY: Final = "busy"
 PENDING: Final = "PENDING"
-# An order that is still pending is asked for again: MockPay sends what was not confirmed again.
-POLL_SECONDS: Final = 0.1
+UNRESOLVED: Final = "unresolved"
 PURCHASE_SECONDS_MAX: Final = 30.0
+# A shop that is gone is not asked as fast as the loop turns.
+GONE_SECONDS: Final = 0.1
 
 WHOLE: Final = "purchase"
 # Of the Idempotency-Key, as many as in the shop's own form.
@@ -53,6 +54,21 @@ class Wish:
     def fulfilled(self) -> str:
         """The status in which its order ends if all goes well."""
         return {"succeeded": "PAID", "failed": "FAILED", "canceled": "CANCELED"}[self.payment]
+
+
+@dataclass(frozen=True, slots=True)
+class Polling:
+    """How an order is asked for that is still pending, or that is not there yet.
+
+    MockPay sends what was not confirmed again, and a shop may write an order down only when it was
+    paid.
+    """
+
+    interval_seconds: float = 0.1
+    seconds_max: float = 10.0
+
+
+POLLING: Final = Polling()
 
 
 class Requests:
@@ -142,11 +158,19 @@ class RefusedError(Exception):
 class Buyer:
     """Makes one purchase after the other over one connection, which it opens again where needed."""
 
-    def __init__(self, address: Address, requests: Requests, via: Via, record: Record) -> None:
+    def __init__(
+        self,
+        address: Address,
+        requests: Requests,
+        via: Via,
+        record: Record,
+        polling: Polling = POLLING,
+    ) -> None:
         self._address = address
         self._requests = requests
         self._via = via
         self._record = record
+        self._polling = polling
         self._connection: Connection | None = None
 
     async def buy(self, wish: Wish, started: float | None = None) -> None:
@@ -159,8 +183,7 @@ class Buyer:
             outcome = str(refusal)
         except (HttpError, OSError) as error:
             outcome = f"error: {str(error) or type(error).__name__}"
-            # A shop that is gone is not asked as fast as the loop turns.
-            await asyncio.sleep(POLL_SECONDS)
+            await asyncio.sleep(GONE_SECONDS)
         else:
             self._record.observe(WHOLE, started)
         self._record.count(outcome, wish)
@@ -182,20 +205,23 @@ class Buyer:
         return await self._final_status(self._requests.get(f"/api/orders/{order['order_id']}"))
 
     async def _final_status(self, request: bytes) -> str:
+        deadline = time.perf_counter() + self._polling.seconds_max
         while True:
-            answer = await self._step("status", request, 200)
-            status: str = orjson.loads(answer.body)["status"]
+            answer = await self._step("status", request, 200, 404)
+            status: str = PENDING if answer.status == 404 else orjson.loads(answer.body)["status"]
             if status != PENDING:
                 return status
-            await asyncio.sleep(POLL_SECONDS)
+            if time.perf_counter() >= deadline:
+                raise RefusedError(UNRESOLVED)
+            await asyncio.sleep(self._polling.interval_seconds)
 
-    async def _step(self, name: str, request: bytes, expected: int) -> Response:
+    async def _step(self, name: str, request: bytes, *expected: int) -> Response:
         if self._connection is None or not self._connection.is_open:
             self._connection = await Connection.open(self._address)
         started = time.perf_counter()
         response = await self._connection.request(request)
         self._record.observe(name, started)
-        if response.status == expected:
+        if response.status in expected:
             return response
         # What is on hold may come back, and the answer says when to ask again.
         none_left = ON_HOLD if response.header("retry-after") else SOLD_OUT

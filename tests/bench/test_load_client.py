@@ -47,6 +47,16 @@ async def test_figures_for_a_program_are_one_json_object(shop: FakeShop) -> None
     assert set(figures["latencies_ms"]["purchase"]) == {"p50", "p90", "p99", "p100"}
 
 
+async def test_the_options_of_the_reference_s_client_drive_it_too(shop: FakeShop) -> None:
+    shop.sells()
+    named = "--base", f"{shop.url}/", "--total", "2", "--concurrency", "1", "--ratio-a", "0"
+    polled = "--poll-interval", "0.05", "--poll-timeout", "10"
+    finished = await run(*named, *polled, "--fail-rate", "0", "--cancel-rate", "0", "--json")
+    assert (finished.exit_code, finished.errors) == (0, "")
+    bodies = [orjson.loads(r.body) for r in shop.requests if r.path == "/api/checkout"]
+    assert [body["cls"] for body in bodies] == ["B", "B"]
+
+
 async def test_orders_of_several_tickets_say_so(shop: FakeShop) -> None:
     shop.sells()
     asked = "--url", shop.url, "--total", "2", "--concurrency", "1", "--qty", "2", "--json"
@@ -90,6 +100,7 @@ async def test_what_was_bought_until_a_signal_is_reported(shop: FakeShop) -> Non
         (["--rate", "-1"], "--rate"),
         (["--qty", "65"], "--qty"),
         (["--fail-rate", "2"], "--fail-rate"),
+        (["--poll-interval", "0"], "--poll-interval"),
         (["--fail-rate", "0.6", "--cancel-rate", "0.6"], "--cancel-rate"),
     ],
 )

@@ -2,7 +2,21 @@ import orjson
 import pytest
 
 from bench.http_client import Address
-from bench.purchase import BUSY, ON_HOLD, SOLD_OUT, Buyer, Record, Requests, Via, Wish, event, sign
+from bench.purchase import (
+    BUSY,
+    ON_HOLD,
+    POLLING,
+    SOLD_OUT,
+    UNRESOLVED,
+    Buyer,
+    Polling,
+    Record,
+    Requests,
+    Via,
+    Wish,
+    event,
+    sign,
+)
 from tests.bench.fake_shop import ORDER, Answer, FakeShop
 from tigerfans.payments.base import EventType
 from tigerfans.payments.mockpay import MockPay
@@ -12,9 +26,11 @@ WISH = Wish("A", "fan@example.org", "succeeded")
 STATUS = f"/api/orders/{ORDER['order_id']}"
 
 
-async def buy(address: Address, via: Via = Via.PROVIDER, wish: Wish = WISH) -> Record:
+async def buy(
+    address: Address, via: Via = Via.PROVIDER, wish: Wish = WISH, polling: Polling = POLLING
+) -> Record:
     record = Record()
-    buyer = Buyer(address, Requests(address, SECRET), via, record)
+    buyer = Buyer(address, Requests(address, SECRET), via, record, polling)
     await buyer.buy(wish)
     buyer.close()
     return record
@@ -79,6 +95,25 @@ async def test_a_pending_order_is_asked_for_until_it_is_final(
     record = await buy(address)
     assert dict(record.outcomes) == {"PAID": 1}
     assert len(record.seconds["status"]) == 3
+
+
+async def test_an_order_that_is_written_down_late_is_asked_for_until_it_is_there(
+    shop: FakeShop, address: Address
+) -> None:
+    shop.sells()
+    paid = Answer(body=orjson.dumps({"status": "PAID"}))
+    shop.answers("/api/orders/", Answer(404), paid)
+    assert dict((await buy(address)).outcomes) == {"PAID": 1}
+
+
+async def test_an_order_that_stays_pending_is_unresolved_and_no_purchase(
+    shop: FakeShop, address: Address
+) -> None:
+    shop.sells("PENDING")
+    record = await buy(address, polling=Polling(interval_seconds=0.001, seconds_max=0.01))
+    assert dict(record.outcomes) == {UNRESOLVED: 1}
+    assert record.seconds["status"]
+    assert "purchase" not in record.seconds
 
 
 @pytest.mark.parametrize(
