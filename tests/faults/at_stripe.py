@@ -35,7 +35,7 @@ from tests.stripe_server.process import StripeProcess
 from tests.stripe_server.server import TEST_KEY
 from tests.stripe_server.webhooks import Manners
 from tigerfans.payments.base import EventType
-from tigerfans.payments.stripe_checkout import REQUEST_SECONDS_MAX
+from tigerfans.payments.stripe_requests import REQUEST_SECONDS_MAX
 
 WEBHOOK_SECRET = "whsec_secret_of_the_webhooks"
 # A quarter of a second until the first attempt again, and a quarter of an hour until it gives up.

@@ -25,11 +25,12 @@ from tigerfans.doctor.provider import check_provider
 from tigerfans.errors import NotYourTurnError, ProviderError
 from tigerfans.http.app import create_app
 from tigerfans.offer.offer import Offer
-from tigerfans.payments import stripe_checkout
+from tigerfans.payments import stripe_checkout, stripe_opening
 from tigerfans.payments.base import EventType, InvalidWebhookError, UnreadableWebhookError
 from tigerfans.payments.providers import MAKERS, Parts
 from tigerfans.payments.stripe_amounts import from_minor_units, problems, to_minor_units
-from tigerfans.payments.stripe_checkout import SIGNATURE_HEADER, Kind, Stripe
+from tigerfans.payments.stripe_checkout import SIGNATURE_HEADER, Stripe
+from tigerfans.payments.stripe_requests import Kind
 from tigerfans.payments.stripe_words import (
     SIGNATURE_SECONDS_MAX,
     Account,
@@ -359,7 +360,7 @@ class StripeShop:
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stripe_checkout, "PAUSES_SECONDS", (0.01, 0.01, 0.01))
+    monkeypatch.setattr(stripe_opening, "PAUSES_SECONDS", (0.01, 0.01, 0.01))
     monkeypatch.setattr(stripe, "enable_telemetry", False)
 
 
@@ -635,7 +636,7 @@ async def test_who_comes_after_the_turn_needs_no_other_place_and_costs_nobody_on
 async def test_without_a_token_nobody_opens_and_the_token_is_the_next_ones(
     selling: StripeShop, stripe_server: Control
 ) -> None:
-    tokens = selling.provider._limits.tokens[Kind.OPEN]
+    tokens = selling.provider._requests._limits.tokens[Kind.OPEN]
     assert isinstance(tokens, SharedTokenBucket)
     tokens._interval = 30 * 1_000_000
     tokens._arguments = (tokens._interval, tokens._interval, 10**9)
@@ -652,8 +653,8 @@ async def test_without_a_token_nobody_opens_and_the_token_is_the_next_ones(
 async def test_a_stripe_that_is_slow_is_asked_for_no_more_than_a_seconds_worth_at_once(
     selling: StripeShop, stripe_server: Control, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    limits = selling.provider._limits
-    selling.provider._limits = replace(limits, openings=asyncio.Semaphore(2))
+    limits = selling.provider._requests._limits
+    selling.provider._requests._limits = replace(limits, openings=asyncio.Semaphore(2))
     monkeypatch.setattr(stripe_checkout, "WAIT_HERE_SECONDS_MAX", 0.2)
     await stripe_server.misbehave(Rule("slow", SESSIONS, times=None, seconds=1.5))
     orders = [await selling.hold() for _ in range(4)]

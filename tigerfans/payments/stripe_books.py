@@ -24,24 +24,9 @@ import stripe
 from tigerfans.errors import ProviderError
 from tigerfans.payments.base import ProviderPayment
 from tigerfans.payments.provider_sessions import ProviderSessions
-from tigerfans.payments.stripe_checkout import (
-    PAUSES_SECONDS,
-    REFUNDS_READ_AT_ONCE,
-    Kind,
-    Limits,
-    until_answered,
-)
-from tigerfans.payments.stripe_words import (
-    Account,
-    PaymentIntent,
-    Refund,
-    payment_of,
-    read_session,
-)
+from tigerfans.payments.stripe_requests import StripeRequests, is_invalid
+from tigerfans.payments.stripe_words import Account, PaymentIntent, Refund, payment_of
 
-PAYMENTS_READ_AT_ONCE: Final = 100
-# Nobody waits for a list, and one that stops in the middle has to begin anew.
-PATIENT_PAUSES_SECONDS: Final = (*PAUSES_SECONDS, 5.0, 15.0, 30.0)
 _CHARGE: Final = "latest_charge.refunds"
 
 
@@ -50,31 +35,23 @@ class StripeBooks:
 
     def __init__(
         self,
-        client: stripe.StripeClient,
+        requests: StripeRequests,
         account: Account,
         sessions: ProviderSessions,
-        limits: Limits,
     ) -> None:
-        self._api = client.v1
+        self._requests = requests
         self._account = account
         self._sessions = sessions
-        self._limits = limits
 
     async def payments(
         self, since: datetime, until: datetime
     ) -> AsyncGenerator[Sequence[ProviderPayment], None]:
         params: Any = {
             "created": {"gte": int(since.timestamp()), "lte": int(until.timestamp())},
-            "limit": PAYMENTS_READ_AT_ONCE,
             "expand": [f"data.{_CHARGE}"],
         }
-
-        async def read(_: int) -> stripe.ListObject[stripe.PaymentIntent]:
-            await self._limits.take(Kind.LIST_PAYMENTS)
-            return await self._api.payment_intents.list_async(params)
-
         while True:
-            page = await until_answered(read, PATIENT_PAUSES_SECONDS)
+            page = await self._requests.payment_intents(params)
             payments = [await self._payment(intent) for intent in page.data]
             yield [payment for payment in payments if payment is not None]
             if not page.has_more:
@@ -85,16 +62,11 @@ class StripeBooks:
         intent_id = reference or await self._intent_of_session(order_id)
         if intent_id is None:
             return None
-
-        async def retrieve(_: int) -> stripe.PaymentIntent:
-            await self._limits.take(Kind.FIND_PAYMENT)
-            return await self._api.payment_intents.retrieve_async(intent_id, {"expand": [_CHARGE]})
-
         try:
-            intent = await until_answered(retrieve, PATIENT_PAUSES_SECONDS)
+            intent = await self._requests.payment_intent(intent_id, [_CHARGE])
         except ProviderError as error:
             # Of the other mode, say, or of another account.
-            if not isinstance(error.__cause__, stripe.InvalidRequestError):
+            if not is_invalid(error):
                 raise
             return None
         return await self._payment(intent)
@@ -103,13 +75,7 @@ class StripeBooks:
         stored = await self._sessions.find(order_id)
         if stored is None:
             return None
-
-        async def retrieve(_: int) -> stripe.checkout.Session:
-            await self._limits.take(Kind.LOOK_UP)
-            return await self._api.checkout.sessions.retrieve_async(stored.session_id)
-
-        session = await until_answered(retrieve, PATIENT_PAUSES_SECONDS)
-        return read_session(session).payment_intent
+        return (await self._requests.session(stored.session_id)).payment_intent
 
     async def _payment(self, told: stripe.PaymentIntent) -> ProviderPayment | None:
         """None where nothing was charged, or somebody else sells by the same account."""
@@ -119,16 +85,5 @@ class StripeBooks:
         charge = intent.latest_charge
         if charge is None or not charge.refunds.has_more:
             return payment_of(intent, charge.refunds.data if charge else ())
-        return payment_of(intent, await self._refunds(intent.id))
-
-    async def _refunds(self, intent_id: str) -> list[Refund]:
-        """All of a payment, which has fewer than are read at once."""
-
-        async def read(_: int) -> stripe.ListObject[stripe.Refund]:
-            await self._limits.take(Kind.LIST_REFUNDS)
-            return await self._api.refunds.list_async(
-                {"payment_intent": intent_id, "limit": REFUNDS_READ_AT_ONCE}
-            )
-
-        made = await until_answered(read, PATIENT_PAUSES_SECONDS)
-        return [msgspec.convert(each.to_dict(), Refund) for each in made.data]
+        refunds = await self._requests.refunds(intent.id)
+        return payment_of(intent, [msgspec.convert(each.to_dict(), Refund) for each in refunds])

@@ -12,12 +12,14 @@ import stripe
 from tigerfans.payments.provider_sessions import ProviderSessions
 from tigerfans.payments.stripe_amounts import problems
 from tigerfans.payments.stripe_books import StripeBooks
-from tigerfans.payments.stripe_checkout import (
-    HOLD_SECONDS_MIN,
+from tigerfans.payments.stripe_checkout import HOLD_SECONDS_MIN, Stripe
+from tigerfans.payments.stripe_requests import (
+    PATIENT_PAUSES_SECONDS,
+    PAUSES_SECONDS,
     REQUEST_SECONDS_MAX,
     Kind,
     Limits,
-    Stripe,
+    StripeRequests,
 )
 from tigerfans.payments.stripe_words import Account
 from tigerfans.settings.settings import Settings, SettingsError
@@ -30,11 +32,12 @@ from tigerfans.stores.waiting_line import WaitingLine
 
 # Of a second's worth, what may be asked at once: with the rate it stays below Stripe's own limit.
 AT_ONCE_SHARE: Final = 5
-# As fast as that the line goes on, of the rate: see `Limits`.
+# As fast as that the line goes on, of the rate: the rest is for what is asked twice, and lets who
+# is late catch up.
 LINE_SHARE: Final = 0.95
 # Of tokens that are not due yet, as many seconds' worth may be promised.
 PROMISED_SECONDS_MAX: Final = 30
-# By itself the library tries nothing twice: see `stripe_checkout`.
+# By itself the library tries nothing twice: see `stripe_requests`.
 LIBRARY_RETRIES: Final = 0
 
 
@@ -61,7 +64,6 @@ async def open_stripe(
     )
     stack.push_async_callback(line.close)
     limits = Limits(
-        line,
         {
             kind: SharedTokenBucket(
                 redis.run,
@@ -79,11 +81,11 @@ async def open_stripe(
     sessions = ProviderSessions(database)
     stack.push_async_callback(sessions.close)
     return Stripe(
-        client,
+        StripeRequests(client, limits, PAUSES_SECONDS),
+        line,
         account,
         sessions,
-        limits,
-        StripeBooks(client, account, sessions, limits),
+        StripeBooks(StripeRequests(client, limits, PATIENT_PAUSES_SECONDS), account, sessions),
         currency,
         # Who tests has no card to look for.
         HOLD_SECONDS_MIN if told.api_base is None else 1,
