@@ -17,6 +17,7 @@ CONNECT_SECONDS_MAX: Final = 5.0
 
 _STATUS: Final = re.compile(rb"HTTP/1\.1 (\d{3})[ \r]")
 _LENGTH: Final = re.compile(rb"\r\ncontent-length: *(\d+)\r\n", re.IGNORECASE)
+_SAYS_GOODBYE: Final = re.compile(rb"\r\nconnection: *close\r\n", re.IGNORECASE)
 
 
 class HttpError(Exception):
@@ -136,6 +137,9 @@ class Connection(asyncio.Protocol):
             return
         if response is None:
             return
+        if _SAYS_GOODBYE.search(response.head):
+            # A worker that is about to stop closes it once this has arrived.
+            self.close()
         if self._answer is None:
             self._fail(HttpError("an answer came that nobody asked for"))
         elif not self._answer.done():

@@ -74,6 +74,15 @@ async def test_a_shop_that_hangs_up_fails_the_request(shop: FakeShop, address: A
     assert not connection.is_open
 
 
+async def test_a_connection_is_not_used_again_once_the_shop_said_goodbye(
+    shop: FakeShop, address: Address
+) -> None:
+    shop.answers("/", Answer(headers="Connection: close\r\n"))
+    connection = await Connection.open(address)
+    assert (await connection.request(GET)).status == 200
+    assert not connection.is_open
+
+
 async def test_a_cancelled_request_closes_its_connection(shop: FakeShop, address: Address) -> None:
     asked, released = asyncio.Event(), asyncio.Event()
 
