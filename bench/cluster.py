@@ -23,17 +23,55 @@ CLUSTER_ID: Final = 7
 POLL_SECONDS: Final = 0.05
 
 
+class Replica:
+    """One replica over its own file; it runs from `start` to `stop`."""
+
+    def __init__(self, binary: Path, addresses: str, file: Path) -> None:
+        self.file = file
+        self._start = (
+            str(binary),
+            "start",
+            f"--addresses={addresses}",
+            f"--cache-grid={CACHE_GRID}",
+        )
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def process(self) -> "subprocess.Popen[bytes]":
+        if self._process is None:
+            raise StackError(f"The replica over {self.file} does not run.")
+        return self._process
+
+    def start(self) -> None:
+        """Starts it; it serves some time later."""
+        with self.file.with_suffix(".log").open("ab") as log:
+            self._process = subprocess.Popen(
+                launch_command((*self._start, str(self.file))),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                process_group=0,
+            )
+
+    def stop(self) -> None:
+        """Stops it at once, as it is built for."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+
 @dataclass(frozen=True, slots=True)
 class Cluster:
     """Replicas that run, and `url`, the TIGERFANS_LEDGER of the shops on them."""
 
     url: str
-    replicas: tuple["subprocess.Popen[bytes]", ...]
+    replicas: tuple[Replica, ...]
 
     def cpu_seconds(self) -> dict[str, float]:
         """What each replica has used so far."""
         return {
-            f"{REPLICA}{number}": process_cpu_seconds(replica.pid)
+            f"{REPLICA}{number}": process_cpu_seconds(replica.process.pid)
             for number, replica in enumerate(self.replicas, 1)
         }
 
@@ -50,9 +88,12 @@ def running_cluster(binary: Path, count: int) -> Iterator[Cluster]:
         files = [data / f"{CLUSTER_ID}_{number}.tigerbeetle" for number in range(count)]
         for number, file in enumerate(files):
             _format(binary, number, count, file)
-        replicas = tuple(stack.enter_context(_replica(binary, addresses, file)) for file in files)
+        replicas = tuple(Replica(binary, addresses, file) for file in files)
+        for replica in replicas:
+            replica.start()
+            stack.callback(replica.stop)
         for replica, port in zip(replicas, ports, strict=True):
-            _wait_for(replica, port, data)
+            _wait_for(replica.process, port, data)
         yield Cluster(f"tigerbeetle://{addresses}/{CLUSTER_ID}", replicas)
 
 
@@ -71,25 +112,6 @@ def _format(binary: Path, number: int, count: int, file: Path) -> None:
     )
     if formatted.returncode != 0:
         raise StackError(f"TigerBeetle formats no file: {formatted.stderr.strip()}")
-
-
-@contextmanager
-def _replica(binary: Path, addresses: str, file: Path) -> Iterator["subprocess.Popen[bytes]"]:
-    start = (str(binary), "start", f"--addresses={addresses}", f"--cache-grid={CACHE_GRID}")
-    with file.with_suffix(".log").open("wb") as log:
-        replica = subprocess.Popen(
-            launch_command((*start, str(file))),
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            process_group=0,
-        )
-    try:
-        yield replica
-    finally:
-        # It is built to be stopped like that.
-        replica.kill()
-        replica.wait()
 
 
 def _wait_for(replica: "subprocess.Popen[bytes]", port: int, data: Path) -> None:

@@ -81,8 +81,9 @@ class LoadClient:
         via: Via,
         secret: str,
         polling: Polling = POLLING,
+        record: Record | None = None,
     ) -> None:
-        self.record = Record()
+        self.record = record or Record()
         # How long it took, and what this process used for it.
         self.seconds = 0.0
         self.cpu_seconds = 0.0
