@@ -13,13 +13,13 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from bench import prepare, wrk_run, yardstick
 from bench.errors import BenchError
 from bench.machine import ROOT
 from bench.measurement import YARDSTICK
-from bench.stack import Stack, clean_environment
+from bench.stack import clean_environment
 from bench.wrk_run import Figures
 from tigerfans.settings.settings import DEFAULT_WEBHOOK_SECRET
 
@@ -70,11 +70,24 @@ PHASES: Final = {
 }
 
 
+class Measured(Protocol):
+    """A shop that runs, this one or another with its requests."""
+
+    @property
+    def url(self) -> str: ...
+
+    def check(self) -> None:
+        """Raises `BenchError` where it has ended."""
+
+    def sold(self) -> int:
+        """Tickets sold so far, of all classes."""
+
+
 @dataclass(frozen=True, slots=True)
 class Bench:
     """A running shop, how it is measured, and a folder for what is prepared."""
 
-    stack: Stack
+    stack: Measured
     folder: Path
     concurrency: int
     seconds: float

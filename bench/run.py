@@ -92,7 +92,7 @@ class Run:
                     bench = Bench(shop, Path(folder), concurrency, self._matrix.seconds)
                     rate = rates.get((phase.made_by or "", concurrency))
                     with self._failures(row):
-                        _measure(bench, phase, rate, row)
+                        _measure(shop, bench, phase, rate, row)
                         rates[phase.name, concurrency] = row["throughput"]
                     self._write(Measurement(**row))
                     del unmeasured[0]
@@ -128,9 +128,10 @@ class Run:
             row["failure"] = str(error)
 
 
-def _measure(bench: Bench, phase: Phase, rate: float | None, row: dict[str, Any]) -> None:
-    """One measurement, into `row`; raises `BenchError`."""
-    shop = bench.stack
+def _measure(
+    shop: Stack, bench: Bench, phase: Phase, rate: float | None, row: dict[str, Any]
+) -> None:
+    """One measurement of `shop`, which `bench` drives, into `row`; raises `BenchError`."""
     shop.check()
     prepared = bench.prepare(phase, rate)
     if not phase.serve:

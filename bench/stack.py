@@ -84,11 +84,11 @@ class Stack:
 
     def sequencer_status(self) -> dict[str, Any]:
         """The sequencer's `/status`."""
-        return _get_json(f"http://{HOST}:{self.metrics_port}/status")
+        return get_json(f"http://{HOST}:{self.metrics_port}/status")
 
     def sold(self) -> int:
         """Tickets sold so far, of all classes."""
-        return sum(stock["sold"] for stock in _get_json(f"{self.url}/api/inventory").values())
+        return sum(stock["sold"] for stock in get_json(f"{self.url}/api/inventory").values())
 
 
 @contextmanager
@@ -142,7 +142,7 @@ def running_in(data: Path, config: Config, *, embedded: bool = False) -> Iterato
             ready.wait(stack)
             yield stack
         finally:
-            _stop(process)
+            stop_process(process)
 
 
 class _ReadySocket:
@@ -183,7 +183,8 @@ def clean_environment() -> dict[str, str]:
     return others | {"TIGERFANS_OFFER": str(OFFER_FILE)}
 
 
-def _stop(process: "subprocess.Popen[bytes]") -> None:
+def stop_process(process: "subprocess.Popen[bytes]") -> None:
+    """Asks it to stop, and ends it where it does not."""
     if process.poll() is None:
         process.send_signal(signal.SIGTERM)
         try:
@@ -206,7 +207,8 @@ def process_cpu_seconds(pid: int) -> float:
     return float(sum(t.user + t.system + t.children_user + t.children_system for t in times))
 
 
-def _get_json(url: str) -> dict[str, Any]:
+def get_json(url: str) -> dict[str, Any]:
+    """What a shop answers; raises `StackError` where that is no JSON."""
     try:
         with _opener.open(url, timeout=ANSWER_SECONDS_MAX) as response:
             answer: dict[str, Any] = json.load(response)
