@@ -199,10 +199,10 @@ def _said(row: Measurement) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Middle:
-    """The medians of one of them in one phase."""
+    """The medians of one of them in one phase, as they are quoted."""
 
-    throughput: float
-    p99_ms: float
+    throughput: int
+    p99_ms: int
 
 
 def middles(measurements: Sequence[Measurement]) -> dict[tuple[str, int, str], Middle]:
@@ -213,7 +213,8 @@ def middles(measurements: Sequence[Measurement]) -> dict[tuple[str, int, str], M
             groups.setdefault((m.phase, m.concurrency, m.config), []).append(m)
     return {
         key: Middle(
-            median(m.throughput or 0.0 for m in rows), median(m.p99_ms or 0.0 for m in rows)
+            round(median(m.throughput or 0.0 for m in rows)),
+            round(median(m.p99_ms or 0.0 for m in rows)),
         )
         for key, rows in groups.items()
     }

@@ -9,6 +9,7 @@ import pytest
 from litestar import Litestar
 from litestar.testing import AsyncTestClient
 
+from bench.measurement import read_results
 from tests.http.pages.test_shop_pages import Page
 from tests.offers import OFFER
 from tigerfans.http.pages.bench_page import (
@@ -21,7 +22,14 @@ from tigerfans.http.pages.bench_page import (
     find_charts,
     results_directory,
 )
-from tigerfans.http.pages.beside import BESIDE, PURCHASES, PURCHASES_PUBLISHED
+from tigerfans.http.pages.beside import (
+    BESIDE,
+    MACHINE,
+    OTHERS,
+    PURCHASES,
+    PURCHASES_PUBLISHED,
+    VERSIONS,
+)
 from tigerfans.http.pages.packaged import Packaged
 from tigerfans.http.pages.rendering import SECURITY_HEADERS, STATIC_CACHE_CONTROL, Renderer
 
@@ -66,18 +74,26 @@ async def plain_client(folder: Path) -> AsyncIterator[Client]:
         yield client
 
 
-def test_what_was_measured_beside_the_reference_is_the_same_wherever_it_is_said() -> None:
-    documents = Path(__file__).parents[3] / "docs"
-    answers = (documents / "performance.md").read_text()
-    notebook = (documents / "performance-notebook.md").read_text()
+def test_what_was_measured_beside_others_is_the_same_wherever_it_is_said() -> None:
+    root = Path(__file__).parents[3]
+    readme = (root / "README.md").read_text()
+    answers = (root / "docs" / "performance.md").read_text()
+    notebook = (root / "docs" / "performance-notebook.md").read_text()
     for row in BESIDE:
-        name = row.operation.lower()
-        assert f"| {name} | {row.reference_2:,} | {row.ours_2:,} | {row.times:.1f} |" in answers
+        name = f"{row.operation.lower()} | {row.connections}"
+        figures = f"{row.reference_2:,} | {row.ours_2:,} | {row.times:.1f}"
+        assert f"| {name} | {figures} |" in answers
         assert re.search(
-            rf"\| {name} \| {row.reference_1:,}, .+ \| {row.reference_2:,}, .+"
+            rf"\| {re.escape(name)} \| {row.reference_1:,}, .+ \| {row.reference_2:,}, .+"
             rf" \| {row.ours_2:,}, .+; {row.times:.1f} \|",
             notebook,
         )
+    for other in OTHERS:
+        assert other.row in readme
+        assert other.row in notebook
+    for words in (VERSIONS, MACHINE):
+        for page in (readme, notebook):
+            assert words in " ".join(page.split())
     for figure in (*PURCHASES, PURCHASES_PUBLISHED):
         assert f"{figure:,}" in answers.split("##")[0]
 
@@ -86,9 +102,18 @@ async def test_the_first_view_compares_two_workers_with_two_without_a_script(
     client: Client,
 ) -> None:
     text = (await client.get("/bench")).text
-    assert text.index("1,516 to") < text.index("10.2 times as many") < text.index("<noscript>")
-    for figure in ("3.0 times", "6.7 times", "8,833", "2,910"):
-        assert figure in text
+    lead, beside, others, recorded = (
+        text.index(words)
+        for words in (f"{PURCHASES[0]:,} to", "times as many", "pretix", "<noscript>")
+    )
+    assert lead < beside < others < recorded
+    for row in BESIDE:
+        assert f"{row.ours_2:,}" in text
+        assert f"{row.reference_2:,}" in text
+
+
+def test_every_shipped_file_of_results_is_one_that_the_page_reads() -> None:
+    assert read_results(sorted(results_directory().glob("*.csv")))
 
 
 def names(page: Page) -> list[str | None]:

@@ -18,7 +18,16 @@ from litestar.exceptions import NotFoundException
 from litestar.params import FromPath, FromQuery, SkipValidation
 
 import tigerfans
-from tigerfans.http.pages.beside import BESIDE, PURCHASES, PURCHASES_PUBLISHED
+from tigerfans.http.pages.beside import (
+    BESIDE,
+    MACHINE,
+    OTHERS,
+    PURCHASES,
+    PURCHASES_PUBLISHED,
+    VERSIONS,
+    figure,
+    times_by_noun,
+)
 from tigerfans.http.pages.packaged import Packaged
 from tigerfans.http.pages.rendering import (
     CONTENT_SECURITY_POLICY,
@@ -108,6 +117,11 @@ def bench_page(
         "bench.html",
         headers=CHARTS_HEADERS if charts else None,
         beside=BESIDE,
+        times=times_by_noun(),
+        others=OTHERS,
+        figure=figure,
+        machine=MACHINE,
+        versions=VERSIONS,
         purchases=PURCHASES,
         purchases_published=PURCHASES_PUBLISHED,
         names=names,
