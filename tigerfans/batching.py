@@ -54,6 +54,8 @@ class Batcher(Generic[Item]):
         self._queued = 0
         self._task: asyncio.Task[None] | None = None
         self._closed = False
+        # Kept: before Python 3.12 to ask for it is a system call each time.
+        self._loop = asyncio.get_running_loop()
 
     def __repr__(self) -> str:
         state = "in flight" if self._task else "idle"
@@ -76,7 +78,7 @@ class Batcher(Generic[Item]):
         self._queue.append(item)
         self._queued += weight
         if self._task is None:
-            self._task = asyncio.create_task(self._run(), name=f"batcher {self.name}")
+            self._task = self._loop.create_task(self._run(), name=f"batcher {self.name}")
 
     async def drain(self) -> None:
         """Waits until nothing is queued or in flight."""
@@ -94,7 +96,7 @@ class Batcher(Generic[Item]):
                 try:
                     await self._send(self._take())
                 except Exception as error:
-                    asyncio.get_running_loop().call_exception_handler(
+                    self._loop.call_exception_handler(
                         {"message": f"{self!r} lost a batch", "exception": error}
                     )
         finally:
@@ -131,6 +133,7 @@ class BatchedCalls(Generic[Item, Output]):
         queue_max: int,
     ) -> None:
         self._send_items = send
+        self._loop = asyncio.get_running_loop()
         self._batcher = Batcher[tuple[Item, asyncio.Future[Output]]](
             name, self._send, batch_max=batch_max, queue_max=queue_max
         )
@@ -144,7 +147,7 @@ class BatchedCalls(Generic[Item, Output]):
 
     def call(self, item: Item) -> asyncio.Future[Output]:
         """The future output for `item`; raises `QueueFullError` or `ClosedError` at once."""
-        future: asyncio.Future[Output] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[Output] = self._loop.create_future()
         self._batcher.put((item, future))
         return future
 

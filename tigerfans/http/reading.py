@@ -32,15 +32,18 @@ class Patience:
         # When each task's time is up, oldest first; those that are late are taken out.
         self._ends: dict[asyncio.Task[Any] | None, float] = {}
         self._timer: asyncio.TimerHandle | None = None
+        # Kept from the first of them on, for whoever makes this has no loop yet: before Python 3.12
+        # to ask for it is a system call each time.
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     def __enter__(self) -> None:
-        loop = asyncio.get_running_loop()
+        loop = self._loop = self._loop or asyncio.get_running_loop()
         end = self._ends[asyncio.current_task(loop)] = loop.time() + self._seconds
         if self._timer is None:
             self._timer = loop.call_at(end, self._end_late, loop)
 
     def __exit__(self, kind: object, error: object, traceback: object) -> None:
-        task = asyncio.current_task()
+        task = asyncio.current_task(self._loop)
         is_late = self._ends.pop(task, None) is None
         if is_late and task is not None and task.uncancel() == 0:
             raise SlowRequestError from None

@@ -21,7 +21,9 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from itertools import takewhile
 from pathlib import Path
-from typing import Final, NamedTuple, Self
+from typing import Final, Self
+
+import msgspec
 
 from tigerfans.ipc.frames import (
     ABOUT_THE_CONNECTION,
@@ -65,7 +67,7 @@ PAUSE_SECONDS_MAX: Final = 0.5
 logger = logging.getLogger(__name__)
 
 
-class _Pending(NamedTuple):
+class _Pending(msgspec.Struct, frozen=True):
     """A request without an answer yet; `deadline` is in the loop's time."""
 
     future: asyncio.Future[bytes]
