@@ -10,6 +10,7 @@ from tigerfans.booking.outcomes import (
     PLACE_TABLE,
     REFUND_TABLE,
     RELEASE_TABLE,
+    SALE_ALONE_TABLE,
     SALE_TABLE,
     UNDO_TABLE,
     AdmissionOutcome,
@@ -18,6 +19,7 @@ from tigerfans.booking.outcomes import (
     ReleaseOutcome,
     SaleOutcome,
     UnexpectedResultError,
+    are_goodies_gone,
     check_accounts,
     check_funding,
     decode_admissions,
@@ -26,6 +28,7 @@ from tigerfans.booking.outcomes import (
     decode_refund,
     decode_release,
     decode_sale,
+    decode_sale_alone,
     decode_undo,
 )
 from tigerfans.ledger.wire import (
@@ -94,6 +97,10 @@ SALE_ROWS = {
         ),
         (SaleOutcome.MISMATCH, 103),
     ),
+    "hold never placed, and the sale sent alone before": (
+        (S.PENDING_TRANSFER_NOT_FOUND, S.LINKED_EVENT_FAILED, S.ID_ALREADY_FAILED),
+        (SaleOutcome.HOLD_GONE, 103),
+    ),
 }
 
 
@@ -105,6 +112,19 @@ def test_each_row_of_the_sale_table(row: str) -> None:
 
 def test_every_row_of_the_sale_table_is_tested() -> None:
     assert {statuses for statuses, _ in SALE_ROWS.values()} == set(SALE_TABLE)
+
+
+@pytest.mark.parametrize(("status", "outcome"), SALE_ALONE_TABLE.items())
+def test_each_row_of_the_table_of_sales_alone(status: S, outcome: SaleOutcome) -> None:
+    assert decode_sale_alone(results(status)) == (outcome, 101)
+
+
+@pytest.mark.parametrize("row", SALE_ROWS)
+def test_goodies_are_gone_where_the_ledger_refused_one_and_not_where_it_was_not_asked(
+    row: str,
+) -> None:
+    statuses, _ = SALE_ROWS[row]
+    assert are_goodies_gone(results(*statuses)) is (row == "ticket, goodies gone")
 
 
 @pytest.mark.parametrize("late_hold", [S.CREATED, S.EXISTS, S.EXISTS_WITH_DIFFERENT_USER_DATA_32])
@@ -184,6 +204,7 @@ def test_each_ticket_of_a_refund_has_an_outcome_of_its_own() -> None:
     [
         (decode_hold, (S.DEBIT_ACCOUNT_NOT_FOUND,)),
         (decode_sale, (S.CREATED, S.CREATED, S.CREATED)),
+        (decode_sale_alone, (S.LINKED_EVENT_FAILED,)),
         (decode_late_sale, (S.DEBIT_ACCOUNT_NOT_FOUND, S.CREATED, S.CREATED, S.CREATED)),
         (
             decode_late_sale,

@@ -188,6 +188,27 @@ async def test_a_sale_takes_the_ticket_alone_when_the_goodies_are_gone(ledger: L
     assert await shop.inventory(shop.tickets) == Inventory(capacity=5, held=0, sold=1)
 
 
+async def test_a_sale_sent_alone_is_the_one_that_comes_last_of_three(ledger: Ledger) -> None:
+    shop = await Shop.open(ledger, tickets=5, goodies=1)
+    with_goodie, without, never_held = new_id(), new_id(), new_id()
+    await shop.create(shop.hold(with_goodie), shop.hold(without))
+    await shop.create(*shop.sale(with_goodie))
+    *_, alone = shop.sale(without)
+    assert [await shop.create(alone) for _ in range(2)] == [[CREATED], [EXISTS]]
+    assert await shop.create(*shop.sale(without)) == [ALREADY_POSTED, LINKED_EVENT_FAILED, EXISTS]
+    *_, alone = shop.sale(with_goodie)
+    assert await shop.create(alone) == [ALREADY_POSTED]
+    *_, alone = shop.sale(never_held)
+    assert [await shop.create(alone) for _ in range(2)] == [[NOT_FOUND], [ID_ALREADY_FAILED]]
+    assert await shop.create(*shop.sale(never_held)) == [
+        NOT_FOUND,
+        LINKED_EVENT_FAILED,
+        ID_ALREADY_FAILED,
+    ]
+    assert await shop.inventory(shop.tickets) == Inventory(capacity=5, held=0, sold=2)
+    assert await shop.inventory(shop.goodies) == Inventory(capacity=1, held=0, sold=1)
+
+
 async def test_the_last_goodie_goes_to_one_of_two_orders_in_one_submission(
     ledger: Ledger,
 ) -> None:

@@ -8,7 +8,7 @@ import orjson
 import pytest
 from redis.asyncio import Redis
 
-from tests.harness.patience import patience
+from tests.harness.patience import PATIENCE_SECONDS, patience
 from tests.shops import OpenShop, event, latest
 from tigerfans.booking.ids import KEY_ATTEMPTS_MAX, OrderId, OrderIds
 from tigerfans.booking.transfers import fingerprint
@@ -24,8 +24,9 @@ from tigerfans.errors import (
     UnavailableError,
 )
 from tigerfans.ledger.base import LedgerUnavailableError
-from tigerfans.ledger.wire import Operation
+from tigerfans.ledger.wire import TRANSFER_SIZE, Operation
 from tigerfans.payments.base import EventType
+from tigerfans.shop import payment
 from tigerfans.shop.checkout import Checkout
 from tigerfans.shop.hold_limits import HoldLimits
 from tigerfans.shop.payment import UNMATCHED, sell
@@ -411,6 +412,36 @@ async def test_a_paid_order_has_a_ticket_and_the_first_ones_a_goodie(shop: Shop)
     assert all(a["status"] == "PAID" and a["paid_at"] for a in answers)
     assert len({a["ticket_code"] for a in answers}) == 3
     assert await stock(shop) == (7, 0, 3)
+
+
+async def test_once_goodies_are_gone_a_sale_is_one_transfer_and_replays_are_what_they_were(
+    open_shop: OpenShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(payment, "GOODIES_GONE_SECONDS", PATIENCE_SECONDS)
+    shop, other = await open_shop(goodies=1), await open_shop(goodies=1)
+    checkouts = [await shop.checkout("A", EMAIL) for _ in range(3)]
+    submitted: list[int] = []
+
+    def submit(operation: Operation, records: bytes) -> Awaitable[bytes]:
+        submitted.append(len(records) // TRANSFER_SIZE)
+        return Shop.submit(shop, operation, records)
+
+    monkeypatch.setattr(shop, "submit", submit)
+    for checkout in checkouts:
+        assert (await shop.settle(event(checkout))).order_status == "PAID"
+    assert submitted == [3, 3, 1]
+    answers = [await answer(shop, checkout) for checkout in checkouts]
+    assert [a["got_goodie"] for a in answers] == [True, False, False]
+    sessions = [await shop.payment_session(f"mock_{c.order_id}") for c in checkouts]
+    for session, sold in zip(sessions, answers, strict=True):
+        # By whoever knows that they are gone, and by whoever does not.
+        for worker in shop, other:
+            order = await sell(worker, session)
+            assert order.got_goodie is sold["got_goodie"]
+            assert order.paid_at is not None
+            assert order.paid_at.isoformat() == sold["paid_at"]
+    assert await stock(shop) == (7, 0, 3)
+    assert (await other.goodies()).sold == 1
 
 
 @pytest.mark.parametrize("redis_is_wiped", [False, True])

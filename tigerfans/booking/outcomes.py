@@ -91,11 +91,31 @@ SALE_TABLE: Final = {
         _S.LINKED_EVENT_FAILED,
         _S.ID_ALREADY_FAILED,
     ): SaleOutcome.HOLD_GONE,
+    # It was sent alone before.
+    (
+        _S.PENDING_TRANSFER_NOT_FOUND,
+        _S.LINKED_EVENT_FAILED,
+        _S.ID_ALREADY_FAILED,
+    ): SaleOutcome.HOLD_GONE,
     (
         _S.PENDING_TRANSFER_HAS_DIFFERENT_DEBIT_ACCOUNT_ID,
         _S.LINKED_EVENT_FAILED,
         _S.PENDING_TRANSFER_HAS_DIFFERENT_DEBIT_ACCOUNT_ID,
     ): SaleOutcome.MISMATCH,
+}
+
+
+# The sale alone, sent without the other two where goodies are known to be gone.
+SALE_ALONE_TABLE: Final = {
+    _S.CREATED: SaleOutcome.SOLD,
+    _S.EXISTS: SaleOutcome.SOLD,
+    # It was sold before, while there was one; when, the sale with it tells.
+    _S.PENDING_TRANSFER_ALREADY_POSTED: SaleOutcome.SOLD_WITH_GOODIE,
+    _S.PENDING_TRANSFER_EXPIRED: SaleOutcome.HOLD_GONE,
+    _S.PENDING_TRANSFER_ALREADY_VOIDED: SaleOutcome.HOLD_GONE,
+    _S.PENDING_TRANSFER_NOT_FOUND: SaleOutcome.HOLD_GONE,
+    _S.ID_ALREADY_FAILED: SaleOutcome.HOLD_GONE,
+    _S.PENDING_TRANSFER_HAS_DIFFERENT_DEBIT_ACCOUNT_ID: SaleOutcome.MISMATCH,
 }
 
 
@@ -220,6 +240,23 @@ def decode_sale(results: bytes) -> tuple[SaleOutcome, int]:
         raise _unexpected("sale", (with_goodie, goodie, alone))
     # `created` and `exists` carry the sale's time, on whichever of the two it was.
     return outcome, time_with_goodie if outcome is SaleOutcome.SOLD_WITH_GOODIE else time_alone
+
+
+def are_goodies_gone(results: bytes) -> bool:
+    """Whether `Booking.sale` found no goodie to go with the ticket."""
+    _, _, _, _, goodie, _, _, _, _ = _SALE_RESULTS.unpack(results)
+    return bool(goodie == _S.EXCEEDS_CREDITS)
+
+
+def decode_sale_alone(results: bytes) -> tuple[SaleOutcome, int]:
+    """The outcome of `Booking.sale_alone`, and the ledger's time of it in nanoseconds, which is
+    that of the sale where it is `SOLD`.
+    """
+    timestamp_ns, status, _ = RESULT.unpack(results)
+    outcome = SALE_ALONE_TABLE.get(status)
+    if outcome is None:
+        raise _unexpected("sale alone", (status,))
+    return outcome, timestamp_ns
 
 
 def decode_late_sale(results: bytes) -> tuple[SaleOutcome, int]:

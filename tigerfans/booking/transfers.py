@@ -270,6 +270,12 @@ class Booking:
             Purpose.SALE,
         )
 
+    def sale_alone(self, order_id: OrderId, cls: ClassCode) -> bytes:
+        """The last of a sale's three transfers, to be read with `decode_sale_alone`: for whoever
+        knows that no goodie is left.
+        """
+        return self._tickets[cls].post(order_id.transfer_id(Purpose.SALE), order_id)
+
     def late_sale(self, order_id: OrderId, cls: ClassCode, price_cents: int, qty: int = 1) -> bytes:
         """Four transfers, to be read with `decode_late_sale`; sent only where the hold is gone.
 

@@ -79,6 +79,8 @@ class Backends:
         self.classes: dict[str, TicketClass] = {c.code: c for c in self.catalog.classes}
         # Whose sale was closed when the stock was last read, to be read again by who is refused.
         self.closed: set[ClassCode] = set()
+        # Until when sales need not ask for a goodie, by `time.monotonic`.
+        self.goodies_gone_until = 0.0
         # The stock, read at most so often however many ask.
         self.stock = Cached(self.read_stock, INVENTORY_SECONDS)
 

@@ -4,6 +4,7 @@ Redis is read as a shortcut, and a payment never waits to write there; where Red
 ledger's hold and the signed event say the same.
 """
 
+import time
 from datetime import UTC, datetime
 from typing import Final
 
@@ -16,9 +17,11 @@ from tigerfans.booking.moments import moment_at
 from tigerfans.booking.outcomes import (
     ReleaseOutcome,
     SaleOutcome,
+    are_goodies_gone,
     decode_late_sale,
     decode_release,
     decode_sale,
+    decode_sale_alone,
 )
 from tigerfans.booking.tickets import ticket_codes
 from tigerfans.errors import InvalidEmailError, InvalidRequestError
@@ -35,6 +38,8 @@ from tigerfans.stores.sessions import Session
 
 # What is answered where an order's status would be, once money that fits no order is recorded.
 UNMATCHED: Final = "UNMATCHED"
+# A goodie that comes back is missed for no longer.
+GOODIES_GONE_SECONDS: Final = 0.1
 
 
 class HoldMismatchError(InvalidRequestError):
@@ -112,8 +117,7 @@ async def sell(backends: Backends, session: Session, reference: str | None = Non
     Raises `HoldMismatchError` where the ledger holds a ticket of another class for it.
     """
     currency = backends.catalog.currency
-    sale = backends.booking.sale(session.order_id, session.cls)
-    outcome, sold_ns = decode_sale(await backends.submit(Operation.CREATE_TRANSFERS, sale))
+    outcome, sold_ns = await _sell_held(backends, session)
     if outcome is SaleOutcome.HOLD_GONE:
         late = backends.booking.late_sale(
             session.order_id, session.cls, session.price_cents, session.qty
@@ -139,6 +143,26 @@ async def sell(backends: Backends, session: Session, reference: str | None = Non
         got_goodie=outcome is SaleOutcome.SOLD_WITH_GOODIE,
         payment_reference=reference,
     )
+
+
+async def _sell_held(backends: Backends, session: Session) -> tuple[SaleOutcome, int]:
+    """Sells what is on hold, with a goodie while there is one: see `decode_sale`.
+
+    After the last one is gone, the ledger would refuse two of a sale's three transfers, each time
+    under new ids that it keeps. So the third goes alone, for a moment after each refusal.
+    """
+    asked_at = time.monotonic()
+    if asked_at < backends.goodies_gone_until:
+        alone = backends.booking.sale_alone(session.order_id, session.cls)
+        results = await backends.submit(Operation.CREATE_TRANSFERS, alone)
+        outcome, sold_ns = decode_sale_alone(results)
+        if outcome is not SaleOutcome.SOLD_WITH_GOODIE:
+            return outcome, sold_ns
+    sale = backends.booking.sale(session.order_id, session.cls)
+    results = await backends.submit(Operation.CREATE_TRANSFERS, sale)
+    if are_goodies_gone(results):
+        backends.goodies_gone_until = asked_at + GOODIES_GONE_SECONDS
+    return decode_sale(results)
 
 
 async def _release(backends: Backends, session: Session, event_type: EventType) -> Order:
