@@ -13,7 +13,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from bench import prepare, wrk_run, yardstick
 from bench.errors import BenchError
@@ -121,24 +121,7 @@ class Bench:
 
     def purchases(self, seconds: float) -> Figures:
         """Whole purchases, their webhooks sent by the load client itself."""
-        options = ("--url", self.stack.url, "--seconds", str(seconds), "--via", "provider")
-        concurrency = ("--concurrency", str(self.concurrency))
-        try:
-            finished = subprocess.run(
-                [sys.executable, "-m", "bench.load_client", "--json", *options, *concurrency],
-                cwd=ROOT,
-                env=clean_environment(),
-                check=False,
-                capture_output=True,
-                text=True,
-                timeout=seconds + PATIENCE_SECONDS,
-            )
-        except subprocess.TimeoutExpired:
-            raise BenchError(f"Purchases did not end {PATIENCE_SECONDS:.0f} s too late.") from None
-        if finished.returncode != 0:
-            last = finished.stderr.strip().rpartition("\n")[2]
-            raise BenchError(f"The load client failed: {last}")
-        report = json.loads(finished.stdout)
+        report = buy(self.stack.url, self.concurrency, seconds)
         latencies = report["latencies_ms"].get("purchase", {"p50": 0.0, "p99": 0.0})
         return Figures(
             total=report["total"],
@@ -148,3 +131,28 @@ class Bench:
             p99_ms=latencies["p99"],
             client_cpu_seconds=report["cpu_seconds"],
         )
+
+
+def buy(url: str, concurrency: int, seconds: float) -> dict[str, Any]:
+    """What `bench.load_client` reports of whole purchases at a shop; raises `BenchError`."""
+    options = ("--url", url, "--seconds", str(seconds), "--via", "provider")
+    try:
+        finished = subprocess.run(
+            [
+                *(sys.executable, "-m", "bench.load_client", "--json"),
+                *(*options, "--concurrency", str(concurrency)),
+            ],
+            cwd=ROOT,
+            env=clean_environment(),
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=seconds + PATIENCE_SECONDS,
+        )
+    except subprocess.TimeoutExpired:
+        raise BenchError(f"Purchases did not end {PATIENCE_SECONDS:.0f} s too late.") from None
+    if finished.returncode != 0:
+        last = finished.stderr.strip().rpartition("\n")[2]
+        raise BenchError(f"The load client failed: {last}")
+    report: dict[str, Any] = json.loads(finished.stdout)
+    return report
