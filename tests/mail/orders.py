@@ -1,8 +1,9 @@
 """Orders to write mails about, without a shop that sells them."""
 
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
+
+from msgspec.structs import replace
 
 from tigerfans.booking.door_codes import DoorKeys
 from tigerfans.booking.ids import OrderId

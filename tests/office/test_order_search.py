@@ -3,12 +3,12 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing
-from dataclasses import replace
 from datetime import UTC, datetime
 from uuid import UUID
 
 import asyncpg
 import pytest
+from msgspec.structs import replace
 
 from tests.harness.patience import patience
 from tests.shops import latest

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from tigerfans.booking.ids import OrderId
 from tigerfans.errors import ProviderError, UnavailableError
@@ -25,7 +26,7 @@ ORDER_ID = ID
 PAID = Order(
     ORDER_ID, OrderStatus.PAID, "A", 9000, "", NOW, currency="eur", qty=3, payment_reference="pi_1"
 )
-DUE = replace(PAID, status=OrderStatus.PAID_UNFULFILLED)
+DUE = structs.replace(PAID, status=OrderStatus.PAID_UNFULFILLED)
 
 
 def ticket(number: int, *, is_back: bool) -> TicketRefund:
@@ -49,7 +50,7 @@ def charged(**changes: Any) -> ProviderPayment:
     [
         (PAID, [], [], {State.SOLD: 9000}),
         # One that was restored from the ledger has no reference.
-        (replace(PAID, payment_reference=None), [], [], {State.SOLD: 9000}),
+        (structs.replace(PAID, payment_reference=None), [], [], {State.SOLD: 9000}),
         (
             PAID,
             [BACK, ASKED],
@@ -57,13 +58,13 @@ def charged(**changes: Any) -> ProviderPayment:
             {State.SOLD: 3000, State.REFUND_DUE: 3000, State.REFUNDED: 3000},
         ),
         (
-            replace(PAID, status=OrderStatus.REFUNDED),
+            structs.replace(PAID, status=OrderStatus.REFUNDED),
             [ticket(number, is_back=True) for number in range(3)],
             [],
             {State.REFUNDED: 9000},
         ),
         (DUE, [], [], {State.REFUND_DUE: 9000}),
-        (replace(DUE, refunded_at=NOW), [], [], {State.REFUNDED: 9000}),
+        (structs.replace(DUE, refunded_at=NOW), [], [], {State.REFUNDED: 9000}),
         (None, [], [UNMATCHED], {State.UNMATCHED: 9000}),
         (PAID, [], [UNMATCHED], {State.UNMATCHED: 9000}),
         (
@@ -79,9 +80,9 @@ def charged(**changes: Any) -> ProviderPayment:
             {State.DISMISSED: 9000},
         ),
         (None, [], [], None),
-        (replace(PAID, status=OrderStatus.CANCELED), [], [], None),
+        (structs.replace(PAID, status=OrderStatus.CANCELED), [], [], None),
         # Another payment than the order's, and than the one that was unmatched.
-        (replace(PAID, payment_reference="pi_2"), [], [], None),
+        (structs.replace(PAID, payment_reference="pi_2"), [], [], None),
         (None, [], [replace(UNMATCHED, reference="pi_2")], None),
         (None, [], [replace(UNMATCHED, amount_cents=None)], None),
     ],
@@ -102,7 +103,7 @@ def test_money_that_was_charged_is_in_one_state_or_in_several(
 SOLD = standing_of(charged(), PAID, [], [])
 assert SOLD is not None
 HALF = standing_of(charged(), PAID, [BACK, ASKED], [])
-GONE = standing_of(charged(), replace(DUE, refunded_at=NOW), [], [])
+GONE = standing_of(charged(), structs.replace(DUE, refunded_at=NOW), [], [])
 
 
 @pytest.mark.parametrize(

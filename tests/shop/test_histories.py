@@ -23,6 +23,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from msgspec import structs
 
 from tests.ledger.by_hand import SECOND, BooksByHand
 from tests.offers import OFFER
@@ -196,8 +197,8 @@ class SessionsByMessage:
     def find(self, order_id: OrderId) -> Message:
         return _to_a_store(lambda: self.entries.get(order_id))
 
-    def finish(self, session: Session, paid_answer: bytes) -> None:
-        entry = Entry(session.pack(), paid_answer)
+    def finish(self, session: Session, paid_answer: bytes, packed: bytes = b"") -> None:
+        entry = Entry(packed or session.pack(), paid_answer)
         self.not_waited_for.append(_to_a_store(lambda: self._finish(session.order_id, entry)))
 
 
@@ -217,7 +218,9 @@ class OrdersByMessage:
         before = self.rows.get(order.id)
         if before is None or (not before.is_charged and order.is_charged):
             # The email stays what it was, as in the statement's list of columns.
-            self.rows[order.id] = order if before is None else replace(order, email=before.email)
+            self.rows[order.id] = (
+                order if before is None else structs.replace(order, email=before.email)
+            )
             return Recorded(self.rows[order.id], is_new=True)
         return Recorded(before, is_new=False)
 

@@ -14,6 +14,7 @@ from unittest.mock import patch
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, precondition, rule
+from msgspec import structs
 
 from tests.shop.test_histories import (
     SALES,
@@ -110,7 +111,7 @@ class RefundsByMessage:
                 rows[n] = replace(rows[n], taken_back_at=at)
         order = self.orders[order_id]
         ends = tuple(rows[n].taken_back_at if n in rows else None for n in range(order.qty))
-        self.orders[order_id] = replace(order, tickets_refunded_at=ends)
+        self.orders[order_id] = structs.replace(order, tickets_refunded_at=ends)
         return self._of(order_id)
 
     def _given_back(self, order_id: OrderId, first: int) -> int:
@@ -121,7 +122,9 @@ class RefundsByMessage:
             rows[n] = replace(rows[n], given_back_at=NOW)
         order = self.orders[order_id]
         if len(rows) == order.qty and all(row.given_back_at for row in rows.values()):
-            self.orders[order_id] = replace(order, status=OrderStatus.REFUNDED, refunded_at=NOW)
+            self.orders[order_id] = structs.replace(
+                order, status=OrderStatus.REFUNDED, refunded_at=NOW
+            )
         return len(open_)
 
 
@@ -259,7 +262,7 @@ class RefundsUnderFaults(OrdersUnderFaults):
         """As the machine of before knows it: what is refunded was paid."""
         row = super()._row(order_id)
         is_refunded = row is not None and row.status is OrderStatus.REFUNDED
-        return replace(row, status=OrderStatus.PAID) if row and is_refunded else row
+        return structs.replace(row, status=OrderStatus.PAID) if row and is_refunded else row
 
     def _on_settled(self, order_id: str, event_type: EventType, settled: Settlement) -> None:
         super()._on_settled(order_id, event_type, _as_paid(settled))

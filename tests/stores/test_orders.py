@@ -3,12 +3,12 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import permutations
 
 import asyncpg
 import pytest
+from msgspec.structs import replace
 
 from tests.harness.patience import until
 from tests.shops import latest
@@ -172,6 +172,19 @@ async def test_an_order_that_is_paid_after_it_failed_has_the_email_that_either_h
     recorded = await orders.record(paid)
     assert recorded == Recorded(replace(paid, email="a@x.io"), is_new=True)
     assert await orders.find(failed.id) == recorded.order
+
+
+async def test_a_batch_tells_of_each_order_whether_it_is_new(orders: Orders) -> None:
+    failed, stored = failed_order(), paid_order()
+    await orders.record(failed)
+    await orders.record(stored)
+    paid_after_all, new = replace(paid_order(), id=failed.id, email=""), paid_order()
+    told = (new, stored, paid_after_all)
+    assert await asyncio.gather(*map(orders.record, told)) == [
+        Recorded(new, is_new=True),
+        Recorded(stored, is_new=False),
+        Recorded(replace(paid_after_all, email=failed.email), is_new=True),
+    ]
 
 
 async def test_two_outcomes_of_one_order_in_one_batch_leave_the_charged_one(

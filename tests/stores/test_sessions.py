@@ -17,6 +17,7 @@ from tigerfans.stores.sessions import (
     ANSWER_SECONDS,
     ASKED_WITHIN_SECONDS,
     Claim,
+    Entry,
     Holder,
     NotSaved,
     OverLimit,
@@ -194,6 +195,19 @@ async def test_a_paid_order_leaves_its_answer_and_is_pending_no_more(sessions: S
     assert entry is not None
     assert (entry.session, entry.paid_answer) == (session, b'{"status":"PAID"}')
     assert await sessions.pending(10) == ([], 0)
+
+
+async def test_a_paid_order_keeps_what_a_newer_release_has_appended_to_its_session(
+    sessions: Sessions, redis: Redis
+) -> None:
+    session = a_session()
+    await sessions.save(session)
+    await rewrite(redis, session, [*json.loads(session.pack()), 1, "EN"])
+    found = await sessions.find(session.order_id)
+    assert found is not None
+    sessions.finish(session, b"{}", found.packed_session)
+    await drained(sessions)
+    assert await sessions.find(session.order_id) == Entry(found.packed_session, b"{}")
 
 
 async def test_a_checkout_that_is_replayed_does_not_take_the_answer_away(

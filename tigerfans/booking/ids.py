@@ -21,7 +21,8 @@ from typing import Final
 from uuid import UUID
 
 ORDER_ID_RANDOM_BYTES: Final = 9
-ORDER_ID_HEX_DIGITS: Final = 32
+ORDER_ID_BYTES: Final = 16
+ORDER_ID_HEX_DIGITS: Final = 2 * ORDER_ID_BYTES
 KEY_ATTEMPTS_MAX: Final = 16
 # So many of its digits name an order to the operator; the others, 56 bits, open its ticket.
 SHORT_HEX_DIGITS: Final = 16
@@ -79,13 +80,14 @@ class OrderId(bytes):
     @classmethod
     def parse(cls, text: str) -> "OrderId | None":
         """The id that `text` shows as 32 lowercase hex digits; None where it shows none."""
-        if len(text) != ORDER_ID_HEX_DIGITS or not text.endswith("00") or text != text.lower():
-            return None
         try:
-            order_id = cls(bytes.fromhex(text)[::-1])
+            shown = bytes.fromhex(text)
         except ValueError:
             return None
-        return order_id if order_id.hex_digits == text else None
+        # It reads capitals as well, and passes over spaces.
+        if len(shown) != ORDER_ID_BYTES or shown[-1] != 0 or shown.hex() != text:
+            return None
+        return cls(shown[::-1])
 
     @classmethod
     def read(cls, text: str) -> "OrderId | None":

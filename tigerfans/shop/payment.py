@@ -93,8 +93,9 @@ async def settle(backends: Backends, event: PaymentEvent) -> Settlement:
         if event.reference and _is_another(event, await backends.orders.find(session.order_id)):
             return await _keep(backends, event, Misfit.SESSION)
         return Settlement(orjson.loads(entry.paid_answer)["status"], is_replay=True)
+    packed = entry.packed_session if entry else b""
     if not session.email:
-        session = msgspec.structs.replace(session, email=_email_told(event))
+        session, packed = msgspec.structs.replace(session, email=_email_told(event)), b""
     try:
         if event.type is EventType.SUCCEEDED:
             order = await sell(backends, session, event.reference)
@@ -106,7 +107,7 @@ async def settle(backends: Backends, event: PaymentEvent) -> Settlement:
     if _is_another(event, recorded.order):
         return await _keep(backends, event, Misfit.SESSION)
     answer = order_answer(recorded.order) if recorded.order.is_charged else b""
-    backends.sessions.finish(session, answer)
+    backends.sessions.finish(session, answer, packed)
     return Settlement(recorded.order.status, is_replay=not recorded.is_new)
 
 

@@ -7,13 +7,14 @@ those that its event brings later. Rows travel by the auto-batcher, many to an I
 """
 
 from collections.abc import Awaitable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
 import asyncpg
+import msgspec
+from msgspec.structs import replace
 
 from tigerfans.batching import BatchedCalls
 from tigerfans.booking.email_address import folded
@@ -109,9 +110,14 @@ _RECORD: Final = f"""
                                              ELSE orders.email_folded END,
             earlier_status = orders.status, earlier_at = orders.recorded_at
         WHERE (orders.status, EXCLUDED.status) IN ({_CHANGES})
-        RETURNING id, email, status
-    ), queued AS ({QUEUE_MAILS.format("recorded")})
-    SELECT id, email FROM recorded
+        RETURNING id, email, status, earlier_status
+    ), queued AS ({QUEUE_MAILS.format("recorded")}), counted AS (
+        SELECT count(*) FILTER (WHERE earlier_status IS NULL) = cardinality($1) AS are_all_new,
+            coalesce(array_agg(id), '{{}}') AS ids, coalesce(array_agg(email), '{{}}') AS emails
+        FROM recorded
+    )
+    SELECT CASE WHEN NOT are_all_new THEN ids END, CASE WHEN NOT are_all_new THEN emails END
+    FROM counted
 """  # noqa: S608
 
 # What a worker of before has recorded, which queues no mails. Before there were any, nobody waits
@@ -163,8 +169,7 @@ _MARK_REFUNDED: Final = f"""
 """  # noqa: S608
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
+class Order(msgspec.Struct, frozen=True):
     """One order of `qty` tickets of one class; `amount_cents` is what all of them cost, in the
     smallest unit of `currency`, cents say, and `paid_at` is the ledger's time of the sale.
 
@@ -180,11 +185,11 @@ class Order:
     amount_cents: int
     email: str
     created_at: datetime
+    currency: str
     paid_at: datetime | None = None
     ticket_code: str | None = None
     got_goodie: bool = False
     refunded_at: datetime | None = None
-    currency: str = field(kw_only=True)
     qty: int = 1
     more_ticket_codes: tuple[str, ...] = ()
     tickets_refunded_at: tuple[datetime | None, ...] = ()
@@ -225,8 +230,7 @@ class Order:
         return self.status in MAY_CHANGE
 
 
-@dataclass(frozen=True, slots=True)
-class Recorded:
+class Recorded(NamedTuple):
     """What is stored now, and whether this very call stored it."""
 
     order: Order
@@ -362,8 +366,11 @@ class Orders:
             if order.status in COMES_TO[first.status]:
                 wanted[order.id] = order
         rows = sorted(wanted.values(), key=attrgetter("id"))
-        returned = await self._recording.fetch(_RECORD, *_columns(rows))
-        written = {OrderId.of_uuid(row["id"]): row["email"] for row in returned}
+        [(ids, emails)] = await self._recording.fetch(_RECORD, *_columns(rows))
+        if ids is None:
+            # All of them are new, as nearly always, and stored as they were told.
+            return [Recorded(wanted[order.id], wanted[order.id] is order) for order in orders]
+        written = dict(zip(map(OrderId.of_uuid, ids), emails, strict=True))
         stored = {id_: _with_email(wanted[id_], email) for id_, email in written.items()}
         before = [order_id for order_id in wanted if order_id not in written]
         if before:

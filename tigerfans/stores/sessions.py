@@ -47,10 +47,11 @@ BATCH_MAX: Final = 500
 QUEUE_MAX: Final = 2_048
 
 
-class Session(msgspec.Struct, frozen=True):
+class Session(msgspec.Struct, frozen=True, array_like=True):
     """One checkout that waits for its payment; times in ms since the epoch.
 
-    `amount_cents` is that of the whole order, of `qty` tickets.
+    `amount_cents` is that of the whole order, of `qty` tickets. Packed, it is a JSON array of its
+    fields in this order.
     """
 
     psid: str
@@ -91,15 +92,18 @@ class Session(msgspec.Struct, frozen=True):
     @classmethod
     def unpack(cls, packed: bytes) -> "Session | None":
         """None where the session is of a format that this release does not know."""
-        fields = orjson.loads(packed)
-        if isinstance(fields[0], int):
+        try:
+            return _unpack_session(packed)
+        except msgspec.ValidationError:
             return None
-        psid, order_id, *rest = fields[:_FIELDS]
-        return cls(psid, OrderId(bytes.fromhex(order_id)[::-1]), *rest)
 
 
-# Of format 1; there may be more, of a later release.
-_FIELDS: Final = len(Session.__struct_fields__)
+def _read_order_id(_: type, hex_digits: str) -> OrderId:
+    return OrderId(bytes.fromhex(hex_digits)[::-1])
+
+
+# What a later release has appended to format 1 it passes over; a number in front is no session.
+_unpack_session: Final = msgspec.json.Decoder(Session, dec_hook=_read_order_id).decode
 
 
 class Holder(NamedTuple):
@@ -186,7 +190,7 @@ class Sessions:
         self._saves = BatchedCalls[tuple[Session, Sequence[Holder]], Saved](
             "session writes", self._save_many, batch_max=BATCH_MAX, queue_max=QUEUE_MAX
         )
-        self._finishes = Batcher[tuple[Session, bytes]](
+        self._finishes = Batcher[tuple[Session, bytes, bytes]](
             "session ends", self._finish_many, batch_max=BATCH_MAX, queue_max=QUEUE_MAX
         )
 
@@ -213,15 +217,16 @@ class Sessions:
     def find(self, order_id: OrderId) -> Awaitable[Entry | None]:
         return self._reads.call(order_id)
 
-    def finish(self, session: Session, paid_answer: bytes) -> None:
+    def finish(self, session: Session, paid_answer: bytes, packed: bytes = b"") -> None:
         """The session is pending no more, its hold open for nobody; a paid order leaves its answer.
+        Where the session was found here, `packed` is what was found.
 
         Without an answer it was not charged: it is claimed once more when it is over.
         Nobody waits for this and nothing depends on it: where Redis is away or too slow, it is
         left undone.
         """
         with suppress(QueueFullError):
-            self._finishes.put((session, paid_answer))
+            self._finishes.put((session, packed, paid_answer))
 
     async def forget(self, order_ids: Sequence[OrderId]) -> None:
         """What is known here of these orders is not true any more: they are paid, and refunded."""
@@ -303,7 +308,7 @@ class Sessions:
                 session.order_id.hex_digits,
                 session.expires_ms,
                 session.end_ms,
-                _pack(session, b""),
+                _entry(session.pack(), b""),
                 session.qty,
                 len(counted),
             )
@@ -318,10 +323,10 @@ class Sessions:
                 outputs[index] = OverLimit(saves[index][1][holder_index], room_ms)
         return outputs
 
-    async def _finish_many(self, ends: list[tuple[Session, bytes]]) -> None:
+    async def _finish_many(self, ends: list[tuple[Session, bytes, bytes]]) -> None:
         arguments: list[Argument] = [self._entry, ANSWER_SECONDS]
-        for session, answer in ends:
-            entry = _pack(session, answer) if answer else b""
+        for session, packed, answer in ends:
+            entry = _entry(packed or session.pack(), answer) if answer else b""
             arguments += session.order_id.hex_digits, entry, session.end_ms
         # Where Redis is away, they stay listed as unpaid: its going was told, once.
         with suppress(UnavailableError):
@@ -331,9 +336,9 @@ class Sessions:
             await self._answered(finish)
 
 
-def _pack(session: Session, paid_answer: bytes) -> bytes:
+def _entry(packed_session: bytes, paid_answer: bytes) -> bytes:
     # Two JSON documents, which hold no line feed: a paid answer is served without parsing either.
-    return session.pack() + b"\n" + paid_answer
+    return packed_session + b"\n" + paid_answer
 
 
 def _order_id(hex_digits: bytes) -> OrderId:

@@ -1,8 +1,8 @@
 import csv
-from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
+from msgspec.structs import replace
 
 from tigerfans.booking.ids import OrderId
 from tigerfans.http.office.csv_files import csv_lines

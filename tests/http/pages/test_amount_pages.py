@@ -1,9 +1,9 @@
 """The pages of a shop where an order may have several tickets, and of such an order."""
 
 from collections.abc import AsyncIterator
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from tests.http.pages.test_shop_pages import (
     ORDER_ID,

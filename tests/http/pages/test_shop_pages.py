@@ -19,6 +19,7 @@ from litestar.connection import ASGIConnection
 from litestar.exceptions import NotAuthorizedException, PermissionDeniedException
 from litestar.handlers import BaseRouteHandler
 from litestar.testing import AsyncTestClient
+from msgspec import structs
 
 from tests.offers import OFFER, catalog_with
 from tigerfans.booking.ids import OrderId
@@ -78,7 +79,7 @@ PAID_AT = datetime(2026, 11, 22, 12, 2, 51, tzinfo=UTC)
 PENDING = Order(
     ORDER_ID, OrderStatus.PENDING, "A", 6500, "ada@example.org", PAID_AT, currency="eur"
 )
-PAID = replace(
+PAID = structs.replace(
     PENDING,
     status=OrderStatus.PAID,
     paid_at=PAID_AT,
@@ -595,7 +596,7 @@ async def test_the_checkout_opens_with_the_class_that_was_chosen(
 async def test_the_checkout_tells_a_buyer_who_comes_back_what_the_order_says(
     client: Client, shop: FakeShop, status: OrderStatus, words: str, told: str
 ) -> None:
-    shop.found = replace(PAID, status=status)
+    shop.found = structs.replace(PAID, status=status)
     path = f"/demo/checkout?status={told}&order_id={ORDER_ID.hex_digits}"
     page = await get(client, path)
     assert [headline for _, headline in HEADLINES if headline in page.text] == [words]
@@ -805,7 +806,7 @@ async def test_the_checkout_offers_to_go_on_with_what_is_on_hold_or_to_give_it_b
 async def test_who_comes_back_from_a_mistyped_email_finds_the_form_filled_in(
     client: Client, shop: FakeShop
 ) -> None:
-    shop.holds = [on_hold(replace(PENDING, cls="B", email="eda@example.org"))]
+    shop.holds = [on_hold(structs.replace(PENDING, cls="B", email="eda@example.org"))]
     assert email_of(await get(client, "/demo/checkout")) == ""
     remember(client)
     page = await get(client, "/demo/checkout")
@@ -819,7 +820,7 @@ async def test_who_comes_back_from_a_mistyped_email_finds_the_form_filled_in(
 async def test_who_comes_back_from_a_payment_finds_class_and_email_as_they_were(
     client: Client, shop: FakeShop, status: OrderStatus
 ) -> None:
-    shop.found = replace(PENDING, cls="B", status=status)
+    shop.found = structs.replace(PENDING, cls="B", status=status)
     path = f"/demo/checkout?order_id={ORDER_ID.hex_digits}"
     page = await get(client, path)
     assert "checked" in page.choices["B"]
@@ -896,7 +897,9 @@ async def test_a_script_hears_of_the_holds_of_its_browser_the_oldest_first(
     client: Client, shop: FakeShop
 ) -> None:
     other = OrderId(b"\0" + bytes(range(2, 17)))
-    first = OpenHold(replace(PENDING, id=other), "/mockpay/psid-2", PAID_AT - timedelta(minutes=1))
+    first = OpenHold(
+        structs.replace(PENDING, id=other), "/mockpay/psid-2", PAID_AT - timedelta(minutes=1)
+    )
     shop.holds = [on_hold(), first]
     for order_id in (ORDER_ID, other, OrderId.new()):
         remember(client, order_id)
@@ -989,7 +992,7 @@ async def test_the_payment_page_says_what_is_paid_and_how_long_it_is_held(
 
 
 async def test_a_hostile_email_is_text_on_the_payment_page(client: Client, shop: FakeShop) -> None:
-    shop.found = replace(PENDING, email=HOSTILE_EMAIL)
+    shop.found = structs.replace(PENDING, email=HOSTILE_EMAIL)
     shop.session = session_of(shop.found, 275)
     page = await get(client, "/mockpay/psid-1")
     assert f"{HOSTILE_EMAIL[0]}…@" in page.text
@@ -1000,7 +1003,7 @@ async def test_a_hostile_email_is_text_on_the_payment_page(client: Client, shop:
 async def test_an_expired_hold_can_still_be_paid_and_says_what_that_means(
     client: Client, shop: FakeShop, status: OrderStatus
 ) -> None:
-    shop.found = replace(PENDING, status=status)
+    shop.found = structs.replace(PENDING, status=status)
     shop.session = session_of(shop.found, -1)
     text = (await get(client, "/mockpay/psid-1")).text
     assert "Your hold has expired" in text
@@ -1028,7 +1031,7 @@ async def test_an_unknown_payment_is_a_404_with_a_page(client: Client) -> None:
 async def test_every_state_of_an_order_has_its_own_words(
     client: Client, shop: FakeShop, status: OrderStatus, headline: str
 ) -> None:
-    shop.found = replace(PAID, status=status)
+    shop.found = structs.replace(PAID, status=status)
     response = await client.get(SUCCESS)
     assert f"<title>{headline} · Lakeside</title>" in response.text
     text = Page(response.text).text
@@ -1039,7 +1042,7 @@ async def test_every_state_of_an_order_has_its_own_words(
 async def test_an_order_that_ended_unpaid_says_that_a_payment_still_counts(
     client: Client, shop: FakeShop, status: OrderStatus
 ) -> None:
-    shop.found = replace(PENDING, status=status)
+    shop.found = structs.replace(PENDING, status=status)
     text = (await get(client, SUCCESS)).text
     assert "wait before you buy again: this page keeps looking" in text
 
@@ -1048,7 +1051,7 @@ async def test_an_order_that_ended_unpaid_says_that_a_payment_still_counts(
 async def test_an_unpaid_order_whose_money_takes_days_says_what_becomes_of_it(
     client: Client, shop: FakeShop, status: OrderStatus
 ) -> None:
-    shop.found, shop.is_under_way = replace(PAID, status=status), True
+    shop.found, shop.is_under_way = structs.replace(PAID, status=status), True
     page = await get(client, SUCCESS)
     is_said = status in MAY_BE_UNDER_WAY
     assert ("your bank takes some days" in page.text) == is_said
@@ -1084,7 +1087,7 @@ async def test_a_paid_order_is_a_ticket(client: Client, shop: FakeShop) -> None:
 
 
 async def test_a_ticket_without_goodie_promises_none(client: Client, shop: FakeShop) -> None:
-    shop.found = replace(PAID, got_goodie=False)
+    shop.found = structs.replace(PAID, got_goodie=False)
     assert "Paper whale" not in (await get(client, SUCCESS)).text
 
 
@@ -1092,7 +1095,7 @@ async def test_a_ticket_without_goodie_promises_none(client: Client, shop: FakeS
 async def test_an_order_that_may_change_is_looked_at_again_without_a_script(
     client: Client, shop: FakeShop, status: OrderStatus
 ) -> None:
-    shop.found = replace(PAID, status=status)
+    shop.found = structs.replace(PAID, status=status)
     page = await get(client, SUCCESS)
     refreshes = [m["content"] for m in page.all("meta") if m.get("http-equiv") == "refresh"]
     after = str(AWAITED_REFRESH_SECONDS if status is OrderStatus.PENDING else REFRESH_SECONDS)
@@ -1109,14 +1112,14 @@ async def test_an_order_that_is_unknown_is_not_looked_for_again(client: Client) 
 
 
 async def test_a_refund_that_was_made_says_when(client: Client, shop: FakeShop) -> None:
-    shop.found = replace(PENDING, status=OrderStatus.PAID_UNFULFILLED, refunded_at=PAID_AT)
+    shop.found = structs.replace(PENDING, status=OrderStatus.PAID_UNFULFILLED, refunded_at=PAID_AT)
     assert "sent back on 22 Nov 2026" in (await get(client, SUCCESS)).text
 
 
-REFUNDED = replace(
+REFUNDED = structs.replace(
     PAID, status=OrderStatus.REFUNDED, refunded_at=PAID_AT, tickets_refunded_at=(PAID_AT,)
 )
-THREE = replace(
+THREE = structs.replace(
     PAID,
     qty=3,
     amount_cents=3 * 6500,
@@ -1138,7 +1141,7 @@ async def test_a_refunded_order_has_no_code_and_says_when_the_money_went_back(
 async def test_an_order_whose_money_is_on_its_way_back_is_no_ticket_any_more(
     client: Client, shop: FakeShop
 ) -> None:
-    shop.found = replace(PAID, tickets_refunded_at=(PAID_AT,))
+    shop.found = structs.replace(PAID, tickets_refunded_at=(PAID_AT,))
     page = await get(client, SUCCESS)
     assert "€65.00 is on the way back" in page.text
     assert "You are in" not in page.text
@@ -1147,7 +1150,7 @@ async def test_an_order_whose_money_is_on_its_way_back_is_no_ticket_any_more(
 async def test_a_ticket_that_was_refunded_has_no_code_and_the_others_have_theirs(
     client: Client, shop: FakeShop
 ) -> None:
-    shop.found = replace(THREE, tickets_refunded_at=(None, PAID_AT, None))
+    shop.found = structs.replace(THREE, tickets_refunded_at=(None, PAID_AT, None))
     page = await get(client, SUCCESS)
     assert "This ticket is not valid any more." in page.text
     codes = [image["src"] for image in page.all("img") if "qr" in (image.get("src") or "")]
@@ -1163,7 +1166,9 @@ def refund_forms(page: Page) -> list[str]:
 async def test_a_story_offers_the_refund_of_all_tickets_or_of_one(
     client: Client, shop: FakeShop
 ) -> None:
-    shop.story = replace(TOLD, order=replace(THREE, tickets_refunded_at=(None, PAID_AT, None)))
+    shop.story = replace(
+        TOLD, order=structs.replace(THREE, tickets_refunded_at=(None, PAID_AT, None))
+    )
     page = Page((await client.get(STORY, headers=OPERATOR)).text)
     assert "Give €130.00 back" in page.text
     assert refund_forms(page) == [
@@ -1219,7 +1224,7 @@ async def test_a_story_tells_each_chapter_with_its_time_and_transfer(
 
 
 async def test_a_storys_refund_is_a_plain_form(client: Client, shop: FakeShop) -> None:
-    due = replace(PENDING, status=OrderStatus.PAID_UNFULFILLED)
+    due = structs.replace(PENDING, status=OrderStatus.PAID_UNFULFILLED)
     shop.story = replace(TOLD, order=due)
     page = Page((await client.get(STORY, headers=OPERATOR)).text)
     assert refund_forms(page) == [f"{STORY}/refund"]
@@ -1233,14 +1238,14 @@ async def test_a_storys_refund_is_a_plain_form(client: Client, shop: FakeShop) -
 async def test_a_refund_is_offered_to_those_alone_who_may_make_it(
     client: Client, shop: FakeShop
 ) -> None:
-    shop.story = replace(TOLD, order=replace(PENDING, status=OrderStatus.PAID_UNFULFILLED))
+    shop.story = replace(TOLD, order=structs.replace(PENDING, status=OrderStatus.PAID_UNFULFILLED))
     page = Page((await client.get(STORY, headers=OFFICE)).text)
     assert refund_forms(page) == []
     assert "Refund €" not in page.text
 
 
 async def test_a_refund_that_was_made_is_not_offered_again(client: Client, shop: FakeShop) -> None:
-    done = replace(PENDING, status=OrderStatus.PAID_UNFULFILLED, refunded_at=PAID_AT)
+    done = structs.replace(PENDING, status=OrderStatus.PAID_UNFULFILLED, refunded_at=PAID_AT)
     shop.story = replace(TOLD, order=done)
     page = Page((await client.get(STORY, headers=OPERATOR)).text)
     assert refund_forms(page) == []
