@@ -41,8 +41,8 @@ def test_each_step_is_told_in_round_trips_of_its_own_turn() -> None:
 
 def test_what_is_left_of_a_step_is_the_rest() -> None:
     lines = describe({NOW: times()})
-    assert "| payment (webhook) | 2,500 | 1,000 | 200 | 100 | 800 | 400 |" in lines
-    assert "| status | 400 |  | 200 | 100 |  | 100 |" in lines
+    assert "| payment (webhook) | 2,500 | 1,000 | 0 | 200 | 100 | 800 | 400 |" in lines
+    assert "| status | 400 |  |  | 200 | 100 |  | 100 |" in lines
 
 
 def test_another_version_stands_beside_it_turn_by_turn() -> None:
