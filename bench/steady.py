@@ -20,6 +20,7 @@ import asyncio
 import csv
 import os
 import sys
+from array import array
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -27,6 +28,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
 
+import psutil
 import uvloop
 
 from bench.backup import prepared_backup
@@ -61,6 +63,10 @@ SETTLING: Final = "settling"
 STEPS: Final = ("checkout", "pay", "status", WHOLE)
 PERCENTS: Final = (50.0, 99.0, 99.9)
 TROUBLES_TOLD_MAX: Final = 20
+COLUMNS: Final = (
+    *("second", "during", "purchases", "p50_ms", "p99_ms", "worst_ms"),
+    *("idle_percent", "written_mb"),
+)
 
 
 class Chore(NamedTuple):
@@ -115,18 +121,53 @@ async def do_chores(
     return done
 
 
-async def measure(stack: Stack, load: Load, backup: tuple[str, ...]) -> tuple[Timeline, list[Done]]:
+class Machine:
+    """What else there was to do: of each second how idle the processors were, in %, and how much
+    was written to disks, in MB.
+
+    A stall in a second in which the processors rested, or the disks were busy, is none of the
+    shop's own.
+    """
+
+    def __init__(self) -> None:
+        self.idle = array("d")
+        self.written = array("d")
+
+    async def watch(self) -> None:
+        """Until it is cancelled."""
+        psutil.cpu_times_percent()
+        before = _bytes_written()
+        while True:
+            await asyncio.sleep(1.0)
+            self.idle.append(psutil.cpu_times_percent().idle)
+            now = _bytes_written()
+            self.written.append((now - before) / 1e6)
+            before = now
+
+
+def _bytes_written() -> int:
+    counters = psutil.disk_io_counters()
+    return counters.write_bytes if counters else 0
+
+
+async def measure(
+    stack: Stack, load: Load, backup: tuple[str, ...]
+) -> tuple[Timeline, list[Done], Machine]:
     address = Address.parse(stack.url)
     mix = Mix()
     await LoadClient(address, WARM_UP, mix, Via.PROVIDER, DEFAULT_WEBHOOK_SECRET).run(seed=0)
-    # What is observed must not be interrupted by whoever observes.
+    # What is observed must not be interrupted by whoever observes, nor wait at the disk for what
+    # others wrote before: the kernel writes that back half a minute later, all of it at once.
     settle_down()
-    timeline = Timeline()
+    os.sync()
+    timeline, machine = Timeline(), Machine()
     client = LoadClient(address, load, mix, Via.PROVIDER, DEFAULT_WEBHOOK_SECRET, record=timeline)
+    watching = asyncio.create_task(machine.watch(), name="watch")
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(client.run(seed=1), name="load")
         doing = tasks.create_task(do_chores(stack, timeline, load.seconds, backup), name="chores")
-    return timeline, doing.result()
+    watching.cancel()
+    return timeline, doing.result(), machine
 
 
 def describe(timeline: Timeline, done: Sequence[Done]) -> list[str]:
@@ -171,16 +212,21 @@ def tell_troubles(timeline: Timeline, done: Sequence[Done]) -> list[str]:
     return lines + [f"  at {trouble.at:.2f} s: {trouble.outcome}" for trouble in first]
 
 
-def write_seconds(timeline: Timeline, done: Sequence[Done], path: Path) -> None:
-    """A row for each second: what ran, how many purchases began, how long they took."""
+def write_seconds(timeline: Timeline, done: Sequence[Done], machine: Machine, path: Path) -> None:
+    """A row for each second: what ran, how many purchases began, how long they took, and what else
+    there was to do.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(("second", "during", "purchases", "p50_ms", "p99_ms", "worst_ms"))
+        writer.writerow(COLUMNS)
         for second, seconds in timeline.by_second(WHOLE):
             name = next((d.window.name for d in done if d.window.holds(second)), CALM)
             figures = (_figure(seconds, percent) for percent in (50, 99, 100))
-            writer.writerow((second, name, len(seconds), *figures))
+            has_seen = second < len(machine.idle)
+            idle = f"{machine.idle[second]:.0f}" if has_seen else ""
+            written = f"{machine.written[second]:.1f}" if has_seen else ""
+            writer.writerow((second, name, len(seconds), *figures, idle, written))
 
 
 @contextmanager
@@ -215,8 +261,8 @@ def run(options: argparse.Namespace) -> int:
     load = Load(CONNECTIONS, 10**9, options.seconds, options.rate)
     with running_shop(options) as (stack, backup):
         kind = stack.sequencer_status()["ledger"]["kind"]
-        timeline, done = uvloop.run(measure(stack, load, backup))
-    write_seconds(timeline, done, options.results)
+        timeline, done, machine = uvloop.run(measure(stack, load, backup))
+    write_seconds(timeline, done, machine, options.results)
     replicas = "" if options.embedded else f", {options.replicas} replicas"
     print(
         f"{timeline.total:,} purchases in {options.seconds:g} s, {options.rate:g} a second,"

@@ -7,7 +7,7 @@ import pytest
 from bench import backup
 from bench.errors import BenchError
 from bench.purchase import WHOLE, Wish
-from bench.steady import STEPS, Done, chores, describe, main, tell_troubles, write_seconds
+from bench.steady import STEPS, Done, Machine, chores, describe, main, tell_troubles, write_seconds
 from bench.timeline import Timeline, Window
 
 WISH = Wish("A", "fan@example.org", "succeeded")
@@ -44,9 +44,15 @@ def test_where_nothing_went_wrong_nothing_is_told(timeline: Timeline) -> None:
 
 def test_each_second_is_a_row(timeline: Timeline, tmp_path: Path) -> None:
     path = tmp_path / "folder" / "seconds.csv"
-    write_seconds(timeline, [BACKUP], path)
-    rows = [line.split(",")[:3] for line in path.read_text().splitlines()]
-    assert rows[1:] == [["5", "calm", "1"], ["12", "backup", "1"], ["30", "calm", "1"]]
+    machine = Machine()
+    machine.idle.extend([90.0] * 6)
+    machine.written.extend([1.5] * 6)
+    write_seconds(timeline, [BACKUP], machine, path)
+    rows = [line.split(",") for line in path.read_text().splitlines()]
+    begins = [row[:3] for row in rows[1:]]
+    assert begins == [["5", "calm", "1"], ["12", "backup", "1"], ["30", "calm", "1"]]
+    # The last ones ended after the watch did.
+    assert [row[-2:] for row in rows[1:]] == [["90", "1.5"], ["", ""], ["", ""]]
     assert len(timeline.seconds[WHOLE]) == 3
 
 
