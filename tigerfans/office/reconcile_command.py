@@ -26,6 +26,7 @@ from tigerfans.office.provider_reconcile import (
     ProviderReport,
 )
 from tigerfans.office.reconcile import Reconciler, Report
+from tigerfans.process.runtime import give_way
 from tigerfans.settings.folder import DataFolder
 from tigerfans.settings.located import located
 from tigerfans.settings.settings import Settings, SettingsError
@@ -42,6 +43,8 @@ def run(settings: Settings, *, as_json: bool, repair: bool) -> int:
 
     Raises `SettingsError` where the shop's stores cannot be reached.
     """
+    # The shop sells meanwhile.
+    give_way()
     report = _run(_reconcile(_located(settings), repair=repair))
     return _tell(report, partial(show, report), as_json=as_json)
 
@@ -54,6 +57,7 @@ def run_provider(settings: Settings, *, as_json: bool, repair: bool, days: int |
     days = DAYS if days is None else days
     if not 1 <= days <= DAYS_MAX:
         raise SettingsError(f"--days must be a number from 1 to {DAYS_MAX}.")
+    give_way()
     report = _run(_reconcile_provider(_located(settings), days, repair=repair))
     return _tell(report, partial(show_provider, report), as_json=as_json)
 
