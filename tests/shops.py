@@ -108,6 +108,8 @@ async def open_shop(
 
     yield open_one
     for shop in opened:
+        if isinstance(shop.provider, MockPay):
+            await shop.provider.close()
         await shop.sessions.close()
         await shop.orders.close()
     for database in databases:

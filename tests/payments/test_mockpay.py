@@ -12,7 +12,7 @@ from tests.shops import payment
 from tigerfans.payments import mockpay
 from tigerfans.payments.base import EventType
 from tigerfans.payments.mockpay import MockPay
-from tigerfans.payments.outbox import PAUSE_SECONDS_MIN, Outbox
+from tigerfans.payments.outbox import PAUSE_SECONDS_MIN, Outbox, Webhook
 from tigerfans.stores.database import Database
 
 PAYMENT = payment(ORDER_ID)
@@ -69,3 +69,37 @@ async def test_a_process_that_stops_leaves_what_nobody_confirms_to_the_next_send
         await provider.emit(PAYMENT, EventType.CANCELED)
     await pass_time(database, 2 * PAUSE_SECONDS_MIN)
     assert len(await Outbox(database).lease(10)) == 2
+
+
+class SlowOutbox(Outbox):
+    """Forgets nothing until it is let."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database)
+        self.asked, self.let = asyncio.Event(), asyncio.Event()
+
+    async def delivered(self, webhook: Webhook) -> None:
+        self.asked.set()
+        await self.let.wait()
+        await super().delivered(webhook)
+
+
+async def test_a_buyer_goes_on_while_what_was_confirmed_leaves_the_outbox_and_a_stop_waits_for_it(
+    database: Database,
+) -> None:
+    outbox = SlowOutbox(database)
+    confirms = httpx.MockTransport(lambda _: httpx.Response(200))
+    async with patience(), httpx.AsyncClient(transport=confirms) as client:
+        provider = MockPay(["secret"], "http://shop/", client, outbox)
+        await provider.emit(PAYMENT, EventType.SUCCEEDED)
+        await outbox.asked.wait()
+        closing = asyncio.create_task(provider.close(), name="stop")
+        outbox.let.set()
+        await closing
+    assert await waiting(database) == 0
+
+
+async def waiting(database: Database) -> int:
+    async with database.connection() as connection:
+        count: int = await connection.fetchval("SELECT count(*) FROM mockpay_webhooks")
+    return count

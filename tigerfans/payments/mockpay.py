@@ -63,6 +63,8 @@ class MockPay:
         self.outbox = outbox
         # Of what is on its way.
         self._deadlines: set[asyncio.Timeout] = set()
+        # What was confirmed and is being taken out of the outbox.
+        self._marking: set[asyncio.Task[None]] = set()
         self._seconds_max = DELIVERY_SECONDS_MAX
 
     def session_id(self, order_id: str) -> str:
@@ -108,7 +110,18 @@ class MockPay:
         )
         webhook = Webhook(uuid4(), body)
         await self.outbox.add(webhook, payment.order_id, event_type)
-        await self._deliver(webhook)
+        error = await self._send(webhook.body)
+        if error is not None:
+            await self._mark(webhook, error)
+            return
+        # The buyer goes on meanwhile. Where this process dies first, it is sent once more.
+        marking = asyncio.create_task(self._mark(webhook, None), name="mark of a webhook")
+        self._marking.add(marking)
+        marking.add_done_callback(self._marking.discard)
+
+    async def close(self) -> None:
+        """Waits for what was confirmed to be taken out of the outbox."""
+        await asyncio.gather(*self._marking)
 
     async def look_up(self, order_id: str) -> PaymentEvent | None:
         """What the buyer decided at the page, as its webhook told it; see `PaymentProvider`."""
@@ -145,7 +158,9 @@ class MockPay:
                 deadline.reschedule(ends_at)
 
     async def _deliver(self, webhook: Webhook) -> None:
-        error = await self._send(webhook.body)
+        await self._mark(webhook, await self._send(webhook.body))
+
+    async def _mark(self, webhook: Webhook, error: str | None) -> None:
         # Where the outcome cannot be stored, the lease runs out and the webhook is sent again.
         with suppress(UnavailableError):
             if error is None:

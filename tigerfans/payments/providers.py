@@ -30,13 +30,15 @@ class Parts(NamedTuple):
 
 
 async def _mockpay(parts: Parts) -> PaymentProvider:
-    return MockPay(
+    mockpay = MockPay(
         parts.settings.payments.secrets,
         parts.settings.webhook_url,
         # It talks to our own address; a proxy from the environment has no business there.
         await parts.stack.enter_async_context(httpx.AsyncClient(trust_env=False)),
         Outbox(parts.database),
     )
+    parts.stack.push_async_callback(mockpay.close)
+    return mockpay
 
 
 async def _stripe(parts: Parts) -> PaymentProvider:
