@@ -325,6 +325,24 @@ async def test_what_few_orders_have_is_not_looked_for_along_the_list(
     assert ("Sort" in str(plan)) is sorts
 
 
+async def test_what_is_found_among_the_newest_is_looked_for_no_further(
+    orders: Orders, search: OrderSearch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(order_search, "NEWEST", 3)
+    recorded = [paid("ada@example.org") for _ in range(4)]
+    # Both are among the newest, of the others only the last one is.
+    recorded += [paid("bob@example.org") for _ in range(2)]
+    await record(orders, *recorded)
+    for text, limit in (("bob", 1), ("ada", 3), ("example", 4)):
+        seen: list[Order] = []
+        after = None
+        while seen == [] or after is not None:
+            page = await search.page(Search(text), after, limit)
+            seen += [stored.order for stored in page.orders]
+            after = page.next
+        assert seen == [order for order in reversed(recorded) if text in order.email]
+
+
 async def test_a_full_last_page_has_no_next_one(orders: Orders, search: OrderSearch) -> None:
     await record(orders, paid(), paid())
     page = await search.page(Search(), None, 2)

@@ -23,14 +23,18 @@ CACHED_SECONDS: Final = 10.0
 # Less than the box office's page waits.
 READ_SECONDS_MAX: Final = 7.0
 
-# An order that is charged, whatever became of it; each refund there was or is to be.
+# Orders that are charged, whatever became of them; each refund there was or is to be. Orders are
+# summed up in a statement of their own, whose rows PostgreSQL shares among processes: of a union
+# it hands on every row.
 _REVENUE: Final = f"""
-    SELECT cls, currency, kind, at >= $1 AS is_today, count(*) AS payments,
-           sum(tickets)::bigint AS tickets, sum(amount_cents)::bigint AS amount_cents
+    SELECT cls, currency, 'paid' AS kind, paid_at >= $1 AS is_today, count(*) AS payments,
+           sum(qty) AS tickets, sum(amount_cents) AS amount_cents
+    FROM orders WHERE {IS_CHARGED}
+    GROUP BY cls, currency, is_today
+    UNION ALL
+    SELECT cls, currency, kind, at >= $1 AS is_today, count(*),
+           sum(tickets)::bigint, sum(amount_cents)::bigint
     FROM (
-        SELECT cls, currency, 'paid' AS kind, paid_at AS at, qty AS tickets, amount_cents
-        FROM orders WHERE {IS_CHARGED}
-        UNION ALL
         SELECT cls, currency, CASE WHEN refunded_at IS NULL THEN 'due' ELSE 'refunded' END,
                refunded_at, qty, amount_cents
         FROM orders WHERE status = 'PAID_UNFULFILLED'
