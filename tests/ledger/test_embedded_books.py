@@ -233,21 +233,50 @@ def test_timestamps_rise_across_a_restart_with_the_clock_set_back(
     assert after.timestamp == before.timestamp + 1
 
 
-def test_a_ledger_of_version_1_is_carried_over_with_its_holds(
-    books: BooksByHand, clock: Clock, tmp_path: Path
+def as_before(path: Path, version: int) -> None:
+    """Gives a file of now the layout of an earlier version."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.executescript("""
+            ALTER TABLE transfers ADD COLUMN due INTEGER;
+            INSERT INTO transfers SELECT id, record, 1, due FROM open;
+            CREATE INDEX transfers_due ON transfers (due) WHERE due IS NOT NULL;
+            DROP TABLE open;
+        """)
+        if version == 1:
+            db.execute("ALTER TABLE clock DROP COLUMN steady")
+        db.execute(f"PRAGMA user_version = {version}")
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_ledger_of_before_is_carried_over_with_its_holds(
+    books: BooksByHand, clock: Clock, tmp_path: Path, version: int
 ) -> None:
-    books.create(hold(100))
+    books.create(hold(100), hold(101), hold(102, timeout=0), hold(103, timeout=0))
+    books.create(post(110, hold_id=101), transfer(111, amount=99))
+    records = books.transfers(100, 101, 102, 103, 110)
     books.close()
-    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as db:
-        db.execute("ALTER TABLE clock DROP COLUMN steady")
-        db.execute("PRAGMA user_version = 1")
+    as_before(tmp_path / FILE_NAME, version)
     clock.now += 299 * SECOND
     books = BooksByHand(tmp_path, clock)
-    assert books.account(BUDGET).debits_pending == 1
+    assert books.transfers(100, 101, 102, 103, 110) == records
+    assert books.account(BUDGET).debits_pending == 3
+    assert books.create(
+        post(112, hold_id=101), transfer(111), void(113, hold_id=102), hold(104), hold(100)
+    ) == [
+        Status.PENDING_TRANSFER_ALREADY_POSTED,
+        Status.ID_ALREADY_FAILED,
+        Status.CREATED,
+        Status.CREATED,
+        Status.EXISTS,
+    ]
     clock.now += 1 * SECOND + MOMENT
-    assert books.account(BUDGET).debits_pending == 0
+    assert books.account(BUDGET).debits_pending == 2
     books.reopen()
-    assert books.create(post(101, hold_id=100)) == [Status.PENDING_TRANSFER_EXPIRED]
+    assert books.create(post(105, hold_id=100), post(106, hold_id=102), post(107, hold_id=103)) == [
+        Status.PENDING_TRANSFER_EXPIRED,
+        Status.PENDING_TRANSFER_ALREADY_VOIDED,
+        Status.CREATED,
+    ]
     books.close()
 
 
