@@ -1,12 +1,14 @@
 """Sells many orders to a shop by a shorter way than HTTP, for what is measured on a large shop.
 
-What a sale leaves behind is there afterwards, in the same random order: a hold and a sale of three
-transfers on the ledger, under ids that derive from an Idempotency-Key, by way of the sequencer's
-socket; the order and its mail in PostgreSQL, by the shop's own statement, and the mail sent. Redis
-has none of it, as after a day. What is left out is HTTP, and that buyers come one by one.
+What a sale leaves behind is there afterwards, in the same random order: a hold and a sale on the
+ledger, as the shop packs them, under ids that derive from an Idempotency-Key, by way of the
+sequencer's socket; the order and its mail in PostgreSQL, by the shop's own statement, and the mail
+sent. Redis has none of it, as after a day. What is left out is HTTP, and that buyers come one by
+one.
 """
 
 import asyncio
+import math
 import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack
@@ -21,10 +23,15 @@ from bench.stack import OFFER_FILE, Stack
 from tigerfans.assembly import open_shop
 from tigerfans.booking.ids import OrderId
 from tigerfans.booking.moments import moment_at
-from tigerfans.booking.outcomes import SaleOutcome, decode_sale
+from tigerfans.booking.outcomes import (
+    SaleOutcome,
+    are_goodies_gone,
+    decode_sale,
+    decode_sale_alone,
+)
 from tigerfans.booking.tickets import ticket_codes
 from tigerfans.booking.transfers import fingerprint
-from tigerfans.ledger.wire import RESULT_SIZE, Operation
+from tigerfans.ledger.wire import Operation
 from tigerfans.offer.file import read_offer
 from tigerfans.settings.folder import DataFolder
 from tigerfans.settings.located import located
@@ -32,11 +39,10 @@ from tigerfans.settings.settings import Settings
 from tigerfans.shop.shop import Shop
 from tigerfans.stores.orders import Order, OrderStatus
 
-# Held and sold in one breath, so that no hold expires meanwhile; a sale is three transfers.
+# Held and sold in one breath, so that no hold expires meanwhile.
 PAGE_MAX: Final = 1_000
 # While one page is on the ledger, the other is on its way into PostgreSQL.
 PAGES_AT_ONCE: Final = 2
-SALE_BYTES: Final = 3 * RESULT_SIZE
 MAIL_SECONDS_MAX: Final = 60.0
 
 _MAILS_SENT: Final = """
@@ -76,18 +82,25 @@ async def sell(shop: Shop, numbers: Sequence[int]) -> None:
     ids = [shop.ids.of_key(secrets.token_hex(KEY_BYTES), 0) for _ in numbers]
     classes = [shop.catalog.classes[number % 2] for number in numbers]
     emails = [f"buyer-{number}@example.org" for number in numbers]
+    # As the shop itself does once it was refused one.
+    goodies_are_gone = shop.goodies_gone_until > 0
     holds = [
         shop.booking.hold(order_id, c.code, fingerprint(c.code, email))
         for order_id, c, email in zip(ids, classes, emails, strict=True)
     ]
     await shop.ledger.submit(Operation.CREATE_TRANSFERS, b"".join(holds))
-    sales = [shop.booking.sale(i, c.code) for i, c in zip(ids, classes, strict=True)]
+    pack = shop.booking.sale_alone if goodies_are_gone else shop.booking.sale
+    sales = [pack(order_id, c.code) for order_id, c in zip(ids, classes, strict=True)]
     results = await shop.ledger.submit(Operation.CREATE_TRANSFERS, b"".join(sales))
+    decode = decode_sale_alone if goodies_are_gone else decode_sale
+    size = len(results) // len(ids)
+    each_result = [results[start : start + size] for start in range(0, len(results), size)]
+    if not goodies_are_gone and are_goodies_gone(each_result[-1]):
+        shop.goodies_gone_until = math.inf
     currency = shop.catalog.currency
     orders = []
-    for number, (order_id, c, email) in enumerate(zip(ids, classes, emails, strict=True)):
-        start = number * SALE_BYTES
-        outcome, sold_ns = decode_sale(results[start : start + SALE_BYTES])
+    for order_id, c, email, result in zip(ids, classes, emails, each_result, strict=True):
+        outcome, sold_ns = decode(result)
         if outcome not in (SaleOutcome.SOLD, SaleOutcome.SOLD_WITH_GOODIE):
             raise BenchError(f"An order was not sold: {outcome.value}.")
         paid_at = moment_at(sold_ns // 1_000)
