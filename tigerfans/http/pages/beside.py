@@ -82,7 +82,7 @@ OTHERS: Final = (
     Other("the reference, 1 worker", 200, 266, 883, 3_152, 102),
     Other("the reference, 2 workers", 60, 308, 332, 2_281, 50),
     Other("the reference, 2 workers", 200, 267, 1_099, 3_152, 102),
-    Other("pretix 2026.8.0, 4 workers and celery", 20, 7.2, 4_359, 1_297, 36),
+    Other("pretix 2026.8.0, 4 workers and celery", 20, 6.9, 5_792, 1_146, 39),
 )
 
 # Whole purchases a second with two workers at 60 and at 200 connections, of these runs; and what
