@@ -265,6 +265,11 @@ class Orders:
         self._recording.close()
         self._finding.close()
 
+    async def warm_up(self) -> None:
+        """Connects, and has the statements of a purchase prepared, by asking for none."""
+        await self._finding.fetch(_FIND, [])
+        await self._recording.fetch(_RECORD, *_columns([]))
+
     def record(self, order: Order) -> Awaitable[Recorded]:
         """Stores an outcome durably, once."""
         return self._records.call(order)

@@ -30,7 +30,7 @@ import msgspec
 import orjson
 
 from tigerfans.batching import BatchedCalls, Batcher, QueueFullError
-from tigerfans.booking.ids import OrderId
+from tigerfans.booking.ids import ORDER_ID_BYTES, OrderId
 from tigerfans.errors import UnavailableError
 from tigerfans.offer.catalog import ClassCode
 from tigerfans.stores.redis_connection import Argument
@@ -204,6 +204,12 @@ class Sessions:
         await self._saves.close()
         await self._finishes.close()
         await self.store.close()
+
+    async def warm_up(self) -> None:
+        """Connects, and has Redis know the scripts of a purchase, by saving and ending none."""
+        await self._find_many([OrderId(bytes(ORDER_ID_BYTES))])
+        await self._save_many([])
+        await self._finish_many([])
 
     def save(self, session: Session, holders: Sequence[Holder] = ()) -> Awaitable[Saved]:
         """Saves a session that counts for `holders`, unless one of them is over its limit.
