@@ -91,7 +91,7 @@ async def test_every_route_of_the_operators_asks_for_the_login(shop: Shop) -> No
             assert response.status_code == 401, (method, path)
 
 
-def test_every_route_of_the_operators_names_the_permission_that_it_takes(shop: Shop) -> None:
+async def test_every_route_of_the_operators_names_the_permission_that_it_takes(shop: Shop) -> None:
     routes: list[Any] = list(create_app(Settings(), shop, mockpay=None).routes)
     for route in routes:
         for handler in getattr(route, "route_handlers", None) or [route.route_handler]:

@@ -19,7 +19,7 @@ ORDER = f"/api/orders/{'0' * 32}"
 
 
 @pytest.fixture
-def app(shop: Shop) -> Litestar:
+async def app(shop: Shop) -> Litestar:
     assert isinstance(shop.provider, MockPay)
     return create_app(Settings(bench=True), shop, shop.provider)
 
