@@ -8,6 +8,7 @@ of the space, and the squares stay large enough for a cheap phone's camera.
 import io
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from hashlib import blake2b
 from itertools import repeat
 from typing import Final
@@ -46,10 +47,19 @@ def ticket_code(order_id: OrderId, secret: str, number: int = 0) -> str:
     The order's first ticket, number 0, has the code that orders had when they had no other.
     """
     derived = order_id + bytes([number]) if number else order_id
-    digest = blake2b(derived, digest_size=8, key=hash_key(secret), person=b"ticket").digest()
-    number = int.from_bytes(digest, "big")
-    pairs = [_PAIRS[(number >> shift) & 1023] for shift in (50, 40, 30, 20, 10, 0)]
-    return "TF-{}{}-{}{}-{}{}".format(*pairs)
+    code = _ticket_hash(secret).copy()
+    code.update(derived)
+    bits = int.from_bytes(code.digest(), "big")
+    return (
+        f"TF-{_PAIRS[bits >> 50 & 1023]}{_PAIRS[bits >> 40 & 1023]}"
+        f"-{_PAIRS[bits >> 30 & 1023]}{_PAIRS[bits >> 20 & 1023]}"
+        f"-{_PAIRS[bits >> 10 & 1023]}{_PAIRS[bits & 1023]}"
+    )
+
+
+@lru_cache(maxsize=1)
+def _ticket_hash(secret: str) -> blake2b:
+    return blake2b(digest_size=8, key=hash_key(secret), person=b"ticket")
 
 
 # Base 32 without the letters that people misread, two letters at a time.

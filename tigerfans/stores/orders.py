@@ -435,7 +435,7 @@ def read_order(row: asyncpg.Record) -> Order:
     )
 
 
-def _columns(orders: list[Order]) -> tuple[list[Any], ...]:
+def _columns(orders: list[Order]) -> tuple[list[Any] | None, ...]:
     """The parameters of `_RECORD`: one list for each column."""
     return (
         [o.id.hex_digits for o in orders],
@@ -448,12 +448,18 @@ def _columns(orders: list[Order]) -> tuple[list[Any], ...]:
         [o.paid_at for o in orders],
         [o.ticket_code for o in orders],
         [o.got_goodie for o in orders],
-        [_email_folded(o.email) for o in orders],
+        _unless_empty([_email_folded(o.email) for o in orders]),
         [o.qty for o in orders],
-        [o.payment_reference for o in orders],
+        _unless_empty([o.payment_reference for o in orders]),
         # Without any, the column is NULL, and its index has nothing of the order.
-        [_CODES_BETWEEN.join(o.more_ticket_codes) or None for o in orders],
+        _unless_empty([_CODES_BETWEEN.join(o.more_ticket_codes) or None for o in orders]),
     )
+
+
+def _unless_empty(column: list[str | None]) -> list[str | None] | None:
+    # A list that is not there is as many NULLs, and costs nothing; each value of one costs asyncpg
+    # two looks at whether it is a list itself.
+    return column if any(column) else None
 
 
 def _email_folded(email: str) -> str | None:
