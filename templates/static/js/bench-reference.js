@@ -18,12 +18,12 @@ export const MEASURED = {
   name: "Reference, measured on 2 cores",
   concurrency: 60,
   points: [
-    { phase: "reserve", workers: 1, throughput: [1240, 1754], machine: "2 cores" },
-    { phase: "reserve", workers: 2, throughput: [1880, 3384], machine: "2 cores" },
-    { phase: "checkout", workers: 1, throughput: [505, 758], machine: "2 cores" },
-    { phase: "checkout", workers: 2, throughput: [840, 1070], machine: "2 cores" },
-    { phase: "webhook", workers: 1, throughput: [209, 252], machine: "2 cores" },
-    { phase: "webhook", workers: 2, throughput: [304, 415], machine: "2 cores" },
+    { phase: "reserve", workers: 1, throughput: [1240, 3675], machine: "2 cores" },
+    { phase: "reserve", workers: 2, throughput: [1880, 3831], machine: "2 cores" },
+    { phase: "checkout", workers: 1, throughput: [505, 1452], machine: "2 cores" },
+    { phase: "checkout", workers: 2, throughput: [840, 1689], machine: "2 cores" },
+    { phase: "webhook", workers: 1, throughput: [209, 550], machine: "2 cores" },
+    { phase: "webhook", workers: 2, throughput: [304, 604], machine: "2 cores" },
   ],
 };
 
