@@ -20,7 +20,7 @@ from tigerfans.ledger.base import Ledger, LedgerOpenError, LedgerUnavailableErro
 from tigerfans.presence import watch
 from tigerfans.process.listening import until_listening
 from tigerfans.process.notify import notify_ready
-from tigerfans.process.runtime import settle_down
+from tigerfans.process.runtime import let_others_finish, settle_down
 from tigerfans.sequencer import web
 from tigerfans.sequencer.history import History
 from tigerfans.sequencer.listener import BACKLOG, bound_socket
@@ -39,6 +39,8 @@ logger = logging.getLogger(__name__)
 
 def run(settings: Settings) -> int:
     """Serves until SIGTERM or SIGINT; returns the exit code. Raises `SettingsError` at start."""
+    # Before the ledger has threads, which do so as well.
+    let_others_finish()
     try:
         return uvloop.run(_main(settings))
     except LedgerUnavailableError as error:

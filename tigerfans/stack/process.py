@@ -11,6 +11,7 @@ from contextlib import suppress
 from signal import SIGKILL, Signals
 from typing import Final
 
+from tigerfans.process.runtime import let_others_finish
 from tigerfans.settings.folder import DataFolder
 from tigerfans.stack.log import Log
 from tigerfans.stack.process_table import start_time
@@ -95,6 +96,8 @@ class Process:
         except BaseException:
             readiness.close()
             raise
+        if program.lets_others_finish:
+            let_others_finish(child.pid)
         return cls(program, child, log, readiness)
 
     async def ready(self) -> None:

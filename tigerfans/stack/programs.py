@@ -51,7 +51,8 @@ class Program:
     NOTIFY_SOCKET names. `stop_signal` asks it to stop; `end_signal` ends it at once, together with
     processes of its own. `listener` is the descriptor of a socket that already listens; it stays
     open here, so that connections wait while the program is replaced or started again. One that has
-    run once and is not `is_needed` is started again for ever: the shop sells without it.
+    run once and is not `is_needed` is started again for ever: the shop sells without it. The shop's
+    own programs say themselves that they let others finish (`process.runtime`).
     """
 
     name: str
@@ -64,6 +65,7 @@ class Program:
     end_signal: Signals = SIGKILL
     listener: int | None = None
     is_needed: bool = True
+    lets_others_finish: bool = False
 
 
 def launch_command(

@@ -62,6 +62,7 @@ def program(data: Path, socket: Path) -> Program:
         argv=(str(binary()), *arguments),
         stop_timeout_s=REDIS_STOP_TIMEOUT_S,
         probe=lambda: answers(socket),
+        lets_others_finish=True,
     )
 
 

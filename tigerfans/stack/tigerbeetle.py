@@ -95,6 +95,7 @@ def program(binary: Path, file: Path, port: int) -> Program:
         argv=(str(binary), "start", f"--addresses={HOST}:{port}", str(file)),
         stop_timeout_s=TIGERBEETLE_STOP_TIMEOUT_S,
         probe=lambda: answers(port),
+        lets_others_finish=True,
     )
 
 
