@@ -78,6 +78,13 @@ BESIDE: Final = (
 )
 
 OTHERS: Final = (
+    Other("one hot row of PostgreSQL", 60, 951, 309, 2_642, 40),
+    Other("a row for each ticket, SKIP LOCKED", 60, 1_169, 144, 2_642, 40),
+    Other("stock in Redis by Lua", 60, 1_176, 111, 2_642, 40),
+    Other("one hot row of PostgreSQL", 200, 964, 803, 3_861, 86),
+    Other("a row for each ticket, SKIP LOCKED", 200, 1_119, 591, 3_861, 86),
+    Other("stock in Redis by Lua", 200, 1_111, 923, 3_861, 86),
+    Other("a row for each ticket, SKIP LOCKED", 1, 486, 3, 223, 13),
     Other("the reference, 1 worker", 60, 275, 282, 2_281, 50),
     Other("the reference, 1 worker", 200, 266, 883, 3_152, 102),
     Other("the reference, 2 workers", 60, 308, 332, 2_281, 50),
