@@ -46,7 +46,8 @@ from tigerfans.process.runtime import settle_down
 from tigerfans.settings.settings import DEFAULT_WEBHOOK_SECRET
 
 CONFIG: Final = ROOT / "ops" / "workers-2.env"
-RESULTS: Final = ROOT / "bench" / "results" / "steady.csv"
+# No results of `python -m bench`, which are what TigerBench shows.
+RESULTS: Final = ROOT / "data" / "steady.csv"
 SECONDS_MAX: Final = 3_600.0
 RATE_MAX: Final = 10_000.0
 REPLICAS_MAX: Final = 6
