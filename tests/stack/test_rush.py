@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import orjson
@@ -18,6 +19,8 @@ from tigerfans.settings.settings import DEFAULT_ADMIN_PASSWORD, DEFAULT_WEBHOOK_
 BUYERS = 200
 TICKETS = 20
 GOODIES = 5
+# Of each worker: fewer than buyers come.
+CONNECTIONS = 80
 OPERATOR = httpx.BasicAuth("admin", DEFAULT_ADMIN_PASSWORD)
 
 
@@ -26,6 +29,7 @@ SETTINGS = {
     "TIGERFANS_TICKETS_B": "1000000",
     "TIGERFANS_GOODIES": str(GOODIES),
     "TIGERFANS_WORKERS": "2",
+    "TIGERFANS_CONNECTIONS": str(CONNECTIONS),
 }
 
 
@@ -98,6 +102,24 @@ async def test_batches_hold_the_transfers_of_both_workers(shop: RunningShop) -> 
         assert len(busy) == 2
         text = (await client.get(f"{metrics}/metrics")).text
         assert "tigerfans_sequencer" in text
+
+
+async def test_more_connections_than_the_workers_keep_are_all_answered(shop: RunningShop) -> None:
+    ask = f"GET /api/inventory HTTP/1.1\r\nHost: {shop.url}\r\n\r\n".encode()
+    address = urlsplit(shop.url)
+    kept, hung_up = [], 0
+    async with patience():
+        for _ in range(3 * CONNECTIONS):
+            reader, writer = await asyncio.open_connection(address.hostname, address.port)
+            kept.append(writer)
+            writer.write(ask)
+            head = await reader.readuntil(b"\r\n\r\n")
+            assert head.startswith(b"HTTP/1.1 200 ")
+            hung_up += b"\r\nconnection: close\r\n" in head.lower()
+    # Those that are kept leave room for those who come.
+    assert hung_up > CONNECTIONS
+    for writer in kept:
+        writer.close()
 
 
 async def test_a_restart_finds_orders_holds_and_inventory_as_they_were(tmp_path: Path) -> None:

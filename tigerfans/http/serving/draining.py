@@ -28,11 +28,13 @@ class Draining:
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if self._has_begun:
-            send = _closing(send)
+            send = closing(send)
         return self._app(scope, receive, send)
 
 
-def _closing(send: Send) -> Send:
+def closing(send: Send) -> Send:
+    """The same, but its client is told to come back on another connection."""
+
     async def send_closing(message: Any) -> None:
         if message["type"] == "http.response.start":
             message["headers"] = [*message.get("headers", ()), _CLOSE]

@@ -13,6 +13,7 @@ from tigerfans.assembly import open_shop
 from tigerfans.http.api.order_stream import OrderStreams
 from tigerfans.http.app import create_app
 from tigerfans.http.serving.counting import counted
+from tigerfans.http.serving.crowding import Crowding
 from tigerfans.http.serving.draining import DRAIN_SECONDS, Draining
 from tigerfans.http.serving.server import build_server, inherited_host
 from tigerfans.http.serving.shortcut import Shortcut
@@ -48,7 +49,8 @@ async def _serve(settings: Settings, name: str) -> None:
         await warm_up(shortcut, opened.shop)
         # Before it listens: to walk over all that was made so far takes a tenth of a second.
         settle_down()
-        draining = Draining(counted(shortcut, opened.shop.counters))
+        serve = counted(shortcut, opened.shop.counters)
+        draining = Draining(Crowding(serve, settings.http.connections))
         server = build_server(draining, settings.http)
         loop = asyncio.get_running_loop()
 
