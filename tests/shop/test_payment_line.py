@@ -6,11 +6,13 @@ from dataclasses import replace
 
 import pytest
 
+from tests.clock import Clock
 from tests.http.test_another_provider import Coins
 from tests.offers import OFFER
 from tests.shops import OpenShop
 from tigerfans.booking.ids import OrderId
-from tigerfans.errors import LineTooLongError, TooFewLeftError, UnavailableError
+from tigerfans.errors import AllOnHoldError, LineTooLongError, TooFewLeftError, UnavailableError
+from tigerfans.shop.gone import Gone
 from tigerfans.shop.payment_line import RETRY_SECONDS_MIN, estimate
 from tigerfans.shop.shop import Shop
 from tigerfans.stores.shop_redis import ShopRedis
@@ -80,6 +82,19 @@ async def test_once_the_line_is_full_nothing_is_held_any_more_on_any_host(
         assert 30 < refused.value.retry_after_seconds <= 50
         assert sum(shop.counters.steps.values()) == before
     assert await held(first) == ROOM
+
+
+async def test_that_the_line_is_full_is_said_also_of_what_is_gone(shops: list[Shop]) -> None:
+    first, _ = shops
+    first.gone = Gone(clock := Clock())
+    first.gone.remember("A", 1, clock())
+    with pytest.raises(AllOnHoldError):
+        await first.checkout("A", EMAIL, "key")
+    for _ in range(ROOM):
+        await first.checkout("B", EMAIL)
+        look_again(first)
+    with pytest.raises(LineTooLongError):
+        await first.checkout("A", EMAIL, "key")
 
 
 async def test_of_all_who_come_in_the_same_moment_no_more_are_held_than_can_pay(

@@ -71,6 +71,23 @@ async def test_more_who_ask_at_once_than_there_are_connections_wait_for_one(
     assert await asyncio.gather(*asking) == 4 * CONNECTIONS_MAX * [0]
 
 
+async def test_a_trace_is_of_what_is_or_was_there_or_comes_later(
+    sessions: Sessions, redis: Redis
+) -> None:
+    saved, over, first = a_session(), a_session(), a_session()
+    one_at_once = [Holder("somebody", 1)]
+    await sessions.save(saved, one_at_once)
+    assert isinstance(await sessions.save(over, one_at_once), OverLimit)
+    await sessions.leave_trace(first.order_id, first.end_ms)
+    asked = [session.order_id for session in (saved, over, first, a_session())]
+    told = [await sessions.has_trace(order_id) for order_id in asked]
+    assert told == [True, True, True, False]
+    # It is no session, and lasts as long as the answer of another attempt can.
+    assert await sessions.find(first.order_id) is None
+    entry = f"0123abcd:order:{first.order_id.hex_digits}"
+    assert await redis.ttl(entry) > ANSWER_SECONDS
+
+
 async def test_a_session_is_read_back_as_it_was_saved(sessions: Sessions) -> None:
     session = a_session()
     await sessions.save(session)

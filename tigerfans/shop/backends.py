@@ -14,6 +14,7 @@ from tigerfans.ledger.wire import Operation
 from tigerfans.offer.catalog import ClassCode, TicketClass
 from tigerfans.payments.base import PaymentProvider
 from tigerfans.payments.unmatched import UnmatchedPayments
+from tigerfans.shop.gone import Gone
 from tigerfans.shop.hold_limits import HoldLimits
 from tigerfans.stores.identity import IdentityRow
 from tigerfans.stores.orders import Order, Orders, OrderStatus, Recorded
@@ -81,6 +82,8 @@ class Backends:
         self.closed: set[ClassCode] = set()
         # Until when sales need not ask for a goodie, by `time.monotonic`.
         self.goodies_gone_until = 0.0
+        # What the ledger has just refused, so that it is not asked by everybody.
+        self.gone = Gone()
         # The stock, read at most so often however many ask.
         self.stock = Cached(self.read_stock, INVENTORY_SECONDS)
 

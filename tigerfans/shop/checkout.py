@@ -25,6 +25,7 @@ from tigerfans.errors import (
     KeyRefusedError,
     OrderEndedError,
     ShopError,
+    UnavailableError,
 )
 from tigerfans.ledger.base import LedgerError
 from tigerfans.ledger.wire import Operation
@@ -87,18 +88,28 @@ async def hold_tickets(
     if backends.line_wait is not None:
         not_offered = not_offered or await too_long(backends)
     typed, email = email, read_email(email)
+    order_ids = _order_ids(backends, idempotency_key)
+    gone = backends.gone
+    if (
+        gone.refuses(ticket_class.code, qty)
+        and not not_offered
+        and not await _may_be_promised(backends, idempotency_key)
+    ):
+        raise await refusal(backends, ticket_class.code, qty)
     body = fingerprint(ticket_class.code, email, qty)
-    for order_id in _order_ids(backends, idempotency_key):
+    for attempt, order_id in enumerate(order_ids):
         # What was held in time stays so, for whoever has not heard of it yet.
         if not_offered and (
             idempotency_key is None or await hold_on_ledger(backends, order_id) is None
         ):
             raise not_offered
         hold = backends.booking.hold(order_id, ticket_class.code, body, qty)
+        asked_at = gone.clock()
         outcome, held_ns = decode_hold(await backends.submit(Operation.CREATE_TRANSFERS, hold))
         if outcome is HoldOutcome.REFUSED_BEFORE:
             continue
         if outcome is HoldOutcome.NONE_LEFT:
+            gone.remember(ticket_class.code, qty, asked_at)
             raise await refusal(backends, ticket_class.code, qty)
         if outcome is HoldOutcome.CONFLICT:
             # Before there was one form to keep an email in, a hold had it as it was typed.
@@ -124,6 +135,8 @@ async def hold_tickets(
         # A replay is saved without counting, for it may have got its 200 before Redis forgot it.
         # So is one whose first attempt died before it was saved: it was on hold all along.
         holders = backends.limits.holders(client, email) if is_new else ()
+        if attempt and idempotency_key is not None and standing is Standing.OPEN:
+            await _leave_trace(backends, idempotency_key, session)
         if standing is Standing.OPEN and not await _save(backends, session, holders):
             continue
         if backends.line_wait is not None and standing is Standing.OPEN:
@@ -156,6 +169,23 @@ def _not_so_many(qty_max: int) -> InvalidQtyError:
     if qty_max == 1:
         return InvalidQtyError("Every order here is for one ticket.")
     return InvalidQtyError(f"Please choose 1 to {qty_max} tickets.")
+
+
+async def _may_be_promised(backends: Backends, idempotency_key: str | None) -> bool:
+    """Whether a key may have had its tickets before, as far as Redis knows."""
+    if idempotency_key is None:
+        return False
+    first = backends.ids.of_key(idempotency_key, 0)
+    try:
+        return await timed(backends.counters.session, backends.sessions.has_trace(first))
+    except UnavailableError:
+        return True
+
+
+async def _leave_trace(backends: Backends, idempotency_key: str, session: Session) -> None:
+    """Of a key whose order is not its first attempt: only that one is looked for."""
+    first = backends.ids.of_key(idempotency_key, 0)
+    await timed(backends.counters.session, backends.sessions.leave_trace(first, session.end_ms))
 
 
 async def _session_before(

@@ -7,6 +7,9 @@ session and, once the order is paid and durable, for a day its public answer: du
 webhook and status requests are served from it. A session whose hold ended unpaid is claimed by one
 worker, which asks the provider about it; one that was not charged, when the session is over.
 
+A key of which a later attempt than the first became its order has an empty entry for the first: a
+trace, by which `has_trace` knows the key with one look. Releases up to 0.4.0 leave none.
+
 Whoever may hold only so many tickets (`Holder`) has a list of those on hold, each by its order's
 id. The script that saves a session counts there: a session over a limit is not saved. Holders are
 known by digests only, and for no longer than their holds last.
@@ -181,11 +184,15 @@ class Sessions:
         # What a holder has had open lately: the order ids, of 32 hex digits each, end to end.
         self._holds: Final = f"{key_prefix}:holds:"
         self._reading = store.keep()
+        self._tracing = store.keep()
         self._saving = store.keep()
         self._finishing = store.keep()
         self._claiming = store.keep()
         self._reads = BatchedCalls[OrderId, Entry | None](
             "session reads", self._find_many, batch_max=BATCH_MAX, queue_max=QUEUE_MAX
+        )
+        self._traces = BatchedCalls[OrderId, bool](
+            "session traces", self._trace_many, batch_max=BATCH_MAX, queue_max=QUEUE_MAX
         )
         self._saves = BatchedCalls[tuple[Session, Sequence[Holder]], Saved](
             "session writes", self._save_many, batch_max=BATCH_MAX, queue_max=QUEUE_MAX
@@ -201,6 +208,7 @@ class Sessions:
 
     async def close(self) -> None:
         await self._reads.close()
+        await self._traces.close()
         await self._saves.close()
         await self._finishes.close()
         await self.store.close()
@@ -222,6 +230,17 @@ class Sessions:
 
     def find(self, order_id: OrderId) -> Awaitable[Entry | None]:
         return self._reads.call(order_id)
+
+    def has_trace(self, order_id: OrderId) -> Awaitable[bool]:
+        """Whether there is or was anything here of an order, or a later attempt of its key."""
+        return self._traces.call(order_id)
+
+    async def leave_trace(self, order_id: OrderId, end_ms: int) -> None:
+        """Remembers that a later attempt of the same key has a session, which ends at `end_ms`."""
+        entry = self._entry + order_id.hex_digits.encode()
+        # As long as the answer of an order that is paid in the last moment.
+        until_ms = end_ms + ANSWER_SECONDS * 1_000
+        await self._ask(lambda: self._redis.set(entry, b"", pxat=until_ms))
 
     def finish(self, session: Session, paid_answer: bytes, packed: bytes = b"") -> None:
         """The session is pending no more, its hold open for nobody; a paid order leaves its answer.
@@ -303,6 +322,13 @@ class Sessions:
         keys = [entry + order_id.hex_digits.encode() for order_id in order_ids]
         entries = await self._answered(self._reading.execute("MGET", *keys))
         return [_unpack(entry) if entry else None for entry in entries]
+
+    async def _trace_many(self, order_ids: list[OrderId]) -> Sequence[bool]:
+        entry = self._entry
+        keys = [entry + order_id.hex_digits.encode() for order_id in order_ids]
+        entries = await self._answered(self._tracing.execute("MGET", *keys))
+        # An empty one is a trace: of a session over a limit, or of another attempt's.
+        return [entry is not None for entry in entries]
 
     async def _save_many(self, saves: list[tuple[Session, Sequence[Holder]]]) -> Sequence[Saved]:
         now_ms = time.time_ns() // 1_000_000
