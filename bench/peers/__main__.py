@@ -152,7 +152,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--csv", type=Path, help="write the rows into a file as well")
     add("--kill", action="store_true", help="kill parts of them under load")
     add("--kills", type=int, default=3, help="of each part; default %(default)s")
-    add("--kill-tickets", type=int, default=2_000, help="to be sold meanwhile; default %(default)s")
+    add("--kill-tickets", type=int, default=3_000, help="to be sold meanwhile; default %(default)s")
     options = parser.parse_args(arguments)
     for name, values, most in (
         ("concurrency", options.concurrency, CONCURRENCY_MAX),

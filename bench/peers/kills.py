@@ -18,17 +18,19 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 import orjson
+import psutil
 
 from bench.errors import BenchError
 from bench.http_client import Address, Connection, HttpError, Response
 from bench.peers.shops import POWER, Contender, Demand, Shop, kill, lose_power
 from bench.purchase import Requests, Wish
+from bench.stack import StackError
 from tigerfans.settings.settings import DEFAULT_WEBHOOK_SECRET
 
 BUYERS: Final = 60
 CLS: Final = "A"
-HOLD_SECONDS: Final = 4
-# Before the first kill, and between two.
+HOLD_SECONDS: Final = 5
+# Before the first kill, and after each.
 PAUSE_SECONDS: Final = 3.0
 RETRY_SECONDS: Final = 0.1
 ANSWER_SECONDS_MAX: Final = 10.0
@@ -36,7 +38,7 @@ ANSWER_SECONDS_MAX: Final = 10.0
 THINK_SECONDS: Final = 0.3
 FAILED_SHARE, ABANDONED_SHARE = 0.1, 0.1
 # After the last ticket that was sold: what was on hold has come back long before.
-QUIET_SECONDS: Final = 3 * HOLD_SECONDS
+QUIET_SECONDS: Final = 2.5 * HOLD_SECONDS
 RUN_SECONDS_MAX: Final = 180.0
 
 
@@ -51,13 +53,15 @@ class Books:
     orders: set[str] = field(default_factory=set)
     statuses: dict[str, str] = field(default_factory=dict)
     last_sale: float = field(default_factory=time.monotonic)
-    # The longest time without a sale while there were tickets.
+    # The longest time without a sale while kills went on; later, sales wait for holds to end.
     pause_seconds: float = 0.0
+    is_watched: bool = True
 
     def sold(self, order_id: str, status: str) -> None:
         now = time.monotonic()
         if status == "PAID" and order_id not in self.told:
-            self.pause_seconds = max(self.pause_seconds, now - self.last_sale)
+            if self.is_watched:
+                self.pause_seconds = max(self.pause_seconds, now - self.last_sale)
             self.last_sale = now
         self.told[order_id] = status
 
@@ -101,8 +105,11 @@ class Buyer:
                 await asyncio.sleep(self._dice.uniform(0, 2 * THINK_SECONDS))
                 await self._buy()
         finally:
-            if self._connection is not None:
-                self._connection.close()
+            self.close()
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
 
     async def _buy(self) -> None:
         answer = await self.ask(self._requests.checkout(self._wish))
@@ -150,9 +157,11 @@ async def kill_under_load(contender: Contender, part: str, tickets: int, kills: 
             books.last_sale = time.monotonic()
             buying = [asyncio.create_task(b.buy_on(), name="buyer") for b in buyers]
             try:
+                await asyncio.sleep(PAUSE_SECONDS)
                 for _ in range(kills):
-                    await asyncio.sleep(PAUSE_SECONDS)
                     await _kill(shop, part)
+                    await asyncio.sleep(PAUSE_SECONDS)
+                books.is_watched = False
                 while (left := books.last_sale + QUIET_SECONDS - time.monotonic()) > 0:  # noqa: ASYNC110
                     await asyncio.sleep(left)
             finally:
@@ -161,17 +170,19 @@ async def kill_under_load(contender: Contender, part: str, tickets: int, kills: 
                 await asyncio.wait(buying)
             await _read(buyers, books)
     except TimeoutError:
-        raise BenchError(
-            f"{contender.name}, {part}: not over in {RUN_SECONDS_MAX:.0f} s."
-        ) from None
+        killed = f"{contender.name}, {part}"
+        raise BenchError(f"{killed}: not over within {RUN_SECONDS_MAX:.0f} s.") from None
     return books
 
 
 async def _kill(shop: Shop, part: str) -> None:
-    if part == POWER:
-        await lose_power(shop)
-    else:
-        kill(shop, part)
+    while True:
+        # What is just being started again cannot be killed yet.
+        with suppress(StackError, psutil.NoSuchProcess, ProcessLookupError):
+            if part == POWER:
+                return await lose_power(shop)
+            return kill(shop, part)
+        await asyncio.sleep(RETRY_SECONDS)
 
 
 async def _read(buyers: list[Buyer], books: Books) -> None:
@@ -181,6 +192,7 @@ async def _read(buyers: list[Buyer], books: Books) -> None:
     async def read_on(buyer: Buyer) -> None:
         for order_id in left:
             await buyer.status(order_id)
+        buyer.close()
 
     async with asyncio.TaskGroup() as tasks:
         for buyer in buyers:

@@ -89,15 +89,17 @@ async def lose_power(shop: Shop) -> None:
     folder = shop.folder.redis
     synced = {path: path.stat().st_size for path in folder.rglob("*.aof")}
     await asyncio.sleep(UNSYNCED_SECONDS)
-    shop.hold_back(True)
     process = psutil.Process(shop.pid("redis"))
-    process.kill()
-    # Nothing else of ours runs meanwhile, and so nothing is started again.
-    while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
-        time.sleep(DEATH_PAUSE_SECONDS)  # noqa: ASYNC251
-    for path, size in synced.items():
-        os.truncate(path, size)
-    shop.hold_back(False)
+    shop.hold_back(True)
+    try:
+        process.kill()
+        # Nothing else of ours runs meanwhile, and so nothing is started again.
+        while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+            time.sleep(DEATH_PAUSE_SECONDS)  # noqa: ASYNC251
+        for path, size in synced.items():
+            os.truncate(path, size)
+    finally:
+        shop.hold_back(False)
 
 
 class OurShop:
