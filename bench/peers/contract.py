@@ -185,13 +185,14 @@ def serve(peer: Peer, settings: Settings) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await peer.open()
-        expiring = asyncio.create_task(_expire_for_ever(peer), name="expire")
+        stopping = asyncio.Event()
+        expiring = asyncio.create_task(_expire_until(stopping, peer), name="expire")
         try:
             yield
         finally:
-            expiring.cancel()
-            with suppress(asyncio.CancelledError):
-                await expiring
+            # Not cancelled: a client library might take that for its own timeout.
+            stopping.set()
+            await expiring
             await peer.close()
 
     app = FastAPI(lifespan=lifespan, openapi_url=None)
@@ -280,9 +281,11 @@ def _stock_answer(stock: Stock, timestamp: datetime) -> dict[str, Any]:
     }
 
 
-async def _expire_for_ever(peer: Peer) -> None:
-    while True:
-        await asyncio.sleep(EXPIRE_PAUSE_SECONDS)
+async def _expire_until(stopping: asyncio.Event, peer: Peer) -> None:
+    while not stopping.is_set():
+        with suppress(TimeoutError):
+            async with asyncio.timeout(EXPIRE_PAUSE_SECONDS):
+                await stopping.wait()
         try:
             await peer.expire()
         # Whatever it was, the next round finds the same holds.

@@ -30,14 +30,15 @@ from tigerfans.settings.settings import DEFAULT_WEBHOOK_SECRET
 BUYERS: Final = 60
 CLS: Final = "A"
 HOLD_SECONDS: Final = 5
-# Before the first kill, and after each.
-PAUSE_SECONDS: Final = 3.0
+# Before the first kill, and between the first sale after one and the next.
+PAUSE_SECONDS: Final = 2.0
 RETRY_SECONDS: Final = 0.1
+UNDER_WAY_SECONDS: Final = 0.3
 ANSWER_SECONDS_MAX: Final = 10.0
 # A buyer looks at the page so long, on average, before the next purchase.
 THINK_SECONDS: Final = 0.3
 FAILED_SHARE, ABANDONED_SHARE = 0.1, 0.1
-# After the last ticket that was sold: what was on hold has come back long before.
+# After the last sale and the last trouble: what was on hold has come back long before.
 QUIET_SECONDS: Final = 2.5 * HOLD_SECONDS
 RUN_SECONDS_MAX: Final = 180.0
 
@@ -53,6 +54,8 @@ class Books:
     orders: set[str] = field(default_factory=set)
     statuses: dict[str, str] = field(default_factory=dict)
     last_sale: float = field(default_factory=time.monotonic)
+    # When something was not answered, or by a shop in trouble.
+    last_trouble: float = 0.0
     # The longest time without a sale while kills went on; later, sales wait for holds to end.
     pause_seconds: float = 0.0
     is_watched: bool = True
@@ -64,6 +67,11 @@ class Books:
                 self.pause_seconds = max(self.pause_seconds, now - self.last_sale)
             self.last_sale = now
         self.told[order_id] = status
+
+    @property
+    def quiet_at(self) -> float:
+        """When nothing more is to be expected of the shop."""
+        return max(self.last_sale, self.last_trouble) + QUIET_SECONDS
 
     @property
     def paid(self) -> int:
@@ -141,6 +149,7 @@ class Buyer:
                     answer = await self._connection.request(request)
                     if answer.status < 500:
                         return answer
+            self._books.last_trouble = time.monotonic()
             await asyncio.sleep(RETRY_SECONDS)
 
 
@@ -157,12 +166,12 @@ async def kill_under_load(contender: Contender, part: str, tickets: int, kills: 
             books.last_sale = time.monotonic()
             buying = [asyncio.create_task(b.buy_on(), name="buyer") for b in buyers]
             try:
-                await asyncio.sleep(PAUSE_SECONDS)
                 for _ in range(kills):
-                    await _kill(shop, part)
                     await asyncio.sleep(PAUSE_SECONDS)
+                    await _kill(shop, part)
+                    await _sells_again(books)
                 books.is_watched = False
-                while (left := books.last_sale + QUIET_SECONDS - time.monotonic()) > 0:  # noqa: ASYNC110
+                while (left := books.quiet_at - time.monotonic()) > 0:  # noqa: ASYNC110
                     await asyncio.sleep(left)
             finally:
                 for task in buying:
@@ -182,6 +191,14 @@ async def _kill(shop: Shop, part: str) -> None:
             if part == POWER:
                 return await lose_power(shop)
             return kill(shop, part)
+        await asyncio.sleep(RETRY_SECONDS)
+
+
+async def _sells_again(books: Books) -> None:
+    """Waits for the next sale, or until it is clear that there will be none."""
+    # Answers that were on their way are none.
+    killed = time.monotonic() + UNDER_WAY_SECONDS
+    while books.last_sale < killed and time.monotonic() < books.quiet_at:  # noqa: ASYNC110
         await asyncio.sleep(RETRY_SECONDS)
 
 
