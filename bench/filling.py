@@ -8,7 +8,6 @@ one.
 """
 
 import asyncio
-import math
 import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack
@@ -36,6 +35,7 @@ from tigerfans.offer.file import read_offer
 from tigerfans.settings.folder import DataFolder
 from tigerfans.settings.located import located
 from tigerfans.settings.settings import Settings
+from tigerfans.shop.gone import Gone
 from tigerfans.shop.shop import Shop
 from tigerfans.stores.orders import Order, OrderStatus
 
@@ -63,6 +63,8 @@ async def _fill(stack: Stack, numbers: range) -> None:
     settings = located(Settings(offer=read_offer(OFFER_FILE)), DataFolder(stack.data))
     async with AsyncExitStack() as exits:
         shop = (await open_shop(exits, settings, "filling")).shop
+        # Meanwhile no goodie comes back: time stands still.
+        shop.gone = Gone(lambda: 0.0)
         page = min(PAGE_MAX, shop.ledger.records_max // 3)
         pages = (numbers[start : start + page] for start in range(0, len(numbers), page))
         with Progress(console=Console(stderr=True), transient=True) as progress:
@@ -83,7 +85,7 @@ async def sell(shop: Shop, numbers: Sequence[int]) -> None:
     classes = [shop.catalog.classes[number % 2] for number in numbers]
     emails = [f"buyer-{number}@example.org" for number in numbers]
     # As the shop itself does once it was refused one.
-    goodies_are_gone = shop.goodies_gone_until > 0
+    goodies_are_gone = shop.gone.refuses(goodies := shop.catalog.goodies.ledger, 1)
     holds = [
         shop.booking.hold(order_id, c.code, fingerprint(c.code, email))
         for order_id, c, email in zip(ids, classes, emails, strict=True)
@@ -96,7 +98,7 @@ async def sell(shop: Shop, numbers: Sequence[int]) -> None:
     size = len(results) // len(ids)
     each_result = [results[start : start + size] for start in range(0, len(results), size)]
     if not goodies_are_gone and are_goodies_gone(each_result[-1]):
-        shop.goodies_gone_until = math.inf
+        shop.gone.remember(goodies, 1, shop.gone.clock())
     currency = shop.catalog.currency
     orders = []
     for order_id, c, email, result in zip(ids, classes, emails, each_result, strict=True):

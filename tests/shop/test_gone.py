@@ -34,6 +34,8 @@ from tigerfans.shop.hold_limits import HoldLimits
 from tigerfans.shop.shop import Shop
 
 EMAIL = "fan@example.org"
+# Of resources, on the ledger.
+A, B = 1, 2
 UP_TO_THREE = replace(OFFER, tickets_per_order=3)
 
 
@@ -41,48 +43,48 @@ UP_TO_THREE = replace(OFFER, tickets_per_order=3)
 
 
 def test_nothing_is_gone_before_the_ledger_has_refused_it() -> None:
-    assert not Gone(Clock()).refuses("A", 1)
+    assert not Gone(Clock()).refuses(A, 1)
 
 
 def test_as_many_and_more_are_gone_and_fewer_may_be_left() -> None:
     gone = Gone(clock := Clock())
-    gone.remember("A", 2, clock())
-    assert [gone.refuses("A", qty) for qty in (1, 2, 3)] == [False, True, True]
-    assert not gone.refuses("B", 3)
+    gone.remember(A, 2, clock())
+    assert [gone.refuses(A, qty) for qty in (1, 2, 3)] == [False, True, True]
+    assert not gone.refuses(B, 3)
 
 
 def test_a_refusal_counts_from_before_the_ledger_was_asked() -> None:
     gone = Gone(clock := Clock())
     asked_at = clock()
     clock.seconds += ASK_AGAIN_SECONDS / 2
-    gone.remember("A", 1, asked_at)
-    assert gone.refuses("A", 1)
+    gone.remember(A, 1, asked_at)
+    assert gone.refuses(A, 1)
     clock.seconds = asked_at + GONE_SECONDS
-    assert not gone.refuses("A", 1)
-    assert not gone.refuses("A", 1)
+    assert not gone.refuses(A, 1)
+    assert not gone.refuses(A, 1)
 
 
 def test_halfway_through_one_is_let_through_to_ask_again() -> None:
     gone = Gone(clock := Clock())
-    gone.remember("A", 1, clock())
+    gone.remember(A, 1, clock())
     clock.seconds += ASK_AGAIN_SECONDS
-    assert [gone.refuses("A", 1) for _ in range(3)] == [False, True, True]
+    assert [gone.refuses(A, 1) for _ in range(3)] == [False, True, True]
     # Where that one was refused as well, so is everybody else from then on.
-    gone.remember("A", 1, clock())
+    gone.remember(A, 1, clock())
     clock.seconds += GONE_SECONDS - ASK_AGAIN_SECONDS - 0.001
-    assert gone.refuses("A", 1)
+    assert gone.refuses(A, 1)
 
 
 def test_the_fewest_that_are_gone_are_remembered_as_long_as_that_is_fresh() -> None:
     gone = Gone(clock := Clock())
-    gone.remember("A", 2, clock())
-    gone.remember("A", 3, clock())
-    assert gone.refuses("A", 2)
-    gone.remember("A", 1, clock())
-    assert gone.refuses("A", 1)
+    gone.remember(A, 2, clock())
+    gone.remember(A, 3, clock())
+    assert gone.refuses(A, 2)
+    gone.remember(A, 1, clock())
+    assert gone.refuses(A, 1)
     clock.seconds += GONE_SECONDS
-    gone.remember("A", 3, clock())
-    assert [gone.refuses("A", qty) for qty in (2, 3)] == [False, True]
+    gone.remember(A, 3, clock())
+    assert [gone.refuses(A, qty) for qty in (2, 3)] == [False, True]
 
 
 # --- Who is refused by it, and who is not ---------------------------------------------------------
@@ -126,7 +128,7 @@ async def refuse(shop: Shop, key: str = "a key that finds out", qty: int = 1) ->
     """The ledger refuses, and the worker knows."""
     with pytest.raises((AllOnHoldError, SoldOutError, TooFewLeftError)):
         await shop.checkout("A", "other@example.org", key, qty=qty)
-    assert shop.gone.refuses("A", qty)
+    assert shop.gone.refuses(A, qty)
 
 
 def id_of(checkout: Checkout) -> OrderId:

@@ -87,7 +87,7 @@ async def test_once_the_line_is_full_nothing_is_held_any_more_on_any_host(
 async def test_that_the_line_is_full_is_said_also_of_what_is_gone(shops: list[Shop]) -> None:
     first, _ = shops
     first.gone = Gone(clock := Clock())
-    first.gone.remember("A", 1, clock())
+    first.gone.remember(first.ticket_class("A").tickets.ledger, 1, clock())
     with pytest.raises(AllOnHoldError):
         await first.checkout("A", EMAIL, "key")
     for _ in range(ROOM):

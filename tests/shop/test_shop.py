@@ -8,7 +8,8 @@ import orjson
 import pytest
 from redis.asyncio import Redis
 
-from tests.harness.patience import PATIENCE_SECONDS, patience
+from tests.clock import Clock
+from tests.harness.patience import patience
 from tests.shops import OpenShop, event, latest
 from tigerfans.booking.ids import KEY_ATTEMPTS_MAX, OrderId, OrderIds
 from tigerfans.booking.transfers import fingerprint
@@ -26,7 +27,6 @@ from tigerfans.errors import (
 from tigerfans.ledger.base import LedgerUnavailableError
 from tigerfans.ledger.wire import TRANSFER_SIZE, Operation
 from tigerfans.payments.base import EventType
-from tigerfans.shop import payment
 from tigerfans.shop.checkout import Checkout
 from tigerfans.shop.gone import Gone
 from tigerfans.shop.hold_limits import HoldLimits
@@ -426,8 +426,8 @@ async def test_a_paid_order_has_a_ticket_and_the_first_ones_a_goodie(shop: Shop)
 async def test_once_goodies_are_gone_a_sale_is_one_transfer_and_replays_are_what_they_were(
     open_shop: OpenShop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(payment, "GOODIES_GONE_SECONDS", PATIENCE_SECONDS)
     shop, other = await open_shop(goodies=1), await open_shop(goodies=1)
+    shop.gone = Gone(Clock())
     checkouts = [await shop.checkout("A", EMAIL) for _ in range(3)]
     submitted: list[int] = []
 

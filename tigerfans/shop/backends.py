@@ -80,8 +80,6 @@ class Backends:
         self.classes: dict[str, TicketClass] = {c.code: c for c in self.catalog.classes}
         # Whose sale was closed when the stock was last read, to be read again by who is refused.
         self.closed: set[ClassCode] = set()
-        # Until when sales need not ask for a goodie, by `time.monotonic`.
-        self.goodies_gone_until = 0.0
         # What the ledger has just refused, so that it is not asked by everybody.
         self.gone = Gone()
         # The stock, read at most so often however many ask.

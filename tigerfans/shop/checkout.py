@@ -91,7 +91,7 @@ async def hold_tickets(
     order_ids = _order_ids(backends, idempotency_key)
     gone = backends.gone
     if (
-        gone.refuses(ticket_class.code, qty)
+        gone.refuses(ticket_class.tickets.ledger, qty)
         and not not_offered
         and not await _may_be_promised(backends, idempotency_key)
     ):
@@ -109,7 +109,7 @@ async def hold_tickets(
         if outcome is HoldOutcome.REFUSED_BEFORE:
             continue
         if outcome is HoldOutcome.NONE_LEFT:
-            gone.remember(ticket_class.code, qty, asked_at)
+            gone.remember(ticket_class.tickets.ledger, qty, asked_at)
             raise await refusal(backends, ticket_class.code, qty)
         if outcome is HoldOutcome.CONFLICT:
             # Before there was one form to keep an email in, a hold had it as it was typed.

@@ -1,4 +1,4 @@
-"""What a worker knows to be gone: how few tickets of a class the ledger has just refused. No I/O.
+"""What a worker knows to be gone: how few of a resource the ledger has just refused. No I/O.
 
 In a rush most who come are refused, and each of them would cost the ledger what a buyer costs it.
 So a worker remembers a refusal for a moment, and meanwhile refuses by itself whoever asks for as
@@ -8,6 +8,9 @@ for what the ledger itself refuses.
 
 Halfway through, one of them is let through to ask again, so that in a rush the next refusal is
 there before the last one is old: else all who come in between would ask at once.
+
+Goodies are asked for with each sale, and once they are gone for nothing: a sale that goes without
+asking is one transfer and not three.
 
 It never says yes: the ledger alone sells. And it says nothing to a key that the shop may have
 promised a ticket to; `checkout` sees to that.
@@ -19,14 +22,12 @@ from typing import Final
 
 import msgspec
 
-from tigerfans.offer.catalog import ClassCode
-
 GONE_SECONDS: Final = 0.1
 ASK_AGAIN_SECONDS: Final = GONE_SECONDS / 2
 
 
 class _Refused(msgspec.Struct):
-    """So many tickets of a class, the fewest that were; both moments are the clock's."""
+    """So many of a resource, the fewest that were; both moments are the clock's."""
 
     qty: int
     ask_again_at: float
@@ -34,25 +35,27 @@ class _Refused(msgspec.Struct):
 
 
 class Gone:
-    """Refusals of the last `GONE_SECONDS`, by class; `clock` gives seconds."""
+    """Refusals of the last `GONE_SECONDS`, by the ledger numbers of resources; `clock` gives
+    seconds.
+    """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.clock: Final = clock
-        self._refused: dict[ClassCode, _Refused] = {}
+        self._refused: dict[int, _Refused] = {}
 
-    def remember(self, cls: ClassCode, qty: int, asked_at: float) -> None:
+    def remember(self, ledger: int, qty: int, asked_at: float) -> None:
         """The ledger refused so many; it was asked after `asked_at`, by the clock."""
-        before = self._refused.get(cls)
+        before = self._refused.get(ledger)
         if before is None or qty <= before.qty or self.clock() >= before.until:
-            self._refused[cls] = _Refused(
+            self._refused[ledger] = _Refused(
                 qty, asked_at + ASK_AGAIN_SECONDS, asked_at + GONE_SECONDS
             )
 
-    def refuses(self, cls: ClassCode, qty: int) -> bool:
-        """Whether so many tickets of the class are known to be gone; False is also for the one who
+    def refuses(self, ledger: int, qty: int) -> bool:
+        """Whether so many of a resource are known to be gone; False is also for the one who
         is to ask again.
         """
-        refused = self._refused.get(cls)
+        refused = self._refused.get(ledger)
         if refused is None or qty < refused.qty:
             return False
         now = self.clock()

@@ -4,7 +4,6 @@ Redis is read as a shortcut, and a payment never waits to write there; where Red
 ledger's hold and the signed event say the same.
 """
 
-import time
 from datetime import UTC, datetime
 from typing import Final
 
@@ -38,8 +37,6 @@ from tigerfans.stores.sessions import Session
 
 # What is answered where an order's status would be, once money that fits no order is recorded.
 UNMATCHED: Final = "UNMATCHED"
-# A goodie that comes back is missed for no longer.
-GOODIES_GONE_SECONDS: Final = 0.1
 
 
 class HoldMismatchError(InvalidRequestError):
@@ -152,8 +149,9 @@ async def _sell_held(backends: Backends, session: Session) -> tuple[SaleOutcome,
     After the last one is gone, the ledger would refuse two of a sale's three transfers, each time
     under new ids that it keeps. So the third goes alone, for a moment after each refusal.
     """
-    asked_at = time.monotonic()
-    if asked_at < backends.goodies_gone_until:
+    gone, goodies = backends.gone, backends.catalog.goodies.ledger
+    asked_at = gone.clock()
+    if gone.refuses(goodies, 1):
         alone = backends.booking.sale_alone(session.order_id, session.cls)
         results = await backends.submit(Operation.CREATE_TRANSFERS, alone)
         outcome, sold_ns = decode_sale_alone(results)
@@ -162,7 +160,7 @@ async def _sell_held(backends: Backends, session: Session) -> tuple[SaleOutcome,
     sale = backends.booking.sale(session.order_id, session.cls)
     results = await backends.submit(Operation.CREATE_TRANSFERS, sale)
     if are_goodies_gone(results):
-        backends.goodies_gone_until = asked_at + GOODIES_GONE_SECONDS
+        gone.remember(goodies, 1, asked_at)
     return decode_sale(results)
 
 
