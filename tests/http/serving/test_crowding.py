@@ -1,5 +1,6 @@
 """A worker that has most of its connections taken hangs up after each answer."""
 
+import errno
 import os
 from contextlib import ExitStack
 
@@ -50,6 +51,16 @@ async def test_when_there_is_room_again_connections_are_kept_again(
     told = await answers(Crowding(hello, PLENTY))
     assert told[REQUESTS_PER_LOOK - 1] == "close"
     assert told[-1] is None
+
+
+async def test_a_worker_that_may_have_no_more_files_open_answers_and_hangs_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def open_files_min() -> int:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr("tigerfans.http.serving.crowding.open_files_min", open_files_min)
+    assert (await answers(Crowding(hello, PLENTY)))[-1] == "close"
 
 
 def test_it_is_seen_how_many_files_are_open_at_least() -> None:

@@ -33,10 +33,17 @@ class Crowding:
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         self._requests += 1
         if self._requests % REQUESTS_PER_LOOK == 0:
-            self._is_crowded = open_files_min() >= self._kept_max
+            self._is_crowded = self._look()
         if self._is_crowded:
             send = closing(send)
         return self._app(scope, receive, send)
+
+    def _look(self) -> bool:
+        try:
+            return open_files_min() >= self._kept_max
+        except OSError:
+            # Not even this one may be opened: that is as crowded as it gets.
+            return True
 
 
 def open_files_min() -> int:
