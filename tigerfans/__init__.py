@@ -1,3 +1,3 @@
 """TigerFans: a ticket shop that sells a hall in seconds and never sells a seat twice."""
 
-__version__ = "0.4.0"
+__version__ = "0.5.0"

@@ -16,7 +16,7 @@ from tests.hosts.parts import Replica
 from tests.hosts.site import REPLICAS, Site
 
 # The commit of the release before this one, which a host may still run.
-LAST_RELEASE: Final = "4847314"
+LAST_RELEASE: Final = "0390435"
 # How long what a fault takes away stays away.
 AWAY_SECONDS: Final = 3.0
 # A person is woken, looks, and acts: here at once.
