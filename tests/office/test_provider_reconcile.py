@@ -21,7 +21,7 @@ from tigerfans.errors import InvalidRequestError, ProviderError
 from tigerfans.office import provider_reconcile
 from tigerfans.office.provider_reconcile import ProviderReconciler, ProviderReport
 from tigerfans.office.reconcile_command import show_provider
-from tigerfans.payments import stripe_books
+from tigerfans.payments import stripe_opening, stripe_requests
 from tigerfans.payments.base import EventType, PaymentEvent, ProviderPayment
 
 __all__ = ["quick", "selling"]
@@ -31,7 +31,7 @@ INTENTS = "GET /v1/payment_intents"
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stripe_books, "PATIENT_PAUSES_SECONDS", (0.01,) * 4)
+    monkeypatch.setattr(stripe_opening, "PATIENT_PAUSES_SECONDS", (0.01,) * 4)
 
 
 async def report_of(selling: StripeShop, *, repair: bool = False) -> ProviderReport:
@@ -282,7 +282,7 @@ async def test_what_others_sell_by_the_same_account_is_nobodys_business(
 async def test_many_pages_are_read_to_the_end_whatever_goes_wrong(
     selling: StripeShop, stripe_server: Control, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stripe_books, "PAYMENTS_READ_AT_ONCE", 2)
+    monkeypatch.setattr(stripe_requests, "PAYMENTS_READ_AT_ONCE", 2)
     monkeypatch.setattr(provider_reconcile, "PAGE_MAX", 2)
     for _ in range(5):
         await pay(selling, stripe_server)

@@ -60,6 +60,9 @@ class Provider(MockPay):
     async def look_up(self, order_id: str) -> PaymentEvent | None:
         return None
 
+    async def close(self) -> None:
+        """It sends no webhooks."""
+
 
 @pytest.fixture
 def provider() -> Provider:
