@@ -57,7 +57,7 @@ TURNS: Final = 3
 TURNS_MAX: Final = 100
 CONCURRENCY: Final = 200
 CONFIG: Final = ROOT / "ops" / "workers-2.env"
-RESULTS: Final = ROOT / "bench" / "results"
+RESULTS: Final = ROOT / "data"
 PATIENCE_SECONDS: Final = 300.0
 CHECKPOINT_SECONDS_MAX: Final = 120.0
 MEGABYTE: Final = 1e6
@@ -118,6 +118,7 @@ def measure(options: argparse.Namespace, data: Path) -> None:
     with running_in(data, config, embedded=options.embedded) as grown, ExitStack() as stack:
         ledger = grown.sequencer_status()["ledger"]["kind"]
         path = options.results or RESULTS / f"growth-{ledger}.csv"
+        path.parent.mkdir(parents=True, exist_ok=True)
         results = Results(stack.enter_context(path.open("a", newline="")), ledger)
         orders = grown.sold()
         for mark in sorted(options.marks):
@@ -360,7 +361,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add("--no-opening", action="store_true", help="do not open it again at the end")
     add("--config", type=Path, default=CONFIG, help="a file of settings")
     add("--data", type=Path, help="the shop's folder, which stays; by default one that is gone")
-    add("--results", type=Path, help="the file of the rows; by default in bench/results")
+    add("--results", type=Path, help="the file of the rows; by default in data/")
     options = parser.parse_args(arguments)
     for name, values, least, most in (
         ("marks", options.marks, 0, ORDERS_MAX),
