@@ -163,3 +163,13 @@ initdb: removing data directory "data/postgres.new"
     assert postgres.complaint(printed).endswith("PANIC:  could not write: No space left")
     assert postgres.complaint("It does not like it here.\n") == "It does not like it here."
     assert postgres.complaint("") == "initdb says nothing."
+
+
+@pytest.mark.parametrize(("memory_mb", "buffers_mb"), [(32, 16), (1_024, 256), (16_384, 512)])
+def test_postgresql_keeps_a_quarter_of_the_memory_for_its_buffers_and_no_more_than_it_needs(
+    memory_mb: int, buffers_mb: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    amounts = {"SC_PAGE_SIZE": 4_096, "SC_PHYS_PAGES": memory_mb * 256}
+    monkeypatch.setattr(os, "sysconf", amounts.__getitem__)
+    program = postgres.program(tmp_path, tmp_path, None, connections_max=20)
+    assert f"shared_buffers={buffers_mb}MB" in program.argv
