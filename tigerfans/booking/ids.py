@@ -66,13 +66,6 @@ class OrderId(bytes):
         return cls(b"\0" + os.urandom(ORDER_ID_RANDOM_BYTES) + milliseconds.to_bytes(6, "little"))
 
     @classmethod
-    def from_key(cls, idempotency_key: str, secret: str, attempt: int = 0) -> "OrderId":
-        """The id of a key's attempt, 0 to 15; not to be guessed without the secret."""
-        digest = _digest_of_keys(secret, attempt)
-        digest.update(idempotency_key.encode())
-        return cls(b"\0" + digest.digest())
-
-    @classmethod
     def of_uuid(cls, uuid: UUID) -> "OrderId":
         """The id that PostgreSQL has as a UUID of the same hex digits."""
         return cls(uuid.bytes[::-1])
@@ -146,7 +139,9 @@ class OrderIds:
         return self._checked(OrderId.new())
 
     def of_key(self, idempotency_key: str, attempt: int) -> OrderId:
-        """The id of a key's attempt, always the same one."""
+        """The id of a key's attempt, 0 to 15, always the same one; not to be guessed without the
+        secret.
+        """
         digest = self._attempts[attempt].copy()
         digest.update(idempotency_key.encode())
         return self._checked(b"\0" + digest.digest())

@@ -36,7 +36,7 @@ from tigerfans.batching import BatchedCalls, Batcher, QueueFullError
 from tigerfans.booking.ids import ORDER_ID_BYTES, OrderId
 from tigerfans.errors import UnavailableError
 from tigerfans.offer.catalog import ClassCode
-from tigerfans.stores.redis_connection import Argument
+from tigerfans.stores.redis_connection import Argument, RedisConnection
 from tigerfans.stores.session_scripts import CLAIM, FINISH, POSTPONE, SAVE
 from tigerfans.stores.shop_redis import ShopRedis
 
@@ -102,7 +102,7 @@ class Session(msgspec.Struct, frozen=True, array_like=True):
 
 
 def _read_order_id(_: type, hex_digits: str) -> OrderId:
-    return OrderId(bytes.fromhex(hex_digits)[::-1])
+    return _order_id(hex_digits)
 
 
 # What a later release has appended to format 1 it passes over; a number in front is no session.
@@ -292,7 +292,7 @@ class Sessions:
         )
         answer = iter(await self._answered(claim))
         return [
-            Claim(_order_id(order_id), attempts)
+            Claim(_order_id(order_id.decode()), attempts)
             for order_id, attempts in zip(answer, answer, strict=True)
         ]
 
@@ -318,17 +318,20 @@ class Sessions:
         await self._ask(lambda: self._redis.eval(POSTPONE.text, 3, *keys, *arguments))
 
     async def _find_many(self, order_ids: list[OrderId]) -> Sequence[Entry | None]:
-        entry = self._entry
-        keys = [entry + order_id.hex_digits.encode() for order_id in order_ids]
-        entries = await self._answered(self._reading.execute("MGET", *keys))
+        entries = await self._entries(self._reading, order_ids)
         return [_unpack(entry) if entry else None for entry in entries]
 
     async def _trace_many(self, order_ids: list[OrderId]) -> Sequence[bool]:
-        entry = self._entry
-        keys = [entry + order_id.hex_digits.encode() for order_id in order_ids]
-        entries = await self._answered(self._tracing.execute("MGET", *keys))
         # An empty one is a trace: of a session over a limit, or of another attempt's.
+        entries = await self._entries(self._tracing, order_ids)
         return [entry is not None for entry in entries]
+
+    async def _entries(
+        self, connection: RedisConnection, order_ids: Sequence[OrderId]
+    ) -> Sequence[bytes | None]:
+        keys = [self._entry + order_id.hex_digits.encode() for order_id in order_ids]
+        entries: Sequence[bytes | None] = await self._answered(connection.execute("MGET", *keys))
+        return entries
 
     async def _save_many(self, saves: list[tuple[Session, Sequence[Holder]]]) -> Sequence[Saved]:
         now_ms = time.time_ns() // 1_000_000
@@ -373,8 +376,8 @@ def _entry(packed_session: bytes, paid_answer: bytes) -> bytes:
     return packed_session + b"\n" + paid_answer
 
 
-def _order_id(hex_digits: bytes) -> OrderId:
-    return OrderId(bytes.fromhex(hex_digits.decode())[::-1])
+def _order_id(hex_digits: str) -> OrderId:
+    return OrderId(bytes.fromhex(hex_digits)[::-1])
 
 
 def _unpack(entry: bytes) -> Entry:
